@@ -1,0 +1,1 @@
+"""Ridgeway: which penalty, and how strong?"""

@@ -1,0 +1,78 @@
+"""Everything that Ridgeway raises on purpose. No HTTP in here.
+
+RidgewayError
+├── InvalidInput        a client's spec, file or query can't be accepted
+├── NotFound            no such job, trial or data set
+├── Conflict            the state of the thing forbids the call
+├── LeaseLost           another worker holds the population now
+├── JobUnrunnable       a job can't be trained, whatever the trial
+├── SchemaMismatch      the database's tables are not this release's
+└── client side (ridgeway.client)
+    ├── Unreachable     no service answers
+    └── JobFailed       the job that was waited for has failed
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+
+class RidgewayError(Exception):
+    """Something went wrong in Ridgeway."""
+
+    def __init__(self, message: str | None = None) -> None:
+        super().__init__(message or type(self).__doc__)
+
+
+@dataclass(frozen=True)
+class FieldError:
+    """One bad field: its dotted path, the value met, and what would be accepted."""
+
+    field: str
+    value: Any
+    message: str
+
+
+class InvalidInput(RidgewayError):
+    """The input can't be accepted."""
+
+    def __init__(self, message: str, errors: Sequence[FieldError] = ()) -> None:
+        super().__init__(message)
+        self.errors = tuple(errors)
+
+    @classmethod
+    def of(cls, field: str, value: Any, message: str) -> InvalidInput:
+        """The error for one field."""
+        return cls(f"{field}: {message}", [FieldError(field, value, message)])
+
+
+class NotFound(RidgewayError):
+    """There is nothing with this name."""
+
+
+class Conflict(RidgewayError):
+    """The state it is in forbids that."""
+
+
+class LeaseLost(RidgewayError):
+    """Another worker holds this population now; discard what was computed for it."""
+
+
+class JobUnrunnable(RidgewayError):
+    """The job can't be trained, whatever the trial."""
+
+
+class SchemaMismatch(RidgewayError):
+    """The database's tables are not those of this release."""
+
+
+class Unreachable(RidgewayError):
+    """No Ridgeway service answers there."""
+
+    exit_code: ClassVar[int] = 3
+
+
+class JobFailed(RidgewayError):
+    """The job has failed."""

@@ -1,0 +1,149 @@
+"""What is known of a data set without reading it again, and whether a spec fits it."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from ridgeway.errors import FieldError, InvalidInput
+from ridgeway.spec import OBJECTIVES_OF, FoldsValidation, JobSpec, Task
+
+MAX_CLASSES = 1000
+INFERRED_CLASSES = 20  # a numeric target of more distinct integers than this is a regression's
+
+
+class ColumnProfile(BaseModel):
+    """One column at upload. `rarest_count` is how many rows hold its rarest value."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    kind: Literal["number", "category"]
+    missing: int
+    distinct: int
+    integral: bool
+    minimum: float | None = None
+    maximum: float | None = None
+    rarest: str | None = None
+    rarest_count: int = 0
+
+
+class DatasetProfile(BaseModel):
+    """Every column of a data set, in order; the last one is the target by default."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    rows: int
+    columns: list[ColumnProfile]
+
+    def column(self, name: str) -> ColumnProfile | None:
+        """The column of this name, if there is one."""
+        return next((column for column in self.columns if column.name == name), None)
+
+
+def infer_task(target: ColumnProfile) -> Task:
+    """Classification for categories and for few distinct integers, else regression."""
+    if target.kind == "category" or (target.integral and target.distinct <= INFERRED_CLASSES):
+        return "classification"
+    return "regression"
+
+
+def resolve_spec(spec: JobSpec, profile: DatasetProfile) -> JobSpec:
+    """The spec with target and task filled in; InvalidInput where the data can't carry it."""
+    target = _target(spec, profile)
+    task = spec.task or infer_task(target)
+    errors = [
+        *_target_errors(spec, target, task),
+        *_group_errors(spec, profile, target),
+        *_split_errors(spec, profile, target, task),
+    ]
+    if spec.objective not in OBJECTIVES_OF[task]:
+        accepted = ", ".join(OBJECTIVES_OF[task])
+        message = f"does not fit a {task} target ('{target.name}'); accepted: {accepted}"
+        errors.append(FieldError("objective", spec.objective, message))
+    if errors:
+        raise InvalidInput("; ".join(f"{e.field}: {e.message}" for e in errors), errors)
+    return spec.model_copy(update={"target": target.name, "task": task})
+
+
+def _target(spec: JobSpec, profile: DatasetProfile) -> ColumnProfile:
+    if spec.target is None:
+        return profile.columns[-1]
+    column = profile.column(spec.target)
+    if column is None:
+        raise InvalidInput.of("target", spec.target, f"no such column; {_columns(profile)}")
+    return column
+
+
+def _columns(profile: DatasetProfile) -> str:
+    names = [column.name for column in profile.columns]
+    return "columns: " + ", ".join(names[:20]) + (", ..." if len(names) > 20 else "")
+
+
+def _target_errors(spec: JobSpec, target: ColumnProfile, task: Task) -> list[FieldError]:
+    errors: list[FieldError] = []
+    if target.missing:
+        message = f"has {target.missing} missing values; every row needs a target"
+        errors.append(FieldError("target", target.name, message))
+    if target.distinct < 2:
+        message = "holds one value only; there is nothing to predict"
+        errors.append(FieldError("target", target.name, message))
+    if task == "regression" and target.kind != "number":
+        message = "holds categories; regression needs numbers"
+        errors.append(FieldError("target", target.name, message))
+    if task == "classification" and target.kind == "number" and not target.integral:
+        message = f"column '{target.name}' holds real numbers, which are no classes; accepted: "
+        errors.append(FieldError("task", spec.task, message + "regression"))
+    elif task == "classification" and target.distinct > MAX_CLASSES:
+        message = f"column '{target.name}' has {target.distinct} classes; at most {MAX_CLASSES}"
+        errors.append(FieldError("target", target.name, message))
+    return errors
+
+
+def _group_errors(
+    spec: JobSpec, profile: DatasetProfile, target: ColumnProfile
+) -> list[FieldError]:
+    if spec.groups is None:
+        features = len(profile.columns) - 1
+        return [] if features else [FieldError("dataset", spec.dataset, "has no input column")]
+    column = profile.column(spec.groups)
+    if column is None:
+        return [FieldError("groups", spec.groups, f"no such column; {_columns(profile)}")]
+    if column.name == target.name:
+        return [FieldError("groups", spec.groups, "is the target; groups need another column")]
+    if column.missing:
+        message = f"has {column.missing} missing values; every row needs a group"
+        return [FieldError("groups", spec.groups, message)]
+    if len(profile.columns) < 3:
+        return [FieldError("dataset", spec.dataset, "has no input column besides the groups")]
+    needed = max(spec.folds, 2) + 1
+    if column.distinct < needed:
+        message = f"has {column.distinct} groups; the splits need at least {needed}"
+        return [FieldError("groups", spec.groups, message)]
+    return []
+
+
+def _split_errors(
+    spec: JobSpec, profile: DatasetProfile, target: ColumnProfile, task: Task
+) -> list[FieldError]:
+    """What is left after the sealed test set must carry the folds, the smallest class too."""
+    by_folds = isinstance(spec.validation, FoldsValidation)
+    field = "validation.folds" if by_folds else "validation.fraction"
+    value = spec.folds if by_folds else spec.validation.fraction  # type: ignore[union-attr]
+    needed = spec.folds if by_folds else 2
+    left = math.floor(profile.rows * (1 - spec.test_fraction))
+    if left < 2 * needed or profile.rows - left < 1:
+        message = f"needs at least {2 * needed} rows beside the test set; there are {left}"
+        return [FieldError(field, value, message)]
+    if task != "classification" or target.distinct > MAX_CLASSES:
+        return []
+    left = math.floor(target.rarest_count * (1 - spec.test_fraction))
+    if left >= needed and target.rarest_count - left >= 1:
+        return []
+    message = (
+        f"class '{target.rarest}' of '{target.name}' has {target.rarest_count} rows, {left} of them "
+        f"beside the test set; at least {needed} are needed"
+    )
+    return [FieldError(field, value, message)]

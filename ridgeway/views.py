@@ -1,0 +1,184 @@
+"""What the service answers and the client reads: jobs, trials and data sets as JSON."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Literal, TypeAlias
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from ridgeway.profiles import ColumnProfile
+from ridgeway.spec import JobSpec, Task
+
+JobState: TypeAlias = Literal["queued", "running", "paused", "succeeded", "failed", "cancelled"]
+TrialState: TypeAlias = Literal["running", "complete", "pruned", "fail", "waiting"]
+Params: TypeAlias = dict[str, float | str]
+
+ENDED: frozenset[str] = frozenset({"succeeded", "failed", "cancelled"})
+
+
+class View(BaseModel):
+    """Newer services may answer more fields than an older client knows."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class Progress(View):
+    """How far a job is. `trials` is the budget; the other counts are trials in that state."""
+
+    trials: int
+    complete: int
+    pruned: int
+    failed: int
+    running: int
+    fraction: float = Field(description="of the budget that is complete, pruned or failed")
+    eta_seconds: float | None
+
+
+class Best(View):
+    """The best complete trial so far. `nonzero_weights` is the mean over its folds."""
+
+    number: int
+    value: float
+    standard_error: float | None
+    params: Params
+    nonzero_weights: float
+    weights: int = Field(description="penalised weights of one model")
+
+
+class Chosen(View):
+    """A trial that the answer names, and what its refit on the development rows gave."""
+
+    number: int
+    value: float
+    standard_error: float | None
+    params: Params
+    nonzero_weights: float = Field(description="mean over the trial's folds")
+    refit_nonzero_weights: int = Field(description="of the model refitted on the development rows")
+    weights: int
+    selected_features: int | None = Field(
+        None, description="input columns with a nonzero outgoing weight in the refitted model"
+    )
+
+
+class Baseline(View):
+    """The constant predictor: the mean, or the shares of the classes, of the development rows."""
+
+    value: float = Field(description="the objective on the sealed test set")
+
+
+class TestScores(View):
+    """Scores on the sealed test set, which was opened `evaluations` times, at the end."""
+
+    evaluations: int
+    metric: Literal["accuracy", "balanced_accuracy", "roc_auc", "mse", "r2"]
+    rows: int
+    simplest: float | None
+    best: float | None
+    none: float | None
+    baseline: float
+    loss: dict[str, float | None] = Field(
+        description="the unpenalised loss of simplest, best, none and baseline"
+    )
+
+
+class Recommended(View):
+    """The answer: `simplest` is what we tell the user to use."""
+
+    simplest: Chosen
+    best: Chosen
+    none: Chosen | None = Field(description="best with penalty `none`, where one was tried")
+    baseline: Baseline
+    test: TestScores
+
+
+class Links(View):
+    """Where to look further, relative to the service."""
+
+    self: str
+    trials: str
+    dashboard: str
+
+
+class Job(View):
+    """A search job as `GET /v1/jobs/{id}` answers it."""
+
+    id: str
+    name: str
+    state: JobState
+    study: str
+    spec: JobSpec
+    progress: Progress
+    best: Best | None
+    recommended: Recommended | None
+    error: str | None
+    warnings: list[str]
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+    links: Links
+
+    @property
+    def ended(self) -> bool:
+        """Whether the job has come to a state that it does not leave by itself."""
+        return self.state in ENDED
+
+
+class JobPage(View):
+    """Jobs, newest first; `next` is the cursor of the page after, if there is one."""
+
+    jobs: list[Job]
+    next: str | None
+
+
+class Trial(View):
+    """A trial in a list."""
+
+    number: int
+    state: TrialState
+    value: float | None
+    params: Params
+    standard_error: float | None
+    nonzero_weights: float | None
+    reason: str | None = Field(description="why it failed or was pruned")
+    started_at: datetime | None
+    finished_at: datetime | None
+
+
+class TrialPage(View):
+    """Trials in the order asked for; `next` is the cursor of the page after."""
+
+    trials: list[Trial]
+    next: str | None
+
+
+class TrialDetail(Trial):
+    """One trial with its curve and what each fold gave."""
+
+    curve: list[float | None] = Field(description="mean over folds of the objective, per epoch")
+    fold_values: list[float] | None
+    fold_nonzero_weights: list[int] | None
+    attributes: dict[str, Any] = Field(description="every user attribute in the study")
+
+
+class Dataset(View):
+    """A data set that jobs can name."""
+
+    id: str | None = Field(description="of an upload; bundled and plug-in data sets have none")
+    name: str
+    kind: Literal["bundled", "uploaded", "plugin"]
+    rows: int | None
+    columns: list[ColumnProfile] | None = Field(
+        description="None for a plug-in's, which only workers can read"
+    )
+    target: str | None = Field(description="the column predicted by default")
+    task: Task | None = Field(description="the task that this target implies")
+    checksum: str | None
+    bytes: int | None
+    created_at: datetime | None
+
+
+class DatasetList(View):
+    """Every data set that jobs can name."""
+
+    datasets: list[Dataset]

@@ -1,0 +1,1 @@
+"""The front door: REST and the dashboard. Knows no torch."""

@@ -1,0 +1,1 @@
+"""Training. Knows no FastAPI."""

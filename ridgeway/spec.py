@@ -148,16 +148,13 @@ def _bounds(dimension: Dimension | Literal["auto"] | None) -> list[tuple[str, fl
     return [("", dimension)] if isinstance(dimension, int | float) else []
 
 
-class _OutOfBounds(PydanticCustomError):
+def _out_of_bounds(place: str, value: float, accepted: str) -> PydanticCustomError:
     """Names the place below the field: pydantic's own location ends at the field."""
-
-    def __new__(cls, place: str, value: float, accepted: str) -> _OutOfBounds:
-        return super().__new__(
-            cls,
-            "out_of_bounds",
-            "must be {accepted}; met {met}",
-            {"accepted": accepted, "met": value, "place": place, "value": value},
-        )
+    return PydanticCustomError(
+        "out_of_bounds",
+        "must be {accepted}; met {value}",
+        {"accepted": accepted, "place": place, "value": value},
+    )
 
 
 def _within(
@@ -173,7 +170,7 @@ def _within(
             too_low = value <= low if low_open else value < low
             too_high = value >= high if high_open else value > high
             if too_low or too_high:
-                raise _OutOfBounds(place, value, accepted)
+                raise _out_of_bounds(place, value, accepted)
         return dimension
 
     return AfterValidator(check)
@@ -186,16 +183,16 @@ class Search(Part):
         list[Penalty], Field(min_length=1, max_length=len(PENALTIES)), AfterValidator(_distinct)
     ] = list(PENALTIES)
     strength: Annotated[Strength, _within(0, 1e6)] = Field(
-        "auto", alias="lambda", description="λ; absent from trials whose penalty is `none`"
+        default="auto", alias="lambda", description="λ; absent from trials whose penalty is `none`"
     )
     l1_ratio: Annotated[Dimension, _within(0, 1)] = Field(
-        Range(low=0.05, high=0.95), description="only for `elastic_net`"
+        default=Range(low=0.05, high=0.95), description="only for `elastic_net`"
     )
     learning_rate: Annotated[Dimension, _within(0, 1e3, low_open=True)] = Range(
         low=1e-4, high=1e-1, log=True
     )
     weight_decay: Annotated[Dimension | None, _within(0, 1e3)] = Field(
-        None,
+        default=None,
         description="means what it means in the optimiser; "
         "default 1e-6 to 1e-1 for `adamw`, 0 for `sgd` and `adam`, where it is an l2 term",
     )
@@ -228,7 +225,9 @@ class MlpModel(Part):
     """A multilayer perceptron: `hidden` lists the width of each hidden layer."""
 
     kind: Literal["mlp"] = "mlp"
-    hidden: list[Annotated[int, Field(ge=1, le=8192)]] = Field([128, 128], min_length=1, max_length=16)
+    hidden: list[Annotated[int, Field(ge=1, le=8192)]] = Field(
+        default=[128, 128], min_length=1, max_length=16
+    )
     activation: Activation = "relu"
 
 
@@ -236,14 +235,18 @@ class PluginModel(Part):
     """An nn.Module that a package beside the workers offers; other keys are its options."""
 
     model_config = ConfigDict(extra="allow")
-    __pydantic_extra__: dict[str, Annotated[JsonValue, AfterValidator(_plain_json)]]
 
     kind: Name
+
+    @model_validator(mode="after")
+    def _plain_options(self) -> PluginModel:
+        _plain_json(self.options)
+        return self
 
     @property
     def options(self) -> dict[str, JsonValue]:
         """What the model's callable takes beside inputs and outputs."""
-        return dict(self.__pydantic_extra__)
+        return dict(self.model_extra or {})
 
 
 def _kind_of_model(value: Any) -> str | None:
@@ -273,14 +276,14 @@ class FoldsValidation(Part):
     """Cross-validation."""
 
     kind: Literal["folds"] = "folds"
-    folds: int = Field(5, ge=2, le=100)
+    folds: int = Field(default=5, ge=2, le=100)
 
 
 class HoldoutValidation(Part):
     """One split; the standard error is a bootstrap over its rows."""
 
     kind: Literal["holdout"] = "holdout"
-    fraction: float = Field(0.2, gt=0, lt=1)
+    fraction: float = Field(default=0.2, gt=0, lt=1)
 
 
 def _kind_of_validation(value: Any) -> str | None:

@@ -67,7 +67,7 @@ class Baseline(View):
     value: float = Field(description="the objective on the sealed test set")
 
 
-class TestScores(View):
+class SealedScores(View):
     """Scores on the sealed test set, which was opened `evaluations` times, at the end."""
 
     evaluations: int
@@ -89,7 +89,7 @@ class Recommended(View):
     best: Chosen
     none: Chosen | None = Field(description="best with penalty `none`, where one was tried")
     baseline: Baseline
-    test: TestScores
+    test: SealedScores
 
 
 class Links(View):

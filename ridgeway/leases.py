@@ -1,0 +1,437 @@
+"""How workers share jobs: claim, reserve, renew, finish, release, expire.
+
+A lease is one population of a job's trials (or its answer) in one worker's hands for a while.
+Released or expired, the next holder takes over the same trials with the next fence; a write under
+an old fence is refused. Lease check, Optuna's rows and the job's counters commit together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, cast
+
+import sqlalchemy as sa
+from optuna.distributions import BaseDistribution
+from sqlalchemy.engine import Connection, Row
+
+from ridgeway import studies
+from ridgeway.database import artifacts, current_time, jobs, leases, now, workers
+from ridgeway.errors import LeaseLost
+from ridgeway.jobs import OPEN_LEASE, Artifact, end_as_failed, lock_job, withdraw_leases
+from ridgeway.spec import JobSpec
+from ridgeway.studies import Outcome
+from ridgeway.views import Best, Params, Recommended
+
+FIRST_POPULATION = 4
+
+
+@dataclass(frozen=True)
+class Claimant:
+    """Who asks for work, and what it can work on."""
+
+    worker_id: str
+    models: frozenset[str]
+    datasets: frozenset[str]  # beside uploaded ones, which every worker can read
+    population_limit: int
+    lease_seconds: float
+    max_attempts: int
+
+
+@dataclass(frozen=True)
+class Lease:
+    """A population of a job's trials, or the job's answer, held under a fence."""
+
+    id: int
+    kind: Literal["population", "answer"]
+    job_id: str
+    study_id: int
+    spec: JobSpec
+    dataset_id: str | None
+    plan: Mapping[str, Any] | None
+    ordinal: int
+    size: int
+    first_number: int | None  # None until the trials are reserved
+    fence: int
+
+
+def population_size(trials: int, limit: int, ordinal: int) -> int:
+    """4, 8, 16, ... up to the limit and a tenth of the trials: a sampler needs its rounds."""
+    most = max(1, min(limit, trials // 10))
+    return min(most, FIRST_POPULATION << min(ordinal, 30))
+
+
+# --- claim ------------------------------------------------------------------------------------
+
+
+def claim(transaction: Connection, claimant: Claimant) -> Lease | None:
+    """Lease the next piece of work, oldest job first within priority; None if there is none.
+
+    What another worker lost or handed back comes before new trials of the same job, and the
+    answer comes when the budget is spent and nothing is live.
+    """
+    for job_id in transaction.execute(_jobs_with_work(claimant)).scalars().all():
+        row = lock_job(transaction, job_id)
+        if row.state not in ("queued", "running"):
+            continue
+        lease = _take_over(transaction, row, claimant)
+        if lease is None:
+            lease = _carve(transaction, row, claimant) or _answer(transaction, row, claimant)
+        if lease is not None:
+            return _start(transaction, row, lease)
+    return None
+
+
+def has_work(transaction: Connection, claimant: Claimant) -> bool:
+    """Whether a claim is worth its lock; a read that waits for nobody."""
+    return transaction.execute(_jobs_with_work(claimant).limit(1)).first() is not None
+
+
+def _lost() -> sa.ColumnElement[bool]:
+    """Leases that the next holder may take over."""
+    overdue = (leases.c.state == "running") & (leases.c.expires_at < now())
+    return leases.c.state.in_(["released", "expired"]) | overdue
+
+
+def _jobs_with_work(claimant: Claimant) -> sa.Select[str]:
+    of_job = leases.c.job_id == jobs.c.id
+    nothing_open = ~sa.exists().where(of_job, leases.c.state.in_(OPEN_LEASE))
+    spent = jobs.c.closed | (jobs.c.claimed >= jobs.c.trials)
+    in_time = jobs.c.deadline.is_(None) | (jobs.c.deadline > now())
+    return (
+        sa.select(jobs.c.id)
+        .where(
+            jobs.c.state.in_(["queued", "running"]),
+            jobs.c.model.in_(sorted(claimant.models)),
+            jobs.c.dataset_id.is_not(None) | jobs.c.dataset.in_(sorted(claimant.datasets)),
+            (~spent & in_time) | (spent & nothing_open) | sa.exists().where(of_job, _lost()),
+        )
+        .order_by(jobs.c.priority.desc(), jobs.c.created_at, jobs.c.id)
+    )
+
+
+def _take_over(transaction: Connection, row: Row[Any], claimant: Claimant) -> Row[Any] | None:
+    """The job's first lost lease under the next fence; what has cost too many workers is failed."""
+    query = (
+        sa.select(leases)
+        .where(leases.c.job_id == row.id, _lost())
+        .order_by(leases.c.id)
+        .with_for_update()
+    )
+    for lost in transaction.execute(query).all():
+        if lost.attempts < claimant.max_attempts:
+            return _hold(transaction, lost.id, lost.fence + 1, lost.attempts + 1, claimant)
+        _give_up(transaction, row.id, lost)
+    return None
+
+
+def _give_up(transaction: Connection, job_id: str, lost: Row[Any]) -> None:
+    row = lock_job(transaction, job_id)
+    _end_lease(transaction, lost.id, "cancelled")
+    if lost.first_number is None:
+        doing = "refitted the models" if lost.kind == "answer" else "prepared the data"
+        failed = withdraw_leases(transaction, row, "the job failed")
+        message = f"{lost.attempts} workers were lost while they {doing}; see the workers' log."
+        end_as_failed(transaction, row, message, failed)
+        return
+    reason = f"{lost.attempts} workers were lost while they trained this population"
+    failed = studies.fail_running(transaction, row.study_id, lost.first_number, lost.size, reason)
+    _update_job(transaction, job_id, failed=row.failed + failed, running=row.running - failed)
+    _conclude(transaction, job_id)
+
+
+def _carve(transaction: Connection, row: Row[Any], claimant: Claimant) -> Row[Any] | None:
+    """A new population out of the budget."""
+    row = lock_job(transaction, row.id)
+    overdue = row.deadline is not None and row.deadline <= current_time(transaction)
+    left = row.trials - row.claimed
+    if row.state not in ("queued", "running") or row.closed or overdue or left <= 0:
+        return None
+    limit = row.population_limit or claimant.population_limit
+    size = min(left, population_size(row.trials, limit, row.populations))
+    _update_job(
+        transaction,
+        row.id,
+        claimed=row.claimed + size,
+        populations=row.populations + 1,
+        population_limit=limit,
+    )
+    return _new_lease(transaction, row.id, "population", row.populations, size, claimant)
+
+
+def _answer(transaction: Connection, row: Row[Any], claimant: Claimant) -> Row[Any] | None:
+    """The answer's lease, once the budget is spent and nothing is live."""
+    row = lock_job(transaction, row.id)
+    spent = row.closed or row.claimed >= row.trials
+    if row.state != "running" or not spent or _open_leases(transaction, row.id):
+        return None
+    return _new_lease(transaction, row.id, "answer", row.evaluations, 0, claimant)
+
+
+def _open_leases(transaction: Connection, job_id: str) -> int:
+    query = sa.select(sa.func.count()).where(
+        leases.c.job_id == job_id, leases.c.state.in_(OPEN_LEASE)
+    )
+    return int(transaction.execute(query).scalar_one())
+
+
+def _new_lease(
+    transaction: Connection, job_id: str, kind: str, ordinal: int, size: int, claimant: Claimant
+) -> Row[Any]:
+    created = current_time(transaction)
+    return transaction.execute(
+        sa.insert(leases)
+        .values(
+            job_id=job_id,
+            kind=kind,
+            state="running",
+            ordinal=ordinal,
+            size=size,
+            worker_id=claimant.worker_id,
+            fence=1,
+            attempts=1,
+            expires_at=created + claimant.lease_seconds,
+            created_at=created,
+        )
+        .returning(leases)
+    ).one()
+
+
+def _hold(
+    transaction: Connection, lease_id: int, fence: int, attempts: int, claimant: Claimant
+) -> Row[Any]:
+    return transaction.execute(
+        sa.update(leases)
+        .where(leases.c.id == lease_id)
+        .values(
+            state="running",
+            worker_id=claimant.worker_id,
+            fence=fence,
+            attempts=attempts,
+            expires_at=now() + claimant.lease_seconds,
+        )
+        .returning(leases)
+    ).one()
+
+
+def _start(transaction: Connection, row: Row[Any], lease: Row[Any]) -> Lease:
+    if row.started_at is None:
+        started = current_time(transaction)
+        limit = row.spec["timeout_seconds"]
+        deadline = started + limit if limit is not None else None
+        _update_job(transaction, row.id, state="running", started_at=started, deadline=deadline)
+    return Lease(
+        id=lease.id,
+        kind=lease.kind,
+        job_id=row.id,
+        study_id=row.study_id,
+        spec=JobSpec.model_validate(row.spec),
+        dataset_id=row.dataset_id,
+        plan=row.plan,
+        ordinal=lease.ordinal,
+        size=lease.size,
+        first_number=lease.first_number,
+        fence=lease.fence,
+    )
+
+
+# --- while it is held -------------------------------------------------------------------------
+
+
+def renew(transaction: Connection, lease: Lease, lease_seconds: float) -> None:
+    """Hold the lease for another while; LeaseLost if it is no longer ours."""
+    renewed = transaction.execute(
+        sa.update(leases)
+        .where(leases.c.id == lease.id, leases.c.fence == lease.fence, leases.c.state == "running")
+        .values(expires_at=now() + lease_seconds)
+    )
+    if renewed.rowcount == 0:
+        raise LeaseLost()
+
+
+def fix_plan(transaction: Connection, lease: Lease, plan: Mapping[str, Any]) -> dict[str, Any]:
+    """Record what the job's first worker found out; the plan in force, which the first one set."""
+    row = _held(transaction, lease)
+    if row.plan is None:
+        _update_job(transaction, row.id, plan=dict(plan))
+        return dict(plan)
+    return cast("dict[str, Any]", row.plan)
+
+
+def reserve(
+    transaction: Connection,
+    lease: Lease,
+    params: Sequence[Params],
+    distributions: Mapping[str, BaseDistribution],
+) -> int:
+    """Write the population's trials as RUNNING and tie them to the lease; the first number."""
+    row = _held(transaction, lease)
+    first = studies.reserve_trials(transaction, lease.study_id, params, distributions)
+    transaction.execute(sa.update(leases).where(leases.c.id == lease.id).values(first_number=first))
+    _update_job(transaction, row.id, running=row.running + len(params))
+    return first
+
+
+def finish_population(
+    transaction: Connection,
+    lease: Lease,
+    outcomes: Sequence[Outcome],
+    warnings: Sequence[str] = (),
+) -> None:
+    """Write every outcome, count it, and end the lease. Repeated by the same holder, a no-op."""
+    row = _held(transaction, lease, also_done=True)
+    if row is None:
+        return
+    finished = studies.finish_trials(transaction, lease.study_id, outcomes)
+    counted = [outcome for outcome in outcomes if outcome.number in finished]
+    complete = [outcome for outcome in counted if outcome.value is not None]
+    _update_job(
+        transaction,
+        row.id,
+        complete=row.complete + len(complete),
+        failed=row.failed + len(counted) - len(complete),
+        running=row.running - len(counted),
+        best=_better(transaction, row, lease, complete),
+        warnings=[*row.warnings, *(w for w in dict.fromkeys(warnings) if w not in row.warnings)],
+    )
+    _end_lease(transaction, lease.id, "done")
+    _conclude(transaction, row.id)
+
+
+def finish_answer(
+    transaction: Connection,
+    lease: Lease,
+    recommended: Recommended,
+    kept: Mapping[str, Artifact],
+    warnings: Sequence[str] = (),
+) -> None:
+    """The answer, its artifacts and `succeeded`, at once. Repeated by the same holder, a no-op."""
+    row = _held(transaction, lease, also_done=True)
+    if row is None:
+        return
+    finished = current_time(transaction)
+    for name, artifact in kept.items():
+        transaction.execute(
+            sa.delete(artifacts).where(artifacts.c.job_id == row.id, artifacts.c.name == name)
+        )
+        transaction.execute(
+            sa.insert(artifacts).values(
+                job_id=row.id,
+                name=name,
+                address=artifact.address,
+                checksum=artifact.checksum,
+                bytes=artifact.bytes,
+                created_at=finished,
+            )
+        )
+    _update_job(
+        transaction,
+        row.id,
+        state="succeeded",
+        recommended=recommended.model_dump(mode="json"),
+        evaluations=row.evaluations + 1,
+        warnings=[*row.warnings, *(w for w in dict.fromkeys(warnings) if w not in row.warnings)],
+        finished_at=finished,
+    )
+    _end_lease(transaction, lease.id, "done")
+
+
+def fail_job(transaction: Connection, lease: Lease, message: str) -> None:
+    """The holder found that the job can't be trained at all: end it with a message to act on."""
+    row = _held(transaction, lease)
+    failed = withdraw_leases(transaction, row, "the job failed")
+    end_as_failed(transaction, row, message, failed)
+
+
+def release(transaction: Connection, lease: Lease) -> None:
+    """Hand the lease back before its time; that costs no attempt."""
+    transaction.execute(
+        sa.update(leases)
+        .where(leases.c.id == lease.id, leases.c.fence == lease.fence, leases.c.state == "running")
+        .values(state="released", attempts=leases.c.attempts - 1)
+    )
+
+
+def expire_leases(transaction: Connection, worker_id: str | None = None) -> int:
+    """Expire the running leases of a worker that is known to be dead, or all; how many."""
+    query = sa.update(leases).where(leases.c.state == "running").values(state="expired")
+    if worker_id is not None:
+        query = query.where(leases.c.worker_id == worker_id)
+        transaction.execute(sa.delete(workers).where(workers.c.id == worker_id))
+    else:
+        transaction.execute(sa.delete(workers))
+    return transaction.execute(query).rowcount
+
+
+def own_numbers(transaction: Connection, job_id: str) -> list[range]:
+    """The numbers of the trials that this job's workers trained; others are foreign."""
+    query = sa.select(leases.c.first_number, leases.c.size).where(
+        leases.c.job_id == job_id, leases.c.first_number.is_not(None)
+    )
+    rows = transaction.execute(query)
+    return [range(row.first_number, row.first_number + row.size) for row in rows]
+
+
+def _held(transaction: Connection, lease: Lease, also_done: bool = False) -> Any:
+    """The locked row of the lease's job; LeaseLost unless the lease is still ours.
+
+    None where `also_done` and this very holder has finished it before: its commit's reply was lost.
+    """
+    row = lock_job(transaction, lease.job_id)
+    held = transaction.execute(
+        sa.select(leases).where(leases.c.id == lease.id).with_for_update()
+    ).one_or_none()
+    if held is None or held.fence != lease.fence:
+        raise LeaseLost()
+    if also_done and held.state == "done":
+        return None
+    if held.state != "running":
+        raise LeaseLost()
+    return row
+
+
+def _better(
+    transaction: Connection, row: Row[Any], lease: Lease, complete: Sequence[Outcome]
+) -> dict[str, Any] | None:
+    """The best of the job so far and of these outcomes."""
+    sign = -1.0 if lease.spec.maximise else 1.0
+    ranked = sorted(complete, key=lambda o: (sign * cast("float", o.value), o.number))
+    if not ranked:
+        return row.best
+    first = ranked[0]
+    value = cast("float", first.value)
+    if row.best and (sign * row.best["value"], row.best["number"]) < (sign * value, first.number):
+        return row.best
+    (trial,) = studies.trials_in(transaction, lease.study_id, first.number, 1)
+    return Best(
+        number=first.number,
+        value=value,
+        standard_error=first.attributes.get("standard_error"),
+        params=trial.params,
+        nonzero_weights=first.attributes["nonzero_weights"],
+        weights=first.attributes["weights"],
+    ).model_dump(mode="json")
+
+
+def _conclude(transaction: Connection, job_id: str) -> None:
+    """A job whose every trial has failed can't be answered: say why."""
+    row = lock_job(transaction, job_id)
+    spent = row.closed or row.claimed >= row.trials
+    if (
+        row.complete == 0
+        and spent
+        and row.state == "running"
+        and not _open_leases(transaction, job_id)
+    ):
+        reason = studies.commonest_reason(transaction, row.study_id) or "no reason was recorded"
+        end_as_failed(
+            transaction, row, f"None of the {row.failed} trials was complete. Most often: {reason}"
+        )
+
+
+def _end_lease(transaction: Connection, lease_id: int, state: str) -> None:
+    transaction.execute(sa.update(leases).where(leases.c.id == lease_id).values(state=state))
+
+
+def _update_job(transaction: Connection, job_id: str, **values: Any) -> None:
+    transaction.execute(sa.update(jobs).where(jobs.c.id == job_id).values(**values))

@@ -1,0 +1,108 @@
+"""Migrations give exactly the tables of the models, and leave Optuna's alone; on both databases."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import optuna
+import pytest
+import sqlalchemy as sa
+from alembic import command
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from optuna.storages._rdb.models import BaseModel as OptunaTables
+
+from ridgeway.database import (
+    VERSION_TABLE,
+    Database,
+    alembic_config,
+    metadata,
+    migrate,
+    require_schema,
+)
+from ridgeway.errors import SchemaMismatch
+
+
+@pytest.fixture
+def empty_database(empty_database_url):
+    database = Database(empty_database_url)
+    yield database
+    database.close()
+
+
+def differences(database: Database) -> list:
+    def ours(name, kind, parents):
+        return kind != "table" or name in metadata.tables
+
+    options = {"include_name": ours, "compare_type": True, "version_table": VERSION_TABLE}
+    with database.engine.connect() as connection:
+        return compare_metadata(MigrationContext.configure(connection, opts=options), metadata)
+
+
+def tables(database: Database) -> set[str]:
+    return set(sa.inspect(database.engine).get_table_names())
+
+
+def test_migrations_equal_the_models(empty_database):
+    migrate(empty_database)
+    assert differences(empty_database) == []
+    assert set(metadata.tables) < tables(empty_database)
+
+
+def test_a_model_that_no_migration_creates_is_noticed(empty_database):
+    migrate(empty_database)
+    with empty_database.transaction() as transaction:
+        transaction.execute(sa.text("ALTER TABLE workers DROP COLUMN device"))
+    assert [difference[0] for difference in differences(empty_database)] == ["add_column"]
+
+
+def test_optuna_starts_on_a_migrated_database_and_keeps_its_own_version(empty_database):
+    migrate(empty_database)
+    url = empty_database.url.render_as_string(hide_password=False)
+    storage = optuna.storages.RDBStorage(url)
+    assert storage.get_current_version() == storage.get_head_version() == "v3.2.0.a"
+    storage.engine.dispose()
+
+
+def test_migrating_twice_or_two_at_once_is_safe(empty_database):
+    start = threading.Barrier(2)
+
+    def run(_: int) -> None:
+        start.wait()
+        migrate(empty_database)
+
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(run, range(2)))
+    migrate(empty_database)
+    require_schema(empty_database)
+
+
+def test_going_down_takes_our_tables_and_leaves_optunas(empty_database):
+    migrate(empty_database)
+    config = alembic_config()
+    with empty_database.engine.connect() as connection:
+        config.attributes["connection"] = connection
+        command.downgrade(config, "base")
+    assert tables(empty_database) - {VERSION_TABLE} == set(OptunaTables.metadata.tables) | {
+        "alembic_version"
+    }
+
+
+def test_an_empty_or_older_database_is_refused_with_what_to_run(empty_database):
+    with pytest.raises(SchemaMismatch, match="ridgeway migrate"):
+        require_schema(empty_database)
+    migrate(empty_database)
+    require_schema(empty_database)
+    with empty_database.transaction() as transaction:
+        transaction.execute(sa.text(f"UPDATE {VERSION_TABLE} SET version_num = '0000'"))
+    with pytest.raises(SchemaMismatch, match="schema is 0000"):
+        require_schema(empty_database)
+
+
+def test_a_newer_optuna_schema_is_refused(empty_database):
+    migrate(empty_database)
+    with empty_database.transaction() as transaction:
+        transaction.execute(sa.text("UPDATE alembic_version SET version_num = 'v9.0.0'"))
+    with pytest.raises(SchemaMismatch, match=r"v9\.0\.0"):
+        require_schema(empty_database)

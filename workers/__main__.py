@@ -1,0 +1,74 @@
+"""`python -m workers`: one worker process; `ridgeway worker` and `ridgeway serve` start many."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import signal
+import sys
+
+import torch
+
+from ridgeway.database import Database, require_schema
+from ridgeway.errors import InvalidInput, SchemaMismatch
+from ridgeway.jobs import new_id
+from ridgeway.settings import Settings
+from ridgeway.store import Store
+from ridgeway.supervisor import die_with_parent
+from workers.worker import Worker
+
+
+def main() -> int:
+    """Run until SIGTERM; exit code 2 for what only a person can mend."""
+    arguments = _parser().parse_args()
+    settings = Settings()
+    logging.basicConfig(
+        level=settings.log_level.upper(),
+        format="%(asctime)s %(name)s[%(process)d] %(levelname)s %(message)s",
+    )
+    if arguments.supervised:
+        die_with_parent()
+    # One thread a process: many small programs share the cores better than one spread over all.
+    torch.set_num_threads(1)
+    try:
+        device = _device(arguments.device)
+        database = Database.of(settings)
+        require_schema(database)
+    except (InvalidInput, SchemaMismatch) as error:
+        print(f"ridgeway worker: {error}", file=sys.stderr)
+        return 2
+    store = Store(settings.resolved_store_url())
+    worker = Worker(database, store, settings, arguments.id or new_id(), device)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: worker.stop())
+    worker.run()
+    database.close()
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m workers", description=__doc__)
+    parser.add_argument("--id", help="a UUID for this worker (default: a new one)")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
+    parser.add_argument(
+        "--supervised", action="store_true", help="end when standard input is closed"
+    )
+    return parser
+
+
+def _device(name: str) -> str:
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        device = torch.device("meta")
+    if device.type not in ("cpu", "cuda"):
+        raise InvalidInput.of("--device", name, "must be auto, cpu, cuda or cuda:N")
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise InvalidInput.of("--device", name, "there is no such CUDA device here")
+    return name
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,77 @@
+"""What the study keeps of a trained population: a value and attributes a trial, or why it failed."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from ridgeway.spec import JobSpec
+from ridgeway.studies import Outcome
+from workers.population import Configuration, PopulationResult
+
+
+def failed_outcomes(first_number: int, size: int, reason: str) -> list[Outcome]:
+    """Every trial of a population failed, for one reason."""
+    return [Outcome(first_number + index, None, reason=reason) for index in range(size)]
+
+
+def outcomes_of(
+    spec: JobSpec,
+    configurations: Sequence[Configuration],
+    result: PopulationResult,
+    first_number: int,
+) -> list[Outcome]:
+    """One outcome a member, in the order of the configurations."""
+    return [
+        _outcome(spec, configuration, result, index, first_number + index)
+        for index, configuration in enumerate(configurations)
+    ]
+
+
+def _outcome(
+    spec: JobSpec, configuration: Configuration, result: PopulationResult, index: int, number: int
+) -> Outcome:
+    curve = result.curves[index].tolist()
+    diverged = int(result.diverged_at[index])
+    if diverged:
+        reason = f"diverged in epoch {diverged}: the loss was no longer finite"
+        return Outcome(number, None, curve[:diverged], {"epochs": diverged}, reason)
+    value = float(result.values[index])
+    if not math.isfinite(value):
+        reason = f"the {spec.objective} was not finite after the last epoch"
+        return Outcome(number, None, curve, {"epochs": result.epochs}, reason)
+    return Outcome(number, value, curve, _attributes(spec, configuration, result, index))
+
+
+def _attributes(
+    spec: JobSpec, configuration: Configuration, result: PopulationResult, index: int
+) -> dict[str, Any]:
+    """What a person or the recommendation asks of a complete trial; finite numbers only."""
+    error = float(result.standard_errors[index])
+    attributes: dict[str, Any] = {
+        "standard_error": error if math.isfinite(error) else None,
+        "nonzero_weights": float(result.nonzero_weights[index].mean()),
+        "weights": result.weights,
+        "epochs": result.epochs,
+        "fold_values": result.fold_values[index].tolist(),
+        "fold_nonzero_weights": result.nonzero_weights[index].tolist(),
+    }
+    if configuration.penalty != "none":
+        # λ is not comparable between learning rates when training is short: how far could it pull?
+        pull = configuration.strength * configuration.learning_rate * result.updates
+        attributes["lambda_lr_updates"] = pull
+    if configuration.penalty in ("l1", "elastic_net", "group_lasso"):
+        attributes["settled"] = bool(result.settled[index])
+    if spec.optimizer != "adamw" and configuration.weight_decay > 0:
+        # Coupled weight decay IS an l2 term of half its strength.
+        attributes["lambda_l2_effective"] = _l2_strength(configuration)
+        if configuration.penalty == "none":
+            attributes["note"] = "weight decay only"
+    return attributes
+
+
+def _l2_strength(configuration: Configuration) -> float:
+    share = {"l2": 1.0, "elastic_net": 1.0 - configuration.l1_ratio}
+    own = configuration.strength * share.get(configuration.penalty, 0.0)
+    return own + configuration.weight_decay / 2

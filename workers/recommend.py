@@ -1,0 +1,246 @@
+"""The answer: which trials to name, what their refits score on the sealed test set, the model."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from safetensors.torch import save
+from sqlalchemy.engine import Connection
+from torch import Tensor
+
+from ridgeway import leases, studies
+from ridgeway.jobs import Artifact
+from ridgeway.leases import Lease
+from ridgeway.spec import JobSpec, LinearModel, MlpModel, Objective
+from ridgeway.store import Store
+from ridgeway.studies import StudyTrial
+from ridgeway.views import Baseline, Chosen, Recommended, SealedScores
+from workers.datasets import Fold, Prepared
+from workers.metrics import score
+from workers.population import Configuration, PopulationResult, predict, train_population
+
+MODEL = "model.safetensors"
+Role = Literal["simplest", "best", "none"]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the answer's lease hands over."""
+
+    recommended: Recommended
+    artifacts: dict[str, Artifact]
+    warnings: list[str]
+
+
+def own_complete_trials(transaction: Connection, lease: Lease) -> list[StudyTrial]:
+    """The COMPLETE trials that this job's workers trained; foreign ones are no candidates."""
+    own = leases.own_numbers(transaction, lease.job_id)
+    complete = studies.complete_trials(transaction, lease.study_id)
+    return [trial for trial in complete if any(trial.number in numbers for numbers in own)]
+
+
+# --- which trials -----------------------------------------------------------------------------
+
+
+def choose(trials: Sequence[StudyTrial], maximise: bool) -> dict[Role, StudyTrial]:
+    """`best`; `simplest`: the fewest nonzeros within one standard error of it; best of `none`.
+
+    Ties go by value, then by number. The one-standard-error rule is Breiman et al. (1984), 3.4.3.
+    """
+
+    def loss(trial: StudyTrial) -> float:
+        assert trial.value is not None
+        return -trial.value if maximise else trial.value
+
+    best = min(trials, key=lambda trial: (loss(trial), trial.number))
+    limit = loss(best) + (best.attributes["standard_error"] or 0.0)
+    simplest = min(
+        (trial for trial in trials if loss(trial) <= limit),
+        key=lambda trial: (trial.attributes["nonzero_weights"], loss(trial), trial.number),
+    )
+    chosen: dict[Role, StudyTrial] = {"simplest": simplest, "best": best}
+    unpenalised = [trial for trial in trials if trial.params["penalty"] == "none"]
+    if unpenalised:
+        chosen["none"] = min(unpenalised, key=lambda trial: (loss(trial), trial.number))
+    return chosen
+
+
+# --- refit and score --------------------------------------------------------------------------
+
+
+def answer(
+    lease: Lease,
+    candidates: Sequence[StudyTrial],
+    prepared: Prepared,
+    store: Store,
+    *,
+    device: torch.device,
+    on_epoch: Callable[[int, int], None],
+) -> Answer:
+    """Choose, refit on the development rows, and only then look at the sealed test set, once."""
+    spec = lease.spec
+    chosen = choose(candidates, spec.maximise)
+    numbers = list(dict.fromkeys(trial.number for trial in chosen.values()))
+    configurations = {
+        trial.number: Configuration.from_params(trial.params) for trial in chosen.values()
+    }
+    sealed = prepared.sealed()
+    refits = train_population(
+        spec,
+        [configurations[number] for number in numbers],
+        [sealed],
+        prepared.outputs,
+        seed=spec.seed,
+        device=device,
+        on_epoch=on_epoch,
+    )
+    place = {role: numbers.index(trial.number) for role, trial in chosen.items()}
+    recommended = Recommended(
+        simplest=_chosen(spec, chosen["simplest"], refits, place["simplest"], prepared),
+        best=_chosen(spec, chosen["best"], refits, place["best"], prepared),
+        none=_chosen(spec, chosen["none"], refits, place["none"], prepared)
+        if "none" in chosen
+        else None,
+        baseline=Baseline(value=_baseline(spec.objective, sealed, prepared.outputs)),
+        test=_scores(spec, refits, place, sealed, prepared.outputs),
+    )
+    model = _model_bytes(spec, chosen["simplest"], refits, place["simplest"], prepared)
+    # The fence is part of the address: a holder that was lost can't overwrite the next one's.
+    address = f"jobs/{lease.job_id}/{lease.id}-{lease.fence}/{MODEL}"
+    store.put(address, model)
+    artifact = Artifact(address, hashlib.sha256(model).hexdigest(), len(model))
+    return Answer(recommended, {MODEL: artifact}, _warnings(spec, chosen, refits, place))
+
+
+def _chosen(
+    spec: JobSpec, trial: StudyTrial, refits: PopulationResult, index: int, prepared: Prepared
+) -> Chosen:
+    assert trial.value is not None
+    return Chosen(
+        number=trial.number,
+        value=trial.value,
+        standard_error=trial.attributes["standard_error"],
+        params=trial.params,
+        nonzero_weights=trial.attributes["nonzero_weights"],
+        refit_nonzero_weights=int(refits.nonzero_weights[index, 0]),
+        weights=refits.weights,
+        selected_features=_selected_features(spec, refits.parameters(index, 0), prepared),
+    )
+
+
+def _selected_features(
+    spec: JobSpec, parameters: dict[str, Tensor], prepared: Prepared
+) -> int | None:
+    """Source columns with a nonzero outgoing weight; None where the first layer isn't known."""
+    if not isinstance(spec.model, LinearModel | MlpModel):
+        return None
+    first = next(tensor for tensor in parameters.values() if tensor.dim() == 2)  # (units, inputs)
+    used = (first != 0).any(0).tolist()
+    columns = zip(prepared.source_columns, used, strict=True)
+    return len({column for column, is_used in columns if is_used})
+
+
+def sealed_metric(spec: JobSpec) -> Objective:
+    """What the sealed test set is scored by: the objective, or where it is a loss, a plain score."""
+    if spec.objective != "loss":
+        return spec.objective
+    return "accuracy" if spec.task == "classification" else "r2"
+
+
+def _scores(
+    spec: JobSpec, refits: PopulationResult, place: dict[Role, int], sealed: Fold, outputs: int
+) -> SealedScores:
+    metric = sealed_metric(spec)
+    logits = {
+        role: _own_units(
+            predict(spec, refits.parameters(index, 0), sealed.valid_inputs, outputs), sealed
+        )
+        for role, index in place.items()
+    }
+    by_role = {
+        role: _finite(score(metric, given[None], sealed.valid_targets))
+        for role, given in logits.items()
+    }
+    losses = {
+        role: _finite(score("loss", given[None], sealed.valid_targets))
+        for role, given in logits.items()
+    }
+    return SealedScores(
+        evaluations=1,
+        metric=metric,  # type: ignore[arg-type] # never "loss"
+        rows=len(sealed.valid_targets),
+        simplest=by_role["simplest"],
+        best=by_role["best"],
+        none=by_role.get("none"),
+        baseline=_baseline(metric, sealed, outputs),
+        loss={**losses, "baseline": _baseline("loss", sealed, outputs)},
+    )
+
+
+def _baseline(metric: Objective, sealed: Fold, outputs: int) -> float:
+    """The constant predictor: the mean of the development rows, or the shares of their classes."""
+    targets = sealed.train_targets
+    if targets.is_floating_point():
+        constant = torch.full((1,), sealed.target_mean, dtype=torch.float64)
+    else:
+        counts = torch.bincount(targets, minlength=max(2, outputs)).double()
+        shares = counts.log() - counts.sum().log()
+        constant = (shares[1:] - shares[:1]) if outputs == 1 else shares
+    rows = len(sealed.valid_targets)
+    value = _finite(score(metric, constant.expand(1, rows, outputs), sealed.valid_targets))
+    return value if value is not None else 0.0
+
+
+def _own_units(predictions: Tensor, sealed: Fold) -> Tensor:
+    """Predictions of a standardised target in its own units; logits as they are."""
+    return predictions * sealed.target_scale + sealed.target_mean
+
+
+def _finite(values: Tensor) -> float | None:
+    value = float(values[0])
+    return value if math.isfinite(value) else None
+
+
+# --- what is kept -----------------------------------------------------------------------------
+
+
+def _model_bytes(
+    spec: JobSpec, trial: StudyTrial, refits: PopulationResult, index: int, prepared: Prepared
+) -> bytes:
+    """The refitted model as safetensors, with all that it takes to use it in the metadata."""
+    tensors = {
+        name: tensor.detach().cpu().contiguous()
+        for name, tensor in refits.parameters(index, 0).items()
+    }
+    metadata = {
+        "spec": spec.model_dump_json(),
+        "trial": str(trial.number),
+        "params": json.dumps(trial.params),
+        "outputs": str(prepared.outputs),
+        "classes": json.dumps(list(prepared.classes)),
+        "features": json.dumps(list(prepared.features)),
+    }
+    return save(tensors, metadata=metadata)
+
+
+def _warnings(
+    spec: JobSpec, chosen: dict[Role, StudyTrial], refits: PopulationResult, place: dict[Role, int]
+) -> list[str]:
+    warnings = list(refits.notes)
+    if "none" in spec.search.penalty and "none" not in chosen:
+        warnings.append(
+            "No trial with penalty `none` was complete: nothing unpenalised to compare."
+        )
+    for role, index in place.items():
+        if refits.diverged_at[index]:
+            warnings.append(
+                f"The refit of `{role}` (trial {chosen[role].number}) diverged in epoch "
+                f"{refits.diverged_at[index]}: it has no test score."
+            )
+    return warnings

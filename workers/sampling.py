@@ -1,0 +1,146 @@
+"""A population of suggestions from the study's history, by Optuna's samplers on a mirror in memory.
+
+The database is read once a population, for what is new, never trial by trial.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Mapping
+
+import numpy as np
+import optuna
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
+from optuna.samplers import BaseSampler, RandomSampler, TPESampler
+from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
+from sqlalchemy.engine import Connection
+
+from ridgeway import studies
+from ridgeway.spec import Dimension, JobSpec, Range
+from ridgeway.studies import StudyTrial
+from ridgeway.views import Params
+
+optuna.logging.set_verbosity(optuna.logging.WARNING)
+
+
+def search_space(
+    spec: JobSpec, strength_range: tuple[float, float] | None
+) -> dict[str, BaseDistribution]:
+    """Every parameter's distribution; `strength_range` is what `"lambda": "auto"` stands for."""
+    search = spec.search
+    strength = search.strength
+    if isinstance(strength, str):
+        assert strength_range is not None, "an automatic λ range is part of the job's plan"
+        strength = Range(low=strength_range[0], high=strength_range[1], log=True)
+    assert search.weight_decay is not None, "a JobSpec fills it in"
+    return {
+        "penalty": CategoricalDistribution(tuple(search.penalty)),
+        "lambda": _distribution(strength),
+        "l1_ratio": _distribution(search.l1_ratio),
+        "learning_rate": _distribution(search.learning_rate),
+        "weight_decay": _distribution(search.weight_decay),
+    }
+
+
+def _distribution(dimension: Dimension) -> BaseDistribution:
+    if isinstance(dimension, Range):
+        return FloatDistribution(dimension.low, dimension.high, log=dimension.log)
+    if isinstance(dimension, list):
+        return CategoricalDistribution(tuple(dimension))
+    return FloatDistribution(dimension, dimension)
+
+
+def suggest(trial: Trial, space: Mapping[str, BaseDistribution]) -> Params:
+    """One configuration: λ exists unless the penalty is `none`, l1_ratio for `elastic_net` only."""
+    penalty = _suggest(trial, "penalty", space)
+    names = ["learning_rate", "weight_decay"]
+    if penalty == "elastic_net":
+        names.insert(0, "l1_ratio")
+    if penalty != "none":
+        names.insert(0, "lambda")
+    return {"penalty": penalty} | {name: _suggest(trial, name, space) for name in names}
+
+
+def _suggest(trial: Trial, name: str, space: Mapping[str, BaseDistribution]) -> float | str:
+    distribution = space[name]
+    if isinstance(distribution, CategoricalDistribution):
+        choice = trial.suggest_categorical(name, distribution.choices)
+        return choice if isinstance(choice, str) else float(choice)  # type: ignore[arg-type]
+    assert isinstance(distribution, FloatDistribution)
+    return trial.suggest_float(name, distribution.low, distribution.high, log=distribution.log)
+
+
+class Mirror:
+    """A job's study in memory, for Optuna's samplers to read."""
+
+    def __init__(self, spec: JobSpec, study_id: int) -> None:
+        self._spec = spec
+        self._study_id = study_id
+        self._trials: dict[int, StudyTrial] = {}  # by number
+        self._last_id = 0
+        self._unfinished: set[int] = set()
+
+    def sync(self, transaction: Connection) -> None:
+        """Take in what has come to the study since the last time."""
+        found = studies.new_trials(transaction, self._study_id, self._last_id, self._unfinished)
+        for trial in found:
+            self._last_id = max(self._last_id, trial.id)
+            self._trials[trial.number] = trial
+            if trial.state.is_finished():
+                self._unfinished.discard(trial.id)
+            else:
+                self._unfinished.add(trial.id)
+
+    def params(self, first_number: int, size: int) -> list[Params]:
+        """The configurations of trials that are in the study."""
+        return [self._trials[first_number + index].params for index in range(size)]
+
+    def propose(
+        self, space: Mapping[str, BaseDistribution], count: int, ordinal: int
+    ) -> list[Params]:
+        """The configurations of the job's population `ordinal`, each aware of those before it."""
+        study = optuna.create_study(
+            direction="maximize" if self._spec.maximise else "minimize",
+            sampler=_sampler(self._spec, ordinal),
+        )
+        # In the order of numbers, so that a restarted worker proposes what the old one would have.
+        study.add_trials(self._history())
+        return [suggest(study.ask(), space) for _ in range(count)]
+
+    def _history(self) -> list[FrozenTrial]:
+        trials = [self._trials[number] for number in sorted(self._trials)]
+        values = [t.value for t in trials if t.value is not None and math.isfinite(t.value)]
+        pick = min if self._spec.maximise else max
+        worst = pick(values) if values else None
+        return [_frozen(trial, worst) for trial in trials if _teaches(trial, worst)]
+
+
+def _teaches(trial: StudyTrial, worst: float | None) -> bool:
+    if trial.state == TrialState.FAIL:
+        return worst is not None
+    return trial.state == TrialState.RUNNING or trial.value is not None
+
+
+def _frozen(trial: StudyTrial, worst: float | None) -> FrozenTrial:
+    """As Optuna's samplers see it. TPE learns nothing from FAIL: a failed trial is a bad one."""
+    running = trial.state == TrialState.RUNNING
+    return create_trial(
+        state=TrialState.RUNNING if running else TrialState.COMPLETE,
+        value=None if running else (worst if trial.state == TrialState.FAIL else trial.value),
+        params=dict(trial.params),
+        distributions=dict(trial.distributions),
+    )
+
+
+def _sampler(spec: JobSpec, ordinal: int) -> BaseSampler:
+    """Seeded by the job's seed and the population's ordinal."""
+    seed = int(np.random.SeedSequence([spec.seed, ordinal]).generate_state(1)[0])
+    if spec.sampler == "random":
+        return RandomSampler(seed=seed)
+    assert spec.sampler == "tpe", "others are refused at the door"
+    with warnings.catch_warnings():
+        # The space is conditional on the penalty, which multivariate TPE only copes with when it
+        # decomposes the space into groups; Optuna calls that option experimental.
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        return TPESampler(seed=seed, multivariate=True, group=True, constant_liar=True)

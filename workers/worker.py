@@ -1,0 +1,291 @@
+"""The loop: claim -> sample -> train -> finish; a heartbeat; an orderly end on SIGTERM."""
+
+from __future__ import annotations
+
+import logging
+import os
+import platform
+import random
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import TypeVar
+
+import torch
+from sqlalchemy.engine import Connection
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+
+from ridgeway import jobs, leases, offers
+from ridgeway.database import Database
+from ridgeway.errors import JobUnrunnable, LeaseLost, NotFound
+from ridgeway.leases import Claimant, Lease
+from ridgeway.settings import Settings
+from ridgeway.store import Store
+from workers.datasets import Prepared, load_prepared, offered_datasets
+from workers.models import offered_models
+from workers.outcomes import failed_outcomes, outcomes_of
+from workers.population import Configuration, train_population
+from workers.recommend import answer, own_complete_trials
+from workers.sampling import Mirror, search_space
+from workers.strength import auto_range
+
+log = logging.getLogger("ridgeway.worker")
+T = TypeVar("T")
+
+CACHED_JOBS = 4  # whose data and history a worker keeps in memory
+SHORTEST_PAUSE_SECONDS = 0.1
+LONGEST_PAUSE_SECONDS = 2.0
+
+
+class Stopping(Exception):
+    """The worker was asked to stop; its lease goes back."""
+
+
+@dataclass(frozen=True)
+class Workbench:
+    """What a worker keeps of a job from one population to the next."""
+
+    prepared: Prepared
+    mirror: Mirror
+
+
+class Worker:
+    """One process, one device, one lease at a time."""
+
+    def __init__(
+        self, database: Database, store: Store, settings: Settings, worker_id: str, device: str
+    ) -> None:
+        self.id = worker_id
+        self._database = database
+        self._store = store
+        self._settings = settings
+        self._device = torch.device(device)
+        self._stopping = threading.Event()
+        self._lost = threading.Event()
+        self._lease: Lease | None = None
+        self._benches: OrderedDict[str, Workbench] = OrderedDict()
+        self._claimant = Claimant(
+            worker_id=worker_id,
+            models=frozenset(offered_models()),
+            datasets=frozenset(offered_datasets()),
+            population_limit=settings.max_population,
+            lease_seconds=settings.lease_seconds,
+            max_attempts=settings.max_attempts,
+        )
+
+    def stop(self) -> None:
+        """Hand the lease back at the end of this epoch, and end."""
+        self._stopping.set()
+
+    def run(self) -> None:
+        """Work until `stop`."""
+        self._write(self._record)
+        heartbeat = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
+        heartbeat.start()
+        log.info("worker %s is ready on %s", self.id, self._device)
+        while not self._stopping.is_set():
+            try:
+                busy = self.work_once()
+            except DBAPIError as error:
+                log.warning("the database does not answer, trying again: %s", error.orig)
+                busy = False
+            if not busy:
+                # A little jitter keeps many idle workers from asking in step.
+                self._stopping.wait(self._settings.poll_seconds * random.uniform(0.8, 1.2))
+        heartbeat.join()
+        self._try(lambda transaction: offers.forget_worker(transaction, self.id))
+
+    def work_once(self) -> bool:
+        """Do one lease's work; False when there is none."""
+        with self._database.reading() as transaction:
+            if not leases.has_work(transaction, self._claimant):
+                return False
+        with self._database.transaction() as transaction:
+            lease = leases.claim(transaction, self._claimant)
+        if lease is None:
+            return False
+        self._lost.clear()
+        self._lease = lease
+        try:
+            self._work(lease)
+        except LeaseLost:
+            log.warning("job %s: lost %s %d", lease.job_id, lease.kind, lease.ordinal)
+        except NotFound:
+            log.warning("job %s is gone", lease.job_id)
+        except Stopping:
+            self._try(lambda transaction: leases.release(transaction, lease))
+        finally:
+            self._lease = None
+        return True
+
+    def _work(self, lease: Lease) -> None:
+        try:
+            if lease.kind == "answer":
+                self._answer(lease)
+            else:
+                self._train(lease)
+        except (LeaseLost, NotFound, Stopping, DBAPIError):
+            raise
+        except JobUnrunnable as error:
+            message = str(error)
+            self._write(lambda transaction: leases.fail_job(transaction, lease, message))
+        except Exception as error:
+            log.exception("job %s: %s %d failed", lease.job_id, lease.kind, lease.ordinal)
+            message = f"{type(error).__name__}: {error}"
+            self._write(lambda transaction: leases.fail_job(transaction, lease, message))
+
+    # --- a population -------------------------------------------------------------------------
+
+    def _train(self, lease: Lease) -> None:
+        started = time.perf_counter()
+        bench = self._bench(lease)
+        first, configurations = self._configurations(lease, bench)
+        sampled = time.perf_counter()
+        warnings: tuple[str, ...] = ()
+        try:
+            result = train_population(
+                lease.spec,
+                configurations,
+                bench.prepared.folds,
+                bench.prepared.outputs,
+                seed=lease.spec.seed,
+                device=self._device,
+                on_epoch=self._check,
+            )
+        except (LeaseLost, Stopping, JobUnrunnable):
+            raise
+        except Exception as error:
+            log.exception("job %s: population %d failed", lease.job_id, lease.ordinal)
+            outcomes = failed_outcomes(first, lease.size, f"{type(error).__name__}: {error}")
+        else:
+            outcomes = outcomes_of(lease.spec, configurations, result, first)
+            warnings = result.notes
+        trained = time.perf_counter()
+        self._write(
+            lambda transaction: leases.finish_population(transaction, lease, outcomes, warnings)
+        )
+        log.info(
+            "job %s: population %d of %d trials: sampling %.3f s, training %.3f s, writing %.3f s",
+            lease.job_id,
+            lease.ordinal,
+            lease.size,
+            sampled - started,
+            trained - sampled,
+            time.perf_counter() - trained,
+        )
+
+    def _configurations(self, lease: Lease, bench: Workbench) -> tuple[int, list[Configuration]]:
+        """The population's first number and what to train: proposed now, or by an earlier holder."""
+        self._read(bench.mirror.sync)
+        if lease.first_number is not None:
+            params = bench.mirror.params(lease.first_number, lease.size)
+            return lease.first_number, [Configuration.from_params(p) for p in params]
+        plan = lease.plan or self._plan(lease, bench.prepared)
+        low, high = plan["lambda"]
+        space = search_space(lease.spec, (low, high))
+        params = bench.mirror.propose(space, lease.size, lease.ordinal)
+        first = self._write(lambda transaction: leases.reserve(transaction, lease, params, space))
+        return first, [Configuration.from_params(p) for p in params]
+
+    def _plan(self, lease: Lease, prepared: Prepared) -> dict[str, list[float]]:
+        low, high = auto_range(lease.spec, prepared.development(), prepared.outputs)
+        plan = {"lambda": [low, high]}
+        return self._write(lambda transaction: leases.fix_plan(transaction, lease, plan))
+
+    def _bench(self, lease: Lease) -> Workbench:
+        bench = self._benches.pop(lease.job_id, None)
+        if bench is None:
+            prepared = load_prepared(self._database, self._store, lease.spec, lease.dataset_id)
+            bench = Workbench(prepared, Mirror(lease.spec, lease.study_id))
+        self._benches[lease.job_id] = bench
+        while len(self._benches) > CACHED_JOBS:
+            self._benches.popitem(last=False)
+        return bench
+
+    # --- the answer ---------------------------------------------------------------------------
+
+    def _answer(self, lease: Lease) -> None:
+        prepared = self._bench(lease).prepared
+        candidates = self._read(lambda transaction: own_complete_trials(transaction, lease))
+        given = answer(
+            lease, candidates, prepared, self._store, device=self._device, on_epoch=self._check
+        )
+        self._write(
+            lambda transaction: leases.finish_answer(
+                transaction, lease, given.recommended, given.artifacts, given.warnings
+            )
+        )
+        self._benches.pop(lease.job_id, None)
+
+    # --- heartbeat and transactions -----------------------------------------------------------
+
+    def _check(self, epoch: int, epochs: int) -> None:
+        """Between epochs: is this still ours to train?"""
+        if self._lost.is_set():
+            raise LeaseLost()
+        if self._stopping.is_set():
+            raise Stopping()
+
+    def _beat(self) -> None:
+        """Renew the lease and say that the worker is alive, as often as the settings tell."""
+        while not self._stopping.wait(self._settings.renew_seconds):
+            lease = self._lease
+            try:
+                with self._database.transaction() as transaction:
+                    offers.see_worker(transaction, self.id)
+                    jobs.sweep(transaction)
+                if lease is not None:
+                    with self._database.transaction() as transaction:
+                        leases.renew(transaction, lease, self._settings.lease_seconds)
+            except LeaseLost:
+                if self._lease is lease:
+                    self._lost.set()
+            except DBAPIError as error:
+                log.warning("no heartbeat, the database does not answer: %s", error.orig)
+
+    def _write(self, change: Callable[[Connection], T]) -> T:
+        """One transaction, tried again while the database does not answer: nothing is lost by it."""
+        return self._persist(self._database.transaction, change)
+
+    def _read(self, look: Callable[[Connection], T]) -> T:
+        return self._persist(self._database.reading, look)
+
+    def _persist(
+        self,
+        begin: Callable[[], AbstractContextManager[Connection]],
+        work: Callable[[Connection], T],
+    ) -> T:
+        pause = SHORTEST_PAUSE_SECONDS
+        while True:
+            try:
+                with begin() as transaction:
+                    return work(transaction)
+            except (OperationalError, InterfaceError) as error:
+                log.warning("the database does not answer, trying again: %s", error.orig)
+                if self._stopping.wait(pause):
+                    raise Stopping() from error
+                pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
+
+    def _try(self, change: Callable[[Connection], None]) -> None:
+        """One transaction whose failure does no harm: what it says, time says as well."""
+        try:
+            with self._database.transaction() as transaction:
+                change(transaction)
+        except DBAPIError as error:
+            log.warning("the database does not answer: %s", error.orig)
+
+    def _record(self, transaction: Connection) -> None:
+        offers.record_worker(
+            transaction,
+            self.id,
+            host=platform.node(),
+            pid=os.getpid(),
+            device=str(self._device),
+            version=version("ridgeway"),
+            models=set(self._claimant.models),
+            datasets=set(self._claimant.datasets),
+        )

@@ -1,0 +1,216 @@
+"""What is trained: linear, mlp and plug-in modules, and which of their parameters are penalised."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any, Literal, cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
+from torch.nn.modules.instancenorm import _InstanceNorm
+
+from ridgeway.errors import JobUnrunnable
+from ridgeway.spec import JobSpec, LinearModel, MlpModel, ModelSpec, PluginModel
+
+ENTRY_POINTS = "ridgeway.models"
+ROWS_AT_ONCE = (
+    1024  # rows of a forward pass outside of minibatches; a constant keeps results bitwise
+)
+
+ACTIVATIONS: Mapping[str, Callable[[], nn.Module]] = {
+    "relu": nn.ReLU,
+    "gelu": nn.GELU,
+    "tanh": nn.Tanh,
+    "silu": nn.SiLU,
+}
+NORMALISATIONS = (_BatchNorm, _InstanceNorm, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm)
+
+
+# --- building ---------------------------------------------------------------------------------
+
+
+def offered_models() -> list[str]:
+    """Every `model.kind` that can be trained here; plug-ins are named, not imported."""
+    plugins = {point.name for point in entry_points(group=ENTRY_POINTS)}
+    return ["linear", "mlp", *sorted(plugins - {"linear", "mlp"})]
+
+
+def build_model(model_spec: ModelSpec, inputs: int, outputs: int) -> nn.Module:
+    """A fresh module from (batch, inputs) to (batch, outputs), initialised by torch's generator.
+
+    JobUnrunnable where a plug-in is missing, raises, or gives something else.
+    """
+    if isinstance(model_spec, LinearModel):
+        return _linear(inputs, outputs)
+    if isinstance(model_spec, MlpModel):
+        return _mlp(model_spec, inputs, outputs)
+    return _plugin(model_spec, inputs, outputs)
+
+
+def _linear(inputs: int, outputs: int) -> nn.Module:
+    """Starts at zero: the problem is convex, and zeros are what a penalty looks for."""
+    layer = nn.Linear(inputs, outputs)
+    for parameter in layer.parameters():
+        nn.init.zeros_(parameter)
+    return layer
+
+
+def _mlp(model_spec: MlpModel, inputs: int, outputs: int) -> nn.Module:
+    widths = [inputs, *model_spec.hidden]
+    layers: list[nn.Module] = []
+    for before, after in itertools.pairwise(widths):
+        layers += [nn.Linear(before, after), ACTIVATIONS[model_spec.activation]()]
+    return nn.Sequential(*layers, nn.Linear(widths[-1], outputs))
+
+
+def _plugin(model_spec: PluginModel, inputs: int, outputs: int) -> nn.Module:
+    name = model_spec.kind
+    try:
+        made = _entry_point(name).load()(inputs, outputs, **model_spec.options)
+    except JobUnrunnable:
+        raise
+    except Exception as error:
+        raise _unrunnable(name, f"could not be built with {model_spec.options}", error) from error
+    if not isinstance(made, nn.Module):
+        raise JobUnrunnable(f"model '{name}' gave a {type(made).__name__}, not a torch.nn.Module")
+    _check_output(name, made, inputs, outputs)
+    return made
+
+
+def _entry_point(name: str) -> EntryPoint:
+    for point in entry_points(group=ENTRY_POINTS, name=name):
+        return point
+    raise JobUnrunnable(f"model '{name}' is not installed here; offered: {offered_models()}")
+
+
+def _check_output(name: str, model: nn.Module, inputs: int, outputs: int) -> None:
+    rows = 2
+    model.eval()
+    try:
+        with torch.no_grad():
+            answer: Any = model(torch.zeros(rows, inputs))
+    except Exception as error:
+        raise _unrunnable(name, f"failed on a batch of shape ({rows}, {inputs})", error) from error
+    if not isinstance(answer, Tensor):
+        raise JobUnrunnable(f"model '{name}' answered a {type(answer).__name__}, not a tensor")
+    if answer.shape != (rows, outputs):
+        raise JobUnrunnable(
+            f"model '{name}' answered the shape {tuple(answer.shape)} to a batch of shape "
+            f"({rows}, {inputs}); ({rows}, {outputs}) is expected"
+        )
+
+
+def _unrunnable(name: str, what: str, error: Exception) -> JobUnrunnable:
+    return JobUnrunnable(f"model '{name}' {what}: {type(error).__name__}: {error}")
+
+
+def predict(
+    spec: JobSpec, parameters: Mapping[str, Tensor], inputs: Tensor, outputs: int
+) -> Tensor:
+    """Logits (n, outputs) of one trained model; regression: the standardised prediction.
+
+    parameters: its state dict; inputs (n, d), standardised as its training rows were.
+    """
+    first = next(iter(parameters.values()))
+    with torch.random.fork_rng(devices=[]):  # its initial weights are thrown away
+        model = build_model(spec.model, inputs.shape[1], outputs)
+    model.to(first.device, first.dtype).load_state_dict(dict(parameters))
+    model.eval()
+    with torch.no_grad():
+        blocks = inputs.to(first.device, first.dtype).split(ROWS_AT_ONCE)
+        return torch.cat([model(block) for block in blocks])
+
+
+# --- parameters -------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One parameter and how the penalties see it.
+
+    `view` splits its shape so that fixing the axes `kept` leaves one group of group_lasso.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    penalised: bool
+    view: tuple[int, ...]
+    kept: tuple[int, ...]
+
+
+def describe_parameters(
+    model: nn.Module, penalize: Literal["weights", "all"], group_by: Literal["input", "neuron"]
+) -> list[Parameter]:
+    """The model's parameters, shared ones once.
+
+    Weights are the parameters of two dimensions or more that are neither a bias nor a
+    normalisation's; `all` takes every parameter.
+    """
+    described: list[Parameter] = []
+    for name, parameter in model.named_parameters():
+        owner = model.get_submodule(name.rpartition(".")[0])
+        shape = tuple(parameter.shape)
+        penalised = penalize == "all" or _is_weight(name, shape, owner)
+        view, kept = _groups(shape, owner, group_by)
+        described.append(Parameter(name, shape, penalised, view, kept))
+    return described
+
+
+def _is_weight(name: str, shape: tuple[int, ...], owner: nn.Module) -> bool:
+    called_bias = name.rpartition(".")[2].startswith("bias")
+    return len(shape) >= 2 and not called_bias and not isinstance(owner, NORMALISATIONS)
+
+
+def _groups(
+    shape: tuple[int, ...], owner: nn.Module, group_by: Literal["input", "neuron"]
+) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """A view of the parameter, and the axes that number its groups.
+
+    `input`: the outgoing weights of a unit, a column of nn.Linear's (out, in), an input channel of
+    a convolution, a row of an embedding. `neuron`: the incoming ones. Parameters of one
+    dimension (biases, gains) are groups of one.
+    """
+    if len(shape) < 2:
+        return (math.prod(shape),), (0,)
+    channels = owner.groups if isinstance(owner, _ConvNd) else 1
+    # Grouped convolutions: (groups, first axis within the group, second axis, kernel...).
+    view = (channels, shape[0] // channels, *shape[1:])
+    inputs_first = isinstance(owner, _ConvTransposeNd | nn.Embedding | nn.EmbeddingBag)
+    return view, (0, 1) if inputs_first == (group_by == "input") else (0, 2)
+
+
+def has_batch_statistics(model: nn.Module) -> bool:
+    """Whether rows of a batch meet each other, so that padding would change the answer.
+
+    Buffers count, since a module that updates them may do so from its batch.
+    """
+    norms = any(isinstance(module, _BatchNorm) for module in model.modules())
+    return norms or next(model.buffers(), None) is not None
+
+
+def normalisation_layers(model: nn.Module) -> list[str]:
+    """The kinds of normalisation layers in the model, each once, sorted."""
+    return sorted({type(m).__name__ for m in model.modules() if isinstance(m, NORMALISATIONS)})
+
+
+def saved_floats_per_row(model: nn.Module, inputs: int) -> int:
+    """Numbers that autograd keeps for each row of a batch: what activations will cost."""
+    parameters = {p.data_ptr() for p in model.parameters()}
+    first = next(model.parameters())
+    counted = 0
+
+    def count(saved: Tensor) -> Tensor:
+        nonlocal counted
+        counted += 0 if saved.data_ptr() in parameters else saved.numel()
+        return saved
+
+    model.eval()
+    with torch.autograd.graph.saved_tensors_hooks(count, lambda saved: saved):
+        model(torch.zeros(2, inputs, dtype=first.dtype, device=first.device))
+    return max(1, cast("int", counted) // 2)

@@ -59,8 +59,8 @@ def _plain_json(value: JsonValue) -> JsonValue:
     return value
 
 
-Text: TypeAlias = Annotated[str, AfterValidator(_storable), Field(max_length=200)]
-Name: TypeAlias = Annotated[str, AfterValidator(_storable), Field(min_length=1, max_length=200)]
+Text: TypeAlias = Annotated[str, Field(max_length=200), AfterValidator(_storable)]
+Name: TypeAlias = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_storable)]
 
 
 class Part(BaseModel):

@@ -1,0 +1,76 @@
+"""`python -m service`: the front door as a process."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+
+import uvicorn
+from sqlalchemy.exc import SQLAlchemyError
+
+from ridgeway.database import Database, require_schema
+from ridgeway.errors import InvalidInput, SchemaMismatch
+from ridgeway.settings import Settings
+from ridgeway.supervisor import die_with_parent
+from service.app import create_app
+from service.problems import first_line
+
+KEEP_ALIVE_SECONDS = 30
+SHUTDOWN_SECONDS = 8  # to finish requests; a supervisor kills after 10
+
+
+def main() -> int:
+    """Serve until a signal comes; exit code 2 where the settings or the schema don't fit."""
+    parser = argparse.ArgumentParser(prog="python -m service", description=__doc__)
+    parser.add_argument("--host", help="default: RIDGEWAY_HOST")
+    parser.add_argument("--port", type=int, help="default: RIDGEWAY_PORT")
+    parser.add_argument(
+        "--supervised", action="store_true", help="end when standard input does (a pipe)"
+    )
+    arguments = parser.parse_args()
+    if arguments.supervised:
+        die_with_parent()
+    given = {"host": arguments.host, "port": arguments.port}
+    settings = Settings(**{name: value for name, value in given.items() if value is not None})
+    _log_to_standard_error(settings.log_level)
+    try:
+        _check(settings)
+    except (SchemaMismatch, InvalidInput) as error:
+        print(error, file=sys.stderr)
+        return 2
+    except SQLAlchemyError as error:
+        print(f"The database can't be reached: {first_line(error)}", file=sys.stderr)
+        return 3
+    uvicorn.run(
+        create_app(settings),
+        host=settings.host,
+        port=settings.port,
+        log_config=None,
+        access_log=settings.log_level.lower() == "debug",
+        server_header=False,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=SHUTDOWN_SECONDS,
+    )
+    return 0
+
+
+def _check(settings: Settings) -> None:
+    """The lifespan would raise the same, with a traceback that helps nobody."""
+    database = Database.of(settings)
+    try:
+        require_schema(database)
+    finally:
+        database.close()
+
+
+def _log_to_standard_error(level: str) -> None:
+    logging.basicConfig(
+        level=level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )
+    for talkative in ("httpx", "httpcore", "alembic", "asyncio"):
+        logging.getLogger(talkative).setLevel(logging.WARNING)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

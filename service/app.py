@@ -1,0 +1,63 @@
+"""The front door: create_app joins routes, errors and limits; its lifespan owns the rest."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+
+from fastapi import FastAPI
+
+from ridgeway.database import Database, require_schema
+from ridgeway.settings import Settings
+from ridgeway.store import Store
+from service import dashboard, datasets, health, jobs
+from service.context import Context
+from service.dashboard import Dashboard
+from service.limits import BodyLimit
+from service.problems import describe_problems, handle_errors
+from service.sweeper import Sweeper
+
+DESCRIPTION = """Which penalty, and how strong? A hyperparameter search service for regularisation.
+
+Errors are RFC 9457 `application/problem+json`; a bad field is named under `errors`."""
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """The service's ASGI application. Raises SchemaMismatch when it starts on another schema."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        database = Database.of(settings)
+        require_schema(database)
+        sweeper = Sweeper(database, settings.sweep_seconds)
+        shown = Dashboard(database)
+        app.state.context = Context(settings, database, Store.of(settings), shown)
+        sweeper.start()
+        try:
+            yield
+        finally:
+            sweeper.stop()
+            await shown.stop()
+            database.close()
+
+    app = FastAPI(
+        title="Ridgeway",
+        description=DESCRIPTION,
+        version=version("ridgeway"),
+        lifespan=lifespan,
+        # One JobSpec in the document: what is sent is what comes back.
+        separate_input_output_schemas=False,
+        redirect_slashes=False,
+        redoc_url=None,
+    )
+    for part in (jobs, datasets, health, dashboard):
+        app.include_router(part.router)
+    handle_errors(app)
+    describe_problems(app)
+
+    def limit_of(path: str) -> int:
+        return settings.max_upload_bytes if path == "/v1/datasets" else settings.max_body_bytes
+
+    app.add_middleware(BodyLimit, limit_of=limit_of)
+    return app

@@ -1,0 +1,64 @@
+"""What a request works with: made once by the lifespan, handed to every endpoint."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Annotated, TypeAlias
+
+from fastapi import Depends, Header, Query, Request
+from starlette.exceptions import HTTPException
+
+from ridgeway.database import Database
+from ridgeway.errors import NotFound
+from ridgeway.settings import Settings
+from ridgeway.spec import Name
+from ridgeway.store import Store
+from service.dashboard import Dashboard
+
+MOST_IN_A_PAGE = 500
+
+
+@dataclass(frozen=True)
+class Context:
+    """The parts that requests share."""
+
+    settings: Settings
+    database: Database
+    store: Store
+    dashboard: Dashboard
+
+
+async def _context(request: Request) -> Context:
+    return request.app.state.context
+
+
+async def _job_id(id: str) -> str:
+    """An id that no job can have is not found; not every database could look for it."""
+    if not re.fullmatch(r"[0-9a-fA-F-]{1,36}", id):
+        raise NotFound(f"There is no job {id[:100]!r}.")
+    return id
+
+
+async def require_json(request: Request) -> None:
+    """415 unless the body says that it is JSON."""
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != "application/json" and not re.fullmatch(r"application/.+\+json", kind):
+        raise HTTPException(415, "The body must be JSON: Content-Type: application/json.")
+
+
+InContext: TypeAlias = Annotated[Context, Depends(_context)]
+JobId: TypeAlias = Annotated[str, Depends(_job_id)]
+Cursor: TypeAlias = Annotated[
+    Name | None, Query(description="the `next` of the page before; absent for the first page")
+]
+Limit: TypeAlias = Annotated[int, Query(ge=1, le=MOST_IN_A_PAGE, description="most items a page")]
+IdempotencyKey: TypeAlias = Annotated[
+    str | None,
+    Header(
+        min_length=1,
+        max_length=200,
+        pattern=r"^[\x21-\x7e]+$",
+        description="a request that is repeated with the same key makes one job",
+    ),
+]

@@ -1,0 +1,204 @@
+"""The Optuna dashboard: a process of its own, shown read-only behind the service's door.
+
+Importing it costs some 110 MB and a large study keeps it busy for seconds, so it never runs in the
+service: `python -m service.dashboard SOCKET` serves it on a UNIX socket, and the service passes
+GET and HEAD on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import AsyncIterator
+from pathlib import Path
+from urllib.parse import quote
+
+import httpx
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import StreamingResponse
+
+from ridgeway.database import Database
+from ridgeway.errors import NotFound
+from service.problems import ServiceUnavailable
+
+START_SECONDS = 60.0  # importing it takes 2 s, on a machine under load many more
+ANSWER_SECONDS = 120.0  # a study of 10,000 trials takes some 10 s
+DATABASE_URL = "RIDGEWAY_DATABASE_URL"  # may hold a password: never on a command line
+
+log = logging.getLogger(__name__)
+
+
+class Dashboard:
+    """The dashboard's process: started by the first request, started again if it died."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._starting = asyncio.Lock()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._folder: Path | None = None
+        self._client: httpx.AsyncClient | None = None
+
+    async def client(self) -> httpx.AsyncClient:
+        """A client of the running dashboard; waits while it starts."""
+        async with self._starting:
+            if self._client is None or self._process is None or self._process.poll() is not None:
+                await self.stop()
+                self._client = await self._start()
+            return self._client
+
+    async def _start(self) -> httpx.AsyncClient:
+        # mkdtemp's folder is ours alone, and with it the socket.
+        self._folder = Path(tempfile.mkdtemp(prefix="ridgeway-dashboard-"))
+        socket = self._folder / "socket"
+        self._process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "service.dashboard", str(socket)],
+            # The dashboard ends when this pipe does: it never outlives the service.
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            env=os.environ
+            | {DATABASE_URL: self._database.url.render_as_string(hide_password=False)},
+        )
+        try:
+            async with asyncio.timeout(START_SECONDS):
+                while not await _answers(socket):
+                    if self._process.poll() is not None:
+                        raise ServiceUnavailable("The dashboard could not be started.")
+                    await asyncio.sleep(0.05)
+        except TimeoutError:
+            raise ServiceUnavailable("The dashboard takes too long to start.") from None
+        return httpx.AsyncClient(
+            transport=httpx.AsyncHTTPTransport(uds=str(socket)),
+            timeout=httpx.Timeout(10.0, read=ANSWER_SECONDS, pool=ANSWER_SECONDS),
+        )
+
+    async def stop(self) -> None:
+        """End the process, if there is one."""
+        if self._client is not None:
+            await self._client.aclose()
+        if self._process is not None:
+            await asyncio.to_thread(_end, self._process)
+        if self._folder is not None:
+            shutil.rmtree(self._folder, ignore_errors=True)
+        self._client = self._process = self._folder = None
+
+
+async def _answers(socket: Path) -> bool:
+    try:
+        _, writer = await asyncio.open_unix_connection(socket)
+    except OSError:
+        return False
+    writer.close()
+    await writer.wait_closed()
+    return True
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    assert process.stdin is not None
+    process.stdin.close()
+    process.terminate()
+    try:
+        process.wait(5)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+# --- the proxy --------------------------------------------------------------------------------
+
+router = APIRouter(include_in_schema=False)
+
+# Nothing else of a request is the dashboard's business: cookies and keys stay here.
+_PASSED_ON = ("accept", "accept-encoding", "if-modified-since", "if-none-match", "range")
+_PASSED_BACK = (
+    "accept-ranges",
+    "cache-control",
+    "content-disposition",
+    "content-encoding",
+    "content-length",
+    "content-range",
+    "content-security-policy",
+    "content-type",
+    "date",
+    "etag",
+    "last-modified",
+    "location",
+)
+_LARGEST_ID = 2**31 - 1  # in Optuna's tables; PostgreSQL refuses to look for more
+
+
+# The dashboard's addresses are absolute, so it can't live under a prefix of ours.
+@router.api_route("/dashboard", methods=["GET", "HEAD"])
+@router.api_route("/dashboard/{rest:path}", methods=["GET", "HEAD"])
+@router.api_route("/api/{rest:path}", methods=["GET", "HEAD"])
+@router.api_route("/static/{rest:path}", methods=["GET", "HEAD"])
+@router.api_route("/csv/{rest:path}", methods=["GET", "HEAD"])
+@router.api_route("/favicon.ico", methods=["GET", "HEAD"])
+async def show(request: Request) -> Response:
+    """Pass a look at the dashboard on to its process."""
+    path = request.url.path
+    if any(part.isdecimal() and _too_large(part) for part in path.split("/")):
+        raise NotFound(f"There is nothing at {path[:200]}.")
+    client: httpx.AsyncClient = await request.app.state.context.dashboard.client()
+    query = quote(request.scope["query_string"], safe="%&=+/:,")
+    address = httpx.URL(
+        f"http://{_host(request)}", path=path, query=query.encode() if query else None
+    )
+    headers = {name: request.headers[name] for name in _PASSED_ON if name in request.headers}
+    passed_on = client.build_request(request.method, address, headers=headers)
+    try:
+        answer = await client.send(passed_on, stream=True)
+    except httpx.TransportError as error:
+        raise ServiceUnavailable(f"The dashboard gave no answer: {type(error).__name__}.") from None
+    if answer.status_code >= 500:
+        await answer.aclose()
+        raise ServiceUnavailable("The dashboard can't show that now.")
+    return StreamingResponse(
+        _bytes(answer),
+        answer.status_code,
+        {name: answer.headers[name] for name in _PASSED_BACK if name in answer.headers},
+    )
+
+
+def _too_large(digits: str) -> bool:
+    return len(digits) > 10 or int(digits) > _LARGEST_ID
+
+
+def _host(request: Request) -> str:
+    """For the dashboard's redirects; a host that is no URL's would be the client's own trick."""
+    return request.url.netloc if request.url.hostname else "dashboard"
+
+
+async def _bytes(answer: httpx.Response) -> AsyncIterator[bytes]:
+    """The body as it came, still encoded."""
+    try:
+        async for chunk in answer.aiter_raw():
+            yield chunk
+    finally:
+        await answer.aclose()
+
+
+# --- the dashboard's own process --------------------------------------------------------------
+
+
+def main(socket: str) -> None:
+    """Serve the dashboard on a UNIX socket until the service goes away."""
+    import uvicorn
+    from a2wsgi import WSGIMiddleware
+    from optuna.storages import RDBStorage
+    from optuna_dashboard import wsgi
+
+    from ridgeway.supervisor import die_with_parent
+
+    die_with_parent()
+    storage = RDBStorage(os.environ.pop(DATABASE_URL), skip_table_creation=True)
+    app = WSGIMiddleware(wsgi(storage))
+    uvicorn.run(app, uds=socket, log_level="warning", lifespan="off", access_log=False)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

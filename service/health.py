@@ -1,0 +1,52 @@
+"""/healthz: the process answers. /readyz: it can do its work."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from fastapi import APIRouter
+from fastapi.responses import RedirectResponse
+from pydantic import BaseModel
+
+from ridgeway.offers import live_workers
+from service.context import InContext
+from service.problems import ServiceUnavailable, problems
+
+SEEN_SECONDS = 30.0  # a worker that was not seen for so long is taken for gone
+
+router = APIRouter(tags=["health"])
+
+
+class Alive(BaseModel):
+    """The process answers."""
+
+    status: Literal["alive"] = "alive"
+
+
+class Ready(BaseModel):
+    """The database answers and workers are there."""
+
+    status: Literal["ready"] = "ready"
+    workers: int
+
+
+@router.get("/healthz")
+async def healthz() -> Alive:
+    """Whether the process is alive."""
+    return Alive()
+
+
+@router.get("/readyz", responses=problems())
+def readyz(context: InContext) -> Ready:
+    """Whether a job would be worked on: the database answers and a worker was seen lately."""
+    with context.database.reading() as transaction:
+        workers = live_workers(transaction, SEEN_SECONDS)
+    if not workers:
+        raise ServiceUnavailable(f"No worker was seen within {SEEN_SECONDS:g} s.")
+    return Ready(workers=workers)
+
+
+@router.get("/", include_in_schema=False)
+async def root() -> RedirectResponse:
+    """People who come by browser find the reference."""
+    return RedirectResponse("/docs")

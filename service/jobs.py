@@ -1,0 +1,160 @@
+"""/v1/jobs: submit, look, pause, resume, cancel, take the model away."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Path, Query, Response
+from sqlalchemy.engine import Connection
+from sqlalchemy.exc import IntegrityError
+
+from ridgeway import jobs
+from ridgeway.datasets import profile_of
+from ridgeway.errors import InvalidInput, NotFound
+from ridgeway.offers import offered_models
+from ridgeway.profiles import resolve_spec
+from ridgeway.spec import JobSpec, refuse_unsupported
+from ridgeway.studies import TrialOrder
+from ridgeway.views import Job, JobPage, JobState, TrialDetail, TrialPage, TrialState
+from service.context import Context, Cursor, IdempotencyKey, InContext, JobId, Limit, require_json
+from service.problems import problems
+
+LARGEST_NUMBER = 2**31 - 1  # of a trial, in the study database
+
+router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
+
+_LOCATION = {"Location": {"description": "the job's address", "schema": {"type": "string"}}}
+
+
+@router.post(
+    "",
+    status_code=201,
+    dependencies=[Depends(require_json)],
+    responses={
+        201: {"headers": _LOCATION},
+        200: {"model": Job, "description": "The job of an earlier request", "headers": _LOCATION},
+        **problems(400, 413, 415, 422),
+    },
+)
+def submit(
+    spec: JobSpec, context: InContext, response: Response, idempotency_key: IdempotencyKey = None
+) -> Job:
+    """Queue a search job.
+
+    With an `Idempotency-Key` a repeat of the same request makes no second job: it is answered
+    with the first one and 200. The same key with another spec is a 422.
+    """
+    try:
+        job, created = _submit(context, spec, idempotency_key)
+    except IntegrityError:
+        # Another request with this key has committed since we looked: its job is ours.
+        if idempotency_key is None:
+            raise
+        job, created = _submit(context, spec, idempotency_key)
+    response.status_code = 201 if created else 200
+    response.headers["Location"] = job.links.self
+    return job
+
+
+def _submit(context: Context, spec: JobSpec, key: str | None) -> tuple[Job, bool]:
+    """The job, and whether it is a new one."""
+    checksum = hashlib.sha256(spec.model_dump_json().encode()).hexdigest()
+    with context.database.transaction() as transaction:
+        if key is not None and (found := jobs.find_submitted(transaction, key)) is not None:
+            job_id, first_checksum = found
+            if first_checksum != checksum:
+                raise InvalidInput.of(
+                    "Idempotency-Key", key, f"was used for another spec before, by job {job_id}"
+                )
+            return jobs.find_job(transaction, job_id), False
+        resolved, dataset_id = _resolve(transaction, spec)
+        job_id = jobs.submit_job(
+            transaction,
+            resolved,
+            dataset_id=dataset_id,
+            idempotency_key=key,
+            request_checksum=checksum,
+        )
+        return jobs.find_job(transaction, job_id), True
+
+
+def _resolve(transaction: Connection, spec: JobSpec) -> tuple[JobSpec, str | None]:
+    """The spec as workers will read it; InvalidInput for what no worker could run."""
+    refuse_unsupported(spec)
+    models = offered_models(transaction)
+    if spec.model.kind not in models:
+        accepted = ", ".join(sorted(models))
+        message = f"is a model that no worker offers; accepted: {accepted}"
+        raise InvalidInput.of("model.kind", spec.model.kind, message)
+    try:
+        dataset_id, profile = profile_of(transaction, spec.dataset)
+    except NotFound as error:
+        raise InvalidInput.of("dataset", spec.dataset, str(error)) from None
+    # A plug-in's data set has no profile: only workers can read it.
+    return resolve_spec(spec, profile) if profile else spec, dataset_id
+
+
+@router.get("", responses=problems(422))
+def page(
+    context: InContext,
+    state: Annotated[JobState | None, Query()] = None,
+    cursor: Cursor = None,
+    limit: Limit = 50,
+) -> JobPage:
+    """Jobs, newest first."""
+    with context.database.reading() as transaction:
+        return jobs.list_jobs(transaction, state=state, cursor=cursor, limit=limit)
+
+
+@router.get("/{id}", responses=problems(404))
+def look(id: JobId, context: InContext) -> Job:
+    """State, progress, best and recommended; as quick with a million trials as with one."""
+    with context.database.reading() as transaction:
+        return jobs.find_job(transaction, id)
+
+
+@router.get("/{id}/trials", responses=problems(404, 422))
+def trials(
+    id: JobId,
+    context: InContext,
+    state: Annotated[TrialState | None, Query()] = None,
+    order: Annotated[TrialOrder, Query(description="`value`: the best first")] = "number",
+    cursor: Cursor = None,
+    limit: Limit = 50,
+) -> TrialPage:
+    """The trials of the job's study."""
+    with context.database.reading() as transaction:
+        return jobs.list_trials(
+            transaction, id, state=state, order=order, cursor=cursor, limit=limit
+        )
+
+
+@router.get("/{id}/trials/{number}", responses=problems(404, 422))
+def trial(
+    id: JobId, number: Annotated[int, Path(ge=0, le=LARGEST_NUMBER)], context: InContext
+) -> TrialDetail:
+    """One trial with its curve and what each fold gave."""
+    with context.database.reading() as transaction:
+        return jobs.find_trial(transaction, id, number)
+
+
+@router.post("/{id}/cancel", responses=problems(404, 409))
+def cancel(id: JobId, context: InContext) -> Job:
+    """End the job; its live trials fail with the reason `cancelled`."""
+    with context.database.transaction() as transaction:
+        return jobs.cancel_job(transaction, id)
+
+
+@router.post("/{id}/pause", responses=problems(404, 409))
+def pause(id: JobId, context: InContext) -> Job:
+    """Start no new populations; live ones finish."""
+    with context.database.transaction() as transaction:
+        return jobs.pause_job(transaction, id)
+
+
+@router.post("/{id}/resume", responses=problems(404, 409))
+def resume(id: JobId, context: InContext) -> Job:
+    """Go on where the job was paused."""
+    with context.database.transaction() as transaction:
+        return jobs.resume_job(transaction, id)

@@ -1,0 +1,237 @@
+"""Every error as RFC 9457 `application/problem+json`, whoever raised it."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from typing import Any, cast
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from starlette.exceptions import HTTPException
+from starlette.routing import Match
+
+from ridgeway.errors import Conflict, FieldError, InvalidInput, NotFound
+from ridgeway.spec import field_errors
+
+LONGEST_VALUE = 200  # characters of a client's value that an error repeats
+LONGEST_DETAIL = 2000
+MOST_ERRORS = 50  # bad fields that one answer lists
+RETRY_AFTER_SECONDS = 2
+MEDIA_TYPE = "application/problem+json"
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
+
+log = logging.getLogger(__name__)
+
+
+class FieldProblem(BaseModel):
+    """A bad field: its dotted path, the value met (cut if long), and what is accepted."""
+
+    field: str
+    value: JsonValue
+    message: str
+
+
+class Problem(BaseModel):
+    """What went wrong (RFC 9457)."""
+
+    model_config = ConfigDict(json_schema_extra={"additionalProperties": False})
+
+    type: str = Field(description="a URI reference that names the kind of problem")
+    title: str
+    status: int = Field(ge=400, le=599)
+    detail: str
+    errors: list[FieldProblem] | None = Field(None, description="the bad fields, where there are")
+
+
+class ServiceUnavailable(Exception):
+    """A part of the service does not answer now; the message says which."""
+
+
+class BodyTooLarge(Exception):
+    """The request's body is larger than what is accepted."""
+
+
+def problem(
+    status: int,
+    detail: str,
+    errors: Sequence[FieldError] = (),
+    headers: Mapping[str, str] | None = None,
+) -> Response:
+    """The response that tells a client what went wrong."""
+    body: dict[str, Any] = {
+        "type": "about:blank",
+        "title": HTTPStatus(status).phrase,
+        "status": status,
+        "detail": _cut(detail, LONGEST_DETAIL),
+    }
+    if errors:
+        body["errors"] = [
+            {
+                "field": _cut(error.field),
+                "value": shown(error.value),
+                "message": _cut(error.message, LONGEST_DETAIL),
+            }
+            for error in errors[:MOST_ERRORS]
+        ]
+    # A client may have sent half of a surrogate pair, which UTF-8 can't hold.
+    content = json.dumps(body, ensure_ascii=False).encode(errors="replace")
+    return Response(content, status, headers, MEDIA_TYPE)
+
+
+def shown(value: Any) -> JsonValue:
+    """A client's value as an error repeats it: itself where JSON holds it, else as text, cut."""
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, int):
+        return value if abs(value) < 2**53 else _cut(_digits(value))
+    if isinstance(value, float):
+        return value if math.isfinite(value) else str(value)
+    if isinstance(value, bytes):
+        return _cut(value[: LONGEST_VALUE + 1].decode(errors="replace"))
+    if isinstance(value, str):
+        return _cut(value)
+    try:
+        text = json.dumps(value, allow_nan=False)
+    except (TypeError, ValueError, RecursionError):
+        return f"a {type(value).__name__}"
+    return cast("JsonValue", json.loads(text)) if len(text) <= LONGEST_VALUE else _cut(text)
+
+
+def _cut(text: str, longest: int = LONGEST_VALUE) -> str:
+    return text if len(text) <= longest else text[:longest] + "..."
+
+
+def _digits(value: int) -> str:
+    # Python refuses to write integers of more than 4,300 digits.
+    return str(value) if value.bit_length() < 2**13 else f"an integer of {value.bit_length()} bits"
+
+
+def handle_errors(app: FastAPI) -> None:
+    """Answer every exception as a problem."""
+    for kind, handler in {
+        HTTPException: _http_error,
+        RequestValidationError: _invalid_request,
+        InvalidInput: _invalid_input,
+        NotFound: _not_found,
+        Conflict: _conflict,
+        ServiceUnavailable: _unavailable,
+        OperationalError: _database_error,
+        InterfaceError: _database_error,
+        PoolTimeout: _database_error,
+        DBAPIError: _database_error,
+        Exception: _unexpected,
+    }.items():
+        app.add_exception_handler(kind, handler)
+
+
+async def _http_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    headers = dict(error.headers or {})
+    detail = error.detail
+    if error.status_code == HTTPStatus.NOT_FOUND and detail == HTTPStatus.NOT_FOUND.phrase:
+        detail = f"There is nothing at {_cut(request.url.path)}."
+    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        allowed = _allowed_methods(request)
+        headers["Allow"] = ", ".join(allowed)
+        detail = f"{request.method} is not allowed here; allowed: {', '.join(allowed)}."
+    return problem(error.status_code, detail, headers=headers)
+
+
+def _allowed_methods(request: Request) -> list[str]:
+    """Starlette names the methods of the first route on the path alone; we name all."""
+    return [
+        method
+        for method in METHODS
+        if any(
+            route.matches({**request.scope, "method": method})[0] is Match.FULL
+            for route in request.app.routes
+        )
+    ]
+
+
+async def _invalid_request(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    found = error.errors()
+    if found and found[0]["type"] == "json_invalid":
+        place = found[0]["loc"][-1]
+        return problem(400, f"The body is not JSON: {found[0]['ctx']['error']} at {place}.")
+    errors = field_errors([{**item, "loc": item["loc"][1:]} for item in found])
+    detail = "; ".join(f"{_cut(item.field) or 'body'}: {item.message}" for item in errors[:5])
+    more = f" (and {len(errors) - 5} more)" if len(errors) > 5 else ""
+    return problem(422, detail + more, errors)
+
+
+async def _invalid_input(request: Request, error: Exception) -> Response:
+    assert isinstance(error, InvalidInput)
+    return problem(422, str(error), error.errors)
+
+
+async def _not_found(request: Request, error: Exception) -> Response:
+    return problem(404, str(error))
+
+
+async def _conflict(request: Request, error: Exception) -> Response:
+    return problem(409, str(error))
+
+
+async def _unavailable(request: Request, error: Exception) -> Response:
+    return problem(503, str(error), headers={"Retry-After": str(RETRY_AFTER_SECONDS)})
+
+
+async def _database_error(request: Request, error: Exception) -> Response:
+    """503 while the database is away or busy; anything else it says is a fault of ours."""
+    passing = isinstance(error, OperationalError | InterfaceError | PoolTimeout)
+    lost = isinstance(error, DBAPIError) and error.connection_invalidated
+    if not passing and not lost:
+        log.error("Unexpected database error", exc_info=error)
+        return await _unexpected(request, error)
+    log.warning("The database does not answer: %s", first_line(error))
+    return await _unavailable(
+        request, ServiceUnavailable("The database does not answer or is busy; try again.")
+    )
+
+
+def first_line(error: Exception) -> str:
+    """What the driver said, without the statement and its parameters."""
+    said = str(getattr(error, "orig", None) or error).strip()
+    return said.splitlines()[0] if said else type(error).__name__
+
+
+async def _unexpected(request: Request, error: Exception) -> Response:
+    """The traceback goes to the log, where it may say more than a client should read."""
+    return problem(500, "The service met an unexpected error; its log says more.")
+
+
+# --- OpenAPI ----------------------------------------------------------------------------------
+
+_REFERENCE = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+_SCHEMA_OF_REFERENCES = "#/components/schemas/{model}"
+
+
+def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """The problems that a route documents; every route may meet 503."""
+    return {
+        status: {"description": HTTPStatus(status).phrase, "content": _REFERENCE}
+        for status in sorted({*statuses, 503})
+    }
+
+
+def describe_problems(app: FastAPI) -> None:
+    """Put the shape of a problem into the OpenAPI document, to which `problems` refers."""
+    describe = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        document = describe()
+        shape = Problem.model_json_schema(ref_template=_SCHEMA_OF_REFERENCES)
+        schemas: dict[str, Any] = document.setdefault("components", {}).setdefault("schemas", {})
+        schemas.update(shape.pop("$defs"), Problem=shape)
+        return document
+
+    app.openapi = openapi  # FastAPI's documented way to extend the document

@@ -1,0 +1,43 @@
+"""Looks for jobs that have run out of time, as long as the service lives."""
+
+from __future__ import annotations
+
+import logging
+import threading
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from ridgeway.database import Database
+from ridgeway.jobs import sweep
+from service.problems import first_line
+
+log = logging.getLogger(__name__)
+
+
+class Sweeper:
+    """A thread that sweeps every so many seconds; a database that is away is asked again."""
+
+    def __init__(self, database: Database, seconds: float) -> None:
+        self._database = database
+        self._seconds = seconds
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="sweeper", daemon=True)
+
+    def start(self) -> None:
+        """Sweep now and from now on."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Return when the last sweep has ended, but wait for no stuck database."""
+        self._stopping.set()
+        self._thread.join(5)
+
+    def _run(self) -> None:
+        while True:
+            try:
+                with self._database.transaction() as transaction:
+                    sweep(transaction)
+            except SQLAlchemyError as error:
+                log.warning("Can't look for jobs out of time: %s", first_line(error))
+            if self._stopping.wait(self._seconds):
+                return

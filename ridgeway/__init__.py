@@ -1,1 +1,41 @@
-"""Ridgeway: which penalty, and how strong?"""
+"""Ridgeway: which penalty, and how strong?
+
+`from ridgeway import Client` is all that a program or a notebook needs; importing it brings no
+SQLAlchemy, Optuna, FastAPI or torch.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ridgeway.client import Client
+    from ridgeway.errors import (
+        Conflict,
+        InvalidInput,
+        JobFailed,
+        NotFound,
+        RidgewayError,
+        Unreachable,
+    )
+    from ridgeway.spec import JobSpec
+
+__all__ = [
+    "Client",
+    "Conflict",
+    "InvalidInput",
+    "JobFailed",
+    "JobSpec",
+    "NotFound",
+    "RidgewayError",
+    "Unreachable",
+]
+_HOME = {"Client": "ridgeway.client", "JobSpec": "ridgeway.spec"}
+
+
+def __getattr__(name: str) -> Any:
+    """Load a public name when it is first asked for, so that `import ridgeway` costs nothing."""
+    if name not in __all__:
+        raise AttributeError(f"module 'ridgeway' has no attribute {name!r}")
+    return getattr(import_module(_HOME.get(name, "ridgeway.errors")), name)

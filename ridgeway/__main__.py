@@ -1,0 +1,5 @@
+"""`python -m ridgeway` is the command `ridgeway`."""
+
+from ridgeway.cli import main
+
+main()

@@ -2,16 +2,33 @@
 
 from __future__ import annotations
 
-import math
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
 from ridgeway.errors import FieldError, InvalidInput
-from ridgeway.spec import OBJECTIVES_OF, FoldsValidation, JobSpec, Task
+from ridgeway.spec import OBJECTIVES_OF, HoldoutValidation, JobSpec, Task
 
 MAX_CLASSES = 1000
 INFERRED_CLASSES = 20  # a numeric target of more distinct integers than this is a regression's
+MAX_LEVELS = 1000  # distinct texts of an input column
+FEW_LEVELS = 50  # of more distinct texts than this, half the rows must share theirs
+MAX_CELLS = 100_000_000  # numbers of the encoded table: 400 MB in single precision
+
+
+def label_of(value: float | str) -> str:
+    """A value as the name of a class: whole numbers without a point."""
+    if isinstance(value, str):
+        return value
+    return str(int(value)) if value == int(value) else repr(value)
+
+
+def held_out(count: int, fraction: float) -> int:
+    """How many of `count` rows a test set or holdout takes: at least one, and at least one stays.
+
+    Service and workers both count by it, so that what is accepted can be split.
+    """
+    return min(max(1, round(count * fraction)), count - 1)
 
 
 class ColumnProfile(BaseModel):
@@ -51,14 +68,20 @@ def infer_task(target: ColumnProfile) -> Task:
 
 
 def resolve_spec(spec: JobSpec, profile: DatasetProfile) -> JobSpec:
-    """The spec with target and task filled in; InvalidInput where the data can't carry it."""
+    """The spec with target and task filled in; InvalidInput where the data can't carry it.
+
+    What passes can be split and encoded by workers, save that groups may happen to hold a class
+    together: only the rows tell.
+    """
     target = _target(spec, profile)
     task = spec.task or infer_task(target)
     errors = [
         *_target_errors(spec, target, task),
         *_group_errors(spec, profile, target),
-        *_split_errors(spec, profile, target, task),
+        *_input_errors(spec, profile, target),
     ]
+    if not errors:
+        errors += _split_errors(spec, profile, target, task)
     if spec.objective not in OBJECTIVES_OF[task]:
         accepted = ", ".join(OBJECTIVES_OF[task])
         message = f"does not fit a {task} target ('{target.name}'); accepted: {accepted}"
@@ -106,8 +129,7 @@ def _group_errors(
     spec: JobSpec, profile: DatasetProfile, target: ColumnProfile
 ) -> list[FieldError]:
     if spec.groups is None:
-        features = len(profile.columns) - 1
-        return [] if features else [FieldError("dataset", spec.dataset, "has no input column")]
+        return []
     column = profile.column(spec.groups)
     if column is None:
         return [FieldError("groups", spec.groups, f"no such column; {_columns(profile)}")]
@@ -116,8 +138,6 @@ def _group_errors(
     if column.missing:
         message = f"has {column.missing} missing values; every row needs a group"
         return [FieldError("groups", spec.groups, message)]
-    if len(profile.columns) < 3:
-        return [FieldError("dataset", spec.dataset, "has no input column besides the groups")]
     needed = max(spec.folds, 2) + 1
     if column.distinct < needed:
         message = f"has {column.distinct} groups; the splits need at least {needed}"
@@ -125,25 +145,62 @@ def _group_errors(
     return []
 
 
+def _input_errors(
+    spec: JobSpec, profile: DatasetProfile, target: ColumnProfile
+) -> list[FieldError]:
+    """Categories become a column for each level: there must be few, and the table must fit."""
+    inputs = [c for c in profile.columns if c.name not in (target.name, spec.groups)]
+    if not inputs:
+        besides = " besides the groups" if spec.groups else ""
+        return [FieldError("dataset", spec.dataset, f"has no input column{besides}")]
+    for column in inputs:
+        if is_identifier(column, profile.rows):
+            message = (
+                f"column '{column.name}' holds {column.distinct:,} different texts in "
+                f"{profile.rows:,} rows: an identifier or free text, which says nothing of new rows; "
+                "leave it out of the file, or name it as `groups`"
+            )
+            return [FieldError("dataset", spec.dataset, message)]
+    width = sum(_encoded_width(column) for column in inputs)
+    if profile.rows * width <= MAX_CELLS:
+        return []
+    message = f"encodes to {profile.rows:,} rows of {width:,} inputs; at most {MAX_CELLS:,} numbers"
+    return [FieldError("dataset", spec.dataset, message)]
+
+
+def is_identifier(column: ColumnProfile, rows: int) -> bool:
+    """Whether a category has too many levels to be an input."""
+    if column.kind == "number" or column.distinct <= FEW_LEVELS:
+        return False
+    return column.distinct > MAX_LEVELS or column.distinct * 2 > rows
+
+
+def _encoded_width(column: ColumnProfile) -> int:
+    levels = 1 if column.kind == "number" else column.distinct
+    return levels + bool(column.missing)
+
+
 def _split_errors(
     spec: JobSpec, profile: DatasetProfile, target: ColumnProfile, task: Task
 ) -> list[FieldError]:
     """What is left after the sealed test set must carry the folds, the smallest class too."""
-    by_folds = isinstance(spec.validation, FoldsValidation)
-    field = "validation.folds" if by_folds else "validation.fraction"
-    value = spec.folds if by_folds else spec.validation.fraction  # type: ignore[union-attr]
-    needed = spec.folds if by_folds else 2
-    left = math.floor(profile.rows * (1 - spec.test_fraction))
-    if left < 2 * needed or profile.rows - left < 1:
+    validation = spec.validation
+    if isinstance(validation, HoldoutValidation):
+        field, value, needed = "validation.fraction", validation.fraction, 2
+    else:
+        field, value, needed = "validation.folds", validation.folds, validation.folds
+    left = profile.rows - held_out(profile.rows, spec.test_fraction)
+    if left < 2 * needed:
         message = f"needs at least {2 * needed} rows beside the test set; there are {left}"
         return [FieldError(field, value, message)]
-    if task != "classification" or target.distinct > MAX_CLASSES:
+    if task != "classification":
         return []
-    left = math.floor(target.rarest_count * (1 - spec.test_fraction))
-    if left >= needed and target.rarest_count - left >= 1:
+    count = target.rarest_count
+    left = count - held_out(count, spec.test_fraction)
+    if left >= needed:
         return []
     message = (
-        f"class '{target.rarest}' of '{target.name}' has {target.rarest_count} rows, {left} of them "
+        f"class '{target.rarest}' of '{target.name}' has {count} rows, {left} of them "
         f"beside the test set; at least {needed} are needed"
     )
     return [FieldError(field, value, message)]

@@ -1,0 +1,174 @@
+"""Load a data set, seal a test set, split the rest into folds, and standardise each fold.
+
+Every split is decided from the seed, the classes and the groups alone, never from a regression's
+target; every statistic comes from the training rows of its own split.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from ridgeway.errors import InvalidInput, JobUnrunnable
+from ridgeway.profiles import DatasetProfile, label_of, resolve_spec
+from ridgeway.spec import JobSpec, Task
+from ridgeway.tables import canonical_table, profile_table
+from workers.encoding import Encoding, Standardisation, encode
+from workers.splits import Splits, split
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Rows = npt.NDArray[np.intp]
+
+
+@dataclass(frozen=True)
+class Fold:
+    """One split: rows to train on, rows to judge by."""
+
+    train_inputs: Tensor  # (n, d) standardised by this fold's training rows
+    train_targets: Tensor  # (n,) int64 class index, or standardised target of a regression
+    valid_inputs: Tensor  # (m, d)
+    valid_targets: Tensor  # (m,) int64 class index, or a regression's target in its own units
+    target_mean: float  # regression: y = target_mean + target_scale * standardised; else 0.0
+    target_scale: float  # else 1.0
+    valid_groups: Tensor | None = None  # (m,) int64, only with a holdout and groups
+
+
+@dataclass(frozen=True)
+class Development:
+    """All rows but the sealed ones, standardised together."""
+
+    inputs: Tensor  # (n, d)
+    targets: Tensor  # (n,) int64 class index, or standardised target of a regression
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A data set as a job's trials see it. `folds` holds one fold for a holdout."""
+
+    target: str
+    task: Task
+    inputs: int
+    outputs: int  # 1 for regression and two classes, else the number of classes
+    classes: tuple[str, ...]  # in the order of class indices; () for regression
+    features: tuple[str, ...]  # encoded columns, d of them
+    source_columns: tuple[str, ...]  # the raw column that each encoded one came from
+    folds: tuple[Fold, ...]
+    _encoding: Encoding = field(repr=False)
+    _targets: npt.NDArray[Any] = field(repr=False)  # (rows,)
+    _splits: Splits = field(repr=False)
+    _dtype: torch.dtype = field(repr=False)
+
+    def development(self) -> Development:
+        """The rows that may be looked at, standardised together: what λ_max needs."""
+        fold = self._fold(self._splits.development, self._splits.development)
+        return Development(fold.train_inputs, fold.train_targets)
+
+    def sealed(self) -> Fold:
+        """Train on every development row, judge by the sealed test rows: once, for the answer."""
+        return self._fold(self._splits.development, self._splits.test)
+
+    def _fold(self, train: Rows, valid: Rows) -> Fold:
+        return _make_fold(self._encoding, self._targets, train, valid, self.task, self._dtype)
+
+
+def prepare(spec: JobSpec, frame: pd.DataFrame, dtype: torch.dtype = torch.float32) -> Prepared:
+    """Split and encode a data set for a job; JobUnrunnable says what can't be done and why.
+
+    The spec's target and task are told from the data where they are not given.
+    """
+    frame, profile = _canonical(frame, spec.dataset)
+    try:
+        spec = resolve_spec(spec, profile)
+    except InvalidInput as error:
+        raise JobUnrunnable(f"Data set '{spec.dataset}' does not fit the job: {error}") from None
+    assert spec.target is not None
+    assert spec.task is not None
+    targets, classes = _targets(frame[spec.target].to_numpy(), spec.task)
+    groups = None if spec.groups is None else _group_indices(frame[spec.groups].to_numpy())
+    splits = split(spec, targets, classes, groups)
+    raw = frame.drop(columns=[spec.target] + ([spec.groups] if spec.groups else []))
+    encoding = encode(raw, splits.development)
+    kept_groups = groups if spec.validation.kind == "holdout" else None
+    folds = tuple(
+        _make_fold(encoding, targets, train, valid, spec.task, dtype, kept_groups)
+        for train, valid in splits.folds
+    )
+    return Prepared(
+        target=spec.target,
+        task=spec.task,
+        inputs=len(encoding.names),
+        outputs=len(classes) if len(classes) > 2 else 1,
+        classes=classes,
+        features=encoding.names,
+        source_columns=encoding.sources,
+        folds=folds,
+        _encoding=encoding,
+        _targets=targets,
+        _splits=splits,
+        _dtype=dtype,
+    )
+
+
+def _canonical(frame: pd.DataFrame, name: str) -> tuple[pd.DataFrame, DatasetProfile]:
+    """Numbers as float64, all else as text, as uploads are kept; and the profile."""
+    import pyarrow as pa
+
+    frame = frame.set_axis([str(column) for column in frame.columns], axis=1)
+    try:
+        table = canonical_table(pa.Table.from_pandas(frame, preserve_index=False))
+    except InvalidInput as error:
+        raise JobUnrunnable(f"Data set '{name}': {error.errors[0].message}") from None
+    except (pa.ArrowException, TypeError, ValueError) as error:
+        raise JobUnrunnable(
+            f"Data set '{name}' is no table of numbers and texts: {error}"
+        ) from None
+    return table.to_pandas(), profile_table(table)
+
+
+def _targets(values: npt.NDArray[Any], task: Task) -> tuple[npt.NDArray[Any], tuple[str, ...]]:
+    """Class indices (rows,) and the classes' names in order; or a regression's float64 targets."""
+    if task == "regression":
+        return values.astype(np.float64), ()
+    classes, indices = np.unique(values, return_inverse=True)
+    return indices.astype(np.int64), tuple(label_of(value) for value in classes.tolist())
+
+
+def _group_indices(values: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
+    return np.unique(values, return_inverse=True)[1].astype(np.int64)
+
+
+def _make_fold(
+    encoding: Encoding,
+    targets: npt.NDArray[Any],
+    train: Rows,
+    valid: Rows,
+    task: Task,
+    dtype: torch.dtype,
+    groups: npt.NDArray[np.int64] | None = None,
+) -> Fold:
+    inputs = Standardisation.fit(encoding.values[train], encoding.gaps)
+    train_targets, valid_targets = targets[train], targets[valid]
+    mean, scale = 0.0, 1.0
+    if task == "regression":
+        mean, scale = float(train_targets.mean()), float(train_targets.std())
+        # Rounding leaves some deviation in a constant; it must not be blown up.
+        if scale <= 1e-12 * abs(mean) or scale < 1e-30:
+            scale = 1.0
+        train_targets = (train_targets - mean) / scale
+    kind = dtype if task == "regression" else torch.int64
+    return Fold(
+        train_inputs=torch.as_tensor(inputs.apply(encoding.values[train]), dtype=dtype),
+        train_targets=torch.as_tensor(train_targets, dtype=kind),
+        valid_inputs=torch.as_tensor(inputs.apply(encoding.values[valid]), dtype=dtype),
+        valid_targets=torch.as_tensor(valid_targets, dtype=kind),
+        target_mean=mean,
+        target_scale=scale,
+        valid_groups=None if groups is None else torch.as_tensor(groups[valid]),
+    )

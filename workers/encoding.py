@@ -1,0 +1,89 @@
+"""From raw columns to inputs: one-hot categories, medians for missing numbers, standardised."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.impute import SimpleImputer
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Floats = npt.NDArray[np.float64]
+Rows = npt.NDArray[np.intp]
+LARGEST = 1e30  # an outlier of a column that is constant in training must not become infinite
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """Every row in encoded columns, before any statistic: missing numbers are still NaN."""
+
+    values: Floats  # (rows, d)
+    names: tuple[str, ...]
+    sources: tuple[str, ...]  # the raw column of each encoded one
+    gaps: Rows  # columns with NaN in any row
+
+
+def encode(frame: pd.DataFrame, development: Rows) -> Encoding:
+    """Lay the columns out once, by the development rows (positions in `frame`).
+
+    Numbers first, then a column `x missing` for each that is missing in a development row, then
+    a column `x=level` for each level of a category; a missing category is a level of its own, a
+    level that only sealed rows hold is no column.
+    """
+    is_number = [dtype.kind == "f" for dtype in frame.dtypes]
+    numbers = [name for name, yes in zip(frame.columns, is_number, strict=True) if yes]
+    categories = [name for name, yes in zip(frame.columns, is_number, strict=True) if not yes]
+    values = frame[numbers].to_numpy(np.float64)
+    missing = np.isnan(values)
+    gaps = np.flatnonzero(missing[development].any(axis=0))
+    parts = [values, missing[:, gaps].astype(np.float64)]
+    names = [*numbers, *(f"{numbers[index]} missing" for index in gaps)]
+    sources = [*numbers, *(numbers[index] for index in gaps)]
+    if categories:
+        texts = frame[categories].astype(object).to_numpy()
+        texts[frame[categories].isna().to_numpy()] = None
+        encoder = OneHotEncoder(handle_unknown="ignore", sparse_output=False)
+        encoder.fit(texts[development])
+        parts.append(np.asarray(encoder.transform(texts), np.float64))
+        for name, levels in zip(categories, encoder.categories_, strict=True):
+            names += [f"{name} missing" if level is None else f"{name}={level}" for level in levels]
+            sources += [name] * len(levels)
+    incomplete = np.flatnonzero(missing.any(axis=0))  # numbers come first
+    return Encoding(np.concatenate(parts, axis=1), tuple(names), tuple(sources), incomplete)
+
+
+@dataclass(frozen=True)
+class Standardisation:
+    """Medians, means and deviations (ddof 0) of some rows; a constant column has scale 1."""
+
+    gaps: Rows  # columns with missing values
+    imputer: SimpleImputer | None
+    scaler: StandardScaler
+
+    @classmethod
+    def fit(cls, values: Floats, gaps: Rows) -> Standardisation:
+        """By these rows (n, d) alone; `gaps` are the columns that miss values in any row."""
+        imputer = None
+        if len(gaps):
+            # A column that training rows miss altogether is 0, as its mean will be.
+            imputer = SimpleImputer(strategy="median", keep_empty_features=True)
+            imputer.fit(values[:, gaps])
+        return cls(gaps, imputer, StandardScaler().fit(_filled(values, gaps, imputer)))
+
+    def apply(self, values: Floats) -> Floats:
+        """Any rows (m, d), standardised by the fitted ones."""
+        filled = _filled(values, self.gaps, self.imputer)
+        return np.clip(np.asarray(self.scaler.transform(filled)), -LARGEST, LARGEST)
+
+
+def _filled(values: Floats, gaps: Rows, imputer: SimpleImputer | None) -> Floats:
+    if imputer is None:
+        return values
+    values = values.copy()
+    values[:, gaps] = imputer.transform(values[:, gaps])
+    return values

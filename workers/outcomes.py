@@ -1,4 +1,4 @@
-"""What the study keeps of a trained population: a value and attributes a trial, or why it failed."""
+"""What the study keeps of a trained population: a value and attributes, or why a trial failed."""
 
 from __future__ import annotations
 

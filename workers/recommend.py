@@ -147,7 +147,7 @@ def _selected_features(
 
 
 def sealed_metric(spec: JobSpec) -> Objective:
-    """What the sealed test set is scored by: the objective, or where it is a loss, a plain score."""
+    """What the sealed test set is scored by: the objective, or for a loss a plain score."""
     if spec.objective != "loss":
         return spec.objective
     return "accuracy" if spec.task == "classification" else "r2"

@@ -179,7 +179,7 @@ class Worker:
         )
 
     def _configurations(self, lease: Lease, bench: Workbench) -> tuple[int, list[Configuration]]:
-        """The population's first number and what to train: proposed now, or by an earlier holder."""
+        """The first number and what to train: proposed now, or by an earlier holder."""
         self._read(bench.mirror.sync)
         if lease.first_number is not None:
             params = bench.mirror.params(lease.first_number, lease.size)
@@ -248,7 +248,7 @@ class Worker:
                 log.warning("no heartbeat, the database does not answer: %s", error.orig)
 
     def _write(self, change: Callable[[Connection], T]) -> T:
-        """One transaction, tried again while the database does not answer: nothing is lost by it."""
+        """One transaction, tried again while the database does not answer; nothing is lost."""
         return self._persist(self._database.transaction, change)
 
     def _read(self, look: Callable[[Connection], T]) -> T:

@@ -126,13 +126,19 @@ def test_what_was_asked_for_is_what_is_kept(body):
     )
 )
 def test_any_json_is_either_a_spec_or_a_clear_error(body):
-    try:
-        spec = parse_spec(body)
-    except InvalidInput as error:
-        assert error.errors
-        assert all("@" not in found.field or "@" in json.dumps(body) for found in error.errors)
+    outcome = parsed_or_refused(body)
+    if isinstance(outcome, InvalidInput):
+        assert outcome.errors
+        assert all("@" not in found.field or "@" in json.dumps(body) for found in outcome.errors)
     else:
-        assert isinstance(spec, JobSpec)
+        assert parse_spec(outcome.model_dump(mode="json")) == outcome
+
+
+def parsed_or_refused(body: Any) -> JobSpec | InvalidInput:
+    try:
+        return parse_spec(body)
+    except InvalidInput as error:
+        return error
 
 
 def test_a_data_set_alone_is_a_complete_job():

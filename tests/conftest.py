@@ -78,16 +78,20 @@ def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.fixture
+def empty_postgres_url(postgres_server: str) -> Iterator[str]:
+    """The URL of a PostgreSQL database without any table."""
+    url = _create_database(postgres_server, "template0")
+    yield url
+    _drop_database(postgres_server, url)
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
-def empty_database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+def empty_database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """The URL of a database without any table, of each kind in turn."""
     if request.param == "sqlite":
-        yield f"sqlite:///{tmp_path / 'ridgeway.db'}"
-        return
-    server = request.getfixturevalue("postgres_server")
-    url = _create_database(server, "template0")
-    yield url
-    _drop_database(server, url)
+        return f"sqlite:///{tmp_path / 'ridgeway.db'}"
+    return request.getfixturevalue("empty_postgres_url")
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -13,32 +13,44 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="RIDGEWAY_", env_ignore_empty=True, frozen=True)
 
-    data: Path = Field(Path("ridgeway-data"), description="folder of the embedded database and store")
-    database_url: SecretStr | None = Field(
-        None, description="SQLAlchemy URL; default: SQLite in the data folder"
+    data: Path = Field(
+        default=Path("ridgeway-data"), description="folder of the embedded database and store"
     )
-    store_url: str | None = Field(None, description="fsspec URL; default: a folder in the data folder")
-    url: str = Field("http://127.0.0.1:8000", description="where clients find the service")
-    api_key: SecretStr | None = Field(None, description="sent by clients as a bearer token")
-    host: str = Field("127.0.0.1", description="address that the service listens on")
-    port: int = Field(8000, ge=0, le=65535, description="port that the service listens on")
-    log_level: str = Field("info", description="debug, info, warning or error")
+    database_url: SecretStr | None = Field(
+        default=None, description="SQLAlchemy URL; default: SQLite in the data folder"
+    )
+    store_url: str | None = Field(
+        default=None, description="fsspec URL; default: a folder in the data folder"
+    )
+    url: str = Field(default="http://127.0.0.1:8000", description="where clients find the service")
+    api_key: SecretStr | None = Field(default=None, description="sent by clients as a bearer token")
+    host: str = Field(default="127.0.0.1", description="address that the service listens on")
+    port: int = Field(default=8000, ge=0, le=65535, description="port that the service listens on")
+    log_level: str = Field(default="info", description="debug, info, warning or error")
 
-    lease_seconds: float = Field(30.0, gt=0, description="how long a lease lasts unless renewed")
-    renew_seconds: float = Field(10.0, gt=0, description="how often a worker renews its leases")
-    poll_seconds: float = Field(0.25, gt=0, description="how often an idle worker asks for work")
-    sweep_seconds: float = Field(5.0, gt=0, description="how often timeouts are looked for")
+    lease_seconds: float = Field(
+        default=30.0, gt=0, description="how long a lease lasts unless renewed"
+    )
+    renew_seconds: float = Field(
+        default=10.0, gt=0, description="how often a worker renews its leases"
+    )
+    poll_seconds: float = Field(
+        default=0.25, gt=0, description="how often an idle worker asks for work"
+    )
+    sweep_seconds: float = Field(default=5.0, gt=0, description="how often timeouts are looked for")
     busy_timeout_seconds: float = Field(
-        30.0, gt=0, description="how long a transaction waits for a lock"
+        default=30.0, gt=0, description="how long a transaction waits for a lock"
     )
     max_attempts: int = Field(
-        5, ge=1, description="workers that may die with a population before its trials fail"
+        default=5, ge=1, description="workers that may die with a population before its trials fail"
     )
-    max_population: int = Field(64, ge=1, description="most trials trained as one program")
-    max_upload_bytes: int = Field(256 * 2**20, gt=0, description="largest data file, unpacked too")
-    max_columns: int = Field(10_000, gt=0, description="most columns of a data file")
-    max_rows: int = Field(5_000_000, gt=0, description="most rows of a data file")
-    max_body_bytes: int = Field(2**20, gt=0, description="largest JSON body of a request")
+    max_population: int = Field(default=64, ge=1, description="most trials trained as one program")
+    max_upload_bytes: int = Field(
+        default=256 * 2**20, gt=0, description="largest data file, unpacked too"
+    )
+    max_columns: int = Field(default=10_000, gt=0, description="most columns of a data file")
+    max_rows: int = Field(default=5_000_000, gt=0, description="most rows of a data file")
+    max_body_bytes: int = Field(default=2**20, gt=0, description="largest JSON body of a request")
 
     def resolved_database_url(self) -> str:
         """The database's URL; SQLite in the data folder by default."""

@@ -283,8 +283,12 @@ def number(value: float | str | None) -> str:
         return "-"
     if isinstance(value, str):
         return value
-    if value == 0 or 1e-3 <= abs(value) < 1e4:
-        return f"{value:#.3g}".rstrip(".") if value else "0"
+    if value == 0:
+        return "0"
+    if 1e3 <= abs(value) < 1e6:
+        return f"{value:.0f}"
+    if 1e-3 <= abs(value) < 1e3:
+        return f"{value:#.3g}".rstrip(".")
     return f"{value:.2e}".replace("e-0", "e-").replace("e+0", "e")
 
 

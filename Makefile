@@ -1,0 +1,62 @@
+# `make help` explains the targets. PYTHON chooses the interpreter that .venv is made with,
+# TORCH_INDEX another build of torch, e.g. TORCH_INDEX=https://download.pytorch.org/whl/cpu
+
+PYTHON ?= python3
+TORCH_INDEX ?=
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo serve test coverage check format clean
+
+help:  ## show this help
+	@echo 'Ridgeway: which penalty, and how strong?'
+	@echo
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@echo
+	@echo '  PYTHON=python3.12   another interpreter for .venv (3.11 or later)'
+	@echo '  TORCH_INDEX=URL     another build of torch, from this package index'
+
+setup: $(INSTALLED)  ## make .venv and install what constraints.txt pins (again if it has changed)
+
+$(INSTALLED): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "Ridgeway needs Python 3.11 or later; $(PYTHON) is not. Try: make PYTHON=python3.12"; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+	  echo "$(PYTHON) can't make environments. On Debian and Ubuntu: apt install python3-venv"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+ifneq ($(strip $(TORCH_INDEX)),)
+	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt \
+	  --index-url $(TORCH_INDEX) torch
+endif
+	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
+
+demo: $(INSTALLED)  ## search breast_cancer for its penalty: service, workers, HTTP, answer
+	@$(BIN)/ridgeway demo
+
+serve: $(INSTALLED)  ## keep service and workers running on ridgeway-data/ (what the demo did is there)
+	@$(BIN)/ridgeway serve
+
+test: $(INSTALLED)  ## run every test, PostgreSQL included
+	$(BIN)/python -m pytest
+
+coverage: $(INSTALLED)  ## run every test and print the lines and branches that none reaches
+	$(BIN)/python -m coverage run -m pytest
+	$(BIN)/python -m coverage report --skip-covered --show-missing
+
+check: $(INSTALLED)  ## format, lint, types and the arrows between the packages
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/pyright
+	$(BIN)/lint-imports
+
+format: $(INSTALLED)  ## format the code and repair what ruff can
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+clean:  ## remove .venv and what tools leave behind; ridgeway-data/ stays
+	rm -rf $(VENV) build dist *.egg-info .coverage .pytest_cache .ruff_cache .hypothesis \
+	  .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

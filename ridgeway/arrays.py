@@ -11,12 +11,13 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa  # pyright: ignore[reportMissingTypeStubs] - it ships none
+import pyarrow  # pyright: ignore[reportMissingTypeStubs] - it ships none
 
 from ridgeway.errors import InvalidInput
 from ridgeway.settings import Settings
 
 Array = npt.NDArray[Any]
+pa: Any = pyarrow
 
 
 def bad_array(message: str) -> InvalidInput:

@@ -157,7 +157,7 @@ def _input_errors(
         if is_identifier(column, profile.rows):
             message = (
                 f"column '{column.name}' holds {column.distinct:,} different texts in "
-                f"{profile.rows:,} rows: an identifier or free text, which says nothing of new rows; "
+                f"{profile.rows:,} rows: an identifier or free text, no input for new rows; "
                 "leave it out of the file, or name it as `groups`"
             )
             return [FieldError("dataset", spec.dataset, message)]

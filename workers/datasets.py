@@ -7,6 +7,7 @@ target; every statistic comes from the training rows of its own split.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,10 +15,15 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from ridgeway.bundled import BUNDLED
+from ridgeway.datasets import StoredDataset
 from ridgeway.errors import InvalidInput, JobUnrunnable
+from ridgeway.offers import DATASET_PLUGINS, installed
 from ridgeway.profiles import DatasetProfile, label_of, resolve_spec
 from ridgeway.spec import JobSpec, Task
-from ridgeway.tables import canonical_table, profile_table
+from ridgeway.store import Store, sha256
+from ridgeway.tables import canonical_table, from_parquet, profile_table
+from workers.bundled import bundled_frame
 from workers.encoding import Encoding, Standardisation, encode
 from workers.splits import Splits, split
 
@@ -76,6 +82,49 @@ class Prepared:
 
     def _fold(self, train: Rows, valid: Rows) -> Fold:
         return _make_fold(self._encoding, self._targets, train, valid, self.task, self._dtype)
+
+
+def offered_datasets() -> set[str]:
+    """Names that this worker can load beside uploads: bundled ones and installed plug-ins'."""
+    return set(BUNDLED) | installed(DATASET_PLUGINS)
+
+
+def load_frame(name: str, stored: StoredDataset | None, store: Store) -> pd.DataFrame:
+    """The rows of a data set: an upload from the store, else bundled, else a plug-in's.
+
+    JobUnrunnable where the stored table is not the one that was written, or the plug-in fails.
+    """
+    if stored is not None:
+        data = store.get(stored.address)
+        if sha256(data) != stored.stored_checksum:
+            raise JobUnrunnable(f"Data set '{name}': the store's '{stored.address}' is damaged.")
+        return from_parquet(data).to_pandas()
+    if name in BUNDLED:
+        return bundled_frame(name)
+    entry = next(iter(entry_points(group=DATASET_PLUGINS, name=name)), None)
+    if entry is None:
+        raise JobUnrunnable(f"No package beside this worker offers the data set '{name}'.")
+    try:
+        return _plugin_frame(entry.load()())
+    except Exception as error:  # a plug-in may raise anything; the job's owner must read it
+        kind = type(error).__name__
+        raise JobUnrunnable(f"Data set '{name}': the plug-in failed: {kind}: {error}") from error
+
+
+def _plugin_frame(made: Any) -> pd.DataFrame:
+    """A DataFrame as it is; (X, y) arrays as columns x0, x1, ... and `target`."""
+    import pandas as pd
+
+    if isinstance(made, pd.DataFrame):
+        return made
+    if not isinstance(made, tuple) or len(made) != 2:
+        raise TypeError(f"must return a DataFrame or (X, y), not {type(made).__name__}")
+    inputs, target = (np.asarray(array) for array in made)
+    if inputs.ndim != 2 or target.ndim != 1 or len(inputs) != len(target):
+        shapes = f"{inputs.shape} and {target.shape}"
+        raise ValueError(f"X must be (rows, columns) and y (rows,); met shapes {shapes}")
+    frame = pd.DataFrame(inputs, columns=[f"x{index}" for index in range(inputs.shape[1])])
+    return frame.assign(target=target)
 
 
 def prepare(spec: JobSpec, frame: pd.DataFrame, dtype: torch.dtype = torch.float32) -> Prepared:

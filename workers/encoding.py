@@ -85,5 +85,5 @@ def _filled(values: Floats, gaps: Rows, imputer: SimpleImputer | None) -> Floats
     if imputer is None:
         return values
     values = values.copy()
-    values[:, gaps] = imputer.transform(values[:, gaps])
+    values[:, gaps] = np.asarray(imputer.transform(values[:, gaps]))
     return values

@@ -13,7 +13,7 @@ from ridgeway.spec import Penalty as PenaltyName
 from workers.layout import Layout
 from workers.optimizers import Optimizer, State
 from workers.penalties import Penalty
-from workers.stacking import State as Buffers
+from workers.stacking import Buffers
 
 
 @dataclass(frozen=True)

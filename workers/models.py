@@ -29,6 +29,7 @@ ACTIVATIONS: Mapping[str, Callable[[], nn.Module]] = {
     "tanh": nn.Tanh,
     "silu": nn.SiLU,
 }
+ELEMENTWISE = (nn.ReLU, nn.GELU, nn.Tanh, nn.SiLU)
 NORMALISATIONS = (_BatchNorm, _InstanceNorm, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm)
 
 

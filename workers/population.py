@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 import numpy as np
 import torch
@@ -13,12 +13,10 @@ from torch import Tensor
 from ridgeway.spec import JobSpec
 from workers.batches import Minibatches
 from workers.chunks import Chunk, Configuration
+from workers.datasets import Fold
 from workers.layout import Layout
 from workers.models import predict
 from workers.training import SETTLING_SHARE, Scores, Trainer
-
-if TYPE_CHECKING:
-    from workers.datasets import Fold
 
 __all__ = ["Configuration", "PopulationResult", "predict", "train_population"]
 

@@ -2,45 +2,52 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
 from workers.layout import Layout
+from workers.models import ELEMENTWISE
 
-State = dict[str, Tensor]
+Buffers = dict[str, Tensor]
 RowLoss = Callable[[Tensor, Tensor], Tensor]
 
 
-class StackedModel:
+class StackedModel(ABC):
     """M models as rows of one tensor (M, columns), and buffers (M, ...) by name.
 
-    `mapped` calls the module once under vmap; otherwise once for each model, in turn. Random
-    layers draw the same mask for every model: comparisons stay free of their noise, and a model
-    doesn't depend on how many companions it has.
+    Random layers draw the same mask for every model: comparisons stay free of their noise, and a
+    model doesn't depend on how many companions it has.
     """
 
-    def __init__(self, model: nn.Module, layout: Layout, *, mapped: bool = True) -> None:
+    def __init__(self, model: nn.Module, layout: Layout) -> None:
         self.model = model
         self.layout = layout
-        self.mapped = mapped
 
-    def logits(self, weights: Tensor, buffers: State, inputs: Tensor) -> Tensor:
+    @abstractmethod
+    def forward(
+        self, parameters: Mapping[str, Tensor], buffers: Buffers, inputs: Tensor, seed: int
+    ) -> tuple[Tensor, Buffers]:
+        """Logits (M, B, outputs) and new buffers; parameters (M, ...) by name, inputs (M, B, d)."""
+
+    def logits(self, weights: Tensor, buffers: Buffers, inputs: Tensor) -> Tensor:
         """(M, B, outputs) of inputs (M, B, d), as in evaluation: no dropout, no gradient."""
         self.model.eval()
         with torch.no_grad():
-            return self._forward(self.layout.views(weights), buffers, inputs, 0)[0]
+            return self._in_company(self.layout.views(weights), buffers, inputs, 0)[0]
 
     def gradient(
         self,
         weights: Tensor,
-        buffers: State,
+        buffers: Buffers,
         batch: tuple[Tensor, Tensor, Tensor],
         row_loss: RowLoss,
         seed: int | None,
-    ) -> tuple[Tensor, Tensor, State]:
+    ) -> tuple[Tensor, Tensor, Buffers]:
         """Losses (M,), gradient (M, columns) and new buffers for a batch.
 
         batch: inputs (M, B, d), targets (M, B), row weights (M, B): the loss is their weighted sum.
@@ -50,50 +57,93 @@ class StackedModel:
         views = self.layout.views(weights.detach())
         leaves = {name: view.requires_grad_() for name, view in views.items()}
         inputs, targets, row_weights = batch
-        logits, buffers = self._forward(leaves, buffers, inputs, seed or 0)
+        logits, buffers = self._in_company(leaves, buffers, inputs, seed or 0)
         losses = (row_loss(logits, targets) * row_weights).sum(-1)
         gradients = torch.autograd.grad(losses.sum(), list(leaves.values()), allow_unused=True)
         flat = torch.zeros_like(weights)
-        for slot, gradient in zip(self.layout.slots, gradients, strict=True):
+        for view, gradient in zip(self.layout.views(flat).values(), gradients, strict=True):
             if gradient is not None:
-                flat[:, slot.start : slot.stop] = gradient.flatten(1)
+                view.copy_(gradient)
         return losses.detach(), flat, {name: value.detach() for name, value in buffers.items()}
 
-    def _forward(
-        self, parameters: State, buffers: State, inputs: Tensor, seed: int
-    ) -> tuple[Tensor, State]:
-        if not self.mapped:
-            return self._in_turn(parameters, buffers, inputs, seed)
+    def _in_company(
+        self, parameters: Buffers, buffers: Buffers, inputs: Tensor, seed: int
+    ) -> tuple[Tensor, Buffers]:
+        """Kernels for one matrix may round otherwise than those for many: one model gets a twin."""
         if inputs.shape[0] > 1:
-            _seed(inputs.device, seed)
-            return vmap(self._call, randomness="same")(parameters, buffers, inputs)
-        # Kernels for one matrix may round differently from those for many: give it a companion.
+            return self.forward(parameters, buffers, inputs, seed)
         pair = {name: torch.cat([value, value]) for name, value in parameters.items()}
         twice = {name: torch.cat([value, value]) for name, value in buffers.items()}
-        logits, twice = self._forward(pair, twice, torch.cat([inputs, inputs]), seed)
+        logits, twice = self.forward(pair, twice, torch.cat([inputs, inputs]), seed)
         return logits[:1], {name: value[:1] for name, value in twice.items()}
 
-    def _in_turn(
-        self, parameters: State, buffers: State, inputs: Tensor, seed: int
-    ) -> tuple[Tensor, State]:
+
+class Dense(StackedModel):
+    """Linear layers and elementwise activations, each as one batched product."""
+
+    @staticmethod
+    def fits(model: nn.Module) -> bool:
+        """Whether the model is nothing but such layers, in sequence."""
+        layers = [model] if isinstance(model, nn.Linear) else list(model.children())
+        sequential = isinstance(model, nn.Linear) or type(model) is nn.Sequential
+        return sequential and all(type(layer) in (nn.Linear, *ELEMENTWISE) for layer in layers)
+
+    def forward(
+        self, parameters: Mapping[str, Tensor], buffers: Buffers, inputs: Tensor, seed: int
+    ) -> tuple[Tensor, Buffers]:
+        if isinstance(self.model, nn.Linear):
+            return _affine(inputs, parameters["weight"], parameters["bias"]), buffers
+        hidden = inputs
+        for name, layer in self.model.named_children():
+            if isinstance(layer, nn.Linear):
+                weight, bias = parameters[f"{name}.weight"], parameters[f"{name}.bias"]
+                hidden = _affine(hidden, weight, bias)
+            else:
+                hidden = layer(hidden)
+        return hidden, buffers
+
+
+class Mapped(StackedModel):
+    """Any module that torch.vmap can do, called once for all models."""
+
+    def forward(
+        self, parameters: Mapping[str, Tensor], buffers: Buffers, inputs: Tensor, seed: int
+    ) -> tuple[Tensor, Buffers]:
+        _seed(inputs.device, seed)
+        call = partial(_call, self.model)
+        return vmap(call, randomness="same")(parameters, buffers, inputs)
+
+
+class InTurn(StackedModel):
+    """Any module at all, called for each model in turn."""
+
+    def forward(
+        self, parameters: Mapping[str, Tensor], buffers: Buffers, inputs: Tensor, seed: int
+    ) -> tuple[Tensor, Buffers]:
         # unbind's gradient is one stack; indexing would add up M tensors of zeros.
         rows = {name: value.unbind(0) for name, value in parameters.items()}
-        results: list[tuple[Tensor, State]] = []
+        results: list[tuple[Tensor, Buffers]] = []
         for row, row_inputs in enumerate(inputs):
             _seed(inputs.device, seed)
             own = {name: value[row].clone() for name, value in buffers.items()}
             mine = {name: values[row] for name, values in rows.items()}
-            results.append(self._call(mine, own, row_inputs))
+            results.append(_call(self.model, mine, own, row_inputs))
         logits = torch.stack([logits for logits, _ in results])
         return logits, {name: torch.stack([own[name] for _, own in results]) for name in buffers}
 
-    def _call(
-        self, parameters: Mapping[str, Tensor], buffers: State, inputs: Tensor
-    ) -> tuple[Tensor, State]:
-        state = {**parameters, **buffers}
-        logits = functional_call(self.model, state, (inputs,))
-        # functional_call writes a buffer that the module replaced back into `state`.
-        return logits, {name: state[name] for name in buffers}
+
+def _affine(inputs: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """inputs (M, B, i), weight (M, o, i), bias (M, o) -> (M, B, o)."""
+    return torch.baddbmm(bias.unsqueeze(1), inputs, weight.transpose(1, 2))
+
+
+def _call(
+    model: nn.Module, parameters: Mapping[str, Tensor], buffers: Buffers, inputs: Tensor
+) -> tuple[Tensor, Buffers]:
+    state = {**parameters, **buffers}
+    logits = functional_call(model, state, (inputs,))
+    # functional_call writes a buffer that the module replaced back into `state`.
+    return logits, {name: state[name] for name in buffers}
 
 
 def _seed(device: torch.device, seed: int) -> None:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
 from ridgeway.errors import JobUnrunnable
-from ridgeway.spec import PENALTIES, JobSpec, PluginModel
+from ridgeway.spec import PENALTIES, JobSpec
 from workers.batches import Batch, derived_seed
 from workers.chunks import Chunk, Configuration, penalty_terms
+from workers.datasets import Fold
 from workers.layout import Layout
 from workers.losses import Kind, finite, kind_of, row_losses
 from workers.metrics import bootstrap_error, score
@@ -26,15 +26,12 @@ from workers.models import (
 )
 from workers.optimizers import OPTIMIZERS
 from workers.penalties import penalties_of
-from workers.stacking import StackedModel
-
-if TYPE_CHECKING:
-    from workers.datasets import Fold
+from workers.stacking import Dense, InTurn, Mapped, StackedModel
 
 SETTLING_STEPS = 200
 UNCHANGED_STEPS = 20
 SETTLING_SHARE = 10  # settling may see a tenth of the samples that training saw
-CHUNK_FLOATS = 2**20  # numbers that a chunk works on between two steps: about a core's caches
+CHUNK_FLOATS = 2**22  # numbers that a chunk works on between two steps; beyond it nothing is gained
 MEMORY_FLOATS = 2**27  # 512 MiB of float32: weights and optimiser states trained at one time
 
 
@@ -88,10 +85,8 @@ class Trainer:
         self.valid_targets = [fold.valid_targets.to(device) for fold in folds]
         self.floats_per_row = saved_floats_per_row(model, self.inputs.shape[1])
         self.notes: list[str] = []
-        self.stacked = StackedModel(model, self.layout)
         self._note_normalisation(model)
-        if isinstance(spec.model, PluginModel):
-            self._choose_backend()
+        self.stacked = self._stacked(model)
 
     # --- making chunks ------------------------------------------------------------------------
 
@@ -301,9 +296,11 @@ class Trainer:
                 "without changing the function, so penalties and nonzero counts mean less there"
             )
 
-    def _choose_backend(self) -> None:
-        """Plug-ins that vmap can't do are called for each member in turn."""
-        in_turn = StackedModel(self.stacked.model, self.layout, mapped=False)
+    def _stacked(self, model: nn.Module) -> StackedModel:
+        """The fastest way that works: plug-ins that vmap can't do are called member by member."""
+        if Dense.fits(model):
+            return Dense(model, self.layout)
+        mapped, in_turn = Mapped(model, self.layout), InTurn(model, self.layout)
         try:
             expected = self._try(in_turn)
         except Exception as error:
@@ -311,14 +308,15 @@ class Trainer:
             message = f"model '{name}' failed in training: {type(error).__name__}: {error}"
             raise JobUnrunnable(message) from error
         try:
-            torch.testing.assert_close(self._try(self.stacked), expected, rtol=1e-3, atol=1e-4)
+            torch.testing.assert_close(self._try(mapped), expected, rtol=1e-3, atol=1e-4)
         except Exception as error:
-            self.stacked = in_turn
             reason = str(error).strip().partition("\n")[0]
             self.notes.append(
                 "the model can't be trained for all members at once and runs member by member, "
                 f"which is slower ({type(error).__name__}: {reason})"
             )
+            return in_turn
+        return mapped
 
     def _try(self, stacked: StackedModel) -> Tensor:
         """Logits without dropout after a trial step with it; two members."""

@@ -28,7 +28,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 ifneq ($(strip $(TORCH_INDEX)),)
 	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt \
-	  --index-url $(TORCH_INDEX) torch
+	  --index-url $(TORCH_INDEX) --no-deps torch
 endif
 	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	@touch $@

@@ -26,7 +26,11 @@ class Settings(BaseSettings):
     api_key: SecretStr | None = Field(default=None, description="sent by clients as a bearer token")
     host: str = Field(default="127.0.0.1", description="address that the service listens on")
     port: int = Field(default=8000, ge=0, le=65535, description="port that the service listens on")
-    log_level: str = Field(default="info", description="debug, info, warning or error")
+    log_level: str = Field(
+        default="info",
+        pattern="^(?i:debug|info|warning|error)$",
+        description="debug, info, warning or error",
+    )
 
     lease_seconds: float = Field(
         default=30.0, gt=0, description="how long a lease lasts unless renewed"

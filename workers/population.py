@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
@@ -27,6 +28,7 @@ class PopulationResult:
 
     curves (P, E): mean over folds of the objective after each epoch, NaN from divergence on; the
     last point is the value. values (P,), fold_values (P, F), standard_errors (P,).
+    updates: steps that each model took, settling left out.
     nonzero_weights (P, F): penalised weights that are not exactly zero, of `weights` in one model.
     diverged_at (P,): epoch, counted from 1; 0 for members that did not diverge.
     settled (P,): the support stayed the same for 20 steps; True for penalties that set no zeros.
@@ -40,6 +42,7 @@ class PopulationResult:
     nonzero_weights: np.ndarray
     weights: int
     epochs: int
+    updates: int
     diverged_at: np.ndarray
     settled: np.ndarray
     notes: tuple[str, ...]
@@ -213,6 +216,7 @@ def _result(trainer: Trainer, ledger: _Ledger) -> PopulationResult:
         nonzero_weights=ledger.nonzero,
         weights=trainer.layout.weights,
         epochs=trainer.spec.epochs,
+        updates=trainer.spec.epochs * math.ceil(max(trainer.fold_rows) / trainer.spec.batch_size),
         diverged_at=ledger.diverged_at,
         settled=ledger.settled,
         notes=tuple(notes),
@@ -235,6 +239,7 @@ def _joined(results: Sequence[PopulationResult]) -> PopulationResult:
         nonzero_weights=rows("nonzero_weights"),
         weights=first.weights,
         epochs=first.epochs,
+        updates=first.updates,
         diverged_at=rows("diverged_at"),
         settled=rows("settled"),
         notes=tuple(dict.fromkeys(note for result in results for note in result.notes)),

@@ -100,7 +100,7 @@ def answer(
         device=device,
         on_epoch=on_epoch,
     )
-    place = {role: numbers.index(trial.number) for role, trial in chosen.items()}
+    place: dict[Role, int] = {role: numbers.index(trial.number) for role, trial in chosen.items()}
     recommended = Recommended(
         simplest=_chosen(spec, chosen["simplest"], refits, place["simplest"], prepared),
         best=_chosen(spec, chosen["best"], refits, place["best"], prepared),

@@ -21,11 +21,12 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 
 from ridgeway import jobs, leases, offers
 from ridgeway.database import Database
+from ridgeway.datasets import find_dataset
 from ridgeway.errors import JobUnrunnable, LeaseLost, NotFound
 from ridgeway.leases import Claimant, Lease
 from ridgeway.settings import Settings
 from ridgeway.store import Store
-from workers.datasets import Prepared, load_prepared, offered_datasets
+from workers.datasets import Prepared, load_frame, offered_datasets, prepare
 from workers.models import offered_models
 from workers.outcomes import failed_outcomes, outcomes_of
 from workers.population import Configuration, train_population
@@ -199,12 +200,18 @@ class Worker:
     def _bench(self, lease: Lease) -> Workbench:
         bench = self._benches.pop(lease.job_id, None)
         if bench is None:
-            prepared = load_prepared(self._database, self._store, lease.spec, lease.dataset_id)
-            bench = Workbench(prepared, Mirror(lease.spec, lease.study_id))
+            bench = Workbench(self._prepare(lease), Mirror(lease.spec, lease.study_id))
         self._benches[lease.job_id] = bench
         while len(self._benches) > CACHED_JOBS:
             self._benches.popitem(last=False)
         return bench
+
+    def _prepare(self, lease: Lease) -> Prepared:
+        dataset_id = lease.dataset_id
+        stored = None
+        if dataset_id is not None:
+            stored = self._read(lambda transaction: find_dataset(transaction, dataset_id))
+        return prepare(lease.spec, load_frame(lease.spec.dataset, stored, self._store))
 
     # --- the answer ---------------------------------------------------------------------------
 

@@ -19,8 +19,6 @@ from ridgeway.settings import Settings
 from ridgeway.views import JobState
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
-
     from ridgeway.client import Client
 
 # What a command needs is imported in it: `serve` must stay small and `--help` quick.
@@ -274,14 +272,14 @@ def status(id: str, watch: bool, as_json: bool, url: str) -> None:
 @_url
 def jobs(state: Any, limit: int, as_json: bool, url: str) -> None:
     """List jobs, newest first."""
-    from ridgeway.show import job_table
+    from ridgeway.show import job_table, write
 
     with _client(url) as client:
         found = list(islice(client.jobs(state=state), limit))
     if as_json:
         _print_json(found)
     else:
-        _print(job_table(found))
+        write(job_table(found))
 
 
 @main.command()
@@ -324,14 +322,14 @@ def datasets() -> None:
 @_url
 def list_datasets(as_json: bool, url: str) -> None:
     """List the data sets that jobs can name."""
-    from ridgeway.show import dataset_table
+    from ridgeway.show import dataset_table, write
 
     with _client(url) as client:
         found = client.datasets()
     if as_json:
         _print_json(found)
     else:
-        _print(dataset_table(found))
+        write(dataset_table(found))
 
 
 @datasets.command("add")
@@ -341,14 +339,14 @@ def list_datasets(as_json: bool, url: str) -> None:
 @_url
 def add_dataset(file: Path, name: str, as_json: bool, url: str) -> None:
     """Upload FILE: CSV (gzip too), Parquet or npz; its last column is the target by default."""
-    from ridgeway.show import dataset_table
+    from ridgeway.show import dataset_table, write
 
     with _client(url) as client:
         dataset = client.add_dataset(file, name)
     if as_json:
         _print_json(dataset)
     else:
-        _print(dataset_table([dataset]))
+        write(dataset_table([dataset]))
 
 
 # --- helpers ----------------------------------------------------------------------------------
@@ -380,12 +378,12 @@ def _wait(client: Client, id: str, as_json: bool) -> None:
 
 
 def _print_job(job: Any, as_json: bool) -> None:
-    from ridgeway.show import job_summary
+    from ridgeway.show import job_summary, write
 
     if as_json:
         _print_json(job)
     else:
-        _print(job_summary(job))
+        write(job_summary(job))
 
 
 def _print_json(shown: BaseModel | list[Any]) -> None:
@@ -394,9 +392,3 @@ def _print_json(shown: BaseModel | list[Any]) -> None:
     written = [item.model_dump(mode="json") for item in items]
     document = written if isinstance(shown, list) else written[0]
     click.echo(json.dumps(document, indent=2, ensure_ascii=False))
-
-
-def _print(shown: RenderableType) -> None:
-    from ridgeway.show import console
-
-    console().print(shown)

@@ -13,13 +13,13 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
+from rich.console import Group, RenderableType
 from rich.text import Text
 
 from ridgeway.client import Client
 from ridgeway.errors import RidgewayError, Unreachable
 from ridgeway.settings import Settings
-from ridgeway.show import console, duration, job_summary
+from ridgeway.show import duration, job_summary, write
 from ridgeway.spec import PENALTIES
 from ridgeway.views import Job
 
@@ -41,18 +41,14 @@ def run(data: Path, trials: int) -> None:
 
     Raises JobFailed, or Unreachable where the service doesn't start.
     """
-    screen = console()
     begun = time.monotonic()
     with _server(data) as url, Client(url) as client:
-        screen.print(
-            f"Service and workers are up at {url} after {duration(time.monotonic() - begun)}."
-        )
-        screen.print(f"Searching {SPEC['dataset']}: 5 penalties, {trials} trials, 5 folds.\n")
+        took = duration(time.monotonic() - begun)
+        write(f"Service and workers are up at {url} after {took}.")
+        write(f"Searching {SPEC['dataset']}: 5 penalties, {trials} trials, 5 folds.\n")
         job = client.wait(client.submit(SPEC, trials=trials), progress=True, poll_seconds=0.2)
         first = _first_finished(client, job)
-    screen.print()
-    screen.print(job_summary(job))
-    _look_further(screen, job, first, data)
+    write(Group("", job_summary(job), _look_further(job, first, data)))
 
 
 def _first_finished(client: Client, job: Job) -> timedelta:
@@ -61,14 +57,16 @@ def _first_finished(client: Client, job: Job) -> timedelta:
     return min(end for end in ends if end is not None) - job.created_at
 
 
-def _look_further(screen: Console, job: Job, first: timedelta, data: Path) -> None:
-    screen.print(f"The first trials were finished {duration(first.total_seconds())} after POST.")
-    screen.print()
+def _look_further(job: Job, first: timedelta, data: Path) -> RenderableType:
     how = "make serve" if data == Path("ridgeway-data") else f"ridgeway serve --data {data}"
-    screen.print(Text.assemble("Look further: ", (how, "bold"), ", then"))
     url = Settings().url
-    screen.print(f"  {url}/docs   every call and field")
-    screen.print(f"  {url}{job.links.dashboard}   every trial, in Optuna's dashboard")
+    return Group(
+        f"The first trials were finished {duration(first.total_seconds())} after POST.",
+        "",
+        Text.assemble("Look further: ", (how, "bold"), ", then"),
+        f"  {url}/docs   every call and field",
+        f"  {url}{job.links.dashboard}   every trial, in Optuna's dashboard",
+    )
 
 
 @contextmanager

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable
 from datetime import datetime
 from types import TracebackType
-from typing import IO
 
 from rich import box
 from rich.console import Console, Group, RenderableType
@@ -40,12 +40,23 @@ PENALTY = {
 }
 
 
-def console(file: IO[str] | None = None, stderr: bool = False) -> Console:
+def console(stderr: bool = False) -> Console:
     """A console for standard output, or for standard error, where progress belongs."""
-    made = Console(file=file, stderr=stderr, highlight=False, emoji=False)
-    if made.is_terminal or made.is_jupyter:
-        return made
-    return Console(file=file, stderr=stderr, highlight=False, emoji=False, width=PIPE_WIDTH)
+    made = Console(stderr=stderr, highlight=False, emoji=False, markup=False)
+    if not (made.is_terminal or made.is_jupyter):
+        made.width = PIPE_WIDTH
+    return made
+
+
+def write(shown: RenderableType) -> None:
+    """Print to standard output, without the blanks that fill a terminal's lines."""
+    out = console()
+    if out.is_terminal or out.is_jupyter:
+        out.print(shown)
+        return
+    with out.capture() as captured:
+        out.print(shown)
+    sys.stdout.write("".join(f"{line.rstrip()}\n" for line in captured.get().splitlines()))
 
 
 # --- progress ---------------------------------------------------------------------------------
@@ -98,7 +109,7 @@ class JobProgress:
         if tenth != self._told or job.ended:
             self._told = tenth
             line = f"{job.state}: {done}/{job.progress.trials} trials   {note}"
-            self._console.print(line.rstrip(), markup=False)
+            self._console.print(line.rstrip())
 
 
 def _note(job: Job) -> str:

@@ -55,8 +55,21 @@ class Role:
     environment: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
+class Backoff:
+    """How long to wait before a crashed process is started again."""
+
+    def __init__(self) -> None:
+        self._next = FIRST_PAUSE_SECONDS
+
+    def pause(self, lived_seconds: float) -> float:
+        """Seconds; twice the last pause, unless the process had lived long enough."""
+        pause = FIRST_PAUSE_SECONDS if lived_seconds >= HEALTHY_SECONDS else self._next
+        self._next = min(2 * pause, LONGEST_PAUSE_SECONDS)
+        return pause
+
+
 class _Child:
-    """The process that fills a role now, and how often it has crashed of late."""
+    """The process that fills a role now."""
 
     def __init__(self, role: Role) -> None:
         self.role = role
@@ -64,7 +77,7 @@ class _Child:
         self.worker_id: str | None = None
         self.started_at = 0.0
         self.due_at = 0.0
-        self.crashes = 0
+        self.backoff = Backoff()
 
     def start(self, environment: Mapping[str, str]) -> None:
         """Start the process; the write end of its standard input is ours alone."""
@@ -106,10 +119,7 @@ class _Child:
 
     def schedule(self) -> float:
         """Set the time of the next start after a crash; the pause in seconds."""
-        lived = time.monotonic() - self.started_at
-        self.crashes = 0 if lived >= HEALTHY_SECONDS else self.crashes
-        pause = min(FIRST_PAUSE_SECONDS * 2**self.crashes, LONGEST_PAUSE_SECONDS)
-        self.crashes = min(self.crashes + 1, 16)
+        pause = self.backoff.pause(time.monotonic() - self.started_at)
         self.due_at = time.monotonic() + pause
         return pause
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 import torch
+from sklearn.preprocessing import StandardScaler
 from torch import Tensor
 
 from ridgeway.bundled import BUNDLED
@@ -40,7 +41,7 @@ class Fold:
     train_inputs: Tensor  # (n, d) standardised by this fold's training rows
     train_targets: Tensor  # (n,) int64 class index, or standardised target of a regression
     valid_inputs: Tensor  # (m, d)
-    valid_targets: Tensor  # (m,) int64 class index, or a regression's target in its own units
+    valid_targets: Tensor  # (m,) int64 class index, or float64 target of a regression, own units
     target_mean: float  # regression: y = target_mean + target_scale * standardised; else 0.0
     target_scale: float  # else 1.0
     valid_groups: Tensor | None = None  # (m,) int64, only with a holdout and groups
@@ -58,8 +59,7 @@ class Development:
 class Prepared:
     """A data set as a job's trials see it. `folds` holds one fold for a holdout."""
 
-    target: str
-    task: Task
+    spec: JobSpec  # with target and task filled in, a plug-in's too
     inputs: int
     outputs: int  # 1 for regression and two classes, else the number of classes
     classes: tuple[str, ...]  # in the order of class indices; () for regression
@@ -81,7 +81,7 @@ class Prepared:
         return self._fold(self._splits.development, self._splits.test)
 
     def _fold(self, train: Rows, valid: Rows) -> Fold:
-        return _make_fold(self._encoding, self._targets, train, valid, self.task, self._dtype)
+        return _make_fold(self._encoding, self._targets, train, valid, self._dtype)
 
 
 def offered_datasets() -> set[str]:
@@ -146,12 +146,11 @@ def prepare(spec: JobSpec, frame: pd.DataFrame, dtype: torch.dtype = torch.float
     encoding = encode(raw, splits.development)
     kept_groups = groups if spec.validation.kind == "holdout" else None
     folds = tuple(
-        _make_fold(encoding, targets, train, valid, spec.task, dtype, kept_groups)
+        _make_fold(encoding, targets, train, valid, dtype, kept_groups)
         for train, valid in splits.folds
     )
     return Prepared(
-        target=spec.target,
-        task=spec.task,
+        spec=spec,
         inputs=len(encoding.names),
         outputs=len(classes) if len(classes) > 2 else 1,
         classes=classes,
@@ -198,26 +197,27 @@ def _make_fold(
     targets: npt.NDArray[Any],
     train: Rows,
     valid: Rows,
-    task: Task,
     dtype: torch.dtype,
     groups: npt.NDArray[np.int64] | None = None,
 ) -> Fold:
     inputs = Standardisation.fit(encoding.values[train], encoding.gaps)
-    train_targets, valid_targets = targets[train], targets[valid]
-    mean, scale = 0.0, 1.0
-    if task == "regression":
-        mean, scale = float(train_targets.mean()), float(train_targets.std())
-        # Rounding leaves some deviation in a constant; it must not be blown up.
-        if scale <= 1e-12 * abs(mean) or scale < 1e-30:
-            scale = 1.0
-        train_targets = (train_targets - mean) / scale
-    kind = dtype if task == "regression" else torch.int64
+    mean, scale, kind = 0.0, 1.0, torch.int64
+    if targets.dtype == np.float64:  # a regression
+        mean, scale = _mean_and_scale(targets[train])
+        kind = dtype
+    train_targets = (targets[train] - mean) / scale if kind is dtype else targets[train]
     return Fold(
         train_inputs=torch.as_tensor(inputs.apply(encoding.values[train]), dtype=dtype),
         train_targets=torch.as_tensor(train_targets, dtype=kind),
         valid_inputs=torch.as_tensor(inputs.apply(encoding.values[valid]), dtype=dtype),
-        valid_targets=torch.as_tensor(valid_targets, dtype=kind),
+        valid_targets=torch.as_tensor(targets[valid]),
         target_mean=mean,
         target_scale=scale,
         valid_groups=None if groups is None else torch.as_tensor(groups[valid]),
     )
+
+
+def _mean_and_scale(targets: npt.NDArray[np.float64]) -> tuple[float, float]:
+    """Mean and standard deviation (ddof 0), 1 for a constant, as scikit-learn's scaler has them."""
+    scaler = StandardScaler().fit(targets[:, None])
+    return float(np.asarray(scaler.mean_)[0]), float(np.asarray(scaler.scale_)[0])

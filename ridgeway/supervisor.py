@@ -204,7 +204,7 @@ class Supervisor:
                 signals.wait(TICK_SECONDS)
             for child in living:
                 code = child.reap()
-                if code is not None and code < 0 and child.worker_id is not None:
+                if code == -signal.SIGKILL and child.worker_id is not None:
                     killed.append(child.worker_id)
         if killed:
             self._expire(killed)

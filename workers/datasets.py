@@ -23,7 +23,7 @@ from ridgeway.offers import DATASET_PLUGINS, installed
 from ridgeway.profiles import DatasetProfile, label_of, resolve_spec
 from ridgeway.spec import JobSpec, Task
 from ridgeway.store import Store, sha256
-from ridgeway.tables import canonical_table, from_parquet, profile_table
+from ridgeway.tables import canonical_table, check_names, from_parquet, profile_table
 from workers.bundled import bundled_frame
 from workers.encoding import Encoding, Standardisation, encode
 from workers.splits import Splits, split
@@ -132,7 +132,7 @@ def prepare(spec: JobSpec, frame: pd.DataFrame, dtype: torch.dtype = torch.float
 
     The spec's target and task are told from the data where they are not given.
     """
-    frame, profile = _canonical(frame, spec.dataset)
+    frame, profile = canonical_frame(frame, spec.dataset)
     try:
         spec = resolve_spec(spec, profile)
     except InvalidInput as error:
@@ -164,12 +164,13 @@ def prepare(spec: JobSpec, frame: pd.DataFrame, dtype: torch.dtype = torch.float
     )
 
 
-def _canonical(frame: pd.DataFrame, name: str) -> tuple[pd.DataFrame, DatasetProfile]:
+def canonical_frame(frame: pd.DataFrame, name: str) -> tuple[pd.DataFrame, DatasetProfile]:
     """Numbers as float64, all else as text, as uploads are kept; and the profile."""
     import pyarrow as pa
 
     frame = frame.set_axis([str(column) for column in frame.columns], axis=1)
     try:
+        check_names(list(frame.columns))
         table = canonical_table(pa.Table.from_pandas(frame, preserve_index=False))
     except InvalidInput as error:
         raise JobUnrunnable(f"Data set '{name}': {error.errors[0].message}") from None

@@ -45,8 +45,8 @@ def encode(frame: pd.DataFrame, development: Rows) -> Encoding:
     names = [*numbers, *(f"{numbers[index]} missing" for index in gaps)]
     sources = [*numbers, *(numbers[index] for index in gaps)]
     if categories:
-        texts = frame[categories].astype(object).to_numpy()
-        texts[frame[categories].isna().to_numpy()] = None
+        columns = frame[categories]
+        texts = np.where(columns.isna(), np.array(None, object), columns.astype(object))
         encoder = OneHotEncoder(handle_unknown="ignore", sparse_output=False)
         encoder.fit(texts[development])
         parts.append(np.asarray(encoder.transform(texts), np.float64))

@@ -10,9 +10,11 @@ from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from ridgeway.spec import Objective, Task
-from workers.losses import kind_of, row_losses
+from workers.batches import aligned
+from workers.losses import finite, kind_of, row_losses
 
 REPLICATES = 200
 BLOCK = 2**22  # numbers in one temporary tensor of a bootstrap
@@ -34,12 +36,15 @@ def weighted_score(
     if task is None:
         task = "regression" if targets.is_floating_point() else "classification"
     kind = kind_of(task, logits.shape[-1])
+    broken = ~finite(logits)[:, None]
+    padding = aligned(targets.shape[0]) - targets.shape[0]  # of weight 0, see ROW_ALIGNMENT
+    logits = pad(logits.double(), (0, 0, 0, padding))
+    targets, weights = pad(targets, (0, padding)), pad(weights, (0, padding))
     if metric == "loss":
-        rows = row_losses(kind, logits.double(), targets.expand(logits.shape[:-1]))
+        rows = row_losses(kind, logits, targets.expand(logits.shape[:-1]))
         values = _mean(rows, weights)
     else:
-        values = METRICS[metric](logits.double(), targets, weights)
-    broken = ~torch.isfinite(logits).flatten(1).all(1, keepdim=True)
+        values = METRICS[metric](logits, targets, weights)
     return values.masked_fill(broken, torch.nan)
 
 
@@ -55,7 +60,10 @@ def bootstrap_error(
     unit = torch.arange(targets.shape[0]) if groups is None else groups.cpu()
     _, unit = torch.unique(unit, return_inverse=True)
     counts = _resampled_counts(int(unit.max()) + 1, seed)[:, unit].to(logits.device)
-    return weighted_score(metric, logits, targets, counts, task).std(-1, correction=1)
+    values = weighted_score(metric, logits, targets, counts, task)
+    deviations = values - values.mean(-1, keepdim=True)
+    # Not std(): that rounds otherwise for one member than for many.
+    return (deviations.square().sum(-1) / (REPLICATES - 1)).sqrt()
 
 
 def _resampled_counts(units: int, seed: int) -> Tensor:
@@ -136,7 +144,7 @@ def _auc_block(scores: Tensor, positive: Tensor, weights: Tensor) -> Tensor:
     up_to = torch.searchsorted(ordered, ordered, right=True)
     gathered = weights[:, order]  # (R, P, m)
     negatives = torch.where(positive[order], 0, gathered).cumsum(-1)
-    negatives = torch.nn.functional.pad(negatives, (1, 0))  # (R, P, m + 1)
+    negatives = pad(negatives, (1, 0))  # (R, P, m + 1)
     shape = gathered.shape
     beaten = negatives.gather(-1, below.expand(shape)) + negatives.gather(-1, up_to.expand(shape))
     pairs = (torch.where(positive[order], gathered, 0) * beaten / 2).sum(-1)  # (R, P)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 import math
 from collections.abc import Callable, Mapping
@@ -186,13 +187,21 @@ def _groups(
     return view, (0, 1) if inputs_first == (group_by == "input") else (0, 2)
 
 
-def has_batch_statistics(model: nn.Module) -> bool:
+def has_batch_statistics(model: nn.Module, inputs: int) -> bool:
     """Whether rows of a batch meet each other, so that padding would change the answer.
 
-    Buffers count, since a module that updates them may do so from its batch.
+    That is so of BatchNorm, and taken to be so where training changes a buffer.
     """
-    norms = any(isinstance(module, _BatchNorm) for module in model.modules())
-    return norms or next(model.buffers(), None) is not None
+    if any(isinstance(module, _BatchNorm) for module in model.modules()):
+        return True
+    if next(model.buffers(), None) is None:
+        return False
+    tried = copy.deepcopy(model).train()
+    first = next(tried.parameters())
+    with torch.no_grad():
+        tried(torch.zeros(2, inputs, dtype=first.dtype, device=first.device))
+    after = dict(tried.named_buffers())
+    return any(not torch.equal(value, after[name]) for name, value in model.named_buffers())
 
 
 def normalisation_layers(model: nn.Module) -> list[str]:

@@ -240,17 +240,20 @@ def _root(weights: Tensor, shift: Tensor, kept: Tensor, axes: tuple[int, ...]) -
     """
     low = (_norm(weights, axes) - shift.amax(axes, keepdim=True)).clamp_min_(0)
     root = torch.where(kept, low, 1)
-    tolerance = 0.01 * math.sqrt(torch.finfo(weights.dtype).eps)  # Newton squares what is left
+    rounding = torch.finfo(weights.dtype).eps
+    tolerance = 0.01 * math.sqrt(rounding)  # Newton squares what is left
     open_blocks = kept
     for _ in range(NEWTON_STEPS):
         inverse = (root + shift).reciprocal_()
         ratio = (weights * inverse).square_()
         total = ratio.sum(axes, keepdim=True)
         slope = ratio.mul_(inverse).sum(axes, keepdim=True)
-        step = total * (total.sqrt() - 1) / slope
+        excess = total.sqrt() - 1
+        step = total * excess / slope
         nearer = (root + step).clamp_min_(0)
         root = torch.where(open_blocks, nearer, root)
-        open_blocks = open_blocks & (step.abs() > tolerance * nearer)
+        still_moving = (step.abs() > tolerance * nearer) & (excess.abs() > 16 * rounding)
+        open_blocks = open_blocks & still_moving
         if not open_blocks.any():
             break
     return root

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import cast
 
 import numpy as np
@@ -46,7 +46,7 @@ class PopulationResult:
     diverged_at: np.ndarray
     settled: np.ndarray
     notes: tuple[str, ...]
-    states: Mapping[str, Tensor]  # parameters and buffers by name, (P, F, ...)
+    states: Mapping[str, Tensor] = field(repr=False)  # parameters and buffers, (P, F, ...)
 
     def parameters(self, member: int, fold: int) -> dict[str, Tensor]:
         """State dict of one trained model; all zeros where the member diverged."""

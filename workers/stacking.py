@@ -115,21 +115,40 @@ class Mapped(StackedModel):
 
 
 class InTurn(StackedModel):
-    """Any module at all, called for each model in turn."""
+    """Any module at all, called for each model in turn; nothing is computed for two at once."""
+
+    def gradient(
+        self,
+        weights: Tensor,
+        buffers: Buffers,
+        batch: tuple[Tensor, Tensor, Tensor],
+        row_loss: RowLoss,
+        seed: int | None,
+    ) -> tuple[Tensor, Tensor, Buffers]:
+        results: list[tuple[Tensor, Tensor, Buffers]] = []
+        for row in range(weights.shape[0]):
+            one = slice(row, row + 1)
+            own = {name: value[one].clone() for name, value in buffers.items()}
+            inputs, targets, row_weights = batch
+            own_batch = (inputs[one], targets[one], row_weights[one])
+            results.append(super().gradient(weights[one], own, own_batch, row_loss, seed))
+        losses, gradients, states = zip(*results, strict=True)
+        after = {name: torch.cat([state[name] for state in states]) for name in buffers}
+        return torch.cat(losses), torch.cat(gradients), after
 
     def forward(
         self, parameters: Mapping[str, Tensor], buffers: Buffers, inputs: Tensor, seed: int
     ) -> tuple[Tensor, Buffers]:
-        # unbind's gradient is one stack; indexing would add up M tensors of zeros.
-        rows = {name: value.unbind(0) for name, value in parameters.items()}
         results: list[tuple[Tensor, Buffers]] = []
         for row, row_inputs in enumerate(inputs):
             _seed(inputs.device, seed)
-            own = {name: value[row].clone() for name, value in buffers.items()}
-            mine = {name: values[row] for name, values in rows.items()}
-            results.append(_call(self.model, mine, own, row_inputs))
+            own = {name: value[row] for name, value in parameters.items()}
+            own_buffers = {name: value[row].clone() for name, value in buffers.items()}
+            results.append(_call(self.model, own, own_buffers, row_inputs))
         logits = torch.stack([logits for logits, _ in results])
         return logits, {name: torch.stack([own[name] for _, own in results]) for name in buffers}
+
+    _in_company = forward
 
 
 def _affine(inputs: Tensor, weight: Tensor, bias: Tensor) -> Tensor:

@@ -1,0 +1,90 @@
+"""Small jobs, folds and configurations for tests of training."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ridgeway.spec import PENALTIES, JobSpec, parse_spec
+from workers.chunks import Configuration
+from workers.datasets import Fold
+from workers.population import PopulationResult, train_population
+
+CPU = torch.device("cpu")
+
+
+def job(**fields: Any) -> JobSpec:
+    """A resolved spec of a classification by default."""
+    return parse_spec({"dataset": "made up", "task": "classification", **fields})
+
+
+def configuration(penalty: str = "none", strength: float = 0.0, **fields: float) -> Configuration:
+    defaults = {"l1_ratio": 0.5, "learning_rate": 0.01, "weight_decay": 0.0}
+    return Configuration(penalty, strength, **{**defaults, **fields})  # type: ignore[arg-type]
+
+
+def mixed(members: int) -> list[Configuration]:
+    """Members of every penalty, each with hyperparameters of its own."""
+    return [
+        configuration(
+            PENALTIES[member % len(PENALTIES)],
+            10 ** (-1 - member % 4),
+            l1_ratio=0.1 + 0.8 * member / members,
+            learning_rate=10 ** (-1.2 - member % 3 / 2),
+            weight_decay=10 ** (-2 - member % 2),
+        )
+        for member in range(members)
+    ]
+
+
+def made_up_fold(
+    rows: int = 50, *, inputs: int = 5, classes: int = 2, valid: int = 20, seed: int = 0
+) -> Fold:
+    """Rows whose class (or, with classes=0, number) depends on the first two inputs."""
+    draw = torch.Generator().manual_seed(seed)
+    data = torch.randn(rows + valid, inputs, generator=draw)
+    signal = data[:, 0] - 0.5 * data[:, 1] + 0.3 * torch.randn(rows + valid, generator=draw)
+    if classes == 0:
+        mean, scale = 10.0, 4.0
+        return Fold(
+            data[:rows], signal[:rows], data[rows:], mean + scale * signal[rows:], mean, scale
+        )
+    edges = signal.quantile(torch.linspace(0, 1, classes + 1)[1:-1])
+    targets = torch.bucketize(signal, edges)
+    return Fold(data[:rows], targets[:rows], data[rows:], targets[rows:], 0.0, 1.0)
+
+
+def one_fold(inputs: Any, targets: Any) -> Fold:
+    """A fold that is judged by its training rows; inputs and a real target get standardised."""
+    x = np.asarray(inputs, dtype=np.float64)
+    y = np.asarray(targets)
+    data = torch.tensor((x - x.mean(0)) / x.std(0))
+    if y.dtype.kind == "f":
+        mean, scale = float(y.mean()), float(y.std())
+        return Fold(data, torch.tensor((y - mean) / scale), data, torch.tensor(y), mean, scale)
+    labels = torch.tensor(y, dtype=torch.int64)
+    return Fold(data, labels, data, labels, 0.0, 1.0)
+
+
+def train(
+    spec: JobSpec,
+    members: list[Configuration],
+    folds: list[Fold],
+    outputs: int = 1,
+    dtype: torch.dtype = torch.float32,
+    **options: Any,
+) -> PopulationResult:
+    options = {"seed": 0, **options}
+    return train_population(spec, members, folds, outputs, device=CPU, dtype=dtype, **options)
+
+
+def same_bits(left: Tensor, right: Tensor) -> bool:
+    """Equal to the last bit, NaN included."""
+    whole = {torch.float32: torch.int32, torch.float64: torch.int64}
+    if left.dtype not in whole:
+        return torch.equal(left, right)
+    bits = whole[left.dtype]
+    return torch.equal(left.contiguous().view(bits), right.contiguous().view(bits))

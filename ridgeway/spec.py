@@ -46,16 +46,21 @@ def _storable(text: str) -> str:
     return text
 
 
-def _plain_json(value: JsonValue) -> JsonValue:
+MAX_DEPTH = 30  # of a plug-in's options; pydantic writes no JSON deeper than some 250
+
+
+def _plain_json(value: JsonValue, depth: int = 0) -> JsonValue:
     """Options of a plug-in: any JSON that both databases keep, numbers finite."""
+    if depth > MAX_DEPTH:
+        raise PydanticCustomError("depth", f"must not be nested deeper than {MAX_DEPTH} levels")
     if isinstance(value, str):
         return _storable(value)
     if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):
         raise PydanticCustomError("finite", "must be a finite number")
     if isinstance(value, list):
-        return [_plain_json(item) for item in value]
+        return [_plain_json(item, depth + 1) for item in value]
     if isinstance(value, dict):
-        return {_storable(key): _plain_json(item) for key, item in value.items()}
+        return {_storable(key): _plain_json(item, depth + 1) for key, item in value.items()}
     return value
 
 

@@ -7,11 +7,13 @@ import logging
 import sys
 
 import uvicorn
+from pydantic import ValidationError
 from sqlalchemy.exc import SQLAlchemyError
 
 from ridgeway.database import Database, require_schema
 from ridgeway.errors import InvalidInput, SchemaMismatch
 from ridgeway.settings import Settings
+from ridgeway.spec import field_errors
 from ridgeway.supervisor import die_with_parent
 from service.app import create_app
 from service.problems import first_line
@@ -32,10 +34,14 @@ def main() -> int:
     if arguments.supervised:
         die_with_parent()
     given = {"host": arguments.host, "port": arguments.port}
-    settings = Settings(**{name: value for name, value in given.items() if value is not None})
-    _log_to_standard_error(settings.log_level)
     try:
+        settings = Settings(**{name: value for name, value in given.items() if value is not None})
+        _log_to_standard_error(settings.log_level)
         _check(settings)
+    except ValidationError as error:
+        for bad in field_errors(error.errors()):
+            print(f"RIDGEWAY_{bad.field.upper()}: {bad.message}", file=sys.stderr)
+        return 2
     except (SchemaMismatch, InvalidInput) as error:
         print(error, file=sys.stderr)
         return 2
@@ -65,6 +71,8 @@ def _check(settings: Settings) -> None:
 
 
 def _log_to_standard_error(level: str) -> None:
+    if level.upper() not in logging.getLevelNamesMapping():
+        raise InvalidInput.of("RIDGEWAY_LOG_LEVEL", level, "must be debug, info, warning or error")
     logging.basicConfig(
         level=level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from importlib.metadata import version
 
@@ -27,7 +27,7 @@ def create_app(settings: Settings) -> FastAPI:
     """The service's ASGI application. Raises SchemaMismatch when it starts on another schema."""
 
     @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
         database = Database.of(settings)
         require_schema(database)
         sweeper = Sweeper(database, settings.sweep_seconds)

@@ -16,6 +16,7 @@ import sys
 import tempfile
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any, cast
 from urllib.parse import quote
 
 import httpx
@@ -190,13 +191,16 @@ def main(socket: str) -> None:
     import uvicorn
     from a2wsgi import WSGIMiddleware
     from optuna.storages import RDBStorage
-    from optuna_dashboard import wsgi
+
+    # Its types name a package that is not here.
+    from optuna_dashboard import wsgi  # pyright: ignore
 
     from ridgeway.supervisor import die_with_parent
 
     die_with_parent()
     storage = RDBStorage(os.environ.pop(DATABASE_URL), skip_table_creation=True)
-    app = WSGIMiddleware(wsgi(storage))
+    # The two packages' types of a WSGI application differ in their parameters' names alone.
+    app = WSGIMiddleware(cast("Any", wsgi(storage)))
     uvicorn.run(app, uds=socket, log_level="warning", lifespan="off", access_log=False)
 
 

@@ -39,14 +39,13 @@ async def bring(
     context: InContext,
 ) -> Dataset:
     """Bring a data file of your own: `curl --data-binary @FILE '.../v1/datasets?name=NAME'`."""
-    kind = request.headers.get("content-type", "")
-    if kind.lower().startswith("multipart/"):
+    if request.headers.get("content-type", "").lower().startswith("multipart/"):
         raise HTTPException(415, "Send the file itself as the body (curl --data-binary @FILE).")
     with tempfile.NamedTemporaryFile(prefix="ridgeway-upload-") as file:
         async for chunk in request.stream():
             await run_in_threadpool(file.write, chunk)
         file.flush()
-        return await run_in_threadpool(ingest_apart, context.settings, Path(file.name), name, kind)
+        return await run_in_threadpool(ingest_apart, context.settings, Path(file.name), name)
 
 
 @router.get("", responses=problems())

@@ -21,9 +21,9 @@ from ridgeway.views import Dataset
 from service.problems import shown
 
 
-def ingest_apart(settings: Settings, path: Path, name: str, hint: str) -> Dataset:
+def ingest_apart(settings: Settings, path: Path, name: str) -> Dataset:
     """The data set made of an uploaded file; InvalidInput says where the file is broken."""
-    order = json.dumps({"path": str(path), "name": name, "hint": hint})
+    order = json.dumps({"path": str(path), "name": name})
     done = subprocess.run(
         [sys.executable, "-P", "-m", "service.ingest"],
         input=order.encode(),
@@ -55,7 +55,7 @@ def environment(settings: Settings) -> dict[str, str]:
     }
 
 
-def _ingest(path: str, name: str, hint: str) -> dict[str, Any]:
+def _ingest(path: str, name: str) -> dict[str, Any]:
     from ridgeway.database import Database
     from ridgeway.datasets import ingest
     from ridgeway.store import Store
@@ -63,7 +63,7 @@ def _ingest(path: str, name: str, hint: str) -> dict[str, Any]:
     settings = Settings()
     database = Database.of(settings)
     try:
-        dataset = ingest(database, Store.of(settings), settings, Path(path), name, hint)
+        dataset = ingest(database, Store.of(settings), settings, Path(path), name)
     except InvalidInput as error:
         errors = [
             {"field": bad.field, "value": shown(bad.value), "message": bad.message}

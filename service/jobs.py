@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Annotated
+from collections.abc import Iterator
+from typing import IO, Annotated
 
 from fastapi import APIRouter, Depends, Path, Query, Response
+from fastapi.responses import StreamingResponse
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import IntegrityError
 
@@ -20,6 +22,8 @@ from ridgeway.views import Job, JobPage, JobState, TrialDetail, TrialPage, Trial
 from service.context import Context, Cursor, IdempotencyKey, InContext, JobId, Limit, require_json
 from service.problems import problems
 
+MODEL = "model.safetensors"
+SAFETENSORS = "application/octet-stream"
 LARGEST_NUMBER = 2**31 - 1  # of a trial, in the study database
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
@@ -158,3 +162,33 @@ def resume(id: JobId, context: InContext) -> Job:
     """Go on where the job was paused."""
     with context.database.transaction() as transaction:
         return jobs.resume_job(transaction, id)
+
+
+@router.get(
+    "/{id}/model",
+    response_class=StreamingResponse,
+    responses={
+        200: {
+            "content": {SAFETENSORS: {"schema": {"type": "string", "format": "binary"}}},
+            "description": "The recommended model's weights",
+        },
+        **problems(404),
+    },
+)
+def model(id: JobId, context: InContext) -> StreamingResponse:
+    """The recommended model, refitted on the development rows, as safetensors."""
+    with context.database.reading() as transaction:
+        artifact = jobs.find_artifact(transaction, id, MODEL)
+    headers = {
+        "Content-Length": str(artifact.bytes),
+        "Content-Disposition": f'attachment; filename="{id}.safetensors"',
+        "ETag": f'"{artifact.checksum}"',
+    }
+    file = context.store.open(artifact.address)
+    return StreamingResponse(_chunks(file), media_type=SAFETENSORS, headers=headers)
+
+
+def _chunks(file: IO[bytes]) -> Iterator[bytes]:
+    with file:
+        while chunk := file.read(2**16):
+            yield chunk

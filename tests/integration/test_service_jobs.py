@@ -64,7 +64,7 @@ def test_a_submitted_job_comes_back_with_its_address_and_every_default(http):
     assert answer.headers["location"] == f"/v1/jobs/{job.id}" == job.links.self
     assert job.state == "queued"
     assert (job.progress.trials, job.spec.folds, job.spec.sampler) == (200, 5, "tpe")
-    assert (job.spec.target, job.spec.task) == ("target", "classification")
+    assert (job.spec.target, job.spec.task) == ("label", "classification")
     assert http.get(answer.headers["location"]).json() == answer.json()
 
 

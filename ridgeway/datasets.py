@@ -18,7 +18,7 @@ from ridgeway.errors import Conflict, InvalidInput, NotFound
 from ridgeway.offers import offered_datasets
 from ridgeway.profiles import DatasetProfile, infer_task
 from ridgeway.settings import Settings
-from ridgeway.store import Store, sha256_of_file
+from ridgeway.store import Store, sha256, sha256_of_file
 from ridgeway.views import Dataset, DatasetList
 
 
@@ -160,8 +160,10 @@ def ingest(
     table = read_upload(path, file_name, settings)
     profile = profile_table(table)
     data = to_parquet(table)
-    address = f"datasets/{checksum}.parquet"
-    stored_checksum = store.put(address, data)
+    # Named by its own bytes: another release may write the same rows differently.
+    stored_checksum = sha256(data)
+    address = f"datasets/{stored_checksum}.parquet"
+    store.put(address, data)
     try:
         with database.transaction() as transaction:
             added = add_dataset(

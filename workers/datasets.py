@@ -18,7 +18,7 @@ from torch import Tensor
 
 from ridgeway.bundled import BUNDLED
 from ridgeway.datasets import StoredDataset
-from ridgeway.errors import InvalidInput, JobUnrunnable
+from ridgeway.errors import InvalidInput, JobUnrunnable, NotFound
 from ridgeway.offers import DATASET_PLUGINS, installed
 from ridgeway.profiles import DatasetProfile, label_of, resolve_spec
 from ridgeway.spec import JobSpec, Task
@@ -95,7 +95,10 @@ def load_frame(name: str, stored: StoredDataset | None, store: Store) -> pd.Data
     JobUnrunnable where the stored table is not the one that was written, or the plug-in fails.
     """
     if stored is not None:
-        data = store.get(stored.address)
+        try:
+            data = store.get(stored.address)
+        except NotFound as error:
+            raise JobUnrunnable(f"Data set '{name}': {error}") from None
         if sha256(data) != stored.stored_checksum:
             raise JobUnrunnable(f"Data set '{name}': the store's '{stored.address}' is damaged.")
         return from_parquet(data).to_pandas()

@@ -62,11 +62,15 @@ class Client:
         if api_key is None and settings.api_key is not None:
             api_key = settings.api_key.get_secret_value()
         self.url = (url or settings.url).rstrip("/")
+        # Made once: to read the certificates takes longer than a request.
+        certificates = httpx.create_ssl_context()
+        direct = httpx.HTTPTransport(verify=certificates)
         self._http = httpx.Client(
             base_url=_checked_url(self.url),
             headers={"Authorization": f"Bearer {api_key}"} if api_key else {},
             timeout=timeout,
-            mounts={pattern: httpx.HTTPTransport() for pattern in _DIRECT},
+            verify=certificates,
+            mounts=dict.fromkeys(_DIRECT, direct),
         )
 
     def __enter__(self) -> Client:

@@ -2,4 +2,4 @@
 
 from ridgeway.cli import main
 
-main()
+main(prog_name="ridgeway")

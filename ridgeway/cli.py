@@ -62,10 +62,13 @@ def _refuse(error: InvalidInput) -> NoReturn:
     if not error.errors:
         _end(BAD_INPUT, str(error))
     lines = [
-        f"  {field.field or 'body'} = {json.dumps(field.value, default=str)}: {field.message}"
-        for field in error.errors
+        f"  {field.field or 'body'}{_met(field.value)}: {field.message}" for field in error.errors
     ]
     _end(BAD_INPUT, "\n".join(["Not accepted:", *lines]))
+
+
+def _met(value: Any) -> str:
+    return "" if value is None else f" = {json.dumps(value, default=str, ensure_ascii=False)}"
 
 
 def _refuse_settings(error: ValidationError) -> NoReturn:

@@ -52,6 +52,12 @@ class Dashboard:
                 self._client = await self._start()
             return self._client
 
+    async def lost(self, client: httpx.AsyncClient) -> None:
+        """Nobody answers this client: its process is dying, though it may not be dead yet."""
+        async with self._starting:
+            if client is self._client:
+                await self.stop()
+
     async def _start(self) -> httpx.AsyncClient:
         # mkdtemp's folder is ours alone, and with it the socket.
         self._folder = Path(tempfile.mkdtemp(prefix="ridgeway-dashboard-"))
@@ -127,7 +133,6 @@ _PASSED_BACK = (
     "date",
     "etag",
     "last-modified",
-    "location",
 )
 _LARGEST_ID = 2**31 - 1  # in Optuna's tables; PostgreSQL refuses to look for more
 
@@ -141,18 +146,12 @@ _LARGEST_ID = 2**31 - 1  # in Optuna's tables; PostgreSQL refuses to look for mo
 @router.api_route("/favicon.ico", methods=["GET", "HEAD"])
 async def show(request: Request) -> Response:
     """Pass a look at the dashboard on to its process."""
-    path = request.url.path
+    path: str = request.scope["path"]
     if any(part.isdecimal() and _too_large(part) for part in path.split("/")):
         raise NotFound(f"There is nothing at {path[:200]}.")
-    client: httpx.AsyncClient = await request.app.state.context.dashboard.client()
-    query = quote(request.scope["query_string"], safe="%&=+/:,")
-    address = httpx.URL(
-        f"http://{_host(request)}", path=path, query=query.encode() if query else None
-    )
-    headers = {name: request.headers[name] for name in _PASSED_ON if name in request.headers}
-    passed_on = client.build_request(request.method, address, headers=headers)
+    dashboard: Dashboard = request.app.state.context.dashboard
     try:
-        answer = await client.send(passed_on, stream=True)
+        answer = await _ask(dashboard, request)
     except httpx.TransportError as error:
         raise ServiceUnavailable(f"The dashboard gave no answer: {type(error).__name__}.") from None
     if answer.status_code >= 500:
@@ -165,13 +164,25 @@ async def show(request: Request) -> Response:
     )
 
 
+async def _ask(dashboard: Dashboard, request: Request) -> httpx.Response:
+    client = await dashboard.client()
+    try:
+        return await client.send(_passed_on(client, request), stream=True)
+    except httpx.ConnectError:
+        await dashboard.lost(client)
+    client = await dashboard.client()
+    return await client.send(_passed_on(client, request), stream=True)
+
+
+def _passed_on(client: httpx.AsyncClient, request: Request) -> httpx.Request:
+    parts = (request.scope["raw_path"], request.scope["query_string"])
+    path, query = (quote(part, safe="%/&=+:,") for part in parts)  # escapes stay as they are
+    headers = {name: request.headers[name] for name in _PASSED_ON if name in request.headers}
+    return client.build_request(request.method, f"http://dashboard{path}?{query}", headers=headers)
+
+
 def _too_large(digits: str) -> bool:
     return len(digits) > 10 or int(digits) > _LARGEST_ID
-
-
-def _host(request: Request) -> str:
-    """For the dashboard's redirects; a host that is no URL's would be the client's own trick."""
-    return request.url.netloc if request.url.hostname else "dashboard"
 
 
 async def _bytes(answer: httpx.Response) -> AsyncIterator[bytes]:

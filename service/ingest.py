@@ -18,7 +18,7 @@ from pydantic import SecretStr
 from ridgeway.errors import Conflict, FieldError, InvalidInput
 from ridgeway.settings import Settings
 from ridgeway.views import Dataset
-from service.problems import shown
+from service.shown import shown
 
 
 def ingest_apart(settings: Settings, path: Path, name: str) -> Dataset:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
-import math
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
-from typing import Any, cast
+from typing import Any
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -19,8 +18,8 @@ from starlette.routing import Match
 
 from ridgeway.errors import Conflict, FieldError, InvalidInput, NotFound
 from ridgeway.spec import field_errors
+from service.shown import cut, shown
 
-LONGEST_VALUE = 200  # characters of a client's value that an error repeats
 LONGEST_DETAIL = 2000
 MOST_ERRORS = 50  # bad fields that one answer lists
 RETRY_AFTER_SECONDS = 2
@@ -69,48 +68,20 @@ def problem(
         "type": "about:blank",
         "title": HTTPStatus(status).phrase,
         "status": status,
-        "detail": _cut(detail, LONGEST_DETAIL),
+        "detail": cut(detail, LONGEST_DETAIL),
     }
     if errors:
         body["errors"] = [
             {
-                "field": _cut(error.field),
+                "field": cut(error.field),
                 "value": shown(error.value),
-                "message": _cut(error.message, LONGEST_DETAIL),
+                "message": cut(error.message, LONGEST_DETAIL),
             }
             for error in errors[:MOST_ERRORS]
         ]
     # A client may have sent half of a surrogate pair, which UTF-8 can't hold.
     content = json.dumps(body, ensure_ascii=False).encode(errors="replace")
     return Response(content, status, headers, MEDIA_TYPE)
-
-
-def shown(value: Any) -> JsonValue:
-    """A client's value as an error repeats it: itself where JSON holds it, else as text, cut."""
-    if value is None or isinstance(value, bool):
-        return value
-    if isinstance(value, int):
-        return value if abs(value) < 2**53 else _cut(_digits(value))
-    if isinstance(value, float):
-        return value if math.isfinite(value) else str(value)
-    if isinstance(value, bytes):
-        return _cut(value[: LONGEST_VALUE + 1].decode(errors="replace"))
-    if isinstance(value, str):
-        return _cut(value)
-    try:
-        text = json.dumps(value, allow_nan=False)
-    except (TypeError, ValueError, RecursionError):
-        return f"a {type(value).__name__}"
-    return cast("JsonValue", json.loads(text)) if len(text) <= LONGEST_VALUE else _cut(text)
-
-
-def _cut(text: str, longest: int = LONGEST_VALUE) -> str:
-    return text if len(text) <= longest else text[:longest] + "..."
-
-
-def _digits(value: int) -> str:
-    # Python refuses to write integers of more than 4,300 digits.
-    return str(value) if value.bit_length() < 2**13 else f"an integer of {value.bit_length()} bits"
 
 
 def handle_errors(app: FastAPI) -> None:
@@ -136,7 +107,7 @@ async def _http_error(request: Request, error: Exception) -> Response:
     headers = dict(error.headers or {})
     detail = error.detail
     if error.status_code == HTTPStatus.NOT_FOUND and detail == HTTPStatus.NOT_FOUND.phrase:
-        detail = f"There is nothing at {_cut(request.url.path)}."
+        detail = f"There is nothing at {cut(request.scope['path'])}."
     if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
         allowed = _allowed_methods(request)
         headers["Allow"] = ", ".join(allowed)
@@ -163,7 +134,7 @@ async def _invalid_request(request: Request, error: Exception) -> Response:
         place = found[0]["loc"][-1]
         return problem(400, f"The body is not JSON: {found[0]['ctx']['error']} at {place}.")
     errors = field_errors([{**item, "loc": item["loc"][1:]} for item in found])
-    detail = "; ".join(f"{_cut(item.field) or 'body'}: {item.message}" for item in errors[:5])
+    detail = "; ".join(f"{cut(item.field) or 'body'}: {item.message}" for item in errors[:5])
     more = f" (and {len(errors) - 5} more)" if len(errors) > 5 else ""
     return problem(422, detail + more, errors)
 

@@ -1,0 +1,39 @@
+"""What a client sent, as an error repeats it: JSON, and short."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any, cast
+
+from pydantic import JsonValue
+
+LONGEST_VALUE = 200  # characters
+
+
+def shown(value: Any) -> JsonValue:
+    """A client's value as an error repeats it: itself where JSON holds it, else as text, cut."""
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, int):
+        return value if abs(value) < 2**53 else cut(_digits(value))
+    if isinstance(value, float):
+        return value if math.isfinite(value) else str(value)
+    if isinstance(value, bytes):
+        return cut(value[: LONGEST_VALUE + 1].decode(errors="replace"))
+    if isinstance(value, str):
+        return cut(value)
+    try:
+        text = json.dumps(value, allow_nan=False)
+    except (TypeError, ValueError, RecursionError):
+        return f"a {type(value).__name__}"
+    return cast("JsonValue", json.loads(text)) if len(text) <= LONGEST_VALUE else cut(text)
+
+
+def cut(text: str, longest: int = LONGEST_VALUE) -> str:
+    return text if len(text) <= longest else text[:longest] + "..."
+
+
+def _digits(value: int) -> str:
+    # Python refuses to write integers of more than 4,300 digits.
+    return str(value) if value.bit_length() < 2**13 else f"an integer of {value.bit_length()} bits"

@@ -25,7 +25,7 @@ from ridgeway.spec import JobSpec, Task
 from ridgeway.store import Store, sha256
 from ridgeway.tables import canonical_table, check_names, from_parquet, profile_table
 from workers.bundled import bundled_frame
-from workers.encoding import Encoding, Standardisation, encode
+from workers.encoding import Encoding, Standardisation, encode, recipe
 from workers.splits import Splits, split
 
 if TYPE_CHECKING:
@@ -48,14 +48,6 @@ class Fold:
 
 
 @dataclass(frozen=True)
-class Development:
-    """All rows but the sealed ones, standardised together."""
-
-    inputs: Tensor  # (n, d)
-    targets: Tensor  # (n,) int64 class index, or standardised target of a regression
-
-
-@dataclass(frozen=True)
 class Prepared:
     """A data set as a job's trials see it. `folds` holds one fold for a holdout."""
 
@@ -71,14 +63,19 @@ class Prepared:
     _splits: Splits = field(repr=False)
     _dtype: torch.dtype = field(repr=False)
 
-    def development(self) -> Development:
-        """The rows that may be looked at, standardised together: what λ_max needs."""
-        fold = self._fold(self._splits.development, self._splits.development)
-        return Development(fold.train_inputs, fold.train_targets)
+    def development(self) -> Fold:
+        """The rows that may be looked at, standardised together, to train on and to judge by."""
+        return self._fold(self._splits.development, self._splits.development)
 
     def sealed(self) -> Fold:
         """Train on every development row, judge by the sealed test rows: once, for the answer."""
         return self._fold(self._splits.development, self._splits.test)
+
+    def recipe(self) -> list[dict[str, Any]]:
+        """How to make each input of the refitted model from raw columns, as plain JSON."""
+        development = self._encoding.values[self._splits.development]
+        fitted = Standardisation.fit(development, self._encoding.gaps)
+        return recipe(self._encoding, fitted)
 
     def _fold(self, train: Rows, valid: Rows) -> Fold:
         return _make_fold(self._encoding, self._targets, train, valid, self._dtype)

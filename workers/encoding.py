@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -87,3 +87,26 @@ def _filled(values: Floats, gaps: Rows, imputer: SimpleImputer | None) -> Floats
     values = values.copy()
     values[:, gaps] = np.asarray(imputer.transform(values[:, gaps]))
     return values
+
+
+def recipe(encoding: Encoding, standardisation: Standardisation) -> list[dict[str, Any]]:
+    """How to make each input from raw columns, as plain JSON: (x - mean) / scale.
+
+    x is the source column's number, `fill` where that is missing; or, where there is a `level`, 1
+    in rows that hold it and else 0 (a null level: in rows where the source column is missing).
+    """
+    imputer = standardisation.imputer
+    medians = [] if imputer is None else np.asarray(imputer.statistics_).tolist()
+    fills: dict[int, float] = dict(zip(standardisation.gaps.tolist(), medians, strict=True))
+    means = np.asarray(standardisation.scaler.mean_).tolist()
+    scales = np.asarray(standardisation.scaler.scale_).tolist()
+    columns: list[dict[str, Any]] = []
+    for index, (name, source) in enumerate(zip(encoding.names, encoding.sources, strict=True)):
+        column: dict[str, Any] = {"name": name, "source": source}
+        if name != source:
+            missing = name == f"{source} missing"
+            column["level"] = None if missing else name.removeprefix(f"{source}=")
+        elif index in fills:
+            column["fill"] = fills[index]
+        columns.append({**column, "mean": means[index], "scale": scales[index]})
+    return columns

@@ -17,7 +17,7 @@ from workers.chunks import Chunk, Configuration
 from workers.datasets import Fold
 from workers.layout import Layout
 from workers.models import predict
-from workers.training import SETTLING_SHARE, Scores, Trainer
+from workers.training import Scores, Trainer
 
 __all__ = ["Configuration", "PopulationResult", "predict", "train_population"]
 
@@ -205,8 +205,8 @@ def _result(trainer: Trainer, ledger: _Ledger) -> PopulationResult:
     if not ledger.settled[ledger.alive].all():
         notes.append(
             "nonzero counts of some sparse members were still changing after "
-            f"{trainer.settling_limit} settling steps (a tenth of the training, 1 of "
-            f"{SETTLING_SHARE} epochs): more epochs make them steadier"
+            f"{trainer.settling_limit} settling steps (settling may take a tenth of the training): "
+            "more epochs make them steadier"
         )
     return PopulationResult(
         curves=ledger.fold_curves.mean(axis=1),

@@ -84,22 +84,23 @@ def answer(
     on_epoch: Callable[[int, int], None],
 ) -> Answer:
     """Choose, refit on the development rows, and only then look at the sealed test set, once."""
-    spec = lease.spec
+    spec = prepared.spec
     chosen = choose(candidates, spec.maximise)
     numbers = list(dict.fromkeys(trial.number for trial in chosen.values()))
     configurations = {
         trial.number: Configuration.from_params(trial.params) for trial in chosen.values()
     }
-    sealed = prepared.sealed()
     refits = train_population(
         spec,
         [configurations[number] for number in numbers],
-        [sealed],
+        [prepared.development()],
         prepared.outputs,
         seed=spec.seed,
         device=device,
         on_epoch=on_epoch,
     )
+    # Only now, with every choice made and every model trained, are the sealed rows looked at.
+    sealed = prepared.sealed()
     place: dict[Role, int] = {role: numbers.index(trial.number) for role, trial in chosen.items()}
     recommended = Recommended(
         simplest=_chosen(spec, chosen["simplest"], refits, place["simplest"], prepared),
@@ -110,7 +111,7 @@ def answer(
         baseline=Baseline(value=_baseline(spec.objective, sealed, prepared.outputs)),
         test=_scores(spec, refits, place, sealed, prepared.outputs),
     )
-    model = _model_bytes(spec, chosen["simplest"], refits, place["simplest"], prepared)
+    model = _model_bytes(chosen["simplest"], refits, place["simplest"], prepared, sealed)
     # The fence is part of the address: a holder that was lost can't overwrite the next one's.
     address = f"jobs/{lease.job_id}/{lease.id}-{lease.fence}/{MODEL}"
     store.put(address, model)
@@ -211,20 +212,26 @@ def _finite(values: Tensor) -> float | None:
 
 
 def _model_bytes(
-    spec: JobSpec, trial: StudyTrial, refits: PopulationResult, index: int, prepared: Prepared
+    trial: StudyTrial, refits: PopulationResult, index: int, prepared: Prepared, sealed: Fold
 ) -> bytes:
-    """The refitted model as safetensors, with all that it takes to use it in the metadata."""
+    """The refitted model as safetensors, with all that it takes to use it in the metadata.
+
+    An input is (x - mean) / scale, x the source column's number (`fill` where it is missing), or
+    1 or 0 for a level and for "is missing". A regression predicts target_mean + target_scale * y.
+    """
     tensors = {
         name: tensor.detach().cpu().contiguous()
         for name, tensor in refits.parameters(index, 0).items()
     }
     metadata = {
-        "spec": spec.model_dump_json(),
+        "spec": prepared.spec.model_dump_json(),
         "trial": str(trial.number),
         "params": json.dumps(trial.params),
         "outputs": str(prepared.outputs),
         "classes": json.dumps(list(prepared.classes)),
-        "features": json.dumps(list(prepared.features)),
+        "inputs": json.dumps(prepared.recipe()),
+        "target_mean": repr(sealed.target_mean),
+        "target_scale": repr(sealed.target_scale),
     }
     return save(tensors, metadata=metadata)
 

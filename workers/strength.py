@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from ridgeway.spec import Dimension, JobSpec, LinearModel, Range
-from workers.datasets import Development
+from workers.datasets import Fold
 from workers.layout import Layout
 from workers.losses import kind_of
 from workers.models import build_model, describe_parameters
@@ -16,7 +16,7 @@ NETS = (1e-6, 1e-1)
 BELOW = 1e-4  # the low end, as a share of the smallest critical strength
 
 
-def auto_range(spec: JobSpec, rows: Development, outputs: int) -> tuple[float, float]:
+def auto_range(spec: JobSpec, rows: Fold, outputs: int) -> tuple[float, float]:
     """Lowest and highest λ to search, from the development rows.
 
     For `linear` from 1e-4 of the smallest to the largest λ_max of the searched penalties, λ_max
@@ -32,15 +32,15 @@ def auto_range(spec: JobSpec, rows: Development, outputs: int) -> tuple[float, f
     return BELOW * min(usable), max(usable)
 
 
-def gradient_at_zero(spec: JobSpec, rows: Development, outputs: int) -> Tensor:
+def gradient_at_zero(spec: JobSpec, rows: Fold, outputs: int) -> Tensor:
     """Of the mean loss in the weights (outputs, d), all zero, with the intercept fitted."""
-    inputs = rows.inputs.double()
+    inputs = rows.train_inputs.double()
     inputs = inputs - inputs.mean(0)
     kind = kind_of(spec.task, outputs)
     if kind == "multiclass":
-        truth = torch.nn.functional.one_hot(rows.targets, outputs).double()
+        truth = torch.nn.functional.one_hot(rows.train_targets, outputs).double()
     else:
-        truth = rows.targets.double().unsqueeze(1)
+        truth = rows.train_targets.double().unsqueeze(1)
     residuals = truth - truth.mean(0)
     scale = 2.0 if kind == "regression" else 1.0
     return -scale * residuals.T @ inputs / len(inputs)

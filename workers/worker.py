@@ -149,7 +149,7 @@ class Worker:
         warnings: tuple[str, ...] = ()
         try:
             result = train_population(
-                lease.spec,
+                bench.prepared.spec,
                 configurations,
                 bench.prepared.folds,
                 bench.prepared.outputs,
@@ -163,7 +163,7 @@ class Worker:
             log.exception("job %s: population %d failed", lease.job_id, lease.ordinal)
             outcomes = failed_outcomes(first, lease.size, f"{type(error).__name__}: {error}")
         else:
-            outcomes = outcomes_of(lease.spec, configurations, result, first)
+            outcomes = outcomes_of(bench.prepared.spec, configurations, result, first)
             warnings = result.notes
         trained = time.perf_counter()
         self._write(
@@ -193,7 +193,7 @@ class Worker:
         return first, [Configuration.from_params(p) for p in params]
 
     def _plan(self, lease: Lease, prepared: Prepared) -> dict[str, list[float]]:
-        low, high = auto_range(lease.spec, prepared.development(), prepared.outputs)
+        low, high = auto_range(prepared.spec, prepared.development(), prepared.outputs)
         plan = {"lambda": [low, high]}
         return self._write(lambda transaction: leases.fix_plan(transaction, lease, plan))
 

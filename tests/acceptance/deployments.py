@@ -148,10 +148,10 @@ class Installation:
         environment = {
             "RIDGEWAY_DATABASE_URL": database_url,
             "RIDGEWAY_STORE_URL": str(folder / "store"),
-            "RIDGEWAY_HOST": "127.0.0.1",
-            "RIDGEWAY_PORT": str(port),
         }
         commands = composed_commands()
+        # A container has an address of its own; here the last flag of a kind holds.
+        commands["service"] += ["--host", "127.0.0.1", "--port", str(port)]
         assert (
             subprocess.run(
                 self._argv(commands["migrate"]), cwd=self.folder, env={**os.environ, **environment}
@@ -172,13 +172,19 @@ class Installation:
         processes = [start("service"), start("workers-cpu")]
         url = f"http://127.0.0.1:{port}"
         deployment = Deployment(url, database_url, processes, lambda: start("service"))
-        wait_until(deployment.ready)
+        try:
+            wait_until(deployment.ready)
+        except AssertionError:
+            deployment.stop()
+            raise
         return deployment
 
     def _argv(self, command: Sequence[str]) -> list[str]:
         """A container's command with this installation's Python and commands."""
-        program = {"python": [self.python, "-P"], "ridgeway": [self.python, "-P", "-m", "ridgeway"]}
-        return [*program[command[0]], *command[1:]]
+        if command[0] == "python":
+            return [self.python, *command[1:]]
+        assert command[0] == "ridgeway"
+        return [self.python, "-P", "-m", *command]
 
 
 def composed_commands() -> dict[str, list[str]]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -12,7 +14,7 @@ from sklearn.preprocessing import StandardScaler
 
 from workers.chunks import Configuration
 from workers.conversions import glmnet, sklearn_least_squares, sklearn_logistic
-from workers.datasets import Development
+from workers.datasets import Fold
 from workers.strength import auto_range
 
 PENALTIES = ("l1", "l2", "elastic_net")
@@ -106,12 +108,12 @@ def test_two_classes_equal_logistic_regression() -> None:
 # --- the largest strength worth searching -------------------------------------------------------
 
 
-def rows_of(load: object) -> tuple[Development, str, int]:
+def rows_of(load: object) -> tuple[Fold, str, int]:
     fold = one_fold(*standardised(load))
     regression = fold.train_targets.is_floating_point()
     classes = 1 if regression else int(fold.train_targets.max()) + 1
     task = "regression" if regression else "classification"
-    return Development(fold.train_inputs, fold.train_targets), task, 1 if classes <= 2 else classes
+    return fold, task, 1 if classes <= 2 else classes
 
 
 @pytest.mark.parametrize("load", [load_diabetes, load_breast_cancer, load_wine])
@@ -148,6 +150,6 @@ def test_the_range_spans_the_critical_strengths_of_the_searched_penalties() -> N
 
 def test_nets_and_hopeless_data_search_a_fixed_range() -> None:
     rows, task, outputs = rows_of(load_breast_cancer)
-    constant = Development(torch.zeros_like(rows.inputs), rows.targets)
+    constant = replace(rows, train_inputs=torch.zeros_like(rows.train_inputs))
     assert auto_range(job(task=task), rows, outputs) == (1e-6, 1e-1)
     assert auto_range(job(task=task, model={"kind": "linear"}), constant, outputs) == (1e-6, 1e-1)

@@ -50,6 +50,32 @@ def positions(prepared: Prepared) -> tuple[np.ndarray, list[tuple[np.ndarray, np
     return splits.test, list(splits.folds)
 
 
+# --- the recipe -------------------------------------------------------------------------------
+
+
+def follow(recipe: list[dict[str, Any]], frame: pd.DataFrame) -> np.ndarray:
+    """Inputs from raw columns by the recipe alone, as somebody with the model's file would."""
+    made = []
+    for column in recipe:
+        raw = frame[column["source"]]
+        if "level" in column:
+            held = raw.isna() if column["level"] is None else raw == column["level"]
+            x = held.to_numpy(float)
+        else:
+            x = raw.fillna(column.get("fill", 0.0)).to_numpy(float)
+        made.append((x - column["mean"]) / column["scale"])
+    return np.stack(made, axis=1)
+
+
+def test_the_recipe_makes_the_inputs_of_sealed_rows_from_raw_columns():
+    frame = mixed()
+    prepared = prepare(spec(), frame)
+    sealed = prepared.sealed()
+    rows, _ = positions(prepared)
+    made = follow(prepared.recipe(), frame.iloc[rows])
+    np.testing.assert_allclose(made, sealed.valid_inputs.numpy(), rtol=1e-5, atol=1e-6)
+
+
 # --- shapes and units -------------------------------------------------------------------------
 
 
@@ -75,7 +101,7 @@ def test_bundled_data_sets_are_prepared(name: str, inputs: int, outputs: int, cl
         assert fold.valid_inputs.shape == (len(fold.valid_targets), inputs)
         assert fold.train_targets.dtype == (torch.int64 if classes else torch.float32)
         assert fold.valid_targets.dtype == (torch.int64 if classes else torch.float64)
-    rows = len(prepared.development().targets)
+    rows = len(prepared.development().train_targets)
     assert rows == len(prepared.sealed().train_targets)
     assert rows + len(prepared.sealed().valid_targets) == len(frame)
 
@@ -208,7 +234,7 @@ def test_sealed_rows_change_nothing_before_the_answer() -> None:
     assert before.features == after.features
     for left, right in zip(before.folds, after.folds, strict=True):
         assert all(map(torch.equal, tensors(left), tensors(right)))
-    assert torch.equal(before.development().inputs, after.development().inputs)
+    assert torch.equal(before.development().train_inputs, after.development().train_inputs)
 
 
 def test_groups_are_no_input_and_are_known_for_a_holdout() -> None:

@@ -52,7 +52,9 @@ MAX_DEPTH = 30  # of a plug-in's options; pydantic writes no JSON deeper than so
 def _plain_json(value: JsonValue, depth: int = 0) -> JsonValue:
     """Options of a plug-in: any JSON that both databases keep, numbers finite."""
     if depth > MAX_DEPTH:
-        raise PydanticCustomError("depth", f"must not be nested deeper than {MAX_DEPTH} levels")
+        raise PydanticCustomError(
+            "depth", "must not be nested deeper than {most} levels", {"most": MAX_DEPTH}
+        )
     if isinstance(value, str):
         return _storable(value)
     if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):

@@ -1,28 +1,26 @@
 """How long a look at a job takes while its study holds many trials, and how large the service is.
 
-Run: python benchmarks/status.py [--json] [--trials 10000]
+Run: python benchmarks/status.py [--json] [--trials 10000] [--repeats 500]
 """
 
 from __future__ import annotations
 
-import argparse
-import json
 import os
 import re
 import socket
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import httpx
 import sqlalchemy as sa
 from optuna.distributions import CategoricalDistribution, FloatDistribution
+from rows import Row, median, parser
 
 from ridgeway import studies
 from ridgeway.database import Database, jobs, migrate
@@ -33,35 +31,31 @@ SPACE = {
 }
 POPULATION = 1000
 EPOCHS = 30
-LOOKS = 500
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--json", action="store_true", help="one JSON object a row")
-    parser.add_argument("--trials", type=int, default=10_000)
-    arguments = parser.parse_args()
+    """Print the rows."""
+    options = parser(__doc__)
+    options.set_defaults(repeats=500)
+    options.add_argument("--trials", type=int, default=10_000)
+    arguments = options.parse_args()
     for name in ("sqlite", "postgresql"):
+        parameters = {"trials": arguments.trials, "database": name}
         with tempfile.TemporaryDirectory() as folder, _database(name, Path(folder)) as url:
-            for row in _measure(url, Path(folder), arguments.trials):
-                row |= {"trials": arguments.trials, "database": name}
-                print(json.dumps(row) if arguments.json else _line(row), flush=True)
+            for row in _measure(url, Path(folder), arguments.trials, arguments.repeats):
+                replace(row, parameters=parameters).print(arguments.json)
 
 
-def _line(row: dict[str, Any]) -> str:
-    return "{measure:16} {value:8.2f} {unit:3} {trials} trials, {database}".format(**row)
-
-
-def _measure(url: str, folder: Path, trials: int) -> Iterator[dict[str, Any]]:
+def _measure(url: str, folder: Path, trials: int, repeats: int) -> Iterator[Row]:
     database = Database(url)
     migrate(database)
     with _service(url, folder) as (process, http):
         job = http.post("/v1/jobs", json={"dataset": "digits", "trials": trials}).json()
         _fill(database, job["id"], trials)
-        yield {"measure": "status", "value": _median_ms(http, job["links"]["self"]), "unit": "ms"}
+        yield Row("status", _median_ms(http, job["links"]["self"], repeats), "ms")
         page = job["links"]["trials"] + "?order=value"
-        yield {"measure": "best trials", "value": _median_ms(http, page, 20), "unit": "ms"}
-        yield {"measure": "service memory", "value": _resident_mb(process.pid), "unit": "MB"}
+        yield Row("best trials", _median_ms(http, page, repeats // 20), "ms")
+        yield Row("service memory", _resident_mb(process.pid), "MB")
     database.close()
 
 
@@ -85,13 +79,13 @@ def _fill(database: Database, job_id: str, trials: int) -> None:
         transaction.execute(sa.update(jobs).where(jobs.c.id == job_id).values(complete=trials))
 
 
-def _median_ms(http: httpx.Client, path: str, looks: int = LOOKS) -> float:
+def _median_ms(http: httpx.Client, path: str, looks: int) -> float:
     seconds: list[float] = []
     for _ in range(looks):
         start = time.perf_counter()
         http.get(path).raise_for_status()
         seconds.append(time.perf_counter() - start)
-    return statistics.median(seconds) * 1000
+    return median(seconds) * 1000
 
 
 def _resident_mb(pid: int) -> float:

@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, cast
 from urllib.parse import quote
@@ -29,6 +30,7 @@ from service.problems import ServiceUnavailable
 
 START_SECONDS = 60.0  # importing it takes 2 s, on a machine under load many more
 ANSWER_SECONDS = 120.0  # a study of 10,000 trials takes some 10 s
+DYING_SECONDS = 1.0
 DATABASE_URL = "RIDGEWAY_DATABASE_URL"  # may hold a password: never on a command line
 
 log = logging.getLogger(__name__)
@@ -52,11 +54,11 @@ class Dashboard:
                 self._client = await self._start()
             return self._client
 
-    async def lost(self, client: httpx.AsyncClient) -> None:
-        """Nobody answers this client: its process is dying, though it may not be dead yet."""
-        async with self._starting:
-            if client is self._client:
-                await self.stop()
+    async def settle(self) -> None:
+        """A connection broke: let a process that is dying die, so that `client` sees it."""
+        if self._process is not None:
+            with suppress(subprocess.TimeoutExpired):
+                await asyncio.to_thread(self._process.wait, DYING_SECONDS)
 
     async def _start(self) -> httpx.AsyncClient:
         # mkdtemp's folder is ours alone, and with it the socket.
@@ -165,11 +167,12 @@ async def show(request: Request) -> Response:
 
 
 async def _ask(dashboard: Dashboard, request: Request) -> httpx.Response:
+    """The dashboard's answer; asks again where a kept connection turns out to be dead."""
     client = await dashboard.client()
     try:
         return await client.send(_passed_on(client, request), stream=True)
-    except httpx.ConnectError:
-        await dashboard.lost(client)
+    except (httpx.NetworkError, httpx.RemoteProtocolError):
+        await dashboard.settle()
     client = await dashboard.client()
     return await client.send(_passed_on(client, request), stream=True)
 

@@ -12,6 +12,7 @@ import multiprocessing
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import optuna
@@ -19,6 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from ridgeway.spec import JobSpec
+from ridgeway.store import Store
 from workers.datasets import Fold, Prepared, load_frame, prepare
 from workers.models import build_model
 from workers.population import Configuration
@@ -27,35 +29,48 @@ from workers.sampling import search_space, suggest
 NETS = (1e-6, 1e-1)  # what "auto" stands for with a net
 
 
-def search(spec: JobSpec, processes: int, folder: Path) -> float:
-    """Run the whole search; seconds from the start of the first process to the last trial's end."""
+def search(spec: JobSpec, seed: int, processes: int, folder: Path) -> dict[str, float]:
+    """Run the whole search; seconds from the start of the processes to the first trial's end and
+    to the last's, and from when all of them were ready to the last's (`warm`).
+    """
     url = f"sqlite:///{folder / 'plain.db'}"
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
     optuna.create_study(study_name="plain", storage=url, direction="minimize")
     context = multiprocessing.get_context("spawn")
+    ready, ends = context.Barrier(processes + 1), context.Queue()
     shares = [len(part) for part in np.array_split(range(spec.trials), processes)]
     started = time.perf_counter()
     workers = [
-        context.Process(target=_work, args=(spec.model_dump(mode="json"), url, share, number))
+        context.Process(target=_work, args=(spec, url, share, seed + number, ready, ends))
         for number, share in enumerate(shares)
     ]
     for worker in workers:
         worker.start()
+    ready.wait()
+    warm = time.perf_counter()
+    arrived = []
+    for _ in range(spec.trials):
+        ends.get()
+        arrived.append(time.perf_counter())
     for worker in workers:
         worker.join()
-    seconds = time.perf_counter() - started
-    if any(worker.exitcode for worker in workers):
-        raise RuntimeError("a process of the baseline failed")
-    return seconds
+    return {
+        "first": arrived[0] - started,
+        "search": arrived[-1] - started,
+        "warm": arrived[-1] - warm,
+    }
 
 
-def _work(body: dict, url: str, trials: int, number: int) -> None:
+def _work(spec: JobSpec, url: str, trials: int, seed: int, ready: Any, ends: Any) -> None:
     torch.set_num_threads(1)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    spec = JobSpec.model_validate(body)
-    prepared = prepare(spec, load_frame(spec.dataset))
-    sampler = optuna.samplers.TPESampler(seed=number)
+    prepared = prepare(spec, load_frame(spec.dataset, None, Store("/nowhere")))
+    sampler = optuna.samplers.TPESampler(seed=seed)
     study = optuna.load_study(study_name="plain", storage=url, sampler=sampler)
-    study.optimize(objective(spec, prepared), n_trials=trials)
+    ready.wait()
+    study.optimize(
+        objective(spec, prepared), n_trials=trials, callbacks=[lambda *_: ends.put(None)]
+    )
 
 
 def objective(spec: JobSpec, prepared: Prepared) -> Callable[[optuna.Trial], float]:

@@ -21,7 +21,7 @@ from optuna.trial import TrialState as OptunaState
 from sqlalchemy.engine import Connection, Row
 
 from ridgeway import studies
-from ridgeway.database import artifacts, current_time, jobs, leases
+from ridgeway.database import artifacts, current_time, jobs, leases, now
 from ridgeway.errors import Conflict, InvalidInput, NotFound
 from ridgeway.spec import JobSpec
 from ridgeway.views import (
@@ -114,7 +114,7 @@ def find_submitted(transaction: Connection, idempotency_key: str) -> tuple[str, 
 
 def find_job(transaction: Connection, job_id: str) -> Job:
     """The job, from its row alone."""
-    return _job(_row(transaction, job_id), current_time(transaction))
+    return _job(_row(transaction, job_id))
 
 
 def list_jobs(
@@ -122,7 +122,7 @@ def list_jobs(
 ) -> JobPage:
     """Jobs, newest first."""
     newest = (jobs.c.created_at, jobs.c.id)
-    query = sa.select(jobs).order_by(*(column.desc() for column in newest)).limit(limit + 1)
+    query = _selected().order_by(*(column.desc() for column in newest)).limit(limit + 1)
     if state is not None:
         query = query.where(jobs.c.state == state)
     if cursor is not None:
@@ -131,9 +131,8 @@ def list_jobs(
     rows = transaction.execute(query).all()
     page = rows[:limit]
     more = len(rows) > limit
-    now = current_time(transaction)
     return JobPage(
-        jobs=[_job(row, now) for row in page],
+        jobs=[_job(row) for row in page],
         next=_encode_cursor([page[-1].created_at, page[-1].id]) if more else None,
     )
 
@@ -248,6 +247,12 @@ def sweep(transaction: Connection) -> None:
 
 
 def _close(transaction: Connection, row: Row[Any]) -> None:
+    """Out of time: no further trials. An answer that is being worked out may be finished."""
+    open_ = leases.c.state.in_(OPEN_LEASE) & (leases.c.kind == "population")
+    training = sa.select(leases.c.id).where(leases.c.job_id == row.id, open_).limit(1)
+    if row.claimed >= row.trials and transaction.execute(training).first() is None:
+        _update(transaction, row.id, closed=True)
+        return
     failed = withdraw_leases(transaction, row, "timeout")
     message = f"The job ran out of its {row.spec['timeout_seconds']:g} s"
     if row.complete == 0:
@@ -300,8 +305,13 @@ def lock_job(transaction: Connection, job_id: str) -> Row[Any]:
     return _row(transaction, job_id, lock=True)
 
 
+def _selected() -> sa.Select[Any]:
+    """A job's row and the database's time, in one statement."""
+    return sa.select(jobs, now().label("now"))
+
+
 def _row(transaction: Connection, job_id: str, lock: bool = False) -> Row[Any]:
-    query = sa.select(jobs).where(jobs.c.id == job_id)
+    query = _selected().where(jobs.c.id == job_id)
     row = transaction.execute(query.with_for_update() if lock else query).one_or_none()
     if row is None:
         raise NotFound(f"There is no job {job_id}.")
@@ -323,14 +333,14 @@ def _change(transaction: Connection, row: Row[Any], **values: Any) -> Job:
     return find_job(transaction, row.id)
 
 
-def _job(row: Row[Any], now: float) -> Job:
+def _job(row: Row[Any]) -> Job:
     return Job(
         id=row.id,
         name=row.name,
         state=row.state,
         study=row.id,
         spec=JobSpec.model_validate(row.spec),
-        progress=_progress(row, now),
+        progress=_progress(row),
         best=Best.model_validate(row.best) if row.best else None,
         recommended=Recommended.model_validate(row.recommended) if row.recommended else None,
         error=row.error,
@@ -346,11 +356,11 @@ def _job(row: Row[Any], now: float) -> Job:
     )
 
 
-def _progress(row: Row[Any], now: float) -> Progress:
+def _progress(row: Row[Any]) -> Progress:
     ended = row.complete + row.pruned + row.failed
     eta = None
     if row.state == "running" and ended:
-        eta = (now - row.started_at) / ended * (row.trials - ended)
+        eta = (row.now - row.started_at) / ended * (row.trials - ended)
     return Progress(
         trials=row.trials,
         complete=row.complete,

@@ -165,7 +165,9 @@ def _answer(transaction: Connection, row: Row[Any], claimant: Claimant) -> Row[A
     spent = row.closed or row.claimed >= row.trials
     if row.state != "running" or not spent or _open_leases(transaction, row.id):
         return None
-    return _new_lease(transaction, row.id, "answer", row.evaluations, 0, claimant)
+    given = sa.select(sa.func.count()).where(leases.c.job_id == row.id, leases.c.kind == "answer")
+    ordinal = int(transaction.execute(given).scalar_one())
+    return _new_lease(transaction, row.id, "answer", ordinal, 0, claimant)
 
 
 def _open_leases(transaction: Connection, job_id: str) -> int:

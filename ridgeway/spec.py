@@ -420,8 +420,8 @@ def _sentence(error: Mapping[str, Any]) -> str:
         return "unknown field"
     if error["type"] == "missing":
         return "is required"
-    message: str = error["msg"]
-    return message[0].lower() + message[1:].replace("Input should", "should")
+    message: str = error["msg"].replace("Input should", "should").replace("Value error, ", "")
+    return message[0].lower() + message[1:]
 
 
 def _summary(errors: Sequence[FieldError]) -> str:

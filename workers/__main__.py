@@ -26,6 +26,7 @@ def main() -> int:
         level=settings.log_level.upper(),
         format="%(asctime)s %(name)s[%(process)d] %(levelname)s %(message)s",
     )
+    logging.getLogger("alembic").setLevel(logging.WARNING)  # it tells of every look at the schema
     if arguments.supervised:
         die_with_parent()
     # One thread a process: many small programs share the cores better than one spread over all.

@@ -253,6 +253,8 @@ class Worker:
                     self._lost.set()
             except DBAPIError as error:
                 log.warning("no heartbeat, the database does not answer: %s", error.orig)
+            except Exception:  # whatever it is, a worker without a heartbeat loses its leases
+                log.exception("no heartbeat")
 
     def _write(self, change: Callable[[Connection], T]) -> T:
         """One transaction, tried again while the database does not answer; nothing is lost."""

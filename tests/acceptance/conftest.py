@@ -7,9 +7,9 @@ import subprocess
 import sys
 import sysconfig
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
+from databases import create_database, drop_database
 from deployments import REPOSITORY, Deployment, Installation
 
 
@@ -38,38 +38,51 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Installation:
     return Installation(str(python), folder)
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
 def deployment(
-    request: pytest.FixtureRequest, source_tree: Installation, tmp_path: Path
+    request: pytest.FixtureRequest,
+    source_tree: Installation,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Deployment]:
     """`ridgeway serve` on SQLite, and the containers' commands on PostgreSQL."""
-    deployed = _deploy(request, request.param, source_tree, tmp_path)
-    yield deployed
-    _stop(deployed, tmp_path)
+    yield from _deployed(request, source_tree, tmp_path_factory)
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
 def wheel_deployment(
-    request: pytest.FixtureRequest, wheel: Installation, tmp_path: Path
+    request: pytest.FixtureRequest,
+    wheel: Installation,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Deployment]:
     """The same from an installed wheel."""
-    deployed = _deploy(request, request.param, wheel, tmp_path)
-    yield deployed
-    _stop(deployed, tmp_path)
+    yield from _deployed(request, wheel, tmp_path_factory)
 
 
-def _deploy(
-    request: pytest.FixtureRequest, kind: str, installation: Installation, folder: Path
-) -> Deployment:
-    if kind == "sqlite":
-        return installation.serve(folder / "data")
-    return installation.compose(request.getfixturevalue("empty_postgres_url"), folder)
-
-
-def _stop(deployment: Deployment, folder: Path) -> None:
+def _deployed(
+    request: pytest.FixtureRequest, installation: Installation, folders: pytest.TempPathFactory
+) -> Iterator[Deployment]:
+    folder = folders.mktemp("deployed")
+    if request.param == "sqlite":
+        deployment = installation.serve(folder / "data")
+        yield deployment
+        deployment.stop()
+        return
+    server = request.getfixturevalue("postgres_server")
+    url = create_database(server, "template0")
+    deployment = installation.compose(url, folder)
+    yield deployment
     deployment.stop()
-    for log in folder.glob("*.log"):  # shown by pytest when the test has failed
-        print(f"--- {log.name}\n{log.read_text()[-4000:]}")
+    drop_database(server, url)
+
+
+@pytest.fixture(autouse=True)
+def log_of_a_failure(request: pytest.FixtureRequest) -> Iterator[None]:
+    """What the processes wrote during the test; pytest shows it when the test has failed."""
+    yield
+    for name in ("deployment", "wheel_deployment"):
+        if name in request.fixturenames:
+            for log in request.getfixturevalue(name).logs:
+                print(f"--- {log.name}\n{log.read_text()[-4000:]}")
 
 
 os.environ.setdefault("RIDGEWAY_LEASE_SECONDS", "6")

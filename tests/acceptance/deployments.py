@@ -44,6 +44,7 @@ class Deployment:
     url: str
     database_url: str
     processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    logs: Sequence[Path] = ()
     start_service: Callable[[], subprocess.Popen[bytes]] | None = None
 
     @property
@@ -127,11 +128,12 @@ class Installation:
         assert done.returncode == 0, done.stderr
         return done.stdout
 
-    def serve(self, data: Path, workers: int = 2, **settings: str) -> Deployment:
+    def serve(
+        self, data: Path, workers: int = 2, environment: Mapping[str, str] | None = None
+    ) -> Deployment:
         """`ridgeway serve` on SQLite in a data folder, ready for jobs."""
-        environment = {f"RIDGEWAY_{name.upper()}": value for name, value in settings.items()}
         arguments = ["serve", "--data", str(data), "--port", "0", "--workers", str(workers)]
-        process = self.start(arguments, environment, data.with_suffix(".log"))
+        process = self.start(arguments, environment or {}, data.with_suffix(".log"))
         state = data / "serve.json"
 
         def up() -> bool:
@@ -140,7 +142,8 @@ class Installation:
 
         wait_until(up)
         url = json.loads(state.read_text())["url"]
-        return Deployment(url, f"sqlite:///{data / 'ridgeway.db'}", [process])
+        database_url = f"sqlite:///{data / 'ridgeway.db'}"
+        return Deployment(url, database_url, [process], [data.with_suffix(".log")])
 
     def compose(self, database_url: str, folder: Path) -> Deployment:
         """The containers of docker-compose.yml as plain processes: migrate, service, workers."""
@@ -171,7 +174,8 @@ class Installation:
 
         processes = [start("service"), start("workers-cpu")]
         url = f"http://127.0.0.1:{port}"
-        deployment = Deployment(url, database_url, processes, lambda: start("service"))
+        logs = [folder / "service.log", folder / "workers-cpu.log"]
+        deployment = Deployment(url, database_url, processes, logs, lambda: start("service"))
         try:
             wait_until(deployment.ready)
         except AssertionError:

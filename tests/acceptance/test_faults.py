@@ -70,7 +70,7 @@ def now(deployment: Deployment, job: Job) -> Job:
 
 def test_killed_workers_lose_and_double_no_trial(deployment):
     job = submit(deployment)
-    for seed in range(3):
+    for seed in range(2):
         wait_until(lambda: now(deployment, job).progress.running > 0)
         time.sleep(random.Random(seed).uniform(0.0, 0.3))
         assert deployment.kill("workers")
@@ -79,46 +79,43 @@ def test_killed_workers_lose_and_double_no_trial(deployment):
 
 
 def test_a_service_killed_in_mid_request_gives_one_job_for_one_key(deployment):
-    stop = threading.Event()
-
-    def kill_again_and_again() -> None:
-        chance = random.Random(7)
-        while not stop.wait(chance.uniform(0.3, 0.9)):
-            deployment.kill("service")
-            deployment.restart_service()
-
-    killer = threading.Thread(target=kill_again_and_again)
-    killer.start()
+    body = {**LONG, "name": "one for each key", "trials": 4, "epochs": 2}
+    chance = random.Random(7)
     jobs = []
-    try:
-        for number in range(6):
-            jobs.append(_post_until_answered(deployment, f"key-{number}"))
-    finally:
-        stop.set()
+    for number in range(4):
+        killer = threading.Timer(chance.uniform(0.0, 0.03), deployment.kill, ["service"])
+        killer.start()
+        jobs.append(_post_until_answered(deployment, body, f"key-{number}"))
         killer.join()
-    wait_until(deployment.ready)
+        if not deployment.ready():
+            deployment.restart_service()
+            wait_until(deployment.ready)
+        # Whatever became of the first attempt, the key stands for one job.
+        assert _post_until_answered(deployment, body, f"key-{number}") == jobs[-1]
     with deployment.client as client:
-        listed = [job.id for job in client.jobs()]
-    assert sorted(listed) == sorted(jobs)
-    for job_id in jobs:
-        with deployment.client as client:
+        made = [job.id for job in client.jobs() if job.name == body["name"]]
+        assert sorted(made) == sorted(jobs)
+        for job_id in jobs:
             check_invariants(deployment, client.wait(job_id, timeout=180), 4)
 
 
-def _post_until_answered(deployment: Deployment, key: str) -> str:
+def _post_until_answered(deployment: Deployment, body: dict[str, object], key: str) -> str:
     """As a client does that never hears whether its request went through."""
-    body = {**LONG, "trials": 4, "epochs": 2}
     deadline = time.monotonic() + 120
-    while True:
-        assert time.monotonic() < deadline
-        with suppress(httpx.HTTPError):
+    while time.monotonic() < deadline:
+        try:
             response = httpx.post(
                 f"{deployment.url}/v1/jobs", json=body, headers={"Idempotency-Key": key}
             )
-            if response.is_success:
-                return str(response.json()["id"])
-            assert response.status_code == 503, response.text
-        time.sleep(0.02)
+        except httpx.HTTPError:
+            if not deployment.pids("service"):
+                deployment.restart_service()
+            time.sleep(0.2)
+            continue
+        if response.is_success:
+            return str(response.json()["id"])
+        assert response.status_code == 503, response.text
+    raise AssertionError("no answer in two minutes")
 
 
 def test_service_and_workers_killed_together_go_on_where_they_were(deployment):
@@ -132,7 +129,7 @@ def test_service_and_workers_killed_together_go_on_where_they_were(deployment):
 
 
 def test_a_worker_killed_in_mid_answer_leaves_the_answer_to_another(deployment):
-    job = submit(deployment, trials=10, epochs=300)
+    job = submit(deployment, trials=10, epochs=200)
     database = deployment.database()
     answering = sa.select(lease_table.c.id).where(
         lease_table.c.job_id == job.id,
@@ -158,7 +155,7 @@ def test_what_a_client_sees_never_goes_back(deployment):
     def ended() -> bool:
         with suppress(Unreachable):
             seen.append(now(deployment, job))
-            if len(seen) % 40 == 10:
+            if len(seen) in (10, 100):
                 deployment.kill("workers")
         return bool(seen) and seen[-1].ended
 

@@ -49,10 +49,18 @@ def test_the_curl_session_gives_an_answer(serving, tmp_path):
     (session,) = blocks("A search job, by hand", "sh")
     told = type_in(session.replace("curl -sS", "curl -sS --fail-with-body"), serving, tmp_path)
     assert '"paused"' in told
-    job = json.loads((tmp_path / "job.json").read_text())
+    job = json.loads((tmp_path / "posted.json").read_text())
     with serving.client as client:
-        done = client.wait(job["id"], timeout=120)
+        done = client.job(job["id"])
     assert done.recommended is not None
+    assert (tmp_path / "model.safetensors").stat().st_size > 1000
+
+
+def test_the_command_line_takes_the_same_job(serving, tmp_path):
+    (session,) = blocks("A search job, by hand", "sh")
+    (tmp_path / "job.json").write_text(session.split("<<'JSON'\n")[1].split("JSON\n")[0])
+    told = type_in("ridgeway submit job.json --wait", serving, tmp_path)
+    assert "digits, which penalty?" in told
 
 
 def test_the_python_session_prints_the_recommended_parameters(serving, tmp_path):

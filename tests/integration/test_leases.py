@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -343,6 +344,19 @@ def test_a_job_out_of_time_is_answered_on_what_exists_with_a_warning(database):
         jobs.sweep(transaction)
     assert must_claim(database).kind == "answer"
     assert "ran out of its 0.001 s" in find(database, job_id).warnings[0]
+
+
+def test_a_job_that_runs_out_of_time_while_it_is_answered_keeps_its_answer(database):
+    job_id = submit(database, trials=1, timeout_seconds=0.05)
+    lease = train_all(database)
+    time.sleep(0.06)
+    with database.transaction() as transaction:
+        jobs.sweep(transaction)
+    assert claim(database) is None
+    with database.transaction() as transaction:
+        leases.finish_answer(transaction, lease, answer(), {})
+    job = find(database, job_id)
+    assert (job.state, job.warnings, job.progress.complete) == ("succeeded", [], 1)
 
 
 def test_a_job_out_of_time_with_nothing_to_show_fails(database):

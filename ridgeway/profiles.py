@@ -2,18 +2,32 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
 from ridgeway.errors import FieldError, InvalidInput
-from ridgeway.spec import OBJECTIVES_OF, HoldoutValidation, JobSpec, Task
+from ridgeway.spec import (
+    OBJECTIVES_OF,
+    FoldsValidation,
+    HoldoutValidation,
+    JobSpec,
+    MlpModel,
+    PluginModel,
+    Task,
+)
 
 MAX_CLASSES = 1000
 INFERRED_CLASSES = 20  # a numeric target of more distinct integers than this is a regression's
 MAX_LEVELS = 1000  # distinct texts of an input column
 FEW_LEVELS = 50  # of more distinct texts than this, half the rows must share theirs
 MAX_CELLS = 100_000_000  # numbers of the encoded table: 400 MB in single precision
+# Each fold standardises the table anew, and the refit once more: 2 GB in single precision.
+MAX_FOLD_CELLS = 500_000_000
+# A trial's models are trained together: 0.8 GB in single precision, before gradients and moments.
+MAX_FOLD_WEIGHTS = 200_000_000
+MAX_CURVE_POINTS = 100_000_000  # trials x epochs: rows of the study's curves in the database
 
 
 def label_of(value: float | str) -> str:
@@ -67,6 +81,11 @@ def infer_task(target: ColumnProfile) -> Task:
     return "regression"
 
 
+def check_spec(spec: JobSpec) -> None:
+    """InvalidInput for what no data set could make right; a plug-in's has no profile to ask."""
+    _refuse(_spec_errors(spec))
+
+
 def resolve_spec(spec: JobSpec, profile: DatasetProfile) -> JobSpec:
     """The spec with target and task filled in; InvalidInput where the data can't carry it.
 
@@ -76,19 +95,44 @@ def resolve_spec(spec: JobSpec, profile: DatasetProfile) -> JobSpec:
     target = _target(spec, profile)
     task = spec.task or infer_task(target)
     errors = [
+        *_spec_errors(spec),
         *_target_errors(spec, target, task),
         *_group_errors(spec, profile, target),
         *_input_errors(spec, profile, target),
     ]
     if not errors:
         errors += _split_errors(spec, profile, target, task)
-    if spec.objective not in OBJECTIVES_OF[task]:
-        accepted = ", ".join(OBJECTIVES_OF[task])
-        message = f"does not fit a {task} target ('{target.name}'); accepted: {accepted}"
-        errors.append(FieldError("objective", spec.objective, message))
+        errors += _size_errors(spec, profile, target, task)
+    if spec.task is None:
+        errors += _objective_errors(spec, task, f"a {task} target ('{target.name}')")
+    _refuse(errors)
+    return spec.model_copy(update={"target": target.name, "task": task})
+
+
+def _refuse(errors: list[FieldError]) -> None:
     if errors:
         raise InvalidInput("; ".join(f"{e.field}: {e.message}" for e in errors), errors)
-    return spec.model_copy(update={"target": target.name, "task": task})
+
+
+def _spec_errors(spec: JobSpec) -> list[FieldError]:
+    """What the spec alone tells."""
+    errors: list[FieldError] = []
+    if spec.task is not None:
+        errors += _objective_errors(spec, spec.task, f"the task {spec.task}")
+    if spec.trials * spec.epochs > MAX_CURVE_POINTS:
+        message = (
+            f"makes {spec.trials * spec.epochs:,} curve points in {spec.trials:,} trials; "
+            f"at most {MAX_CURVE_POINTS:,}: up to {MAX_CURVE_POINTS // spec.trials:,} epochs"
+        )
+        errors.append(FieldError("epochs", spec.epochs, message))
+    return errors + _weight_errors(spec, inputs=1, outputs=1)
+
+
+def _objective_errors(spec: JobSpec, task: Task, whose: str) -> list[FieldError]:
+    if spec.objective in OBJECTIVES_OF[task]:
+        return []
+    message = f"does not fit {whose}; accepted: {', '.join(OBJECTIVES_OF[task])}"
+    return [FieldError("objective", spec.objective, message)]
 
 
 def _target(spec: JobSpec, profile: DatasetProfile) -> ColumnProfile:
@@ -149,7 +193,7 @@ def _input_errors(
     spec: JobSpec, profile: DatasetProfile, target: ColumnProfile
 ) -> list[FieldError]:
     """Categories become a column for each level: there must be few, and the table must fit."""
-    inputs = [c for c in profile.columns if c.name not in (target.name, spec.groups)]
+    inputs = _inputs(spec, profile, target)
     if not inputs:
         besides = " besides the groups" if spec.groups else ""
         return [FieldError("dataset", spec.dataset, f"has no input column{besides}")]
@@ -161,7 +205,7 @@ def _input_errors(
                 "leave it out of the file, or name it as `groups`"
             )
             return [FieldError("dataset", spec.dataset, message)]
-    width = sum(_encoded_width(column) for column in inputs)
+    width = _inputs_width(spec, profile, target)
     if profile.rows * width <= MAX_CELLS:
         return []
     message = f"encodes to {profile.rows:,} rows of {width:,} inputs; at most {MAX_CELLS:,} numbers"
@@ -173,6 +217,15 @@ def is_identifier(column: ColumnProfile, rows: int) -> bool:
     if column.kind == "number" or column.distinct <= FEW_LEVELS:
         return False
     return column.distinct > MAX_LEVELS or column.distinct * 2 > rows
+
+
+def _inputs(spec: JobSpec, profile: DatasetProfile, target: ColumnProfile) -> list[ColumnProfile]:
+    return [column for column in profile.columns if column.name not in (target.name, spec.groups)]
+
+
+def _inputs_width(spec: JobSpec, profile: DatasetProfile, target: ColumnProfile) -> int:
+    """How many numbers a row is encoded to."""
+    return sum(_encoded_width(column) for column in _inputs(spec, profile, target))
 
 
 def _encoded_width(column: ColumnProfile) -> int:
@@ -204,3 +257,41 @@ def _split_errors(
         f"beside the test set; at least {needed} are needed"
     )
     return [FieldError(field, value, message)]
+
+
+def _size_errors(
+    spec: JobSpec, profile: DatasetProfile, target: ColumnProfile, task: Task
+) -> list[FieldError]:
+    """What a trial needs must fit into a worker's memory: every fold's rows and model."""
+    width = _inputs_width(spec, profile, target)
+    outputs = target.distinct if task == "classification" else 1
+    errors = _weight_errors(spec, width, outputs)
+    cells = profile.rows * width
+    if cells * (spec.folds + 1) > MAX_FOLD_CELLS and isinstance(spec.validation, FoldsValidation):
+        message = (
+            f"needs {spec.folds + 1} tables of {cells:,} encoded numbers; at most "
+            f"{MAX_FOLD_CELLS:,} in all: up to {MAX_FOLD_CELLS // cells - 1} folds of this data"
+        )
+        errors.append(FieldError("validation.folds", spec.folds, message))
+    return errors
+
+
+def _weight_errors(spec: JobSpec, inputs: int, outputs: int) -> list[FieldError]:
+    """The models of all folds have few enough weights; a plug-in's size is its own business."""
+    if isinstance(spec.model, PluginModel):
+        return []
+    hidden = spec.model.hidden if isinstance(spec.model, MlpModel) else []
+    widths = [inputs, *hidden, outputs]
+    weights = sum(above * below for above, below in pairwise(widths))
+    if weights * spec.folds <= MAX_FOLD_WEIGHTS:
+        return []
+    each = f" in each of {spec.folds} folds" if spec.folds > 1 else ""
+    most = MAX_FOLD_WEIGHTS // weights
+    fewer = f"up to {most} folds, or " if most >= 2 and spec.folds > 1 else ""
+    message = (
+        f"makes {weights:,} weights{each}; at most {MAX_FOLD_WEIGHTS:,} in all: "
+        f"{fewer}a model of up to {MAX_FOLD_WEIGHTS // spec.folds:,} weights"
+    )
+    if isinstance(spec.model, MlpModel):
+        return [FieldError("model.hidden", spec.model.hidden, message)]
+    return [FieldError("validation.folds", spec.folds, message)]

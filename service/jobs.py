@@ -15,7 +15,7 @@ from ridgeway import jobs
 from ridgeway.datasets import profile_of
 from ridgeway.errors import InvalidInput, NotFound
 from ridgeway.offers import offered_models
-from ridgeway.profiles import resolve_spec
+from ridgeway.profiles import check_spec, resolve_spec
 from ridgeway.spec import JobSpec, refuse_unsupported
 from ridgeway.studies import TrialOrder
 from ridgeway.views import Job, JobPage, JobState, TrialDetail, TrialPage, TrialState
@@ -86,6 +86,7 @@ def _submit(context: Context, spec: JobSpec, key: str | None) -> tuple[Job, bool
 def _resolve(transaction: Connection, spec: JobSpec) -> tuple[JobSpec, str | None]:
     """The spec as workers will read it; InvalidInput for what no worker could run."""
     refuse_unsupported(spec)
+    check_spec(spec)
     models = offered_models(transaction)
     if spec.model.kind not in models:
         accepted = ", ".join(sorted(models))

@@ -11,7 +11,14 @@ from hypothesis import strategies as st
 
 from ridgeway.bundled import bundled_profiles
 from ridgeway.errors import FieldError, InvalidInput
-from ridgeway.profiles import DatasetProfile, held_out, label_of, resolve_spec
+from ridgeway.profiles import (
+    ColumnProfile,
+    DatasetProfile,
+    check_spec,
+    held_out,
+    label_of,
+    resolve_spec,
+)
 from ridgeway.spec import parse_spec
 from ridgeway.tables import canonical_table, profile_table
 
@@ -169,3 +176,81 @@ def test_labels_of_whole_numbers_have_no_point() -> None:
         "a",
         "9007199254740992",
     ]
+
+
+# --- sizes ------------------------------------------------------------------------------------
+
+
+def column(name: str, distinct: int, **fields: Any) -> ColumnProfile:
+    return ColumnProfile(
+        name=name, distinct=distinct, missing=0, **{"kind": "number", "integral": True} | fields
+    )
+
+
+def wide(rows: int = 99_000, classes: int = 2) -> DatasetProfile:
+    columns = [
+        column("level", 1000, kind="category", integral=False),
+        column("y", classes, rarest="0", rarest_count=rows // classes),
+    ]
+    return DatasetProfile(rows=rows, columns=columns)
+
+
+def folds(count: int) -> dict[str, Any]:
+    return {"validation": {"kind": "folds", "folds": count}}
+
+
+def test_every_folds_table_counts_and_the_error_says_how_many_fit() -> None:
+    error = refusals(wide(), **folds(5))["validation.folds"]
+    assert error.value == 5
+    assert "up to 4 folds" in error.message
+    resolve_spec(parse_spec({"dataset": "d", **folds(4)}), wide())
+    holdout = {"validation": {"kind": "holdout"}}
+    resolve_spec(parse_spec({"dataset": "d", **holdout}), wide())
+
+
+def test_every_folds_model_counts_whatever_the_data() -> None:
+    large = {"model": {"kind": "mlp", "hidden": [8192] * 16}}
+    with pytest.raises(InvalidInput) as refused:
+        check_spec(parse_spec({"dataset": "d", **large}))
+    (error,) = refused.value.errors
+    assert (error.field, error.value) == ("model.hidden", [8192] * 16)
+    assert "in each of 5 folds" in error.message
+    assert "up to 40,000,000 weights" in error.message
+    check_spec(parse_spec({"dataset": "d", "model": {"kind": "mlp", "hidden": [4096, 4096]}}))
+    check_spec(parse_spec({"dataset": "d", "model": {"kind": "mine", "hidden": [8192] * 16}}))
+
+
+def test_inputs_and_classes_count_as_weights() -> None:
+    small, spec = wide(rows=10_000), {"model": {"kind": "mlp", "hidden": [8192]}}
+    check_spec(parse_spec({"dataset": "d", **spec, **folds(30)}))
+    error = refusals(small, **spec, **folds(30))["model.hidden"]
+    assert "up to 24 folds" in error.message
+    resolve_spec(parse_spec({"dataset": "d", **spec, **folds(24)}), small)
+
+
+def test_a_linear_models_weights_are_inputs_times_classes_in_every_fold() -> None:
+    rows = 1000  # few: their tables must fit where the weights do not
+    inputs = [column(f"x{index}", 9) for index in range(9000)]
+    found = DatasetProfile(
+        rows=rows, columns=[*inputs, column("y", 1000, rarest="0", rarest_count=rows)]
+    )
+    linear = {"model": {"kind": "linear"}, "task": "classification"}
+    error = refusals(found, **linear, **folds(30))["validation.folds"]
+    assert "9,000,000 weights in each of 30 folds" in error.message
+
+
+def test_stored_curve_points_are_bounded_by_trials_and_epochs_together() -> None:
+    error = refusals(PLAIN, trials=1_000_000, epochs=101)["epochs"]
+    assert error.value == 101
+    assert "up to 100 epochs" in error.message
+    resolve_spec(parse_spec({"dataset": "d", "trials": 1_000_000, "epochs": 100}), PLAIN)
+    resolve_spec(parse_spec({"dataset": "d", "trials": 1000, "epochs": 100_000}), PLAIN)
+
+
+def test_a_spec_that_contradicts_itself_needs_no_data_to_be_refused() -> None:
+    with pytest.raises(InvalidInput) as refused:
+        check_spec(parse_spec({"dataset": "d", "task": "regression", "objective": "accuracy"}))
+    (error,) = refused.value.errors
+    assert (error.field, error.value) == ("objective", "accuracy")
+    assert "loss, mse, r2" in error.message
+    check_spec(parse_spec({"dataset": "d", "objective": "accuracy"}))

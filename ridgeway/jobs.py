@@ -184,21 +184,32 @@ def find_trial(transaction: Connection, job_id: str, number: int) -> TrialDetail
     return TrialDetail(
         **_trial_fields(trial),
         curve=studies.trial_curve(transaction, trial.id),
-        fold_values=trial.attributes.get("fold_values"),
-        fold_nonzero_weights=trial.attributes.get("fold_nonzero_weights"),
+        fold_values=_numbers(trial.attributes.get("fold_values")),
+        fold_nonzero_weights=_numbers(trial.attributes.get("fold_nonzero_weights")),
         attributes=dict(trial.attributes),
     )
 
 
+def _numbers(value: Any) -> Any:
+    items = cast("list[Any]", value) if isinstance(value, list) else None
+    return items if items and all(isinstance(item, int | float) for item in items) else None
+
+
 def _trial_fields(trial: studies.StudyTrial) -> dict[str, Any]:
+    # A stock Optuna process may have written attributes of our names and of any type.
+    def number(key: str) -> float | None:
+        value = trial.attributes.get(key)
+        return value if isinstance(value, int | float) else None
+
+    reason = trial.attributes.get("reason")
     return {
         "number": trial.number,
         "state": trial.state.name.lower(),
         "value": trial.value,
         "params": trial.params,
-        "standard_error": trial.attributes.get("standard_error"),
-        "nonzero_weights": trial.attributes.get("nonzero_weights"),
-        "reason": trial.attributes.get("reason"),
+        "standard_error": number("standard_error"),
+        "nonzero_weights": number("nonzero_weights"),
+        "reason": reason if isinstance(reason, str) else None,
         "started_at": trial.started_at,
         "finished_at": trial.finished_at,
     }
@@ -236,14 +247,19 @@ def cancel_job(transaction: Connection, job_id: str) -> Job:
     )
 
 
-def sweep(transaction: Connection) -> None:
-    """End the jobs that have used up their wall time: on what exists, or as failed."""
-    late = (jobs.c.deadline < current_time(transaction)) & jobs.c.state.in_(["running", "paused"])
-    query = sa.select(jobs.c.id).where(late, ~jobs.c.closed).order_by(jobs.c.id)
-    for job_id in transaction.execute(query).scalars().all():
-        row = lock_job(transaction, job_id)
-        if row.state in ("running", "paused") and not row.closed:
-            _close(transaction, row)
+def sweep(transaction: Connection) -> bool:
+    """End one job that has used up its wall time, on what exists or as failed; False if none has.
+
+    One, so that no transaction locks two jobs: others lock them in another order.
+    """
+    late = (jobs.c.deadline < now()) & jobs.c.state.in_(["running", "paused"]) & ~jobs.c.closed
+    job_id = transaction.execute(sa.select(jobs.c.id).where(late).limit(1)).scalar()
+    if job_id is None:
+        return False
+    row = lock_job(transaction, job_id)
+    if row.state in ("running", "paused") and not row.closed:
+        _close(transaction, row)
+    return True
 
 
 def _close(transaction: Connection, row: Row[Any]) -> None:
@@ -251,7 +267,7 @@ def _close(transaction: Connection, row: Row[Any]) -> None:
     open_ = leases.c.state.in_(OPEN_LEASE) & (leases.c.kind == "population")
     training = sa.select(leases.c.id).where(leases.c.job_id == row.id, open_).limit(1)
     if row.claimed >= row.trials and transaction.execute(training).first() is None:
-        _update(transaction, row.id, closed=True)
+        _update(transaction, row.id, state="running", closed=True)
         return
     failed = withdraw_leases(transaction, row, "timeout")
     message = f"The job ran out of its {row.spec['timeout_seconds']:g} s"

@@ -21,9 +21,10 @@ from ridgeway.errors import LeaseLost
 from ridgeway.jobs import OPEN_LEASE, Artifact, end_as_failed, lock_job, withdraw_leases
 from ridgeway.spec import JobSpec
 from ridgeway.studies import Outcome
-from ridgeway.views import Best, Params, Recommended
+from ridgeway.views import ENDED, Best, Params, Recommended
 
 FIRST_POPULATION = 4
+CLAIMABLE = ("queued", "running")  # states of a job that may be worked on
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,7 @@ def claim(transaction: Connection, claimant: Claimant) -> Lease | None:
     """
     for job_id in transaction.execute(_jobs_with_work(claimant)).scalars().all():
         row = lock_job(transaction, job_id)
-        if row.state not in ("queued", "running"):
+        if row.state not in CLAIMABLE:
             continue
         lease = _take_over(transaction, row, claimant)
         if lease is None:
@@ -101,7 +102,7 @@ def _jobs_with_work(claimant: Claimant) -> sa.Select[str]:
     return (
         sa.select(jobs.c.id)
         .where(
-            jobs.c.state.in_(["queued", "running"]),
+            jobs.c.state.in_(CLAIMABLE),
             jobs.c.model.in_(sorted(claimant.models)),
             jobs.c.dataset_id.is_not(None) | jobs.c.dataset.in_(sorted(claimant.datasets)),
             (~spent & in_time) | (spent & nothing_open) | sa.exists().where(of_job, _lost()),
@@ -122,6 +123,8 @@ def _take_over(transaction: Connection, row: Row[Any], claimant: Claimant) -> Ro
         if lost.attempts < claimant.max_attempts:
             return _hold(transaction, lost.id, lost.fence + 1, lost.attempts + 1, claimant)
         _give_up(transaction, row.id, lost)
+        if lock_job(transaction, row.id).state not in CLAIMABLE:
+            return None
     return None
 
 
@@ -145,7 +148,7 @@ def _carve(transaction: Connection, row: Row[Any], claimant: Claimant) -> Row[An
     row = lock_job(transaction, row.id)
     overdue = row.deadline is not None and row.deadline <= current_time(transaction)
     left = row.trials - row.claimed
-    if row.state not in ("queued", "running") or row.closed or overdue or left <= 0:
+    if row.state not in CLAIMABLE or row.closed or overdue or left <= 0:
         return None
     limit = row.population_limit or claimant.population_limit
     size = min(left, population_size(row.trials, limit, row.populations))
@@ -266,8 +269,15 @@ def reserve(
     params: Sequence[Params],
     distributions: Mapping[str, BaseDistribution],
 ) -> int:
-    """Write the population's trials as RUNNING and tie them to the lease; the first number."""
+    """Write the population's trials as RUNNING and tie them to the lease; the first number.
+
+    Repeated by the same holder, whose commit's reply was lost, it gives the number it gave before.
+    """
     row = _held(transaction, lease)
+    reserved = sa.select(leases.c.first_number).where(leases.c.id == lease.id)
+    before = transaction.execute(reserved).scalar_one()
+    if before is not None:
+        return int(before)
     first = studies.reserve_trials(transaction, lease.study_id, params, distributions)
     transaction.execute(sa.update(leases).where(leases.c.id == lease.id).values(first_number=first))
     _update_job(transaction, row.id, running=row.running + len(params))
@@ -387,7 +397,7 @@ def _held(transaction: Connection, lease: Lease, also_done: bool = False) -> Any
         raise LeaseLost()
     if also_done and held.state == "done":
         return None
-    if held.state != "running":
+    if held.state != "running" or row.state in ENDED:
         raise LeaseLost()
     return row
 
@@ -422,7 +432,7 @@ def _conclude(transaction: Connection, job_id: str) -> None:
     if (
         row.complete == 0
         and spent
-        and row.state == "running"
+        and row.state in ("running", "paused")
         and not _open_leases(transaction, job_id)
     ):
         reason = studies.commonest_reason(transaction, row.study_id) or "no reason was recorded"

@@ -32,11 +32,15 @@ class Sweeper:
         self._stopping.set()
         self._thread.join(5)
 
+    def _sweep(self) -> bool:
+        with self._database.transaction() as transaction:
+            return sweep(transaction)
+
     def _run(self) -> None:
         while True:
             try:
-                with self._database.transaction() as transaction:
-                    sweep(transaction)
+                while self._sweep():
+                    pass
             except SQLAlchemyError as error:
                 log.warning("Can't look for jobs out of time: %s", first_line(error))
             if self._stopping.wait(self._seconds):

@@ -6,8 +6,10 @@ import argparse
 import logging
 import signal
 import sys
+import threading
 
 import torch
+from pydantic import ValidationError
 
 from ridgeway.database import Database, require_schema
 from ridgeway.errors import InvalidInput, SchemaMismatch
@@ -21,7 +23,13 @@ from workers.worker import Worker
 def main() -> int:
     """Run until SIGTERM; exit code 2 for what only a person can mend."""
     arguments = _parser().parse_args()
-    settings = Settings()
+    try:
+        settings = Settings()
+    except ValidationError as error:
+        for item in error.errors(include_input=False):
+            name = "_".join(map(str, item["loc"])).upper()
+            print(f"ridgeway worker: RIDGEWAY_{name}: {item['msg']}", file=sys.stderr)
+        return 2
     logging.basicConfig(
         level=settings.log_level.upper(),
         format="%(asctime)s %(name)s[%(process)d] %(levelname)s %(message)s",
@@ -33,15 +41,16 @@ def main() -> int:
     torch.set_num_threads(1)
     try:
         device = _device(arguments.device)
+        store = Store.of(settings)
         database = Database.of(settings)
         require_schema(database)
     except (InvalidInput, SchemaMismatch) as error:
         print(f"ridgeway worker: {error}", file=sys.stderr)
         return 2
-    store = Store(settings.resolved_store_url())
     worker = Worker(database, store, settings, arguments.id or new_id(), device)
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: worker.stop())
+        # In a thread: the main thread may be inside the very lock that `stop` takes.
+        signal.signal(number, lambda *_: threading.Thread(target=worker.stop).start())
     worker.run()
     database.close()
     return 0

@@ -10,6 +10,8 @@ from ridgeway.spec import JobSpec
 from ridgeway.studies import Outcome
 from workers.population import Configuration, PopulationResult
 
+LEVEL = 1e-3
+
 
 def failed_outcomes(first_number: int, size: int, reason: str) -> list[Outcome]:
     """Every trial of a population failed, for one reason."""
@@ -54,6 +56,7 @@ def _attributes(
         "nonzero_weights": float(result.nonzero_weights[index].mean()),
         "weights": result.weights,
         "epochs": result.epochs,
+        "converged": _converged(result.curves[index].tolist()),
         "fold_values": result.fold_values[index].tolist(),
         "fold_nonzero_weights": result.nonzero_weights[index].tolist(),
     }
@@ -69,6 +72,12 @@ def _attributes(
         if configuration.penalty == "none":
             attributes["note"] = "weight decay only"
     return attributes
+
+
+def _converged(curve: Sequence[float]) -> bool:
+    """Whether the curve moved by less than 0.1 % over its last tenth."""
+    before = curve[-1 - max(1, len(curve) // 10)] if len(curve) > 1 else math.inf
+    return abs(curve[-1] - before) < LEVEL * max(abs(curve[-1]), abs(before))
 
 
 def _l2_strength(configuration: Configuration) -> float:

@@ -11,7 +11,12 @@ from collections.abc import Mapping
 
 import numpy as np
 import optuna
-from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    check_distribution_compatibility,
+)
 from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 from sqlalchemy.engine import Connection
@@ -105,15 +110,26 @@ class Mirror:
             sampler=_sampler(self._spec, ordinal),
         )
         # In the order of numbers, so that a restarted worker proposes what the old one would have.
-        study.add_trials(self._history())
+        study.add_trials(self._history(space))
         return [suggest(study.ask(), space) for _ in range(count)]
 
-    def _history(self) -> list[FrozenTrial]:
+    def _history(self, space: Mapping[str, BaseDistribution]) -> list[FrozenTrial]:
         trials = [self._trials[number] for number in sorted(self._trials)]
+        trials = [trial for trial in trials if _fits(trial, space)]
         values = [t.value for t in trials if t.value is not None and math.isfinite(t.value)]
         pick = min if self._spec.maximise else max
         worst = pick(values) if values else None
         return [_frozen(trial, worst) for trial in trials if _teaches(trial, worst)]
+
+
+def _fits(trial: StudyTrial, space: Mapping[str, BaseDistribution]) -> bool:
+    """Whether all of a trial's parameters are ours; a foreign one may have any."""
+    try:
+        for name, distribution in trial.distributions.items():
+            check_distribution_compatibility(space[name], distribution)
+    except (KeyError, ValueError):
+        return False
+    return True
 
 
 def _teaches(trial: StudyTrial, worst: float | None) -> bool:

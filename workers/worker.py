@@ -19,9 +19,9 @@ import torch
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 
-from ridgeway import jobs, leases, offers
+from ridgeway import leases, offers
 from ridgeway.database import Database
-from ridgeway.datasets import find_dataset
+from ridgeway.datasets import dataset_by_id
 from ridgeway.errors import JobUnrunnable, LeaseLost, NotFound
 from ridgeway.leases import Claimant, Lease
 from ridgeway.settings import Settings
@@ -40,6 +40,18 @@ T = TypeVar("T")
 CACHED_JOBS = 4  # whose data and history a worker keeps in memory
 SHORTEST_PAUSE_SECONDS = 0.1
 LONGEST_PAUSE_SECONDS = 2.0
+LONGEST_MESSAGE = 2000  # characters
+
+
+def plain(text: str) -> str:
+    """A message as every database keeps it, of a bearable length."""
+    kept = text.replace("\x00", "\ufffd").encode("utf-8", "replace").decode()
+    return kept if len(kept) <= LONGEST_MESSAGE else f"{kept[:LONGEST_MESSAGE]}..."
+
+
+def reason_of(error: BaseException) -> str:
+    """What an unforeseen error said."""
+    return plain(f"{type(error).__name__}: {error}")
 
 
 class Stopping(Exception):
@@ -66,7 +78,7 @@ class Worker:
         self._settings = settings
         self._device = torch.device(device)
         self._stopping = threading.Event()
-        self._lost = threading.Event()
+        self._lost: Lease | None = None
         self._lease: Lease | None = None
         self._benches: OrderedDict[str, Workbench] = OrderedDict()
         self._claimant = Claimant(
@@ -84,7 +96,10 @@ class Worker:
 
     def run(self) -> None:
         """Work until `stop`."""
-        self._write(self._record)
+        try:
+            self._write(self._record)
+        except Stopping:
+            return
         heartbeat = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
         heartbeat.start()
         log.info("worker %s is ready on %s", self.id, self._device)
@@ -109,12 +124,15 @@ class Worker:
             lease = leases.claim(transaction, self._claimant)
         if lease is None:
             return False
-        self._lost.clear()
         self._lease = lease
         try:
             self._work(lease)
         except LeaseLost:
             log.warning("job %s: lost %s %d", lease.job_id, lease.kind, lease.ordinal)
+        except OSError:
+            # The store may be away for a while: the lease runs out and is tried again, and a limit
+            # on its attempts ends that.
+            log.exception("job %s: left %s %d", lease.job_id, lease.kind, lease.ordinal)
         except NotFound:
             log.warning("job %s is gone", lease.job_id)
         except Stopping:
@@ -129,15 +147,16 @@ class Worker:
                 self._answer(lease)
             else:
                 self._train(lease)
-        except (LeaseLost, NotFound, Stopping, DBAPIError):
+        except (LeaseLost, NotFound, Stopping, DBAPIError, OSError):
             raise
         except JobUnrunnable as error:
-            message = str(error)
-            self._write(lambda transaction: leases.fail_job(transaction, lease, message))
+            self._fail(lease, plain(str(error)))
         except Exception as error:
             log.exception("job %s: %s %d failed", lease.job_id, lease.kind, lease.ordinal)
-            message = f"{type(error).__name__}: {error}"
-            self._write(lambda transaction: leases.fail_job(transaction, lease, message))
+            self._fail(lease, reason_of(error))
+
+    def _fail(self, lease: Lease, message: str) -> None:
+        self._write(lambda transaction: leases.fail_job(transaction, lease, message))
 
     # --- a population -------------------------------------------------------------------------
 
@@ -159,9 +178,9 @@ class Worker:
             )
         except (LeaseLost, Stopping, JobUnrunnable):
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:  # a plug-in may raise anything
             log.exception("job %s: population %d failed", lease.job_id, lease.ordinal)
-            outcomes = failed_outcomes(first, lease.size, f"{type(error).__name__}: {error}")
+            outcomes = failed_outcomes(first, lease.size, reason_of(error))
         else:
             outcomes = outcomes_of(bench.prepared.spec, configurations, result, first)
             warnings = result.notes
@@ -208,10 +227,14 @@ class Worker:
 
     def _prepare(self, lease: Lease) -> Prepared:
         dataset_id = lease.dataset_id
-        stored = None
-        if dataset_id is not None:
-            stored = self._read(lambda transaction: find_dataset(transaction, dataset_id))
-        return prepare(lease.spec, load_frame(lease.spec.dataset, stored, self._store))
+        try:
+            stored = None
+            if dataset_id is not None:
+                stored = self._read(lambda transaction: dataset_by_id(transaction, dataset_id))
+            frame = load_frame(lease.spec.dataset, stored, self._store)
+        except NotFound as error:
+            raise JobUnrunnable(str(error)) from None
+        return prepare(lease.spec, frame)
 
     # --- the answer ---------------------------------------------------------------------------
 
@@ -232,7 +255,7 @@ class Worker:
 
     def _check(self, epoch: int, epochs: int) -> None:
         """Between epochs: is this still ours to train?"""
-        if self._lost.is_set():
+        if self._lost is not None and self._lost is self._lease:
             raise LeaseLost()
         if self._stopping.is_set():
             raise Stopping()
@@ -244,13 +267,10 @@ class Worker:
             try:
                 with self._database.transaction() as transaction:
                     offers.see_worker(transaction, self.id)
-                    jobs.sweep(transaction)
-                if lease is not None:
-                    with self._database.transaction() as transaction:
+                    if lease is not None:
                         leases.renew(transaction, lease, self._settings.lease_seconds)
             except LeaseLost:
-                if self._lease is lease:
-                    self._lost.set()
+                self._lost = lease
             except DBAPIError as error:
                 log.warning("no heartbeat, the database does not answer: %s", error.orig)
             except Exception:  # whatever it is, a worker without a heartbeat loses its leases

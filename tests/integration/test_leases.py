@@ -226,6 +226,41 @@ def test_a_finish_repeated_after_a_lost_reply_changes_nothing(database):
     assert before.best == after.best
 
 
+def test_a_reservation_repeated_after_a_lost_reply_reserves_nothing_more(database):
+    job_id = submit(database)
+    lease = must_claim(database)
+    first, again = reserve(database, lease), reserve(database, lease)
+    assert first.first_number == again.first_number == 0
+    finish(database, again)
+    job = find(database, job_id)
+    assert (job.progress.complete, job.progress.running) == (lease.size, 0)
+
+
+def test_a_job_given_up_hands_out_none_of_its_other_lost_leases(database):
+    job_id = submit(database)
+    doomed = must_claim(database)
+    for _ in range(2):
+        expire(database)
+        assert must_claim(database).id == doomed.id
+    other = reserve(database, must_claim(database))
+    assert other.id != doomed.id
+    expire(database)
+    assert claim(database) is None
+    job = find(database, job_id)
+    assert (job.state, job.progress.running, job.progress.failed) == ("failed", 0, other.size)
+    with pytest.raises(LeaseLost):
+        finish(database, other)
+
+
+def test_a_job_whose_trials_all_fail_while_it_is_paused_has_failed(database):
+    job_id = submit(database, trials=1)
+    lease = reserve(database, must_claim(database))
+    with database.transaction() as transaction:
+        jobs.pause_job(transaction, job_id)
+    finish(database, lease, [None])
+    assert find(database, job_id).state == "failed"
+
+
 def test_a_released_population_costs_no_attempt_and_a_lost_one_does(database):
     job_id = submit(database, trials=1)
     lease = reserve(database, must_claim(database))
@@ -473,6 +508,26 @@ def test_optuna_reads_and_continues_the_study(database):
     assert later.first_number == 3
     with database.reading() as transaction:
         assert leases.own_numbers(transaction, job_id) == [range(2), range(3, 5)]
+
+
+def test_foreign_trials_of_any_kind_are_listed(database):
+    job_id = submit(database)
+    storage = optuna.storages.RDBStorage(database.url.render_as_string(hide_password=False))
+    study = optuna.load_study(study_name=job_id, storage=storage)
+    trial = study.ask()
+    trial.suggest_categorical("x", [None, "a"])
+    trial.set_user_attr("standard_error", "small")
+    trial.set_user_attr("fold_values", {"not": "a list"})
+    study.tell(trial, float("inf"))
+    storage.engine.dispose()
+    with database.reading() as transaction:
+        page = jobs.list_trials(
+            transaction, job_id, state=None, order="value", cursor=None, limit=10
+        )
+        detail = jobs.find_trial(transaction, job_id, 0)
+    assert page.trials[0].standard_error is None
+    assert detail.fold_values is None
+    assert detail.attributes["standard_error"] == "small"
 
 
 def test_trials_are_listed_from_the_best_value_with_the_valueless_last(database):

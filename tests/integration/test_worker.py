@@ -7,6 +7,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
+import optuna
 import pytest
 from safetensors import safe_open
 from sqlalchemy.exc import OperationalError
@@ -14,6 +15,7 @@ from sqlalchemy.exc import OperationalError
 from ridgeway import jobs, leases
 from ridgeway.bundled import bundled_profiles
 from ridgeway.database import Database
+from ridgeway.errors import NotFound
 from ridgeway.jobs import list_trials, submit_job
 from ridgeway.profiles import resolve_spec
 from ridgeway.settings import Settings
@@ -158,15 +160,61 @@ def test_an_error_in_training_fails_that_population_and_the_job_goes_on(
     assert trials(database, job_id)[0].reason == "MemoryError: no room"
 
 
-def test_a_data_set_that_no_worker_can_load_fails_the_job(database, store, settings, monkeypatch):
-    def broken(*args: Any) -> Any:
-        raise OSError("the store has lost it")
+def test_a_data_set_that_the_store_has_lost_fails_the_job(database, store, settings, monkeypatch):
+    def lost(*args: Any) -> Any:
+        raise NotFound("The store holds no 'datasets/x.parquet'.")
 
-    monkeypatch.setattr(worker_module, "load_frame", broken)
+    monkeypatch.setattr(worker_module, "load_frame", lost)
     job_id = submit(database)
     run_dry(make_worker(database, store, settings))
     job = find(database, job_id)
-    assert (job.state, job.error) == ("failed", "OSError: the store has lost it")
+    assert (job.state, job.error) == ("failed", "The store holds no 'datasets/x.parquet'.")
+
+
+def test_a_store_that_is_away_for_a_while_costs_an_attempt_and_not_the_job(
+    database, store, settings, monkeypatch
+):
+    def away(*args: Any) -> Any:
+        raise TimeoutError("the store does not answer")
+
+    job_id = submit(database)
+    worker = make_worker(database, store, settings)
+    monkeypatch.setattr(worker_module, "load_frame", away)
+    assert worker.work_once()
+    monkeypatch.undo()
+    assert find(database, job_id).state == "running"
+    with database.transaction() as transaction:
+        leases.expire_leases(transaction, worker.id)
+    run_dry(worker)
+    assert find(database, job_id).progress.complete == 20
+
+
+def test_what_a_plugin_says_is_kept_whatever_it_says(database, store, settings, monkeypatch):
+    def rude(*args: Any, **options: Any) -> Any:
+        raise SystemExit("\x00\ud800" + "x" * 10_000)
+
+    monkeypatch.setattr(worker_module, "train_population", rude)
+    job_id = submit(database, trials=1)
+    run_dry(make_worker(database, store, settings))
+    reason = trials(database, job_id)[0].reason
+    assert reason is not None
+    assert reason.startswith("SystemExit: \ufffd?xxx")
+    assert len(reason) < 2100
+
+
+def test_foreign_trials_that_fit_teach_the_sampler_and_others_do_no_harm(database, store, settings):
+    job_id = submit(database)
+    storage = optuna.storages.RDBStorage(database.url.render_as_string(hide_password=False))
+    study = optuna.load_study(study_name=job_id, storage=storage)
+    for choices in (["l1", "l2"], [None, "a"]):
+        trial = study.ask()
+        trial.suggest_categorical("penalty", choices)
+        study.tell(trial, 0.5)
+    storage.engine.dispose()
+    run_dry(make_worker(database, store, settings))
+    job = find(database, job_id)
+    assert (job.state, job.progress.complete) == ("succeeded", 20)
+    assert [trial.number for trial in trials(database, job_id)] == list(range(22))
 
 
 def test_a_cancelled_job_stops_in_mid_population(database, store, settings, monkeypatch):

@@ -5,21 +5,23 @@ from __future__ import annotations
 import copy
 import itertools
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Literal, cast
 
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 from torch.nn.modules.instancenorm import _InstanceNorm
 
 from ridgeway.errors import JobUnrunnable
+from ridgeway.offers import BUILT_IN_MODELS, MODEL_PLUGINS, installed
 from ridgeway.spec import JobSpec, LinearModel, MlpModel, ModelSpec, PluginModel
 
-ENTRY_POINTS = "ridgeway.models"
 ROWS_AT_ONCE = (
     1024  # rows of a forward pass outside of minibatches; a constant keeps results bitwise
 )
@@ -39,8 +41,7 @@ NORMALISATIONS = (_BatchNorm, _InstanceNorm, nn.LayerNorm, nn.GroupNorm, nn.RMSN
 
 def offered_models() -> list[str]:
     """Every `model.kind` that can be trained here; plug-ins are named, not imported."""
-    plugins = {point.name for point in entry_points(group=ENTRY_POINTS)}
-    return ["linear", "mlp", *sorted(plugins - {"linear", "mlp"})]
+    return [*sorted(BUILT_IN_MODELS), *sorted(installed(MODEL_PLUGINS) - BUILT_IN_MODELS)]
 
 
 def build_model(model_spec: ModelSpec, inputs: int, outputs: int) -> nn.Module:
@@ -73,12 +74,8 @@ def _mlp(model_spec: MlpModel, inputs: int, outputs: int) -> nn.Module:
 
 def _plugin(model_spec: PluginModel, inputs: int, outputs: int) -> nn.Module:
     name = model_spec.kind
-    try:
+    with unrunnable_where_it_fails(name, f"could not be built with {model_spec.options}"):
         made = _entry_point(name).load()(inputs, outputs, **model_spec.options)
-    except JobUnrunnable:
-        raise
-    except Exception as error:
-        raise _unrunnable(name, f"could not be built with {model_spec.options}", error) from error
     if not isinstance(made, nn.Module):
         raise JobUnrunnable(f"model '{name}' gave a {type(made).__name__}, not a torch.nn.Module")
     _check_output(name, made, inputs, outputs)
@@ -86,7 +83,7 @@ def _plugin(model_spec: PluginModel, inputs: int, outputs: int) -> nn.Module:
 
 
 def _entry_point(name: str) -> EntryPoint:
-    for point in entry_points(group=ENTRY_POINTS, name=name):
+    for point in entry_points(group=MODEL_PLUGINS, name=name):
         return point
     raise JobUnrunnable(f"model '{name}' is not installed here; offered: {offered_models()}")
 
@@ -94,11 +91,9 @@ def _entry_point(name: str) -> EntryPoint:
 def _check_output(name: str, model: nn.Module, inputs: int, outputs: int) -> None:
     rows = 2
     model.eval()
-    try:
-        with torch.no_grad():
-            answer: Any = model(torch.zeros(rows, inputs))
-    except Exception as error:
-        raise _unrunnable(name, f"failed on a batch of shape ({rows}, {inputs})", error) from error
+    failed = f"failed on a batch of shape ({rows}, {inputs})"
+    with unrunnable_where_it_fails(name, failed), torch.no_grad():
+        answer: Any = model(torch.zeros(rows, inputs))
     if not isinstance(answer, Tensor):
         raise JobUnrunnable(f"model '{name}' answered a {type(answer).__name__}, not a tensor")
     if answer.shape != (rows, outputs):
@@ -108,8 +103,15 @@ def _check_output(name: str, model: nn.Module, inputs: int, outputs: int) -> Non
         )
 
 
-def _unrunnable(name: str, what: str, error: Exception) -> JobUnrunnable:
-    return JobUnrunnable(f"model '{name}' {what}: {type(error).__name__}: {error}")
+@contextmanager
+def unrunnable_where_it_fails(name: str, what: str) -> Iterator[None]:
+    """JobUnrunnable for whatever a plug-in's code raises, sys.exit() included: no worker ends."""
+    try:
+        yield
+    except (JobUnrunnable, KeyboardInterrupt):
+        raise
+    except BaseException as error:
+        raise JobUnrunnable(f"model '{name}' {what}: {type(error).__name__}: {error}") from error
 
 
 def predict(
@@ -117,16 +119,17 @@ def predict(
 ) -> Tensor:
     """Logits (n, outputs) of one trained model; regression: the standardised prediction.
 
-    parameters: its state dict; inputs (n, d), standardised as its training rows were.
+    parameters: all its parameters (shared ones once) and buffers, those that no state dict has
+    included; inputs (n, d), standardised as its training rows were.
     """
-    first = next(iter(parameters.values()))
+    first = next(value for value in parameters.values() if value.is_floating_point())
     with torch.random.fork_rng(devices=[]):  # its initial weights are thrown away
         model = build_model(spec.model, inputs.shape[1], outputs)
-    model.to(first.device, first.dtype).load_state_dict(dict(parameters))
-    model.eval()
+    model.to(first.device, first.dtype).eval()
+    state = dict(parameters)
     with torch.no_grad():
         blocks = inputs.to(first.device, first.dtype).split(ROWS_AT_ONCE)
-        return torch.cat([model(block) for block in blocks])
+        return torch.cat([functional_call(model, state, (block,), strict=True) for block in blocks])
 
 
 # --- parameters -------------------------------------------------------------------------------
@@ -149,19 +152,27 @@ class Parameter:
 def describe_parameters(
     model: nn.Module, penalize: Literal["weights", "all"], group_by: Literal["input", "neuron"]
 ) -> list[Parameter]:
-    """The model's parameters, shared ones once.
+    """The model's trained parameters, shared ones once; frozen ones stay as they are.
 
     Weights are the parameters of two dimensions or more that are neither a bias nor a
     normalisation's; `all` takes every parameter.
     """
     described: list[Parameter] = []
     for name, parameter in model.named_parameters():
+        if not parameter.requires_grad:
+            continue
         owner = model.get_submodule(name.rpartition(".")[0])
         shape = tuple(parameter.shape)
         penalised = penalize == "all" or _is_weight(name, shape, owner)
         view, kept = _groups(shape, owner, group_by)
         described.append(Parameter(name, shape, penalised, view, kept))
     return described
+
+
+def fixed_state(model: nn.Module) -> dict[str, Tensor]:
+    """What training takes no gradient of, by name: buffers and frozen parameters."""
+    frozen = {name: p.detach() for name, p in model.named_parameters() if not p.requires_grad}
+    return {**dict(model.named_buffers()), **frozen}
 
 
 def _is_weight(name: str, shape: tuple[int, ...], owner: nn.Module) -> bool:

@@ -81,12 +81,26 @@ class StackedModel(ABC):
 class Dense(StackedModel):
     """Linear layers and elementwise activations, each as one batched product."""
 
+    def __init__(self, model: nn.Module, layout: Layout) -> None:
+        super().__init__(model, layout)
+        # Not named_children(): that names a module which occurs twice once.
+        self.layers = list(model._modules.items())
+
     @staticmethod
     def fits(model: nn.Module) -> bool:
-        """Whether the model is nothing but such layers, in sequence."""
-        layers = [model] if isinstance(model, nn.Linear) else list(model.children())
-        sequential = isinstance(model, nn.Linear) or type(model) is nn.Sequential
-        return sequential and all(type(layer) in (nn.Linear, *ELEMENTWISE) for layer in layers)
+        """Whether it is such layers in sequence, each weight and bias trained and used once."""
+        if type(model) is nn.Linear:
+            layers: list[nn.Module] = [model]
+        elif type(model) is nn.Sequential:
+            layers = list(model)
+        else:
+            return False
+        if not all(type(layer) in (nn.Linear, *ELEMENTWISE) for layer in layers):
+            return False
+        linear = [layer for layer in layers if isinstance(layer, nn.Linear)]
+        own = [parameter for layer in linear for parameter in (layer.weight, layer.bias)]
+        trained = all(parameter is not None and parameter.requires_grad for parameter in own)
+        return trained and len({id(parameter) for parameter in own}) == len(own)
 
     def forward(
         self, parameters: Mapping[str, Tensor], buffers: Buffers, inputs: Tensor, seed: int
@@ -94,7 +108,7 @@ class Dense(StackedModel):
         if isinstance(self.model, nn.Linear):
             return _affine(inputs, parameters["weight"], parameters["bias"]), buffers
         hidden = inputs
-        for name, layer in self.model.named_children():
+        for name, layer in self.layers:
             if isinstance(layer, nn.Linear):
                 weight, bias = parameters[f"{name}.weight"], parameters[f"{name}.bias"]
                 hidden = _affine(hidden, weight, bias)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ridgeway.errors import JobUnrunnable
-from ridgeway.spec import PENALTIES, JobSpec
+from ridgeway.spec import PENALTIES, JobSpec, LinearModel, MlpModel
 from workers.batches import Batch, aligned, derived_seed
 from workers.chunks import Chunk, Configuration, penalty_terms
 from workers.datasets import Fold
@@ -20,9 +20,11 @@ from workers.models import (
     ROWS_AT_ONCE,
     build_model,
     describe_parameters,
+    fixed_state,
     has_batch_statistics,
     normalisation_layers,
     saved_floats_per_row,
+    unrunnable_where_it_fails,
 )
 from workers.optimizers import OPTIMIZERS
 from workers.penalties import penalties_of
@@ -72,18 +74,20 @@ class Trainer:
         self.layout = Layout.of(parameters)
         self.penalties = dict(penalties_of(self.layout.groups, spec.l1_method))
         self.initial = torch.stack([self._flat(each) for each in models])  # (F, columns)
+        fixed = [fixed_state(each) for each in models]
         self.initial_buffers = {
-            name: torch.stack([dict(each.named_buffers())[name] for each in models])
-            for name, _ in model.named_buffers()
+            name: torch.stack([own[name] for own in fixed]) for name in fixed[0]
         }
-        self.fold_by_fold = has_batch_statistics(model, folds[0].train_inputs.shape[1])
+        self.buffer_floats = sum(value[0].numel() for value in self.initial_buffers.values())
+        with unrunnable_where_it_fails(spec.model.kind, "failed in training"):
+            self.fold_by_fold = has_batch_statistics(model, folds[0].train_inputs.shape[1])
+            self.floats_per_row = saved_floats_per_row(model, folds[0].train_inputs.shape[1])
         self.inputs = torch.cat([fold.train_inputs for fold in folds]).to(device, dtype)
         self.targets = self._trained(torch.cat([fold.train_targets for fold in folds]))
         self.fold_rows = [len(fold.train_targets) for fold in folds]
         self.full_batches = self._full_batches()
         self.valid_inputs = self._padded([fold.valid_inputs for fold in folds])  # (F, m, d)
         self.valid_targets = [fold.valid_targets.to(device) for fold in folds]
-        self.floats_per_row = saved_floats_per_row(model, self.inputs.shape[1])
         self.notes: list[str] = []
         self._note_normalisation(model)
         self.stacked = self._stacked(model)
@@ -92,14 +96,14 @@ class Trainer:
 
     def parts(self, members: int) -> list[range]:
         """Members that fit into memory together, in order."""
-        floats = len(self.folds) * self.layout.columns * 4
+        floats = len(self.folds) * (self.layout.columns * 4 + self.buffer_floats)
         size = max(1, MEMORY_FLOATS // floats)
         return [range(start, min(start + size, members)) for start in range(0, members, size)]
 
     def chunks(self, configurations: Sequence[Configuration], batch_rows: int) -> list[Chunk]:
         """The configurations as fresh chunks; all folds together unless batches have statistics."""
         together = 1 if self.fold_by_fold else len(self.folds)
-        floats = self.layout.columns * 6 + 2 * batch_rows * self.floats_per_row
+        floats = self.layout.columns * 6 + self.buffer_floats + 2 * batch_rows * self.floats_per_row
         size = max(1, CHUNK_FLOATS // (together * floats))
         rank = {name: PENALTIES.index(name) for name in PENALTIES}
         order = sorted(range(len(configurations)), key=lambda m: rank[configurations[m].penalty])
@@ -298,27 +302,35 @@ class Trainer:
 
     def _stacked(self, model: nn.Module) -> StackedModel:
         """The fastest way that works: plug-ins that vmap can't do are called member by member."""
-        if Dense.fits(model):
+        if isinstance(self.spec.model, LinearModel | MlpModel):
             return Dense(model, self.layout)
-        mapped, in_turn = Mapped(model, self.layout), InTurn(model, self.layout)
-        try:
+        in_turn = InTurn(model, self.layout)
+        with unrunnable_where_it_fails(self.spec.model.kind, "failed in training"):
             expected = self._try(in_turn)
-        except Exception as error:
-            name = self.spec.model.kind
-            message = f"model '{name}' failed in training: {type(error).__name__}: {error}"
-            raise JobUnrunnable(message) from error
         if self.fold_by_fold:  # its batches can't be padded, and padding is what keeps bits apart
             return in_turn
+        if (
+            Dense.fits(model)
+            and self._differs(dense := Dense(model, self.layout), expected) is None
+        ):
+            return dense
+        mapped = Mapped(model, self.layout)
+        difference = self._differs(mapped, expected)
+        if difference is None:
+            return mapped
+        self.notes.append(
+            "the model can't be trained for all members at once and runs member by member, "
+            f"which is slower ({difference})"
+        )
+        return in_turn
+
+    def _differs(self, stacked: StackedModel, expected: Tensor) -> str | None:
+        """How a trial step fails or ends elsewhere than expected; None where it ends there."""
         try:
-            torch.testing.assert_close(self._try(mapped), expected, rtol=1e-3, atol=1e-4)
+            torch.testing.assert_close(self._try(stacked), expected, rtol=1e-3, atol=1e-4)
         except Exception as error:
-            reason = str(error).strip().partition("\n")[0]
-            self.notes.append(
-                "the model can't be trained for all members at once and runs member by member, "
-                f"which is slower ({type(error).__name__}: {reason})"
-            )
-            return in_turn
-        return mapped
+            return f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"
+        return None
 
     def _try(self, stacked: StackedModel) -> Tensor:
         """Logits without dropout after a trial step with it; two members."""

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 import torch
 from torch import Tensor
 
@@ -88,3 +92,17 @@ def same_bits(left: Tensor, right: Tensor) -> bool:
         return torch.equal(left, right)
     bits = whole[left.dtype]
     return torch.equal(left.contiguous().view(bits), right.contiguous().view(bits))
+
+
+def install_models(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, source: str, names: Sequence[str]
+) -> None:
+    """A package beside the workers that offers models, found by its real metadata."""
+    info = folder / "some_models-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: some-models\nVersion: 1.0\n")
+    lines = [f"{name} = some_models:{name}" for name in names]
+    (info / "entry_points.txt").write_text("[ridgeway.models]\n" + "\n".join(lines) + "\n")
+    (folder / "some_models.py").write_text(source)
+    monkeypatch.syspath_prepend(str(folder))
+    monkeypatch.delitem(sys.modules, "some_models", raising=False)

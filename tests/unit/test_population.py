@@ -11,7 +11,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from populations import configuration, job, made_up_fold, mixed, same_bits, train
+from populations import configuration, install_models, job, made_up_fold, mixed, same_bits, train
 from torch import nn
 
 from ridgeway.errors import JobUnrunnable
@@ -340,15 +340,7 @@ NAMES = [
 
 @pytest.fixture
 def plugins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A package beside the workers that offers models, found by its real metadata."""
-    info = tmp_path / "some_models-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: some-models\nVersion: 1.0\n")
-    lines = [f"{name} = some_models:{name}" for name in NAMES]
-    (info / "entry_points.txt").write_text("[ridgeway.models]\n" + "\n".join(lines) + "\n")
-    (tmp_path / "some_models.py").write_text(PLUGINS)
-    monkeypatch.syspath_prepend(str(tmp_path))
-    monkeypatch.delitem(__import__("sys").modules, "some_models", raising=False)
+    install_models(tmp_path, monkeypatch, PLUGINS, NAMES)
 
 
 @pytest.mark.usefixtures("plugins")

@@ -317,7 +317,10 @@ def finish_answer(
     kept: Mapping[str, Artifact],
     warnings: Sequence[str] = (),
 ) -> None:
-    """The answer, its artifacts and `succeeded`, at once. Repeated by the same holder, a no-op."""
+    """The answer, its artifacts and `succeeded`, at once. Repeated by the same holder, a no-op.
+
+    The looks at the sealed test set are counted here, as an answer that nobody sees is no look.
+    """
     row = _held(transaction, lease, also_done=True)
     if row is None:
         return
@@ -340,12 +343,17 @@ def finish_answer(
         transaction,
         row.id,
         state="succeeded",
-        recommended=recommended.model_dump(mode="json"),
+        recommended=_counted(recommended, row.evaluations + 1),
         evaluations=row.evaluations + 1,
         warnings=[*row.warnings, *(w for w in dict.fromkeys(warnings) if w not in row.warnings)],
         finished_at=finished,
     )
     _end_lease(transaction, lease.id, "done")
+
+
+def _counted(recommended: Recommended, evaluations: int) -> dict[str, Any]:
+    test = recommended.test.model_copy(update={"evaluations": evaluations})
+    return recommended.model_copy(update={"test": test}).model_dump(mode="json")
 
 
 def fail_job(transaction: Connection, lease: Lease, message: str) -> None:

@@ -13,6 +13,8 @@ from ridgeway.spec import JobSpec, Task
 JobState: TypeAlias = Literal["queued", "running", "paused", "succeeded", "failed", "cancelled"]
 TrialState: TypeAlias = Literal["running", "complete", "pruned", "fail", "waiting"]
 Params: TypeAlias = dict[str, float | str]
+# Any Optuna process may add trials to a study, with categories of its own.
+TrialParams: TypeAlias = dict[str, float | int | str | bool | None]
 
 ENDED: frozenset[str] = frozenset({"succeeded", "failed", "cancelled"})
 
@@ -54,10 +56,17 @@ class Chosen(View):
     standard_error: float | None
     params: Params
     nonzero_weights: float = Field(description="mean over the trial's folds")
-    refit_nonzero_weights: int = Field(description="of the model refitted on the development rows")
+    refit_nonzero_weights: int | None = Field(
+        description="of the model refitted on the development rows; null where that diverged"
+    )
     weights: int
     selected_features: int | None = Field(
         None, description="input columns with a nonzero outgoing weight in the refitted model"
+    )
+    equivalents: dict[str, dict[str, float]] | None = Field(
+        None,
+        description="the same strength in scikit-learn's and glmnet's terms, inputs and target "
+        "standardised; for linear models without weight decay",
     )
 
 
@@ -137,7 +146,7 @@ class Trial(View):
     number: int
     state: TrialState
     value: float | None
-    params: Params
+    params: TrialParams
     standard_error: float | None
     nonzero_weights: float | None
     reason: str | None = Field(description="why it failed or was pruned")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 from collections.abc import Callable, Sequence
@@ -21,6 +20,7 @@ from ridgeway.spec import JobSpec, LinearModel, MlpModel, Objective
 from ridgeway.store import Store
 from ridgeway.studies import StudyTrial
 from ridgeway.views import Baseline, Chosen, Recommended, SealedScores
+from workers.conversions import glmnet, sklearn_least_squares, sklearn_logistic
 from workers.datasets import Fold, Prepared
 from workers.metrics import score
 from workers.population import Configuration, PopulationResult, predict, train_population
@@ -111,28 +111,52 @@ def answer(
         baseline=Baseline(value=_baseline(spec.objective, sealed, prepared.outputs)),
         test=_scores(spec, refits, place, sealed, prepared.outputs),
     )
-    model = _model_bytes(chosen["simplest"], refits, place["simplest"], prepared, sealed)
-    # The fence is part of the address: a holder that was lost can't overwrite the next one's.
-    address = f"jobs/{lease.job_id}/{lease.id}-{lease.fence}/{MODEL}"
-    store.put(address, model)
-    artifact = Artifact(address, hashlib.sha256(model).hexdigest(), len(model))
-    return Answer(recommended, {MODEL: artifact}, _warnings(spec, chosen, refits, place))
+    artifacts: dict[str, Artifact] = {}
+    if not refits.diverged_at[place["simplest"]]:
+        model = _model_bytes(chosen["simplest"], refits, place["simplest"], prepared, sealed)
+        # The fence is part of the address: a lost holder can't overwrite the next one's.
+        address = f"jobs/{lease.job_id}/{lease.id}-{lease.fence}/{MODEL}"
+        artifacts[MODEL] = Artifact(address, store.put(address, model), len(model))
+    return Answer(recommended, artifacts, _warnings(spec, chosen, refits, place))
 
 
 def _chosen(
     spec: JobSpec, trial: StudyTrial, refits: PopulationResult, index: int, prepared: Prepared
 ) -> Chosen:
     assert trial.value is not None
+    diverged = bool(refits.diverged_at[index])
     return Chosen(
         number=trial.number,
         value=trial.value,
         standard_error=trial.attributes["standard_error"],
         params=trial.params,
         nonzero_weights=trial.attributes["nonzero_weights"],
-        refit_nonzero_weights=int(refits.nonzero_weights[index, 0]),
+        refit_nonzero_weights=None if diverged else int(refits.nonzero_weights[index, 0]),
         weights=refits.weights,
-        selected_features=_selected_features(spec, refits.parameters(index, 0), prepared),
+        selected_features=None
+        if diverged
+        else _selected_features(spec, refits.parameters(index, 0), prepared),
+        equivalents=_equivalents(spec, trial, prepared),
     )
+
+
+def _equivalents(
+    spec: JobSpec, trial: StudyTrial, prepared: Prepared
+) -> dict[str, dict[str, float]] | None:
+    """The trial's strength in other libraries' terms, where their objective is the same."""
+    configuration = Configuration.from_params(trial.params)
+    comparable = configuration.penalty in ("l1", "l2", "elastic_net") and configuration.strength > 0
+    if not isinstance(spec.model, LinearModel) or prepared.outputs > 1 or not comparable:
+        return None
+    if configuration.weight_decay > 0:
+        return None
+    regression = spec.task == "regression"
+    terms = (configuration.penalty, configuration.strength, configuration.l1_ratio)
+    library = sklearn_least_squares if regression else sklearn_logistic
+    return {
+        "sklearn": library(*terms, len(prepared.development().train_targets)),
+        "glmnet": glmnet(*terms, gaussian=regression),
+    }
 
 
 def _selected_features(
@@ -163,24 +187,25 @@ def _scores(
             predict(spec, refits.parameters(index, 0), sealed.valid_inputs, outputs), sealed
         )
         for role, index in place.items()
+        if not refits.diverged_at[index]
     }
-    by_role = {
-        role: _finite(score(metric, given[None], sealed.valid_targets))
-        for role, given in logits.items()
-    }
-    losses = {
-        role: _finite(score("loss", given[None], sealed.valid_targets))
-        for role, given in logits.items()
-    }
+
+    def scores(by: Objective) -> dict[str, float | None]:
+        return {
+            str(role): _finite(score(by, given[None], sealed.valid_targets, spec.task))
+            for role, given in logits.items()
+        }
+
+    by_role = scores(metric)
     return SealedScores(
         evaluations=1,
         metric=metric,  # type: ignore[arg-type] # never "loss"
         rows=len(sealed.valid_targets),
-        simplest=by_role["simplest"],
-        best=by_role["best"],
+        simplest=by_role.get("simplest"),
+        best=by_role.get("best"),
         none=by_role.get("none"),
         baseline=_baseline(metric, sealed, outputs),
-        loss={**losses, "baseline": _baseline("loss", sealed, outputs)},
+        loss={**scores("loss"), "baseline": _baseline("loss", sealed, outputs)},
     )
 
 
@@ -194,8 +219,7 @@ def _baseline(metric: Objective, sealed: Fold, outputs: int) -> float:
         shares = counts.log() - counts.sum().log()
         constant = (shares[1:] - shares[:1]) if outputs == 1 else shares
     rows = len(sealed.valid_targets)
-    value = _finite(score(metric, constant.expand(1, rows, outputs), sealed.valid_targets))
-    return value if value is not None else 0.0
+    return float(score(metric, constant.expand(1, rows, outputs), sealed.valid_targets)[0])
 
 
 def _own_units(predictions: Tensor, sealed: Fold) -> Tensor:

@@ -6,7 +6,7 @@ own units. Row weights (R, m) score R weightings at once (a bootstrap's counts);
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 import torch
 from torch import Tensor
@@ -56,22 +56,37 @@ def bootstrap_error(
     seed: int,
     task: Task | None = None,
 ) -> Tensor:
-    """Standard deviation of the metric over resampled rows, or resampled groups (m,): (P,)."""
+    """Standard deviation of the metric over resampled rows, or resampled groups (m,): (P,).
+
+    Replicates without a value, such as roc_auc without a positive row, are left out; NaN where
+    fewer than two have one.
+    """
     unit = torch.arange(targets.shape[0]) if groups is None else groups.cpu()
     _, unit = torch.unique(unit, return_inverse=True)
-    counts = _resampled_counts(int(unit.max()) + 1, seed)[:, unit].to(logits.device)
-    values = weighted_score(metric, logits, targets, counts, task)
-    deviations = values - values.mean(-1, keepdim=True)
+    values = torch.cat(
+        [
+            weighted_score(metric, logits, targets, counts[:, unit].to(logits.device), task)
+            for counts in _resampled_counts(int(unit.max()) + 1, len(unit), seed)
+        ],
+        dim=-1,
+    )  # (P, REPLICATES)
+    present = ~values.isnan()
+    found = present.sum(-1, keepdim=True)
+    mean = values.nan_to_num(0.0).sum(-1, keepdim=True) / found
+    deviations = torch.where(present, values - mean, 0)
     # Not std(): that rounds otherwise for one member than for many.
-    return (deviations.square().sum(-1) / (REPLICATES - 1)).sqrt()
+    errors = (deviations.square().sum(-1, keepdim=True) / (found - 1)).sqrt()
+    return errors.masked_fill(found < 2, torch.nan).squeeze(-1)
 
 
-def _resampled_counts(units: int, seed: int) -> Tensor:
-    """How often each unit is drawn in each replicate: (REPLICATES, units) float64."""
+def _resampled_counts(units: int, rows: int, seed: int) -> Iterator[Tensor]:
+    """How often each unit is drawn: (r, units) float64 for r replicates of the rows at a time."""
     generator = torch.Generator().manual_seed(seed)
-    drawn = torch.randint(units, (REPLICATES, units), generator=generator)
-    counts = torch.zeros(REPLICATES, units, dtype=torch.float64)
-    return counts.scatter_add_(1, drawn, torch.ones_like(counts))
+    at_once = max(1, BLOCK // rows)
+    for start in range(0, REPLICATES, at_once):
+        drawn = torch.randint(units, (min(at_once, REPLICATES - start), units), generator=generator)
+        counts = torch.zeros(drawn.shape, dtype=torch.float64)
+        yield counts.scatter_add_(1, drawn, torch.ones_like(counts))
 
 
 # --- metrics: logits (P, m, o) float64, targets (m,), weights (R, m) -> (P, R) ------------------

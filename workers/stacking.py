@@ -84,7 +84,7 @@ class Dense(StackedModel):
     def __init__(self, model: nn.Module, layout: Layout) -> None:
         super().__init__(model, layout)
         # Not named_children(): that names a module which occurs twice once.
-        self.layers = list(model._modules.items())
+        self.layers = [(name, layer) for name, layer in model._modules.items() if layer is not None]
 
     @staticmethod
     def fits(model: nn.Module) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as reference
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 
+import workers.metrics
 from ridgeway.spec import OBJECTIVES_OF
 from workers.metrics import bootstrap_error, score, weighted_score
 
@@ -117,3 +120,59 @@ def test_a_replicate_without_a_class_leaves_it_out_of_balanced_accuracy() -> Non
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert weighted_score("balanced_accuracy", logits, torch.tensor([0, 0, 1]), weights) == 0.5
+
+
+def test_replicates_without_a_positive_leave_the_error_of_the_others() -> None:
+    draw = torch.Generator().manual_seed(0)
+    targets = (torch.arange(60) < 4).long()
+    logits = torch.randn(2, 60, 1, generator=draw) + targets[:, None]
+    errors = bootstrap_error("roc_auc", logits, targets, None, seed=0)
+
+    random = np.random.default_rng(1)
+    areas: list[list[float]] = []
+    empty = 0
+    while len(areas) < 500:
+        rows = random.integers(60, size=60)
+        if not targets[rows].any():
+            empty += 1
+            continue
+        truth = targets[rows].numpy()
+        areas.append([reference.roc_auc_score(truth, scores[rows, 0]) for scores in logits.numpy()])
+    assert empty > 0
+    assert errors.tolist() == pytest.approx(np.std(areas, axis=0, ddof=1).tolist(), rel=0.15)
+
+
+def test_an_error_needs_two_replicates_with_a_value() -> None:
+    logits, targets = logits_of(1, 30, 0)
+    logits[1, 3] = math.nan
+    errors = bootstrap_error("accuracy", logits, targets, None, seed=0)
+    assert errors.isnan().tolist() == [False, True, False]
+    assert bootstrap_error("roc_auc", logits, torch.zeros(30).long(), None, seed=0).isnan().all()
+
+
+class LargestTensor(TorchDispatchMode):
+    """The most numbers that any operation made."""
+
+    numbers = 0
+
+    def __torch_dispatch__(  # type: ignore[override] # torch's own signature isn't typed
+        self, operation: Any, types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
+        made = operation(*args, **(kwargs or {}))
+        if isinstance(made, Tensor):
+            self.numbers = max(self.numbers, made.numel())
+        return made
+
+
+@pytest.mark.parametrize("metric", OBJECTIVES_OF["classification"])
+def test_the_bootstrap_takes_a_block_of_memory_whatever_the_number_of_rows(
+    metric: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    logits, targets = logits_of(1, 3000, 2)
+    groups = torch.arange(3000) // 2
+    whole = bootstrap_error(metric, logits, targets, groups, seed=5)  # type: ignore[arg-type]
+    monkeypatch.setattr(workers.metrics, "BLOCK", 2**14)
+    with LargestTensor() as largest:
+        blocks = bootstrap_error(metric, logits, targets, groups, seed=5)  # type: ignore[arg-type]
+    assert largest.numbers <= 2 * 2**14
+    assert torch.allclose(blocks, whole, rtol=1e-12, atol=0)

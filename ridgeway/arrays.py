@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import lzma
+import struct
+import tokenize
 import zipfile
 import zlib
 from pathlib import Path
@@ -46,6 +48,8 @@ def read_npz(path: Path, settings: Settings) -> Any:
         OSError,
         NotImplementedError,
         RuntimeError,  # an encrypted member
+        ValueError,  # a member's name that is no UTF-8
+        struct.error,
     ) as error:
         raise bad_array(f"is a broken npz file: {str(error)[:300]}") from None
     return arrays_to_table(
@@ -78,10 +82,22 @@ def _array(data: bytes, name: str) -> Array:
             else np.lib.format.read_array_header_2_0
         )
         shape, fortran, dtype = read_header(file)
-    except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError, UserWarning) as error:
+    except (
+        ValueError,
+        SyntaxError,
+        tokenize.TokenError,
+        TypeError,
+        RecursionError,
+        MemoryError,
+        UserWarning,
+    ) as error:
         raise bad_array(f"array {name} has a broken header: {str(error)[:200]}") from None
     if dtype.hasobject:
         raise bad_array(f"array {name} holds Python objects, which are never read")
+    if dtype.subdtype is not None:
+        raise bad_array(f"array {name} holds arrays of its own; met {dtype}")
+    if any(length < 0 for length in shape):
+        raise bad_array(f"array {name} has the shape {shape}, which no array has")
     size = dtype.itemsize
     for length in shape:
         size *= length
@@ -89,7 +105,10 @@ def _array(data: bytes, name: str) -> Array:
     if size != left or dtype.itemsize == 0:
         raise bad_array(f"array {name} should have {size:,} bytes of values and has {left:,}")
     array = np.frombuffer(data, dtype, offset=file.tell())
-    return array.reshape(shape, order="F" if fortran else "C")
+    try:
+        return array.reshape(shape, order="F" if fortran else "C")
+    except (ValueError, OverflowError) as error:  # (2**70, 0) takes no bytes either
+        raise bad_array(f"array {name} can't have its shape: {str(error)[:200]}") from None
 
 
 def arrays_to_table(

@@ -247,6 +247,42 @@ def test_an_array_that_claims_more_than_it_holds_takes_no_memory(read: Read) -> 
     assert "array X should have" in refusal(read, archive.getvalue())
 
 
+def npy(descr: Any, shape: tuple[int, ...], values: bytes) -> bytes:
+    buffer = io.BytesIO()
+    np.lib.format.write_array_header_1_0(
+        buffer, {"descr": descr, "fortran_order": False, "shape": shape}
+    )
+    return buffer.getvalue() + values
+
+
+def zipped(**members: bytes) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name, data in members.items():
+            archive.writestr(f"{name}.npy", data)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("array", "where"),
+    [
+        (npy("<f8", (-2, -2), bytes(32)), "shape (-2, -2)"),
+        (npy("<f8", (2**70, 0), b""), "shape"),
+        (npy(("<f8", (2,)), (2, 1), bytes(32)), "holds arrays of its own"),
+        (npy("<f8", (2, 1), bytes(16)).replace(b"{'descr'", b"(((((((("), "broken header"),
+    ],
+)
+def test_an_array_no_writer_makes_is_refused(read: Read, array: bytes, where: str) -> None:
+    target = npy("<f8", (2,), bytes(16))
+    assert where in refusal(read, zipped(X=array, y=target))
+
+
+def test_a_member_whose_name_is_no_text_is_refused(read: Read) -> None:
+    data = zipped(é=b"", X=b"", y=b"")
+    assert data.count("é".encode()) == 2
+    assert "broken npz file" in refusal(read, data.replace("é".encode(), b"\xff\xff"))
+
+
 def test_a_pickle_is_never_loaded(read: Read) -> None:
     class Bomb:
         def __reduce__(self) -> tuple[Any, ...]:

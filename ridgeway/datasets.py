@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -20,6 +21,8 @@ from ridgeway.profiles import DatasetProfile, infer_task
 from ridgeway.settings import Settings
 from ridgeway.store import Store, sha256, sha256_of_file
 from ridgeway.views import Dataset, DatasetList
+
+_UUID = re.compile(r"[0-9a-f]{8}(-?[0-9a-f]{4}){3}-?[0-9a-f]{12}", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -84,14 +87,28 @@ def _plugin(name: str) -> Dataset:
 
 
 def find_dataset(transaction: Connection, name_or_id: str) -> StoredDataset:
-    """The uploaded data set of this name, else of this id; NotFound where there is none."""
+    """The uploaded data set of this id, else of this name; NotFound where there is none.
+
+    What stored an id asks `dataset_by_id`.
+    """
     if "\x00" not in name_or_id:  # PostgreSQL would refuse the question
-        for column in (datasets.c.name, datasets.c.id):
-            query = sa.select(datasets).where(column == name_or_id)
-            row = transaction.execute(query).mappings().one_or_none()
-            if row is not None:
-                return _stored(row)
+        for column in (datasets.c.id, datasets.c.name):
+            if (found := _where(transaction, column == name_or_id)) is not None:
+                return found
     raise NotFound(f"There is no data set '{name_or_id}'.")
+
+
+def dataset_by_id(transaction: Connection, dataset_id: str) -> StoredDataset:
+    """The uploaded data set of this id, whatever others are called; NotFound where it is gone."""
+    found = _where(transaction, datasets.c.id == dataset_id)
+    if found is None:
+        raise NotFound(f"There is no data set of the id '{dataset_id}'.")
+    return found
+
+
+def _where(transaction: Connection, condition: sa.ColumnElement[bool]) -> StoredDataset | None:
+    row = transaction.execute(sa.select(datasets).where(condition)).mappings().one_or_none()
+    return None if row is None else _stored(row)
 
 
 def _stored(row: sa.RowMapping) -> StoredDataset:
@@ -210,7 +227,7 @@ def add_dataset(
             created_at=now(),
         )
     )
-    return find_dataset(transaction, dataset_id)
+    return dataset_by_id(transaction, dataset_id)
 
 
 def _check_name(name: str) -> None:
@@ -218,16 +235,15 @@ def _check_name(name: str) -> None:
         raise InvalidInput.of("name", name, "must be 1 to 200 characters, no spaces about them")
     if any(character < " " or "\ud800" <= character <= "\udfff" for character in name):
         raise InvalidInput.of("name", name, "must be printable Unicode")
+    if _UUID.fullmatch(name):
+        raise InvalidInput.of("name", name, "looks like a data set's id; choose another name")
     if name in bundled_profiles():
         raise InvalidInput.of("name", name, "is the name of a bundled data set")
 
 
 def _same(transaction: Connection, name: str, checksum: str) -> Dataset | None:
     """The data set of this name, if it came from the same bytes; Conflict if from others."""
-    query = sa.select(datasets).where(datasets.c.name == name)
-    row = transaction.execute(query).mappings().one_or_none()
-    if row is None:
-        return None
-    if row[datasets.c.checksum] != checksum:
+    found = _where(transaction, datasets.c.name == name)
+    if found is not None and found.checksum != checksum:
         raise Conflict(f"There is a data set '{name}' with other content; choose another name.")
-    return _stored(row).view()
+    return None if found is None else found.view()

@@ -10,9 +10,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import sqlalchemy as sa
 
-from ridgeway.database import Database
-from ridgeway.datasets import find_dataset, ingest, list_datasets, profile_of
+from ridgeway.database import Database, datasets
+from ridgeway.datasets import dataset_by_id, find_dataset, ingest, list_datasets, profile_of
 from ridgeway.errors import Conflict, InvalidInput, JobUnrunnable, NotFound
 from ridgeway.settings import Settings
 from ridgeway.spec import parse_spec
@@ -91,6 +92,23 @@ def test_a_broken_file_leaves_nothing_behind(shelf: Shelf) -> None:
     with shelf.database.reading() as transaction, pytest.raises(NotFound, match="no data set 'a'"):
         find_dataset(transaction, "a")
     assert not (shelf.folder / "store").exists()
+
+
+def test_an_id_is_never_taken_for_another_data_sets_name(shelf: Shelf) -> None:
+    first, second = shelf.bring("a"), shelf.bring("b")
+    assert first.id is not None
+    for name in (first.id, first.id.upper()):
+        with pytest.raises(InvalidInput, match="looks like a data set's id"):
+            shelf.bring(name)
+    # An earlier release may have taken such a name.
+    with shelf.database.transaction() as transaction:
+        renamed = sa.update(datasets).where(datasets.c.id == second.id).values(name=first.id)
+        transaction.execute(renamed)
+    with shelf.database.reading() as transaction:
+        assert dataset_by_id(transaction, first.id).id == first.id
+        assert find_dataset(transaction, first.id).id == first.id
+        with pytest.raises(NotFound, match="'b'"):
+            dataset_by_id(transaction, "b")
 
 
 @pytest.mark.parametrize("name", ["", "a" * 201, "a\x00b", "digits", " a", "a\n", "\ud800"])

@@ -10,12 +10,14 @@ from importlib.metadata import entry_points
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from ridgeway.bundled import BUNDLED
 from ridgeway.database import now, workers
 
 MODEL_PLUGINS = "ridgeway.models"
 DATASET_PLUGINS = "ridgeway.datasets"
 BUILT_IN_MODELS = frozenset({"linear", "mlp"})
-BUNDLED_DATASETS = frozenset({"digits", "breast_cancer", "wine", "diabetes"})
+GONE_SECONDS = 3600.0  # a worker last seen this long ago is gone, by any measure of liveness
+KEPT_SECONDS = 86400.0  # what it offered may be named for so long: it may be starting again
 
 
 def installed(group: str) -> set[str]:
@@ -34,7 +36,7 @@ def offered_datasets(transaction: Connection) -> set[str]:
     """Every name that `dataset` may be, beside uploaded ones."""
     recorded = transaction.execute(sa.select(workers.c.datasets)).scalars()
     named = {name for names in recorded for name in names}
-    return named | BUNDLED_DATASETS | installed(DATASET_PLUGINS)
+    return named | set(BUNDLED) | installed(DATASET_PLUGINS)
 
 
 def record_worker(
@@ -49,7 +51,7 @@ def record_worker(
     datasets: set[str],
 ) -> None:
     """Write down a worker that has started, and forget those not seen for a day."""
-    transaction.execute(sa.delete(workers).where(workers.c.seen_at < now() - 86400.0))
+    transaction.execute(sa.delete(workers).where(workers.c.seen_at < now() - KEPT_SECONDS))
     transaction.execute(
         sa.insert(workers).values(
             id=worker_id,
@@ -70,9 +72,21 @@ def see_worker(transaction: Connection, worker_id: str) -> None:
     transaction.execute(sa.update(workers).where(workers.c.id == worker_id).values(seen_at=now()))
 
 
+def mark_gone(transaction: Connection, worker_id: str | None = None) -> None:
+    """This worker, or every one, has stopped: not live, but what it offered stays nameable.
+
+    Its row may be all that says which plug-ins there are while a worker restarts.
+    """
+    gone = now() - GONE_SECONDS
+    query = sa.update(workers).where(workers.c.seen_at > gone).values(seen_at=gone)
+    if worker_id is not None:
+        query = query.where(workers.c.id == worker_id)
+    transaction.execute(query)
+
+
 def forget_worker(transaction: Connection, worker_id: str) -> None:
     """The worker has stopped."""
-    transaction.execute(sa.delete(workers).where(workers.c.id == worker_id))
+    mark_gone(transaction, worker_id)
 
 
 def live_workers(transaction: Connection, within_seconds: float) -> int:

@@ -9,7 +9,6 @@ import pytest
 from sklearn import datasets
 
 from ridgeway.bundled import BUNDLED, bundled_profiles
-from ridgeway.offers import BUNDLED_DATASETS
 from ridgeway.profiles import DatasetProfile, infer_task
 from workers.bundled import bundled_frame, current_profiles
 
@@ -43,10 +42,6 @@ def test_the_rows_are_scikit_learns() -> None:
     inputs, labels = datasets.load_digits(return_X_y=True)
     assert (frame.drop(columns="label").to_numpy() == inputs).all()
     assert (frame["label"].to_numpy() == labels).all()
-
-
-def test_every_list_of_the_bundled_names_is_the_same() -> None:
-    assert set(BUNDLED) == BUNDLED_DATASETS == set(bundled_profiles())
 
 
 def test_reading_profiles_needs_no_scikit_learn_and_no_pyarrow() -> None:

@@ -7,9 +7,11 @@ from dataclasses import replace
 from typing import Any
 
 import httpx
+import optuna
 import pytest
 import sqlalchemy as sa
 from optuna.distributions import CategoricalDistribution, FloatDistribution
+from optuna.storages import RDBStorage
 
 from ridgeway import leases
 from ridgeway.database import Database
@@ -260,3 +262,31 @@ def test_a_status_is_read_from_the_job_row_alone(http, served):
     sa.event.remove(engine, "before_cursor_execute", note)
     tables = [text.split("FROM ")[1].split()[0] for text in statements if "FROM " in text]
     assert tables == ["jobs"]
+
+
+def test_trials_of_a_stock_optuna_process_are_shown_as_they_are(http, database_url):
+    job = submit(http)
+    storage = RDBStorage(database_url)
+    study = optuna.load_study(study_name=job.study, storage=storage)
+    params = {"a": None, "b": True, "c": "x", "d": 3, "e": 0.5}
+    attributes = {"nested": {"a": [1, None]}, "not a number": float("nan")}
+    study.add_trial(
+        optuna.trial.create_trial(
+            params=params,
+            distributions={
+                name: CategoricalDistribution((value, "other")) for name, value in params.items()
+            },
+            value=0.5,
+            user_attrs=attributes,
+        )
+    )
+    storage.engine.dispose()
+    [trial] = http.get(f"/v1/jobs/{job.id}/trials").json()["trials"]
+    assert trial["params"] == params
+    assert [type(value) for value in trial["params"].values()] == [
+        type(value) for value in params.values()
+    ]
+    detail = http.get(f"/v1/jobs/{job.id}/trials/0")
+    assert detail.status_code == 200
+    assert detail.json()["attributes"] == {"nested": {"a": [1, None]}, "not a number": None}
+    assert TrialDetail.model_validate(detail.json()).params == params

@@ -1,11 +1,12 @@
-"""P members trained as one torch program on every fold: `train_population`."""
+"""P members trained as one torch program: on every fold to be scored, or on one to be used."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import cast
+from typing import TypedDict, TypeVar, cast
 
 import numpy as np
 import torch
@@ -15,42 +16,56 @@ from ridgeway.spec import JobSpec
 from workers.batches import Minibatches
 from workers.chunks import Chunk, Configuration
 from workers.datasets import Fold
-from workers.layout import Layout
 from workers.models import predict
-from workers.training import Scores, Trainer
+from workers.training import SETTLING_STEPS, UNCHANGED_STEPS, Scores, Trainer
 
-__all__ = ["Configuration", "PopulationResult", "predict", "train_population"]
+__all__ = [
+    "Configuration",
+    "PopulationResult",
+    "TrainedModels",
+    "predict",
+    "refit_population",
+    "train_population",
+]
 
 
-@dataclass(frozen=True)
-class PopulationResult:
-    """What P members reached on F folds after E epochs.
+@dataclass(frozen=True, kw_only=True)
+class TrainedModels:
+    """The models of P members on F folds, as training left them.
 
-    curves (P, E): mean over folds of the objective after each epoch, NaN from divergence on; the
-    last point is the value. values (P,), fold_values (P, F), standard_errors (P,).
-    updates: steps that each model took, settling left out.
     nonzero_weights (P, F): penalised weights that are not exactly zero, of `weights` in one model.
     diverged_at (P,): epoch, counted from 1; 0 for members that did not diverge.
     settled (P,): the support stayed the same for 20 steps; True for penalties that set no zeros.
     notes: what the job should warn of.
     """
 
-    curves: np.ndarray
-    values: np.ndarray
-    fold_values: np.ndarray
-    standard_errors: np.ndarray
     nonzero_weights: np.ndarray
     weights: int
-    epochs: int
-    updates: int
     diverged_at: np.ndarray
     settled: np.ndarray
     notes: tuple[str, ...]
     states: Mapping[str, Tensor] = field(repr=False)  # parameters and buffers, (P, F, ...)
 
     def parameters(self, member: int, fold: int) -> dict[str, Tensor]:
-        """State dict of one trained model; all zeros where the member diverged."""
+        """Parameters and buffers of one trained model; all zeros where the member diverged."""
         return {name: value[member, fold].clone() for name, value in self.states.items()}
+
+
+@dataclass(frozen=True, kw_only=True)
+class PopulationResult(TrainedModels):
+    """What P members reached on F folds after E epochs.
+
+    curves (P, E): mean over folds of the objective after each epoch, NaN from divergence on; the
+    last point is the value. values (P,), fold_values (P, F), standard_errors (P,).
+    updates: steps that each model took, settling left out.
+    """
+
+    curves: np.ndarray
+    values: np.ndarray
+    fold_values: np.ndarray
+    standard_errors: np.ndarray
+    epochs: int
+    updates: int
 
 
 def train_population(
@@ -70,34 +85,51 @@ def train_population(
     don't fit into memory together they train in parts, and `of` counts the epochs of all parts.
     JobUnrunnable where the model can't be built or trained.
     """
-    devices = [device] if device.type == "cuda" else []
-    with torch.random.fork_rng(devices=devices):
+    with _own_generators(device):
         trainer = Trainer(spec, folds, outputs, seed, device, dtype)
-        parts = trainer.parts(len(configurations))
-        results: list[PopulationResult] = []
-        for number, part in enumerate(parts):
-            members = [configurations[member] for member in part]
+        return _scored(trainer, _trained(trainer, configurations, _ScoredLedger, on_epoch))
 
-            def progress(epoch: int, epochs: int, before: int = number) -> None:
-                on_epoch(before * epochs + epoch, len(parts) * epochs)
 
-            results.append(_train_part(trainer, members, progress))
-    return results[0] if len(results) == 1 else _joined(results)
+def refit_population(
+    spec: JobSpec,
+    configurations: Sequence[Configuration],
+    fold: Fold,
+    outputs: int,
+    *,
+    seed: int,
+    device: torch.device,
+    dtype: torch.dtype = torch.float32,
+    on_epoch: Callable[[int, int], None] = lambda epoch, epochs: None,
+) -> TrainedModels:
+    """Train every configuration on one fold without scoring any: bitwise train_population's models.
+
+    Divergence shows in the training loss, and at the end in logits for the fold's validation rows
+    that are not finite. on_epoch and JobUnrunnable as in train_population.
+    """
+    with _own_generators(device):
+        trainer = Trainer(spec, [fold], outputs, seed, device, dtype)
+        return TrainedModels(
+            **_models(trainer, _trained(trainer, configurations, _Ledger, on_epoch))
+        )
+
+
+def _own_generators(device: torch.device) -> AbstractContextManager[None]:
+    """Seeds set inside are undone outside."""
+    return torch.random.fork_rng(devices=[device] if device.type == "cuda" else [])
 
 
 class _Ledger:
     """What is known of a population's members, filled in as they go."""
 
     def __init__(self, trainer: Trainer, members: int) -> None:
-        folds, epochs, layout = len(trainer.folds), trainer.spec.epochs, trainer.layout
-        self.fold_curves = np.full((members, folds, epochs), np.nan)
-        self.standard_errors = np.full(members, np.nan)
+        folds, layout = len(trainer.folds), trainer.layout
+        self.trainer = trainer
         self.diverged_at = np.zeros(members, dtype=np.int64)
         self.settled = np.ones(members, dtype=bool)
         self.nonzero = np.zeros((members, folds), dtype=np.int64)
         self.states = {
             name: value.unsqueeze(0).repeat(members, *[1] * value.dim()).cpu()
-            for name, value in _named(trainer, layout).items()
+            for name, value in {**layout.views(trainer.initial), **trainer.initial_buffers}.items()
         }
 
     @property
@@ -105,16 +137,20 @@ class _Ledger:
         """Which members have not diverged: (P,)."""
         return self.diverged_at == 0
 
-    def note_scores(self, chunk: Chunk, scores: Scores, epoch: int) -> None:
-        members, folds = list(chunk.members), list(chunk.folds)
-        self.fold_curves[np.ix_(members, folds, [epoch - 1])] = scores.values.numpy()[..., None]
+    def judge_epoch(self, chunk: Chunk, epoch: int) -> None:
+        """Nothing more than training itself tells."""
+
+    def judge_end(self, chunk: Chunk) -> None:
+        """Whether what the members ended with can be used."""
+        self.note_health(chunk, self.trainer.finite(chunk), self.trainer.spec.epochs)
 
     def note_health(self, chunk: Chunk, healthy: Tensor, epoch: int) -> None:
         for member, well in zip(chunk.members, healthy.tolist(), strict=True):
             if not well and self.diverged_at[member] == 0:
                 self.diverged_at[member] = epoch
 
-    def note_weights(self, chunk: Chunk, layout: Layout) -> None:
+    def note_weights(self, chunk: Chunk) -> None:
+        layout = self.trainer.layout
         place = np.ix_(chunk.members, chunk.folds)
         by_member = chunk.weights.transpose(0, 1)  # (P, F, columns)
         self.nonzero[place] = layout.nonzero(by_member).cpu().numpy()
@@ -127,42 +163,87 @@ class _Ledger:
             self.states[name][index] = value.cpu()
 
     def erase_diverged(self) -> None:
-        """A diverged member keeps its curve up to its last whole epoch, and nothing else."""
+        """A diverged member keeps nothing but its epoch."""
         for member in np.flatnonzero(~self.alive):
-            self.fold_curves[member, :, self.diverged_at[member] - 1 :] = np.nan
-            self.standard_errors[member] = np.nan
             self.nonzero[member] = 0
             self.settled[member] = False
             for value in self.states.values():
                 value[member] = 0
 
 
-def _named(trainer: Trainer, layout: Layout) -> dict[str, Tensor]:
-    return {**layout.views(trainer.initial), **trainer.initial_buffers}
+class _ScoredLedger(_Ledger):
+    """Curves and standard errors too."""
+
+    def __init__(self, trainer: Trainer, members: int) -> None:
+        super().__init__(trainer, members)
+        self.fold_curves = np.full((members, len(trainer.folds), trainer.spec.epochs), np.nan)
+        self.standard_errors = np.full(members, np.nan)
+
+    def judge_epoch(self, chunk: Chunk, epoch: int) -> None:
+        self._note_scores(chunk, self.trainer.evaluate(chunk, with_errors=False), epoch)
+
+    def judge_end(self, chunk: Chunk) -> None:
+        scores = self.trainer.evaluate(chunk, with_errors=True)
+        self._note_scores(chunk, scores, self.trainer.spec.epochs)
+        self.standard_errors[list(chunk.members)] = scores.errors.numpy()
+
+    def _note_scores(self, chunk: Chunk, scores: Scores, epoch: int) -> None:
+        place = np.ix_(chunk.members, chunk.folds, [epoch - 1])
+        self.fold_curves[place] = scores.values.numpy()[..., None]
+        self.note_health(chunk, scores.healthy, epoch)
+
+    def erase_diverged(self) -> None:
+        """A diverged member keeps its curve up to its last whole epoch too."""
+        super().erase_diverged()
+        for member in np.flatnonzero(~self.alive):
+            self.fold_curves[member, :, self.diverged_at[member] - 1 :] = np.nan
+            self.standard_errors[member] = np.nan
+
+
+L = TypeVar("L", bound=_Ledger)
+
+
+def _trained(
+    trainer: Trainer,
+    configurations: Sequence[Configuration],
+    new_ledger: Callable[[Trainer, int], L],
+    on_epoch: Callable[[int, int], None],
+) -> list[L]:
+    """The parts of a population that fit into memory, trained one after the other."""
+    parts = trainer.parts(len(configurations))
+    ledgers: list[L] = []
+    for number, part in enumerate(parts):
+        members = [configurations[member] for member in part]
+
+        def progress(epoch: int, epochs: int, before: int = number) -> None:
+            on_epoch(before * epochs + epoch, len(parts) * epochs)
+
+        ledger = new_ledger(trainer, len(members))
+        _train_part(trainer, members, ledger, progress)
+        ledgers.append(ledger)
+    return ledgers
 
 
 def _train_part(
     trainer: Trainer,
     configurations: Sequence[Configuration],
+    ledger: _Ledger,
     on_epoch: Callable[[int, int], None],
-) -> PopulationResult:
+) -> None:
     spec = trainer.spec
-    ledger = _Ledger(trainer, len(configurations))
     minibatches = Minibatches(trainer.fold_rows, spec.batch_size, trainer.seed, trainer.device)
     chunks = trainer.chunks(configurations, minibatches.width)
     for epoch in range(1, spec.epochs + 1):
         batches = minibatches.epoch()
         for chunk in chunks:
             healthy = trainer.train_epoch(chunk, batches, (epoch - 1) * minibatches.steps)
-            scores = trainer.evaluate(chunk, with_errors=False)
-            ledger.note_scores(chunk, scores, epoch)
-            ledger.note_health(chunk, healthy.cpu() & scores.healthy, epoch)
+            ledger.note_health(chunk, healthy.cpu(), epoch)
+            ledger.judge_epoch(chunk, epoch)
         chunks = _without_diverged(chunks, ledger)
         on_epoch(epoch, spec.epochs)
     for chunk in chunks:
         _finish(trainer, chunk, ledger)
     ledger.erase_diverged()
-    return _result(trainer, ledger)
 
 
 def _without_diverged(chunks: Sequence[Chunk], ledger: _Ledger) -> list[Chunk]:
@@ -186,64 +267,66 @@ def _finish(trainer: Trainer, chunk: Chunk, ledger: _Ledger) -> None:
     if not all(sparse):
         ended.append((chunk.keep([not member for member in sparse]), True))
     for part, settled in ended:
-        scores = trainer.evaluate(part, with_errors=True)
-        members = list(part.members)
-        ledger.note_scores(part, scores, trainer.spec.epochs)
-        ledger.note_health(part, scores.healthy, trainer.spec.epochs)
-        ledger.note_weights(part, trainer.layout)
-        ledger.standard_errors[members] = scores.errors.numpy()
-        ledger.settled[members] &= settled
+        ledger.judge_end(part)
+        ledger.note_weights(part)
+        ledger.settled[list(part.members)] &= settled
 
 
-def _result(trainer: Trainer, ledger: _Ledger) -> PopulationResult:
-    fold_values = ledger.fold_curves[:, :, -1]
-    folds = fold_values.shape[1]
-    errors = ledger.standard_errors
-    if folds > 1:
-        errors = fold_values.std(axis=1, ddof=1) / np.sqrt(folds)
+# --- results ----------------------------------------------------------------------------------
+
+
+class _Models(TypedDict):
+    nonzero_weights: np.ndarray
+    weights: int
+    diverged_at: np.ndarray
+    settled: np.ndarray
+    notes: tuple[str, ...]
+    states: Mapping[str, Tensor]
+
+
+def _models(trainer: Trainer, parts: Sequence[_Ledger]) -> _Models:
+    """The fields of TrainedModels, parts laid end to end."""
+    settled = np.concatenate([part.settled for part in parts])
+    alive = np.concatenate([part.alive for part in parts])
     notes = list(trainer.notes)
-    if not ledger.settled[ledger.alive].all():
-        notes.append(
-            "nonzero counts of some sparse members were still changing after "
-            f"{trainer.settling_limit} settling steps (settling may take a tenth of the training): "
-            "more epochs make them steadier"
-        )
-    return PopulationResult(
-        curves=ledger.fold_curves.mean(axis=1),
-        values=fold_values.mean(axis=1),
-        fold_values=fold_values,
-        standard_errors=errors,
-        nonzero_weights=ledger.nonzero,
-        weights=trainer.layout.weights,
-        epochs=trainer.spec.epochs,
-        updates=trainer.spec.epochs * math.ceil(max(trainer.fold_rows) / trainer.spec.batch_size),
-        diverged_at=ledger.diverged_at,
-        settled=ledger.settled,
-        notes=tuple(notes),
-        states=ledger.states,
+    if not settled[alive].all():
+        notes.append(_settling_note(trainer))
+    return {
+        "nonzero_weights": np.concatenate([part.nonzero for part in parts]),
+        "weights": trainer.layout.weights,
+        "diverged_at": np.concatenate([part.diverged_at for part in parts]),
+        "settled": settled,
+        "notes": tuple(notes),
+        "states": {
+            name: torch.cat([part.states[name] for part in parts]) for name in parts[0].states
+        },
+    }
+
+
+def _settling_note(trainer: Trainer) -> str:
+    """The same words whatever the number of members: a job tells each note once."""
+    limit = trainer.settling_limit
+    share = "a tenth of the training, here " if limit < SETTLING_STEPS else ""
+    return (
+        f"supports of some sparse members were not seen to stay the same for {UNCHANGED_STEPS} "
+        f"steps (settling may take only {share}{limit} settling steps): their nonzero counts "
+        "are taken as they were"
     )
 
 
-def _joined(results: Sequence[PopulationResult]) -> PopulationResult:
-    """Parts of one population, one after the other."""
-
-    def rows(name: str) -> np.ndarray:
-        return np.concatenate([getattr(result, name) for result in results])
-
-    first = results[0]
+def _scored(trainer: Trainer, parts: Sequence[_ScoredLedger]) -> PopulationResult:
+    fold_curves = np.concatenate([part.fold_curves for part in parts])
+    fold_values = fold_curves[:, :, -1]
+    folds, spec = fold_values.shape[1], trainer.spec
+    errors = np.concatenate([part.standard_errors for part in parts])
+    if folds > 1:
+        errors = fold_values.std(axis=1, ddof=1) / np.sqrt(folds)
     return PopulationResult(
-        curves=rows("curves"),
-        values=rows("values"),
-        fold_values=rows("fold_values"),
-        standard_errors=rows("standard_errors"),
-        nonzero_weights=rows("nonzero_weights"),
-        weights=first.weights,
-        epochs=first.epochs,
-        updates=first.updates,
-        diverged_at=rows("diverged_at"),
-        settled=rows("settled"),
-        notes=tuple(dict.fromkeys(note for result in results for note in result.notes)),
-        states={
-            name: torch.cat([result.states[name] for result in results]) for name in first.states
-        },
+        **_models(trainer, parts),
+        curves=fold_curves.mean(axis=1),
+        values=fold_values.mean(axis=1),
+        fold_values=fold_values,
+        standard_errors=errors,
+        epochs=spec.epochs,
+        updates=spec.epochs * math.ceil(max(trainer.fold_rows) / spec.batch_size),
     )

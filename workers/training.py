@@ -243,6 +243,12 @@ class Trainer:
                 errors = bootstrap_error(metric, own, targets, groups, seed, task)
         return Scores(torch.stack(values, 1).cpu(), errors.cpu(), healthy.cpu())
 
+    def finite(self, chunk: Chunk) -> Tensor:
+        """Which members (P,) have finite logits for all validation rows of all their folds."""
+        rows = [len(self.valid_targets[number]) for number in chunk.folds]
+        folds = zip(self._valid_logits(chunk), rows, strict=True)
+        return torch.stack([finite(logits[:, :count]) for logits, count in folds]).all(0).cpu()
+
     def _valid_logits(self, chunk: Chunk) -> Tensor:
         """(F, P, m, outputs), folds padded to equal length."""
         folds, members = list(chunk.folds), len(chunk.members)

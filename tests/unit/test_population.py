@@ -11,7 +11,16 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from populations import configuration, install_models, job, made_up_fold, mixed, same_bits, train
+from populations import (
+    CPU,
+    configuration,
+    install_models,
+    job,
+    made_up_fold,
+    mixed,
+    same_bits,
+    train,
+)
 from torch import nn
 
 from ridgeway.errors import JobUnrunnable
@@ -19,7 +28,7 @@ from ridgeway.spec import JobSpec
 from workers import training
 from workers.chunks import Configuration
 from workers.models import build_model, offered_models
-from workers.population import PopulationResult, predict
+from workers.population import PopulationResult, predict, refit_population
 
 UNEVEN = [made_up_fold(50, seed=1), made_up_fold(43, valid=27, seed=2)]
 COMPANY = 37
@@ -67,6 +76,55 @@ def test_a_member_is_bitwise_the_same_whoever_its_companions_are(
     few = train(company_job(*kind), [everyone[member] for member in chosen], UNEVEN[:folds])
     for place, member in enumerate(chosen):
         assert_same_member(few, place, crowd(*kind, folds), member)
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
+def test_refits_are_bitwise_the_models_that_would_have_been_scored(
+    optimizer: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = job(model={"kind": "mlp", "hidden": [9]}, optimizer=optimizer, epochs=30, batch_size=16)
+    members = [*mixed(7), configuration(learning_rate=1e30)]
+    expected = train(spec, members, UNEVEN[:1])
+
+    def never(*args: object, **options: object) -> None:
+        raise AssertionError("a refit is scored by nobody")
+
+    monkeypatch.setattr(training, "score", never)
+    monkeypatch.setattr(training, "bootstrap_error", never)
+    monkeypatch.setattr(training, "MEMORY_FLOATS", 2**10)  # several parts
+    seen: list[tuple[int, int]] = []
+    refits = refit_population(
+        spec,
+        members,
+        UNEVEN[0],
+        1,
+        seed=0,
+        device=CPU,
+        on_epoch=lambda done, of: seen.append((done, of)),
+    )
+    assert refits.weights == expected.weights
+    assert refits.notes == expected.notes
+    assert refits.settled.tolist() == expected.settled.tolist()
+    assert refits.nonzero_weights.tolist() == expected.nonzero_weights.tolist()
+    for member in range(len(members)):
+        for name, value in expected.parameters(member, 0).items():
+            assert same_bits(refits.parameters(member, 0)[name], value), name
+    assert seen == [(done, len(seen)) for done in range(1, len(seen) + 1)]
+    assert len(seen) > spec.epochs
+
+
+@pytest.mark.parametrize("epochs", [1, 6])
+def test_a_refit_that_diverges_says_in_which_epoch(epochs: int) -> None:
+    spec = job(
+        task="regression", optimizer="sgd", epochs=epochs, model={"kind": "mlp", "hidden": [9]}
+    )
+    wild, calm = configuration("l1", 0.1, learning_rate=1e30), configuration("l1", 0.1)
+    refits = refit_population(
+        spec, [calm, wild], made_up_fold(50, classes=0), 1, seed=0, device=CPU
+    )
+    assert refits.diverged_at[0] == 0
+    assert 1 <= refits.diverged_at[1] <= epochs
+    assert not any(value.any() for value in refits.parameters(1, 0).values())
 
 
 @pytest.mark.parametrize("model", ["linear", "mlp"])
@@ -224,7 +282,9 @@ def test_settling_holds_still_and_says_when_it_could_not() -> None:
     assert long.settled.tolist() == [True, True]
     assert short.settled.tolist() == [False, True]
     assert not any("settling" in note for note in long.notes)
-    assert any("3 settling steps" in note for note in short.notes)
+    (note,) = short.notes
+    assert "not seen to stay the same for 20 steps" in note
+    assert "a tenth of the training, here 3 settling steps" in note
 
 
 def test_only_sparse_members_move_while_settling() -> None:

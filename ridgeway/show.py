@@ -219,12 +219,13 @@ def _row_style(name: str) -> str:
 
 def _chosen_cells(chosen: Chosen, score: float | None, loss: float | None) -> list[str]:
     features = "" if chosen.selected_features is None else str(chosen.selected_features)
+    nonzero = f"{chosen.refit_nonzero_weights} of {chosen.weights}"
     return [
         PENALTY.get(str(chosen.params.get("penalty")), str(chosen.params.get("penalty"))),
         _value(chosen),
         number(score),
         number(loss),
-        f"{chosen.refit_nonzero_weights} of {chosen.weights}",
+        "refit diverged" if chosen.refit_nonzero_weights is None else nonzero,
         features,
     ]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from importlib.metadata import version
@@ -14,7 +15,9 @@ from ridgeway.store import Store
 from service import dashboard, datasets, health, jobs
 from service.context import Context
 from service.dashboard import Dashboard
+from service.ingest import READERS
 from service.limits import BodyLimit
+from service.origins import SameOrigin
 from service.problems import describe_problems, handle_errors
 from service.sweeper import Sweeper
 
@@ -32,7 +35,8 @@ def create_app(settings: Settings) -> FastAPI:
         require_schema(database)
         sweeper = Sweeper(database, settings.sweep_seconds)
         shown = Dashboard(database)
-        app.state.context = Context(settings, database, Store.of(settings), shown)
+        readers = asyncio.Semaphore(READERS)
+        app.state.context = Context(settings, database, Store.of(settings), shown, readers)
         sweeper.start()
         try:
             yield
@@ -60,4 +64,5 @@ def create_app(settings: Settings) -> FastAPI:
         return settings.max_upload_bytes if path == "/v1/datasets" else settings.max_body_bytes
 
     app.add_middleware(BodyLimit, limit_of=limit_of)
+    app.add_middleware(SameOrigin)
     return app

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from dataclasses import dataclass
 from typing import Annotated, TypeAlias
@@ -27,6 +28,7 @@ class Context:
     database: Database
     store: Store
     dashboard: Dashboard
+    readers: asyncio.Semaphore  # of uploads: each one reads in a process of its own
 
 
 async def _context(request: Request) -> Context:

@@ -30,7 +30,7 @@ _BODY: dict[str, Any] = {
 @router.post(
     "",
     status_code=201,
-    responses=problems(409, 413, 415, 422),
+    responses=problems(403, 409, 413, 415, 422),
     openapi_extra={"requestBody": _BODY},
 )
 async def bring(
@@ -45,7 +45,8 @@ async def bring(
         async for chunk in request.stream():
             await run_in_threadpool(file.write, chunk)
         file.flush()
-        return await run_in_threadpool(ingest_apart, context.settings, Path(file.name), name)
+        async with context.readers:
+            return await run_in_threadpool(ingest_apart, context.settings, Path(file.name), name)
 
 
 @router.get("", responses=problems())

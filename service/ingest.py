@@ -7,39 +7,64 @@ stay with it; a file that breaks the parser breaks nothing else.
 from __future__ import annotations
 
 import json
+import logging
 import os
+import resource
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 from pydantic import SecretStr
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from ridgeway.errors import Conflict, FieldError, InvalidInput
 from ridgeway.settings import Settings
 from ridgeway.views import Dataset
 from service.shown import shown
 
+log = logging.getLogger(__name__)
+
+READERS = 2  # uploads that are read at once; others wait
+SECONDS = 300.0  # to read an upload; the largest by default takes some 20
+LEAST_MEMORY = 4 * 2**30  # bytes of address space that reading may take,
+MEMORY_PER_BYTE = 16  # or more where uploads may be larger than by default
+TOO_LARGE = "could not be read: reading it took more memory than there is, or crashed"
+
 
 def ingest_apart(settings: Settings, path: Path, name: str) -> Dataset:
-    """The data set made of an uploaded file; InvalidInput says where the file is broken."""
-    order = json.dumps({"path": str(path), "name": name})
-    done = subprocess.run(
-        [sys.executable, "-P", "-m", "service.ingest"],
-        input=order.encode(),
-        stdout=subprocess.PIPE,
-        env=os.environ | environment(settings),
-        check=False,
-    )
+    """The data set made of an uploaded file; InvalidInput says where the file is broken.
+
+    ServiceUnavailable while the database is away or busy.
+    """
+    from service.problems import DATABASE_AWAY, ServiceUnavailable  # FastAPI: not for the child
+
+    memory = max(LEAST_MEMORY, MEMORY_PER_BYTE * settings.max_upload_bytes)
+    order = json.dumps({"path": str(path), "name": name, "memory": memory})
+    try:
+        done = subprocess.run(
+            [sys.executable, "-P", "-m", "service.ingest"],
+            input=order.encode(),
+            stdout=subprocess.PIPE,
+            env=os.environ | environment(settings),
+            check=False,
+            timeout=SECONDS,
+        )
+    except subprocess.TimeoutExpired:
+        message = f"could not be read within {SECONDS:g} s; bring fewer rows or columns"
+        raise InvalidInput.of("file", None, message) from None
     if done.returncode < 0:
-        message = "could not be read: reading it took more memory than there is, or crashed"
-        raise InvalidInput.of("file", None, message)
+        raise InvalidInput.of("file", None, TOO_LARGE)
     done.check_returncode()
     answer: dict[str, Any] = json.loads(done.stdout)
     if "dataset" in answer:
         return Dataset.model_validate(answer["dataset"])
     if "conflict" in answer:
         raise Conflict(answer["conflict"])
+    if "away" in answer:
+        log.warning("The database does not answer: %s", answer["away"])
+        raise ServiceUnavailable(DATABASE_AWAY)
     raise InvalidInput(answer["invalid"], [FieldError(**error) for error in answer["errors"]])
 
 
@@ -55,12 +80,13 @@ def environment(settings: Settings) -> dict[str, str]:
     }
 
 
-def _ingest(path: str, name: str) -> dict[str, Any]:
+def _ingest(path: str, name: str, memory: int) -> dict[str, Any]:
     from ridgeway.database import Database
     from ridgeway.datasets import ingest
     from ridgeway.store import Store
 
     settings = Settings()
+    _limit_memory(memory)
     database = Database.of(settings)
     try:
         dataset = ingest(database, Store.of(settings), settings, Path(path), name)
@@ -72,9 +98,27 @@ def _ingest(path: str, name: str) -> dict[str, Any]:
         return {"invalid": str(error), "errors": errors}
     except Conflict as error:
         return {"conflict": str(error)}
+    except MemoryError:
+        return {
+            "invalid": f"file: {TOO_LARGE}",
+            "errors": [{"field": "file", "value": None, "message": TOO_LARGE}],
+        }
+    except (DBAPIError, PoolTimeout) as error:
+        from service.problems import first_line, will_pass
+
+        if not will_pass(error):
+            raise
+        return {"away": first_line(error)}
     finally:
         database.close()
     return {"dataset": dataset.model_dump(mode="json")}
+
+
+def _limit_memory(size: int) -> None:
+    """So that a file which unpacks without end takes no other process's memory."""
+    _, hard = resource.getrlimit(resource.RLIMIT_AS)
+    size = size if hard == resource.RLIM_INFINITY else min(size, hard)
+    resource.setrlimit(resource.RLIMIT_AS, (size, hard))
 
 
 if __name__ == "__main__":

@@ -38,7 +38,7 @@ _LOCATION = {"Location": {"description": "the job's address", "schema": {"type":
     responses={
         201: {"headers": _LOCATION},
         200: {"model": Job, "description": "The job of an earlier request", "headers": _LOCATION},
-        **problems(400, 413, 415, 422),
+        **problems(400, 403, 413, 415, 422),
     },
 )
 def submit(
@@ -146,21 +146,21 @@ def trial(
         return jobs.find_trial(transaction, id, number)
 
 
-@router.post("/{id}/cancel", responses=problems(404, 409))
+@router.post("/{id}/cancel", responses=problems(403, 404, 409))
 def cancel(id: JobId, context: InContext) -> Job:
     """End the job; its live trials fail with the reason `cancelled`."""
     with context.database.transaction() as transaction:
         return jobs.cancel_job(transaction, id)
 
 
-@router.post("/{id}/pause", responses=problems(404, 409))
+@router.post("/{id}/pause", responses=problems(403, 404, 409))
 def pause(id: JobId, context: InContext) -> Job:
     """Start no new populations; live ones finish."""
     with context.database.transaction() as transaction:
         return jobs.pause_job(transaction, id)
 
 
-@router.post("/{id}/resume", responses=problems(404, 409))
+@router.post("/{id}/resume", responses=problems(403, 404, 409))
 def resume(id: JobId, context: InContext) -> Job:
     """Go on where the job was paused."""
     with context.database.transaction() as transaction:

@@ -23,6 +23,7 @@ from service.shown import cut, shown
 LONGEST_DETAIL = 2000
 MOST_ERRORS = 50  # bad fields that one answer lists
 RETRY_AFTER_SECONDS = 2
+DATABASE_AWAY = "The database does not answer or is busy; try again."
 MEDIA_TYPE = "application/problem+json"
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 
@@ -158,15 +159,17 @@ async def _unavailable(request: Request, error: Exception) -> Response:
 
 async def _database_error(request: Request, error: Exception) -> Response:
     """503 while the database is away or busy; anything else it says is a fault of ours."""
-    passing = isinstance(error, OperationalError | InterfaceError | PoolTimeout)
-    lost = isinstance(error, DBAPIError) and error.connection_invalidated
-    if not passing and not lost:
+    if not will_pass(error):
         log.error("Unexpected database error", exc_info=error)
         return await _unexpected(request, error)
     log.warning("The database does not answer: %s", first_line(error))
-    return await _unavailable(
-        request, ServiceUnavailable("The database does not answer or is busy; try again.")
-    )
+    return await _unavailable(request, ServiceUnavailable(DATABASE_AWAY))
+
+
+def will_pass(error: Exception) -> bool:
+    """Whether a database's error means that it is away or busy, and no fault of ours."""
+    lost = isinstance(error, DBAPIError) and error.connection_invalidated
+    return lost or isinstance(error, OperationalError | InterfaceError | PoolTimeout)
 
 
 def first_line(error: Exception) -> str:

@@ -279,3 +279,30 @@ def test_the_service_keeps_what_its_openapi_document_promises(served):
             )
 
         keeps_its_promises()
+
+
+@pytest.mark.parametrize("path", ["/v1/jobs", "/v1/datasets?name=mine", "/v1/jobs/a/cancel"])
+@pytest.mark.parametrize(
+    "origin", ["https://elsewhere.example", "null", "http://127.0.0.1", "http://[", "file://HOST"]
+)
+def test_a_page_of_another_origin_can_change_nothing(http, path, origin):
+    host = http.base_url.netloc.decode()
+    headers = {"Origin": origin.replace("HOST", host), "Content-Type": "application/json"}
+    answer = http.post(path, headers=headers, content=b'{"dataset": "digits"}')
+    assert (answer.status_code, answer.json()["title"]) == (403, "Forbidden")
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert http.get("/v1/jobs", headers=headers).json()["jobs"] == []
+
+
+@pytest.mark.parametrize(
+    ("origin", "host"),
+    [
+        ("http://ridgeway.example:8000", "ridgeway.example:8000"),
+        ("https://Ridgeway.example", "ridgeway.example"),
+        ("https://ridgeway.example", "ridgeway.example:443"),
+        ("http://[::1]:8000", "[::1]:8000"),
+    ],
+)
+def test_the_services_own_pages_may_change_what_they_like(http, origin, host):
+    headers = {"Origin": origin, "Host": host}
+    assert http.post("/v1/jobs", json={"dataset": "digits"}, headers=headers).status_code == 201

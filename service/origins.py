@@ -1,0 +1,48 @@
+"""Pages of other sites may not use a visitor's browser to change anything here."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from service.problems import problem
+
+READING = frozenset({"GET", "HEAD", "OPTIONS"})
+DEFAULT_PORTS = {"http": ":80", "https": ":443"}
+
+
+class SameOrigin:
+    """ASGI middleware: 403 for a change that a page of another origin asks for.
+
+    Browsers name the page's origin with every such request; other clients send none.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["method"] in READING or _is_own(Headers(scope=scope)):
+            await self.app(scope, receive, send)
+            return
+        detail = "Pages of another origin may not change anything here: Origin is not the Host."
+        response = problem(403, detail, headers={"Connection": "close"})
+        await response(scope, receive, send)
+
+
+def _is_own(headers: Headers) -> bool:
+    """Whether every Origin, if one is sent, is the host that was asked; `null` never is."""
+    host = headers.get("host", "").lower()
+    return all(host in _hosts(origin) for origin in headers.getlist("origin"))
+
+
+def _hosts(origin: str) -> set[str]:
+    """How a Host header may name the origin: with the scheme's own port or without."""
+    try:
+        parts = urlsplit(origin.lower())
+    except ValueError:  # brackets that are no IPv6 address
+        return set()
+    if parts.scheme not in DEFAULT_PORTS or not parts.netloc:
+        return set()
+    return {parts.netloc, parts.netloc + DEFAULT_PORTS[parts.scheme]}

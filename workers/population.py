@@ -16,8 +16,9 @@ from ridgeway.spec import JobSpec
 from workers.batches import Minibatches
 from workers.chunks import Chunk, Configuration
 from workers.datasets import Fold
+from workers.ledgers import Ledger, ScoredLedger
 from workers.models import predict
-from workers.training import SETTLING_STEPS, UNCHANGED_STEPS, Scores, Trainer
+from workers.training import SETTLING_STEPS, UNCHANGED_STEPS, Trainer
 
 __all__ = [
     "Configuration",
@@ -87,7 +88,7 @@ def train_population(
     """
     with _own_generators(device):
         trainer = Trainer(spec, folds, outputs, seed, device, dtype)
-        return _scored(trainer, _trained(trainer, configurations, _ScoredLedger, on_epoch))
+        return _scored(trainer, _trained(trainer, configurations, ScoredLedger, on_epoch))
 
 
 def refit_population(
@@ -109,7 +110,7 @@ def refit_population(
     with _own_generators(device):
         trainer = Trainer(spec, [fold], outputs, seed, device, dtype)
         return TrainedModels(
-            **_models(trainer, _trained(trainer, configurations, _Ledger, on_epoch))
+            **_models(trainer, _trained(trainer, configurations, Ledger, on_epoch))
         )
 
 
@@ -118,89 +119,7 @@ def _own_generators(device: torch.device) -> AbstractContextManager[None]:
     return torch.random.fork_rng(devices=[device] if device.type == "cuda" else [])
 
 
-class _Ledger:
-    """What is known of a population's members, filled in as they go."""
-
-    def __init__(self, trainer: Trainer, members: int) -> None:
-        folds, layout = len(trainer.folds), trainer.layout
-        self.trainer = trainer
-        self.diverged_at = np.zeros(members, dtype=np.int64)
-        self.settled = np.ones(members, dtype=bool)
-        self.nonzero = np.zeros((members, folds), dtype=np.int64)
-        self.states = {
-            name: value.unsqueeze(0).repeat(members, *[1] * value.dim()).cpu()
-            for name, value in {**layout.views(trainer.initial), **trainer.initial_buffers}.items()
-        }
-
-    @property
-    def alive(self) -> np.ndarray:
-        """Which members have not diverged: (P,)."""
-        return self.diverged_at == 0
-
-    def judge_epoch(self, chunk: Chunk, epoch: int) -> None:
-        """Nothing more than training itself tells."""
-
-    def judge_end(self, chunk: Chunk) -> None:
-        """Whether what the members ended with can be used."""
-        self.note_health(chunk, self.trainer.finite(chunk), self.trainer.spec.epochs)
-
-    def note_health(self, chunk: Chunk, healthy: Tensor, epoch: int) -> None:
-        for member, well in zip(chunk.members, healthy.tolist(), strict=True):
-            if not well and self.diverged_at[member] == 0:
-                self.diverged_at[member] = epoch
-
-    def note_weights(self, chunk: Chunk) -> None:
-        layout = self.trainer.layout
-        place = np.ix_(chunk.members, chunk.folds)
-        by_member = chunk.weights.transpose(0, 1)  # (P, F, columns)
-        self.nonzero[place] = layout.nonzero(by_member).cpu().numpy()
-        shape = (len(chunk.folds), len(chunk.members))
-        named = {name: rows.transpose(0, 1) for name, rows in layout.views(chunk.weights).items()}
-        for name, rows in chunk.buffers.items():
-            named[name] = rows.unflatten(0, shape).transpose(0, 1)
-        index = (torch.tensor(chunk.members)[:, None], torch.tensor(chunk.folds)[None])
-        for name, value in named.items():
-            self.states[name][index] = value.cpu()
-
-    def erase_diverged(self) -> None:
-        """A diverged member keeps nothing but its epoch."""
-        for member in np.flatnonzero(~self.alive):
-            self.nonzero[member] = 0
-            self.settled[member] = False
-            for value in self.states.values():
-                value[member] = 0
-
-
-class _ScoredLedger(_Ledger):
-    """Curves and standard errors too."""
-
-    def __init__(self, trainer: Trainer, members: int) -> None:
-        super().__init__(trainer, members)
-        self.fold_curves = np.full((members, len(trainer.folds), trainer.spec.epochs), np.nan)
-        self.standard_errors = np.full(members, np.nan)
-
-    def judge_epoch(self, chunk: Chunk, epoch: int) -> None:
-        self._note_scores(chunk, self.trainer.evaluate(chunk, with_errors=False), epoch)
-
-    def judge_end(self, chunk: Chunk) -> None:
-        scores = self.trainer.evaluate(chunk, with_errors=True)
-        self._note_scores(chunk, scores, self.trainer.spec.epochs)
-        self.standard_errors[list(chunk.members)] = scores.errors.numpy()
-
-    def _note_scores(self, chunk: Chunk, scores: Scores, epoch: int) -> None:
-        place = np.ix_(chunk.members, chunk.folds, [epoch - 1])
-        self.fold_curves[place] = scores.values.numpy()[..., None]
-        self.note_health(chunk, scores.healthy, epoch)
-
-    def erase_diverged(self) -> None:
-        """A diverged member keeps its curve up to its last whole epoch too."""
-        super().erase_diverged()
-        for member in np.flatnonzero(~self.alive):
-            self.fold_curves[member, :, self.diverged_at[member] - 1 :] = np.nan
-            self.standard_errors[member] = np.nan
-
-
-L = TypeVar("L", bound=_Ledger)
+L = TypeVar("L", bound=Ledger)
 
 
 def _trained(
@@ -227,7 +146,7 @@ def _trained(
 def _train_part(
     trainer: Trainer,
     configurations: Sequence[Configuration],
-    ledger: _Ledger,
+    ledger: Ledger,
     on_epoch: Callable[[int, int], None],
 ) -> None:
     spec = trainer.spec
@@ -246,7 +165,7 @@ def _train_part(
     ledger.erase_diverged()
 
 
-def _without_diverged(chunks: Sequence[Chunk], ledger: _Ledger) -> list[Chunk]:
+def _without_diverged(chunks: Sequence[Chunk], ledger: Ledger) -> list[Chunk]:
     """All folds of a member leave together."""
     left: list[Chunk] = []
     for chunk in chunks:
@@ -258,7 +177,7 @@ def _without_diverged(chunks: Sequence[Chunk], ledger: _Ledger) -> list[Chunk]:
     return left
 
 
-def _finish(trainer: Trainer, chunk: Chunk, ledger: _Ledger) -> None:
+def _finish(trainer: Trainer, chunk: Chunk, ledger: Ledger) -> None:
     """Settle the members that set zeros, and note what all of them end with."""
     sparse = chunk.settles
     ended: list[tuple[Chunk, bool]] = []
@@ -284,7 +203,7 @@ class _Models(TypedDict):
     states: Mapping[str, Tensor]
 
 
-def _models(trainer: Trainer, parts: Sequence[_Ledger]) -> _Models:
+def _models(trainer: Trainer, parts: Sequence[Ledger]) -> _Models:
     """The fields of TrainedModels, parts laid end to end."""
     settled = np.concatenate([part.settled for part in parts])
     alive = np.concatenate([part.alive for part in parts])
@@ -314,7 +233,7 @@ def _settling_note(trainer: Trainer) -> str:
     )
 
 
-def _scored(trainer: Trainer, parts: Sequence[_ScoredLedger]) -> PopulationResult:
+def _scored(trainer: Trainer, parts: Sequence[ScoredLedger]) -> PopulationResult:
     fold_curves = np.concatenate([part.fold_curves for part in parts])
     fold_values = fold_curves[:, :, -1]
     folds, spec = fold_values.shape[1], trainer.spec

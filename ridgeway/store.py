@@ -29,7 +29,7 @@ class Store:
     def __init__(self, url: str) -> None:
         try:
             located: tuple[Any, str] = fsspec.core.url_to_fs(url)  # pyright: ignore
-        except (ValueError, ImportError) as error:
+        except (ValueError, ImportError, TypeError, OSError) as error:
             # The URL itself may hold a password: only its protocol is repeated.
             protocol = url.partition(":")[0]
             message = f"is no URL that fsspec can open: {error}"

@@ -14,6 +14,7 @@ from ridgeway.database import Database, require_schema
 from ridgeway.errors import InvalidInput, SchemaMismatch
 from ridgeway.settings import Settings
 from ridgeway.spec import field_errors
+from ridgeway.store import Store
 from ridgeway.supervisor import die_with_parent
 from service.app import create_app
 from service.problems import first_line
@@ -63,6 +64,7 @@ def main() -> int:
 
 def _check(settings: Settings) -> None:
     """The lifespan would raise the same, with a traceback that helps nobody."""
+    Store.of(settings)
     database = Database.of(settings)
     try:
         require_schema(database)

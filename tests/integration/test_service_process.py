@@ -126,6 +126,8 @@ def test_an_old_schema_stops_the_service_with_what_to_run(empty_database_url, tm
     [
         ({"RIDGEWAY_DATABASE_URL": "postgresql://me:hunter2@127.0.0.1:9/none"}, 3, "database"),
         ({"RIDGEWAY_DATABASE_URL": "mysql://me:hunter2@127.0.0.1/none"}, 2, "postgresql://"),
+        ({"RIDGEWAY_STORE_URL": "nope://me:hunter2@there/x"}, 2, "RIDGEWAY_STORE_URL"),
+        ({"RIDGEWAY_STORE_URL": "github://there"}, 2, "RIDGEWAY_STORE_URL"),
         ({"RIDGEWAY_LEASE_SECONDS": "-1"}, 2, "RIDGEWAY_LEASE_SECONDS"),
         ({"RIDGEWAY_LOG_LEVEL": "shouting"}, 2, "RIDGEWAY_LOG_LEVEL"),
     ],

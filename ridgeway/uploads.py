@@ -94,7 +94,9 @@ def _read_parquet(path: Path, settings: Settings) -> Table:
         table = pq.ParquetFile(path, read_dictionary=texts).read(use_threads=False)
         table.validate(full=True)
         _check_decoded(table, settings)
-    except (pa.ArrowException, OSError, ValueError, OverflowError, MemoryError) as error:
+    except MemoryError:  # one of pyarrow's own is an ArrowException too
+        raise bad_file("could not be read: reading it took more memory than there is") from None
+    except (pa.ArrowException, OSError, ValueError, OverflowError) as error:
         raise bad_file(f"is a broken Parquet file: {_first_line(error)}") from None
     return table
 

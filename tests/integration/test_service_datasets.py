@@ -5,6 +5,8 @@ from __future__ import annotations
 import gzip
 import hashlib
 import io
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +17,14 @@ import sqlalchemy as sa
 from fastapi import FastAPI
 from psutil import Process
 
+from ridgeway.bundled import bundled_profiles
 from ridgeway.database import Database, artifacts, now
+from ridgeway.datasets import add_dataset
+from ridgeway.errors import InvalidInput
 from ridgeway.settings import Settings
+from service import datasets as service_datasets
+from service import ingest
+from service.problems import ServiceUnavailable
 
 CSV = b"width,colour,label\n" + b"".join(
     b"%d,%s,%d\n" % (i, b"rg"[i % 2 :][:1], i % 2) for i in range(60)
@@ -136,3 +144,61 @@ def keep_artifact(database: Database, job_id: str, checksum: str, size: int) -> 
                 created_at=now(),
             )
         )
+
+
+def test_a_file_that_takes_too_long_to_read_is_refused(http, monkeypatch):
+    monkeypatch.setattr(ingest, "SECONDS", 0.01)
+    answer = http.post("/v1/datasets?name=slow", content=CSV)
+    assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, "file")
+    assert "within 0.01 s" in answer.json()["detail"]
+
+
+def test_a_file_that_takes_too_much_memory_is_refused(
+    database, service_settings, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(ingest, "LEAST_MEMORY", 2**29)
+    monkeypatch.setattr(ingest, "MEMORY_PER_BYTE", 1)
+    settings = service_settings.model_copy(update={"max_upload_bytes": 2**26})
+    zeros = pa.array(np.zeros(3_000_000, np.int8))
+    pq.write_table(pa.table({f"x{index}": zeros for index in range(10)}), tmp_path / "bomb")
+    assert (tmp_path / "bomb").stat().st_size < 200_000
+    with pytest.raises(InvalidInput, match="more memory than there is"):
+        ingest.ingest_apart(settings, tmp_path / "bomb", "bomb")
+
+
+def test_a_busy_database_makes_the_service_unavailable_to_uploads(
+    database, service_settings, tmp_path
+):
+    settings = service_settings.model_copy(update={"busy_timeout_seconds": 0.2})
+    (tmp_path / "file").write_bytes(CSV)
+    with database.transaction() as transaction:
+        taken = {"checksum": "a", "stored_checksum": "b", "address": "c", "size": 1}
+        profile = bundled_profiles()["wine"]
+        add_dataset(transaction, name="mine", profile=profile, **taken)
+        with pytest.raises(ServiceUnavailable, match="busy"):
+            ingest.ingest_apart(settings, tmp_path / "file", "mine")
+
+
+def test_of_many_uploads_at_once_few_are_read_at_once(http, monkeypatch):
+    reading, most = 0, 0
+    lock = threading.Lock()
+    read = service_datasets.ingest_apart
+
+    def counted(*arguments):
+        nonlocal reading, most
+        with lock:
+            reading += 1
+            most = max(most, reading)
+        try:
+            return read(*arguments)
+        finally:
+            with lock:
+                reading -= 1
+
+    monkeypatch.setattr(service_datasets, "ingest_apart", counted)
+    with ThreadPoolExecutor(5) as pool:
+        answers = list(
+            pool.map(lambda name: http.post(f"/v1/datasets?name={name}", content=CSV), "abcde")
+        )
+    assert [answer.status_code for answer in answers] == [201] * 5
+    assert most == ingest.READERS

@@ -23,7 +23,7 @@ from ridgeway.views import Baseline, Chosen, Recommended, SealedScores
 from workers.conversions import glmnet, sklearn_least_squares, sklearn_logistic
 from workers.datasets import Fold, Prepared
 from workers.metrics import score
-from workers.population import Configuration, PopulationResult, predict, train_population
+from workers.population import Configuration, TrainedModels, predict, refit_population
 
 MODEL = "model.safetensors"
 Role = Literal["simplest", "best", "none"]
@@ -90,10 +90,10 @@ def answer(
     configurations = {
         trial.number: Configuration.from_params(trial.params) for trial in chosen.values()
     }
-    refits = train_population(
+    refits = refit_population(
         spec,
         [configurations[number] for number in numbers],
-        [prepared.development()],
+        prepared.development(),
         prepared.outputs,
         seed=spec.seed,
         device=device,
@@ -121,7 +121,7 @@ def answer(
 
 
 def _chosen(
-    spec: JobSpec, trial: StudyTrial, refits: PopulationResult, index: int, prepared: Prepared
+    spec: JobSpec, trial: StudyTrial, refits: TrainedModels, index: int, prepared: Prepared
 ) -> Chosen:
     assert trial.value is not None
     diverged = bool(refits.diverged_at[index])
@@ -179,7 +179,7 @@ def sealed_metric(spec: JobSpec) -> Objective:
 
 
 def _scores(
-    spec: JobSpec, refits: PopulationResult, place: dict[Role, int], sealed: Fold, outputs: int
+    spec: JobSpec, refits: TrainedModels, place: dict[Role, int], sealed: Fold, outputs: int
 ) -> SealedScores:
     metric = sealed_metric(spec)
     logits = {
@@ -236,7 +236,7 @@ def _finite(values: Tensor) -> float | None:
 
 
 def _model_bytes(
-    trial: StudyTrial, refits: PopulationResult, index: int, prepared: Prepared, sealed: Fold
+    trial: StudyTrial, refits: TrainedModels, index: int, prepared: Prepared, sealed: Fold
 ) -> bytes:
     """The refitted model as safetensors, with all that it takes to use it in the metadata.
 
@@ -261,7 +261,7 @@ def _model_bytes(
 
 
 def _warnings(
-    spec: JobSpec, chosen: dict[Role, StudyTrial], refits: PopulationResult, place: dict[Role, int]
+    spec: JobSpec, chosen: dict[Role, StudyTrial], refits: TrainedModels, place: dict[Role, int]
 ) -> list[str]:
     warnings = list(refits.notes)
     if "none" in spec.search.penalty and "none" not in chosen:

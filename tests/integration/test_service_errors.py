@@ -25,6 +25,7 @@ from serving import serve
 from ridgeway import jobs
 from ridgeway.settings import Settings
 from ridgeway.spec import JobSpec, Range, Search
+from service import jobs as job_routes
 
 JSON = {"content-type": "application/json"}
 
@@ -306,3 +307,14 @@ def test_a_page_of_another_origin_can_change_nothing(http, path, origin):
 def test_the_services_own_pages_may_change_what_they_like(http, origin, host):
     headers = {"Origin": origin, "Host": host}
     assert http.post("/v1/jobs", json={"dataset": "digits"}, headers=headers).status_code == 201
+
+
+def test_a_spec_that_contradicts_itself_is_refused_where_no_profile_tells(http, monkeypatch):
+    monkeypatch.setattr(job_routes, "profile_of", lambda transaction, name: (None, None))
+    spec = {"dataset": "a-plugins", "task": "regression", "objective": "accuracy"}
+    answer = http.post("/v1/jobs", json=spec)
+    assert answer.status_code == 422
+    assert answer.json()["errors"][0]["field"] == "objective"
+    large = {"dataset": "a-plugins", "model": {"kind": "mlp", "hidden": [8192] * 16}}
+    answer = http.post("/v1/jobs", json=large)
+    assert answer.json()["errors"][0]["field"] == "model.hidden"

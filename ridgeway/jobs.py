@@ -184,15 +184,15 @@ def find_trial(transaction: Connection, job_id: str, number: int) -> TrialDetail
     return TrialDetail(
         **_trial_fields(trial),
         curve=studies.trial_curve(transaction, trial.id),
-        fold_values=_numbers(trial.attributes.get("fold_values")),
-        fold_nonzero_weights=_numbers(trial.attributes.get("fold_nonzero_weights")),
+        fold_values=_numbers(trial.attributes.get("fold_values"), int | float),
+        fold_nonzero_weights=_numbers(trial.attributes.get("fold_nonzero_weights"), int),
         attributes=dict(trial.attributes),
     )
 
 
-def _numbers(value: Any) -> Any:
+def _numbers(value: Any, kind: Any) -> Any:
     items = cast("list[Any]", value) if isinstance(value, list) else None
-    return items if items and all(isinstance(item, int | float) for item in items) else None
+    return items if items and all(isinstance(item, kind) for item in items) else None
 
 
 def _trial_fields(trial: studies.StudyTrial) -> dict[str, Any]:

@@ -16,9 +16,10 @@ from optuna.distributions import BaseDistribution
 from sqlalchemy.engine import Connection, Row
 
 from ridgeway import studies
-from ridgeway.database import artifacts, current_time, jobs, leases, now, workers
+from ridgeway.database import artifacts, current_time, jobs, leases, now
 from ridgeway.errors import LeaseLost
 from ridgeway.jobs import OPEN_LEASE, Artifact, end_as_failed, lock_job, withdraw_leases
+from ridgeway.offers import mark_gone
 from ridgeway.spec import JobSpec
 from ridgeway.studies import Outcome
 from ridgeway.views import ENDED, Best, Params, Recommended
@@ -377,9 +378,7 @@ def expire_leases(transaction: Connection, worker_id: str | None = None) -> int:
     query = sa.update(leases).where(leases.c.state == "running").values(state="expired")
     if worker_id is not None:
         query = query.where(leases.c.worker_id == worker_id)
-        transaction.execute(sa.delete(workers).where(workers.c.id == worker_id))
-    else:
-        transaction.execute(sa.delete(workers))
+    mark_gone(transaction, worker_id)
     return transaction.execute(query).rowcount
 
 

@@ -84,11 +84,6 @@ def mark_gone(transaction: Connection, worker_id: str | None = None) -> None:
     transaction.execute(query)
 
 
-def forget_worker(transaction: Connection, worker_id: str) -> None:
-    """The worker has stopped."""
-    mark_gone(transaction, worker_id)
-
-
 def live_workers(transaction: Connection, within_seconds: float) -> int:
     """How many workers were seen within that time."""
     query = sa.select(sa.func.count()).where(workers.c.seen_at > now() - within_seconds)

@@ -113,7 +113,7 @@ class Worker:
                 # A little jitter keeps many idle workers from asking in step.
                 self._stopping.wait(self._settings.poll_seconds * random.uniform(0.8, 1.2))
         heartbeat.join()
-        self._try(lambda transaction: offers.forget_worker(transaction, self.id))
+        self._try(lambda transaction: offers.mark_gone(transaction, self.id))
 
     def work_once(self) -> bool:
         """Do one lease's work; False when there is none."""

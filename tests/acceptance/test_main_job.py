@@ -9,6 +9,7 @@ from pathlib import Path
 
 import httpx
 import optuna
+import psutil
 import pytest
 from deployments import Deployment, Installation
 from safetensors.torch import load
@@ -55,9 +56,15 @@ def _drive(deployment: Deployment) -> None:
     weights = [tensor for tensor in model.values() if tensor.dim() == 2]
     assert sum(int((w != 0).sum()) for w in weights) == answer.simplest.refit_nonzero_weights
     _check_dashboard(deployment, done.links.dashboard, done.study)
+    assert 0 < max(map(resident_megabytes, deployment.pids("service"))) < 150
+    assert 0 < max(map(resident_megabytes, deployment.pids("workers"))) < 700
     storage = optuna.storages.RDBStorage(deployment.database_url)
     assert optuna.load_study(study_name=done.study, storage=storage).best_value == done.best.value
     storage.engine.dispose()
+
+
+def resident_megabytes(pid: int) -> float:
+    return psutil.Process(pid).memory_info().rss / 2**20
 
 
 def _check_dashboard(deployment: Deployment, link: str, study: str) -> None:

@@ -129,7 +129,7 @@ def test_service_and_workers_killed_together_go_on_where_they_were(deployment):
 
 
 def test_a_worker_killed_in_mid_answer_leaves_the_answer_to_another(deployment):
-    job = submit(deployment, trials=10, epochs=200)
+    job = submit(deployment, trials=4, epochs=200)
     database = deployment.database()
     answering = sa.select(lease_table.c.id).where(
         lease_table.c.job_id == job.id,
@@ -145,7 +145,7 @@ def test_a_worker_killed_in_mid_answer_leaves_the_answer_to_another(deployment):
     assert deployment.kill("workers")
     assert now(deployment, job).state == "running"
     database.close()
-    check_invariants(deployment, finished(deployment, job), 10)
+    check_invariants(deployment, finished(deployment, job), 4)
 
 
 def test_what_a_client_sees_never_goes_back(deployment):

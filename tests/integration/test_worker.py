@@ -206,9 +206,9 @@ def test_foreign_trials_that_fit_teach_the_sampler_and_others_do_no_harm(databas
     job_id = submit(database)
     storage = optuna.storages.RDBStorage(database.url.render_as_string(hide_password=False))
     study = optuna.load_study(study_name=job_id, storage=storage)
-    for choices in (["l1", "l2"], [None, "a"]):
+    for name, choices in (("penalty", ["l1", "l2"]), ("colour", [None, "red"])):
         trial = study.ask()
-        trial.suggest_categorical("penalty", choices)
+        trial.suggest_categorical(name, choices)
         study.tell(trial, 0.5)
     storage.engine.dispose()
     run_dry(make_worker(database, store, settings))

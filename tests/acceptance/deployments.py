@@ -19,7 +19,7 @@ import yaml
 from ridgeway.client import Client
 from ridgeway.database import Database
 
-PATIENCE_SECONDS = 120.0
+PATIENCE_SECONDS = 240.0
 REPOSITORY = Path(__file__).parents[2]
 
 

@@ -55,7 +55,7 @@ def check_invariants(deployment: Deployment, job: Job, budget: int) -> None:
 
 def finished(deployment: Deployment, job: Job) -> Job:
     with deployment.client as client:
-        return client.wait(job, timeout=180)
+        return client.wait(job, timeout=300)
 
 
 def submit(deployment: Deployment, **fields: object) -> Job:
@@ -96,7 +96,7 @@ def test_a_service_killed_in_mid_request_gives_one_job_for_one_key(deployment):
         made = [job.id for job in client.jobs() if job.name == body["name"]]
         assert sorted(made) == sorted(jobs)
         for job_id in jobs:
-            check_invariants(deployment, client.wait(job_id, timeout=180), 4)
+            check_invariants(deployment, client.wait(job_id, timeout=300), 4)
 
 
 def _post_until_answered(deployment: Deployment, body: dict[str, object], key: str) -> str:
@@ -159,7 +159,7 @@ def test_what_a_client_sees_never_goes_back(deployment):
                 deployment.kill("workers")
         return bool(seen) and seen[-1].ended
 
-    wait_until(ended, 180)
+    wait_until(ended, 300)
     finished_trials = [s.progress.complete + s.progress.failed for s in seen]
     assert finished_trials == sorted(finished_trials)
     best = [s.best.value for s in seen if s.best]

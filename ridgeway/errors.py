@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 
 class RidgewayError(Exception):
@@ -70,8 +70,6 @@ class SchemaMismatch(RidgewayError):
 
 class Unreachable(RidgewayError):
     """No Ridgeway service answers there."""
-
-    exit_code: ClassVar[int] = 3
 
 
 class JobFailed(RidgewayError):

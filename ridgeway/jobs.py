@@ -267,7 +267,7 @@ def _close(transaction: Connection, row: Row[Any]) -> None:
     open_ = leases.c.state.in_(OPEN_LEASE) & (leases.c.kind == "population")
     training = sa.select(leases.c.id).where(leases.c.job_id == row.id, open_).limit(1)
     if row.claimed >= row.trials and transaction.execute(training).first() is None:
-        _update(transaction, row.id, state="running", closed=True)
+        update_job(transaction, row.id, state="running", closed=True)
         return
     failed = withdraw_leases(transaction, row, "timeout")
     message = f"The job ran out of its {row.spec['timeout_seconds']:g} s"
@@ -276,7 +276,7 @@ def _close(transaction: Connection, row: Row[Any]) -> None:
         return
     ended = row.complete + row.pruned + row.failed + failed
     warning = f"{message}; the answer rests on {ended} of {row.trials} trials."
-    _update(
+    update_job(
         transaction,
         row.id,
         state="running",
@@ -289,7 +289,7 @@ def _close(transaction: Connection, row: Row[Any]) -> None:
 
 def end_as_failed(transaction: Connection, row: Row[Any], message: str, failed: int = 0) -> None:
     """The job has failed; `failed` more of its trials with it. The job's row is locked."""
-    _update(
+    update_job(
         transaction,
         row.id,
         state="failed",
@@ -340,12 +340,13 @@ def _require_state(row: Row[Any], verb: str, *states: JobState) -> None:
         raise Conflict(f"Can't {verb} a job that is {row.state}; it would have to be {accepted}.")
 
 
-def _update(transaction: Connection, job_id: str, **values: Any) -> None:
+def update_job(transaction: Connection, job_id: str, **values: Any) -> None:
+    """Set columns of a job whose row is locked."""
     transaction.execute(sa.update(jobs).where(jobs.c.id == job_id).values(**values))
 
 
 def _change(transaction: Connection, row: Row[Any], **values: Any) -> Job:
-    _update(transaction, row.id, **values)
+    update_job(transaction, row.id, **values)
     return find_job(transaction, row.id)
 
 

@@ -18,7 +18,7 @@ from sqlalchemy.engine import Connection, Row
 from ridgeway import studies
 from ridgeway.database import artifacts, current_time, jobs, leases, now
 from ridgeway.errors import LeaseLost
-from ridgeway.jobs import OPEN_LEASE, Artifact, end_as_failed, lock_job, withdraw_leases
+from ridgeway.jobs import OPEN_LEASE, Artifact, end_as_failed, lock_job, update_job, withdraw_leases
 from ridgeway.offers import mark_gone
 from ridgeway.spec import JobSpec
 from ridgeway.studies import Outcome
@@ -140,7 +140,7 @@ def _give_up(transaction: Connection, job_id: str, lost: Row[Any]) -> None:
         return
     reason = f"{lost.attempts} workers were lost while they trained this population"
     failed = studies.fail_running(transaction, row.study_id, lost.first_number, lost.size, reason)
-    _update_job(transaction, job_id, failed=row.failed + failed, running=row.running - failed)
+    update_job(transaction, job_id, failed=row.failed + failed, running=row.running - failed)
     _conclude(transaction, job_id)
 
 
@@ -153,7 +153,7 @@ def _carve(transaction: Connection, row: Row[Any], claimant: Claimant) -> Row[An
         return None
     limit = row.population_limit or claimant.population_limit
     size = min(left, population_size(row.trials, limit, row.populations))
-    _update_job(
+    update_job(
         transaction,
         row.id,
         claimed=row.claimed + size,
@@ -225,7 +225,7 @@ def _start(transaction: Connection, row: Row[Any], lease: Row[Any]) -> Lease:
         started = current_time(transaction)
         limit = row.spec["timeout_seconds"]
         deadline = started + limit if limit is not None else None
-        _update_job(transaction, row.id, state="running", started_at=started, deadline=deadline)
+        update_job(transaction, row.id, state="running", started_at=started, deadline=deadline)
     return Lease(
         id=lease.id,
         kind=lease.kind,
@@ -259,7 +259,7 @@ def fix_plan(transaction: Connection, lease: Lease, plan: Mapping[str, Any]) -> 
     """Record what the job's first worker found out; the plan in force, which the first one set."""
     row = _held(transaction, lease)
     if row.plan is None:
-        _update_job(transaction, row.id, plan=dict(plan))
+        update_job(transaction, row.id, plan=dict(plan))
         return dict(plan)
     return cast("dict[str, Any]", row.plan)
 
@@ -281,7 +281,7 @@ def reserve(
         return int(before)
     first = studies.reserve_trials(transaction, lease.study_id, params, distributions)
     transaction.execute(sa.update(leases).where(leases.c.id == lease.id).values(first_number=first))
-    _update_job(transaction, row.id, running=row.running + len(params))
+    update_job(transaction, row.id, running=row.running + len(params))
     return first
 
 
@@ -298,7 +298,7 @@ def finish_population(
     finished = studies.finish_trials(transaction, lease.study_id, outcomes)
     counted = [outcome for outcome in outcomes if outcome.number in finished]
     complete = [outcome for outcome in counted if outcome.value is not None]
-    _update_job(
+    update_job(
         transaction,
         row.id,
         complete=row.complete + len(complete),
@@ -340,7 +340,7 @@ def finish_answer(
                 created_at=finished,
             )
         )
-    _update_job(
+    update_job(
         transaction,
         row.id,
         state="succeeded",
@@ -450,7 +450,3 @@ def _conclude(transaction: Connection, job_id: str) -> None:
 
 def _end_lease(transaction: Connection, lease_id: int, state: str) -> None:
     transaction.execute(sa.update(leases).where(leases.c.id == lease_id).values(state=state))
-
-
-def _update_job(transaction: Connection, job_id: str, **values: Any) -> None:
-    transaction.execute(sa.update(jobs).where(jobs.c.id == job_id).values(**values))

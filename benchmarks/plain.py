@@ -21,9 +21,9 @@ from torch import Tensor, nn
 
 from ridgeway.spec import JobSpec
 from ridgeway.store import Store
+from workers.configurations import Configuration
 from workers.datasets import Fold, Prepared, load_frame, prepare
 from workers.models import build_model
-from workers.population import Configuration
 from workers.sampling import search_space, suggest
 
 NETS = (1e-6, 1e-1)  # what "auto" stands for with a net
@@ -78,7 +78,7 @@ def objective(spec: JobSpec, prepared: Prepared) -> Callable[[optuna.Trial], flo
     space = search_space(spec, NETS)
 
     def train(trial: optuna.Trial) -> float:
-        configuration = Configuration.from_params(suggest(trial, space))
+        configuration = Configuration.from_params(spec, suggest(trial, space))
         curves = [
             train_fold(spec, configuration, fold, prepared.outputs) for fold in prepared.folds
         ]

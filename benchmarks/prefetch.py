@@ -23,8 +23,9 @@ from rows import Row, median, parser
 from ridgeway.spec import parse_spec
 from ridgeway.store import Store
 from ridgeway.studies import StudyTrial
+from workers.configurations import Configuration
 from workers.datasets import load_frame, prepare
-from workers.population import Configuration, train_population
+from workers.population import train_population
 from workers.sampling import Mirror, search_space
 
 SPEC = {"dataset": "breast_cancer", "model": {"kind": "mlp", "hidden": [64]}}
@@ -61,7 +62,7 @@ def _work(repeats: int, barrier, results) -> None:
         started = time.perf_counter()
         params = mirror.propose(space, SIZE, ordinal)
         spent["sampling"] += time.perf_counter() - started
-        return [Configuration.from_params(p) for p in params]
+        return [Configuration.from_params(spec, p) for p in params]
 
     def train(configurations: list[Configuration]) -> None:
         started = time.perf_counter()

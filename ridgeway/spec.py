@@ -22,9 +22,11 @@ from ridgeway.errors import FieldError, InvalidInput
 
 Penalty: TypeAlias = Literal["none", "l1", "l2", "elastic_net", "group_lasso"]
 Task: TypeAlias = Literal["classification", "regression"]
-Optimizer: TypeAlias = Literal["sgd", "adam", "adamw"]
+Optimizer: TypeAlias = Literal["sgd", "adam", "adamw", "fista"]
 Objective: TypeAlias = Literal["loss", "accuracy", "balanced_accuracy", "roc_auc", "mse", "r2"]
 Activation: TypeAlias = Literal["relu", "gelu", "tanh", "silu"]
+Schedule: TypeAlias = Literal["constant", "cosine"]
+Precision: TypeAlias = Literal["float32", "float64", "tf32", "bf16"]
 
 PENALTIES: tuple[Penalty, ...] = get_args(Penalty)
 MAXIMISED: frozenset[str] = frozenset({"accuracy", "balanced_accuracy", "roc_auc", "r2"})
@@ -195,13 +197,25 @@ class Search(Part):
     l1_ratio: Annotated[Dimension, _within(0, 1)] = Field(
         default=Range(low=0.05, high=0.95), description="only for `elastic_net`"
     )
-    learning_rate: Annotated[Dimension, _within(0, 1e3, low_open=True)] = Range(
-        low=1e-4, high=1e-1, log=True
+    learning_rate: Annotated[Dimension | None, _within(0, 1e3, low_open=True)] = Field(
+        default=None, description="default 1e-4 to 1e-1; `fista` finds its own"
     )
     weight_decay: Annotated[Dimension | None, _within(0, 1e3)] = Field(
         default=None,
-        description="means what it means in the optimiser; "
-        "default 1e-6 to 1e-1 for `adamw`, 0 for `sgd` and `adam`, where it is an l2 term",
+        description="means what it means in the optimiser; default 1e-6 to 1e-1 for `adamw`, "
+        "0 for `sgd` and `adam`, where it is an l2 term; `fista` has none",
+    )
+    dropout: Annotated[Dimension | None, _within(0, 1, high_open=True)] = Field(
+        default=None,
+        description="rate of every dropout layer: behind each hidden layer of an `mlp`, "
+        "in a plug-in's model where it has some",
+    )
+    label_smoothing: Annotated[Dimension | None, _within(0, 1)] = Field(
+        default=None, description="share of a training target spread over all classes"
+    )
+    input_noise: Annotated[Dimension | None, _within(0, 1e3)] = Field(
+        default=None,
+        description="standard deviation of normal noise on standardised inputs in training",
     )
 
     @model_validator(mode="before")
@@ -216,6 +230,7 @@ class Search(Part):
         return value
 
 
+DEFAULT_LEARNING_RATE = Range(low=1e-4, high=1e-1, log=True)
 DEFAULT_WEIGHT_DECAY = Range(low=1e-6, high=1e-1, log=True)
 
 
@@ -236,6 +251,7 @@ class MlpModel(Part):
         default=[128, 128], min_length=1, max_length=16
     )
     activation: Activation = "relu"
+    dropout: float = Field(default=0.0, ge=0, lt=1, description="rate behind each hidden layer")
 
 
 class PluginModel(Part):
@@ -316,6 +332,12 @@ Validation: TypeAlias = Annotated[
 # --- the job ----------------------------------------------------------------------------------
 
 
+class EarlyStopping(Part):
+    """A trial ends when its mean curve has not improved for `patience` epochs."""
+
+    patience: int = Field(ge=1, le=MAX_EPOCHS)
+
+
 class JobSpec(Part):
     """A search job. Only `dataset` is required."""
 
@@ -325,11 +347,25 @@ class JobSpec(Part):
     groups: Name | None = Field(None, description="column whose equal values stay in one split")
     task: Task | None = Field(None, description="told from the target column by default")
     model: ModelSpec = MlpModel()
-    optimizer: Optimizer = "adamw"
+    optimizer: Optimizer = Field(
+        "adamw", description="`fista` solves `linear` models to convergence, without minibatches"
+    )
+    schedule: Schedule = Field("constant", description="of the learning rate, over all epochs")
+    warmup_epochs: int = Field(
+        0, ge=0, le=MAX_EPOCHS, description="epochs over which the learning rate rises from 0"
+    )
+    clip_norm: float | None = Field(
+        None, gt=0, le=1e9, description="largest norm of a member's gradient"
+    )
     search: Search = Search()
     penalize: Literal["weights", "all"] = "weights"
     group_by: Literal["input", "neuron"] = "input"
     l1_method: Literal["proximal", "subgradient"] = "proximal"
+    class_weights: Literal["none", "balanced"] = Field(
+        "none", description="`balanced`: rows of each class weigh as much together as any other's"
+    )
+    label_smoothing: float = Field(0.0, ge=0, le=1)
+    input_noise: float = Field(0.0, ge=0, le=1e3)
     sampler: Literal["tpe", "random", "qmc", "grid", "gp"] = "tpe"
     pruner: Literal["none", "median", "halving"] = "none"
     objective: Objective = "loss"
@@ -337,18 +373,28 @@ class JobSpec(Part):
     test_fraction: float = Field(0.2, gt=0, le=0.9)
     trials: int = Field(200, ge=1, le=MAX_TRIALS)
     epochs: int = Field(30, ge=1, le=MAX_EPOCHS)
+    early_stopping: EarlyStopping | None = None
     batch_size: int = Field(128, ge=1, le=1_000_000)
+    precision: Precision = Field(
+        "float32", description="of training; `tf32` and `bf16` round matrix products"
+    )
     seed: int = Field(0, ge=0, le=2**32 - 1)
     timeout_seconds: float | None = Field(None, gt=0, le=1e9)
     priority: int = Field(0, ge=-100, le=100)
 
     @model_validator(mode="after")
-    def _weight_decay_of_the_optimizer(self) -> JobSpec:
+    def _rates_of_the_optimizer(self) -> JobSpec:
         """In sgd and adam weight decay IS an l2 term, so there it is off unless asked for."""
-        if self.search.weight_decay is not None:
+        if self.optimizer == "fista":
             return self
-        default = DEFAULT_WEIGHT_DECAY if self.optimizer == "adamw" else 0.0
-        search = self.search.model_copy(update={"weight_decay": default})
+        decay = DEFAULT_WEIGHT_DECAY if self.optimizer == "adamw" else 0.0
+        defaults = {"learning_rate": DEFAULT_LEARNING_RATE, "weight_decay": decay}
+        missing = {
+            name: default
+            for name, default in defaults.items()
+            if getattr(self.search, name) is None
+        }
+        search = self.search.model_copy(update=missing)
         # A model validator may only return self (pydantic warns otherwise); the model is frozen
         # for everybody else.
         object.__setattr__(self, "search", search)

@@ -2,40 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import cast
 
 import torch
 from torch import Tensor
 
 from ridgeway.spec import Penalty as PenaltyName
+from workers.configurations import Configuration
 from workers.layout import Layout
 from workers.optimizers import Optimizer, State
 from workers.penalties import Penalty
 from workers.stacking import Buffers
-
-
-@dataclass(frozen=True)
-class Configuration:
-    """One trial's hyperparameters; strength and l1_ratio are 0 where the penalty has none."""
-
-    penalty: PenaltyName
-    strength: float
-    l1_ratio: float
-    learning_rate: float
-    weight_decay: float
-
-    @classmethod
-    def from_params(cls, params: Mapping[str, float | str]) -> Configuration:
-        """From a trial's parameters as the study has them."""
-        return cls(
-            penalty=cast("PenaltyName", params["penalty"]),
-            strength=float(params.get("lambda", 0.0)),
-            l1_ratio=float(params.get("l1_ratio", 0.0)),
-            learning_rate=float(params["learning_rate"]),
-            weight_decay=float(params["weight_decay"]),
-        )
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,8 @@ from typing import Any
 
 from ridgeway.spec import JobSpec
 from ridgeway.studies import Outcome
-from workers.population import Configuration, PopulationResult
+from workers.configurations import Configuration
+from workers.population import PopulationResult
 
 LEVEL = 1e-3
 

@@ -14,14 +14,14 @@ from torch import Tensor
 
 from ridgeway.spec import JobSpec
 from workers.batches import Minibatches
-from workers.chunks import Chunk, Configuration
+from workers.chunks import Chunk
+from workers.configurations import Configuration
 from workers.datasets import Fold
 from workers.ledgers import Ledger, ScoredLedger
 from workers.models import predict
 from workers.training import SETTLING_STEPS, UNCHANGED_STEPS, Trainer
 
 __all__ = [
-    "Configuration",
     "PopulationResult",
     "TrainedModels",
     "predict",

@@ -20,10 +20,11 @@ from ridgeway.spec import JobSpec, LinearModel, MlpModel, Objective
 from ridgeway.store import Store
 from ridgeway.studies import StudyTrial
 from ridgeway.views import Baseline, Chosen, Recommended, SealedScores
+from workers.configurations import Configuration
 from workers.conversions import glmnet, sklearn_least_squares, sklearn_logistic
 from workers.datasets import Fold, Prepared
 from workers.metrics import score
-from workers.population import Configuration, TrainedModels, predict, refit_population
+from workers.population import TrainedModels, predict, refit_population
 
 MODEL = "model.safetensors"
 Role = Literal["simplest", "best", "none"]
@@ -88,7 +89,7 @@ def answer(
     chosen = choose(candidates, spec.maximise)
     numbers = list(dict.fromkeys(trial.number for trial in chosen.values()))
     configurations = {
-        trial.number: Configuration.from_params(trial.params) for trial in chosen.values()
+        trial.number: Configuration.from_params(spec, trial.params) for trial in chosen.values()
     }
     refits = refit_population(
         spec,
@@ -144,7 +145,7 @@ def _equivalents(
     spec: JobSpec, trial: StudyTrial, prepared: Prepared
 ) -> dict[str, dict[str, float]] | None:
     """The trial's strength in other libraries' terms, where their objective is the same."""
-    configuration = Configuration.from_params(trial.params)
+    configuration = Configuration.from_params(spec, trial.params)
     comparable = configuration.penalty in ("l1", "l2", "elastic_net") and configuration.strength > 0
     if not isinstance(spec.model, LinearModel) or prepared.outputs > 1 or not comparable:
         return None

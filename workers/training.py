@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from ridgeway.errors import JobUnrunnable
 from ridgeway.spec import PENALTIES, JobSpec, LinearModel, MlpModel
 from workers.batches import Batch, aligned, derived_seed
-from workers.chunks import Chunk, Configuration, penalty_terms
+from workers.chunks import Chunk, penalty_terms
+from workers.configurations import Configuration
 from workers.datasets import Fold
 from workers.layout import Layout
 from workers.losses import Kind, finite, kind_of, row_losses

@@ -26,10 +26,11 @@ from ridgeway.errors import JobUnrunnable, LeaseLost, NotFound
 from ridgeway.leases import Claimant, Lease
 from ridgeway.settings import Settings
 from ridgeway.store import Store
+from workers.configurations import Configuration
 from workers.datasets import Prepared, load_frame, offered_datasets, prepare
 from workers.models import offered_models
 from workers.outcomes import failed_outcomes, outcomes_of
-from workers.population import Configuration, train_population
+from workers.population import train_population
 from workers.recommend import answer, own_complete_trials
 from workers.sampling import Mirror, search_space
 from workers.strength import auto_range
@@ -203,13 +204,13 @@ class Worker:
         self._read(bench.mirror.sync)
         if lease.first_number is not None:
             params = bench.mirror.params(lease.first_number, lease.size)
-            return lease.first_number, [Configuration.from_params(p) for p in params]
+            return lease.first_number, [Configuration.from_params(lease.spec, p) for p in params]
         plan = lease.plan or self._plan(lease, bench.prepared)
         low, high = plan["lambda"]
         space = search_space(lease.spec, (low, high))
         params = bench.mirror.propose(space, lease.size, lease.ordinal)
         first = self._write(lambda transaction: leases.reserve(transaction, lease, params, space))
-        return first, [Configuration.from_params(p) for p in params]
+        return first, [Configuration.from_params(lease.spec, p) for p in params]
 
     def _plan(self, lease: Lease, prepared: Prepared) -> dict[str, list[float]]:
         low, high = auto_range(prepared.spec, prepared.development(), prepared.outputs)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from ridgeway.spec import PENALTIES, JobSpec, parse_spec
-from workers.chunks import Configuration
+from workers.configurations import Configuration
 from workers.datasets import Fold
 from workers.population import PopulationResult, train_population
 

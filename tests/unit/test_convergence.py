@@ -12,7 +12,7 @@ from sklearn.datasets import load_breast_cancer, load_diabetes, load_wine
 from sklearn.linear_model import ElasticNet, Lasso, LogisticRegression, Ridge
 from sklearn.preprocessing import StandardScaler
 
-from workers.chunks import Configuration
+from workers.configurations import Configuration
 from workers.conversions import glmnet, sklearn_least_squares, sklearn_logistic
 from workers.datasets import Fold
 from workers.strength import auto_range

@@ -26,7 +26,7 @@ from torch import nn
 from ridgeway.errors import JobUnrunnable
 from ridgeway.spec import JobSpec
 from workers import training
-from workers.chunks import Configuration
+from workers.configurations import Configuration
 from workers.models import build_model, offered_models
 from workers.population import PopulationResult, predict, refit_population
 

@@ -7,9 +7,9 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from ridgeway.combinations import combination_errors, task_errors
 from ridgeway.errors import FieldError, InvalidInput
 from ridgeway.spec import (
-    OBJECTIVES_OF,
     FoldsValidation,
     HoldoutValidation,
     JobSpec,
@@ -104,7 +104,7 @@ def resolve_spec(spec: JobSpec, profile: DatasetProfile) -> JobSpec:
         errors += _split_errors(spec, profile, target, task)
         errors += _size_errors(spec, profile, target, task)
     if spec.task is None:
-        errors += _objective_errors(spec, task, f"a {task} target ('{target.name}')")
+        errors += task_errors(spec, task, f"a {task} target ('{target.name}')")
     _refuse(errors)
     return spec.model_copy(update={"target": target.name, "task": task})
 
@@ -116,9 +116,9 @@ def _refuse(errors: list[FieldError]) -> None:
 
 def _spec_errors(spec: JobSpec) -> list[FieldError]:
     """What the spec alone tells."""
-    errors: list[FieldError] = []
+    errors = combination_errors(spec)
     if spec.task is not None:
-        errors += _objective_errors(spec, spec.task, f"the task {spec.task}")
+        errors += task_errors(spec, spec.task, f"the task {spec.task}")
     if spec.trials * spec.epochs > MAX_CURVE_POINTS:
         message = (
             f"makes {spec.trials * spec.epochs:,} curve points in {spec.trials:,} trials; "
@@ -126,13 +126,6 @@ def _spec_errors(spec: JobSpec) -> list[FieldError]:
         )
         errors.append(FieldError("epochs", spec.epochs, message))
     return errors + _weight_errors(spec, inputs=1, outputs=1)
-
-
-def _objective_errors(spec: JobSpec, task: Task, whose: str) -> list[FieldError]:
-    if spec.objective in OBJECTIVES_OF[task]:
-        return []
-    message = f"does not fit {whose}; accepted: {', '.join(OBJECTIVES_OF[task])}"
-    return [FieldError("objective", spec.objective, message)]
 
 
 def _target(spec: JobSpec, profile: DatasetProfile) -> ColumnProfile:
@@ -266,14 +259,21 @@ def _size_errors(
     width = _inputs_width(spec, profile, target)
     outputs = target.distinct if task == "classification" else 1
     errors = _weight_errors(spec, width, outputs)
-    cells = profile.rows * width
-    if cells * (spec.folds + 1) > MAX_FOLD_CELLS and isinstance(spec.validation, FoldsValidation):
+    cells, room = profile.rows * width, _room(spec, MAX_FOLD_CELLS)
+    if cells * (spec.folds + 1) > room and isinstance(spec.validation, FoldsValidation):
+        most = room // cells - 1
+        fewer = f"up to {most} folds of this data" if most >= 2 else "a holdout fits"
         message = (
             f"needs {spec.folds + 1} tables of {cells:,} encoded numbers; at most "
-            f"{MAX_FOLD_CELLS:,} in all: up to {MAX_FOLD_CELLS // cells - 1} folds of this data"
+            f"{room:,} in all: {fewer}"
         )
         errors.append(FieldError("validation.folds", spec.folds, message))
     return errors
+
+
+def _room(spec: JobSpec, numbers: int) -> int:
+    """How many numbers fit where so many of single precision do."""
+    return numbers // 2 if spec.precision == "float64" else numbers
 
 
 def _weight_errors(spec: JobSpec, inputs: int, outputs: int) -> list[FieldError]:
@@ -283,14 +283,15 @@ def _weight_errors(spec: JobSpec, inputs: int, outputs: int) -> list[FieldError]
     hidden = spec.model.hidden if isinstance(spec.model, MlpModel) else []
     widths = [inputs, *hidden, outputs]
     weights = sum(above * below for above, below in pairwise(widths))
-    if weights * spec.folds <= MAX_FOLD_WEIGHTS:
+    room = _room(spec, MAX_FOLD_WEIGHTS)
+    if weights * spec.folds <= room:
         return []
     each = f" in each of {spec.folds} folds" if spec.folds > 1 else ""
-    most = MAX_FOLD_WEIGHTS // weights
+    most = room // weights
     fewer = f"up to {most} folds, or " if most >= 2 and spec.folds > 1 else ""
     message = (
-        f"makes {weights:,} weights{each}; at most {MAX_FOLD_WEIGHTS:,} in all: "
-        f"{fewer}a model of up to {MAX_FOLD_WEIGHTS // spec.folds:,} weights"
+        f"makes {weights:,} weights{each}; at most {room:,} in all: "
+        f"{fewer}a model of up to {room // spec.folds:,} weights"
     )
     if isinstance(spec.model, MlpModel):
         return [FieldError("model.hidden", spec.model.hidden, message)]

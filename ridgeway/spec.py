@@ -364,8 +364,15 @@ class JobSpec(Part):
     class_weights: Literal["none", "balanced"] = Field(
         "none", description="`balanced`: rows of each class weigh as much together as any other's"
     )
-    label_smoothing: float = Field(0.0, ge=0, le=1)
-    input_noise: float = Field(0.0, ge=0, le=1e3)
+    label_smoothing: float = Field(
+        0.0, ge=0, le=1, description="share of a training target spread over all classes"
+    )
+    input_noise: float = Field(
+        0.0,
+        ge=0,
+        le=1e3,
+        description="standard deviation of normal noise on standardised inputs in training",
+    )
     sampler: Literal["tpe", "random", "qmc", "grid", "gp"] = "tpe"
     pruner: Literal["none", "median", "halving"] = "none"
     objective: Objective = "loss"

@@ -61,7 +61,7 @@ def _attributes(
         "fold_values": result.fold_values[index].tolist(),
         "fold_nonzero_weights": result.nonzero_weights[index].tolist(),
     }
-    if configuration.penalty != "none":
+    if configuration.penalty != "none" and spec.optimizer != "fista":
         # λ is not comparable between learning rates when training is short: how far could it pull?
         pull = configuration.strength * configuration.learning_rate * result.updates
         attributes["lambda_lr_updates"] = pull

@@ -32,19 +32,30 @@ optuna.logging.set_verbosity(optuna.logging.WARNING)
 def search_space(
     spec: JobSpec, strength_range: tuple[float, float] | None
 ) -> dict[str, BaseDistribution]:
-    """Every parameter's distribution; `strength_range` is what `"lambda": "auto"` stands for."""
+    """Every parameter's distribution, in the order in which `suggest` draws them.
+
+    `strength_range` is what `"lambda": "auto"` stands for. Without a default and only where the
+    search names them: dropout, label_smoothing, input_noise. The optimizer fista has no rates.
+    """
     search = spec.search
     strength = search.strength
     if isinstance(strength, str):
         assert strength_range is not None, "an automatic λ range is part of the job's plan"
         strength = Range(low=strength_range[0], high=strength_range[1], log=True)
-    assert search.weight_decay is not None, "a JobSpec fills it in"
-    return {
-        "penalty": CategoricalDistribution(tuple(search.penalty)),
-        "lambda": _distribution(strength),
-        "l1_ratio": _distribution(search.l1_ratio),
-        "learning_rate": _distribution(search.learning_rate),
-        "weight_decay": _distribution(search.weight_decay),
+    dimensions = {
+        "lambda": strength,
+        "l1_ratio": search.l1_ratio,
+        "learning_rate": search.learning_rate,
+        "weight_decay": search.weight_decay,
+        "dropout": search.dropout,
+        "label_smoothing": search.label_smoothing,
+        "input_noise": search.input_noise,
+    }
+    penalty: BaseDistribution = CategoricalDistribution(tuple(search.penalty))
+    return {"penalty": penalty} | {
+        name: _distribution(dimension)
+        for name, dimension in dimensions.items()
+        if dimension is not None
     }
 
 
@@ -59,12 +70,13 @@ def _distribution(dimension: Dimension) -> BaseDistribution:
 def suggest(trial: Trial, space: Mapping[str, BaseDistribution]) -> Params:
     """One configuration: λ exists unless the penalty is `none`, l1_ratio for `elastic_net` only."""
     penalty = _suggest(trial, "penalty", space)
-    names = ["learning_rate", "weight_decay"]
-    if penalty == "elastic_net":
-        names.insert(0, "l1_ratio")
-    if penalty != "none":
-        names.insert(0, "lambda")
-    return {"penalty": penalty} | {name: _suggest(trial, name, space) for name in names}
+    absent = {"penalty"}
+    if penalty != "elastic_net":
+        absent.add("l1_ratio")
+    if penalty == "none":
+        absent.add("lambda")
+    rest = {name: _suggest(trial, name, space) for name in space if name not in absent}
+    return {"penalty": penalty} | rest
 
 
 def _suggest(trial: Trial, name: str, space: Mapping[str, BaseDistribution]) -> float | str:

@@ -208,6 +208,25 @@ def test_every_folds_table_counts_and_the_error_says_how_many_fit() -> None:
     resolve_spec(parse_spec({"dataset": "d", **holdout}), wide())
 
 
+def test_double_precision_has_half_the_room() -> None:
+    double = {"precision": "float64"}
+    error = refusals(wide(), **folds(4), **double)["validation.folds"]
+    assert "at most 250,000,000 in all: a holdout fits" in error.message
+    holdout = {"validation": {"kind": "holdout"}}
+    resolve_spec(parse_spec({"dataset": "d", **double, **holdout}), wide())
+    half = wide(rows=49_000)
+    assert "up to 4 folds" in refusals(half, **folds(5), **double)["validation.folds"].message
+    resolve_spec(parse_spec({"dataset": "d", **double, **folds(4)}), half)
+    large = {"model": {"kind": "mlp", "hidden": [4096, 4096]}}
+    resolve_spec(parse_spec({"dataset": "d", **large, **folds(5)}), PLAIN)
+    assert (
+        "up to 20,000,000 weights"
+        in (
+            refusals(PLAIN, model={"kind": "mlp", "hidden": [4096] * 3}, **double)["model.hidden"]
+        ).message
+    )
+
+
 def test_every_folds_model_counts_whatever_the_data() -> None:
     large = {"model": {"kind": "mlp", "hidden": [8192] * 16}}
     with pytest.raises(InvalidInput) as refused:

@@ -45,6 +45,7 @@ models = st.one_of(
         optional={
             "hidden": st.lists(st.integers(1, 64), min_size=1, max_size=3),
             "activation": st.sampled_from(["relu", "gelu", "tanh", "silu"]),
+            "dropout": st.floats(0, 0.99),
         },
     ),
     st.dictionaries(
@@ -65,7 +66,10 @@ bodies = st.fixed_dictionaries(
         "groups": st.none() | name,
         "task": st.sampled_from([None, *OBJECTIVES_OF]),
         "model": models,
-        "optimizer": st.sampled_from(["sgd", "adam", "adamw"]),
+        "optimizer": st.sampled_from(["sgd", "adam", "adamw", "fista"]),
+        "schedule": st.sampled_from(["constant", "cosine"]),
+        "warmup_epochs": st.integers(0, 100_000),
+        "clip_norm": st.none() | st.floats(1e-6, 1e9),
         "search": st.fixed_dictionaries(
             {},
             optional={
@@ -75,8 +79,16 @@ bodies = st.fixed_dictionaries(
                 "l1_ratio": numbers(0, 1),
                 "learning_rate": numbers(1e-6, 1),
                 "weight_decay": st.none() | numbers(0, 1),
+                "dropout": st.none() | numbers(0, 0.99),
+                "label_smoothing": st.none() | numbers(0, 1),
+                "input_noise": st.none() | numbers(0, 1000),
             },
         ),
+        "class_weights": st.sampled_from(["none", "balanced"]),
+        "label_smoothing": st.floats(0, 1),
+        "input_noise": st.floats(0, 1000),
+        "early_stopping": st.none() | st.fixed_dictionaries({"patience": st.integers(1, 100_000)}),
+        "precision": st.sampled_from(["float32", "float64", "tf32", "bf16"]),
         "penalize": st.sampled_from(["weights", "all"]),
         "objective": st.sampled_from(["loss", "accuracy", "mse"]),
         "validation": st.fixed_dictionaries(
@@ -103,9 +115,8 @@ def test_a_spec_survives_the_round_trip_through_json(body):
 @given(bodies)
 def test_what_was_asked_for_is_what_is_kept(body):
     kept = parse_spec(body).model_dump(mode="json")
-    for field in ("dataset", "name", "target", "trials", "seed", "timeout_seconds"):
-        if field in body:
-            assert kept[field] == body[field]
+    for field in body.keys() - {"model", "search", "validation"}:
+        assert kept[field] == body[field]
     for field, value in body.get("model", {}).items():
         assert kept["model"][field] == value
 
@@ -218,6 +229,43 @@ def test_a_data_set_alone_is_a_complete_job():
             2,
             "at most 1",
         ),
+        ({"dataset": "d", "schedule": "linear"}, "schedule", "linear", "'cosine'"),
+        ({"dataset": "d", "warmup_epochs": -1}, "warmup_epochs", -1, "equal to 0"),
+        ({"dataset": "d", "warmup_epochs": 1.5}, "warmup_epochs", 1.5, "valid integer"),
+        ({"dataset": "d", "clip_norm": 0}, "clip_norm", 0, "greater than 0"),
+        ({"dataset": "d", "class_weights": [1, 2]}, "class_weights", [1, 2], "'balanced'"),
+        ({"dataset": "d", "label_smoothing": 1.01}, "label_smoothing", 1.01, "equal to 1"),
+        ({"dataset": "d", "input_noise": -0.1}, "input_noise", -0.1, "equal to 0"),
+        ({"dataset": "d", "precision": "float16"}, "precision", "float16", "'bf16'"),
+        ({"dataset": "d", "early_stopping": {}}, "early_stopping.patience", None, "is required"),
+        (
+            {"dataset": "d", "early_stopping": {"patience": 0}},
+            "early_stopping.patience",
+            0,
+            "equal to 1",
+        ),
+        ({"dataset": "d", "model": {"dropout": 1}}, "model.dropout", 1, "less than 1"),
+        (
+            {"dataset": "d", "model": {"kind": "linear", "dropout": 0.1}},
+            "model.dropout",
+            0.1,
+            "unknown field",
+        ),
+        ({"dataset": "d", "search": {"dropout": True}}, "search.dropout", True, "valid number"),
+        ({"dataset": "d", "search": {"dropout": [0, 1]}}, "search.dropout.1", 1, "less than 1"),
+        (
+            {"dataset": "d", "search": {"label_smoothing": {"low": 0, "high": 1.5}}},
+            "search.label_smoothing.high",
+            1.5,
+            "at most 1",
+        ),
+        ({"dataset": "d", "search": {"input_noise": -1}}, "search.input_noise", -1, "at least 0"),
+        (
+            {"dataset": "d", "search": {"input_noise": "auto"}},
+            "search.input_noise",
+            "auto",
+            "a range {low, high, log}",
+        ),
     ],
 )
 def test_a_bad_field_is_named_with_its_value_and_what_is_accepted(body, field, value, says):
@@ -249,3 +297,13 @@ def test_weight_decay_is_searched_only_where_it_is_not_an_l2_term_in_disguise(op
     assert parse_spec({"dataset": "d", "optimizer": optimizer}).search.weight_decay == expected
     asked = parse_spec({"dataset": "d", "optimizer": optimizer, "search": {"weight_decay": 0.5}})
     assert asked.search.weight_decay == 0.5
+
+
+def test_fista_has_no_rates_to_fill_in():
+    search = parse_spec({"dataset": "d", "optimizer": "fista"}).search
+    assert (search.learning_rate, search.weight_decay) == (None, None)
+
+
+def test_what_is_only_searched_on_request_has_no_dimension_by_default():
+    search = parse_spec({"dataset": "d"}).search
+    assert (search.dropout, search.label_smoothing, search.input_noise) == (None, None, None)

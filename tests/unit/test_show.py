@@ -97,3 +97,20 @@ def test_numbers_have_three_digits(value: float | str | None, text: str) -> None
 )
 def test_durations_are_said_as_people_do(seconds: float, text: str) -> None:
     assert duration(seconds) == text
+
+
+def test_the_answer_names_whatever_the_trial_has_searched(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    job = make_answered_job()
+    assert job.recommended is not None
+    by_fista = {"penalty": "l1", "lambda": 0.25}
+    searched = {"penalty": "none", "dropout": 0.5, "label_smoothing": 0.125, "input_noise": 0.0}
+    for params, told in (
+        (by_fista, r"Recommended +L1   λ 0\.250\n"),
+        (searched, r"no penalty   dropout 0\.500   label smoothing 0\.125   input noise 0\n"),
+    ):
+        simplest = job.recommended.simplest.model_copy(update={"params": params})
+        answer = job.recommended.model_copy(update={"simplest": simplest})
+        text = shown(capsys, job_summary(make_answered_job(recommended=answer)))
+        assert re.search(told, text)

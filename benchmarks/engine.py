@@ -1,0 +1,118 @@
+"""Ridgeway's engine as benchmarks call it: all that they know of its inside is here."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from models import OUTPUTS, Task
+from torch import Tensor, nn
+
+from workers.batches import Batch, Minibatches, derived_seed
+from workers.configurations import Configuration
+from workers.models import build_model
+from workers.population import train_population
+from workers.training import Trainer
+
+SEED = 0
+
+
+class Population:
+    """A task's model under many configurations; its training steps without any evaluation."""
+
+    def __init__(
+        self, task: Task, configurations: Sequence[Configuration], device: torch.device
+    ) -> None:
+        self.trainer = Trainer(task.spec, [task.fold], OUTPUTS, SEED, device, torch.float32)
+        rows, batch = self.trainer.fold_rows, task.spec.batch_size
+        self.minibatches = Minibatches(rows, batch, SEED, device)
+        self.chunks = self.trainer.chunks(configurations, self.minibatches.width)
+        self.members = len(configurations)
+        self.left: list[Batch] = []
+        self.taken = 0
+
+    def train(self, count: int) -> int:
+        """The next batches of an epoch, at most so many; the model-steps that they make."""
+        self.left = self.left or self.minibatches.epoch()
+        batches, self.left = self.left[:count], self.left[count:]
+        for chunk in self.chunks:
+            self.trainer.train_epoch(chunk, batches, self.taken)
+        self.taken += len(batches)
+        return len(batches) * self.members
+
+    @property
+    def chunk(self) -> int:
+        """Members that the trainer puts side by side."""
+        return max(len(chunk.members) for chunk in self.chunks)
+
+    @contextmanager
+    def timed(self, clock: Callable[[], float]) -> Iterator[dict[str, float]]:
+        """Seconds in `gradient` (forward and backward) and `optimizer` (proximal step included)."""
+        spent = {"gradient": 0.0, "optimizer": 0.0}
+
+        def timing(function: Callable[..., Any], part: str) -> Callable[..., Any]:
+            def timed(*arguments: Any) -> Any:
+                started = clock()
+                answer = function(*arguments)
+                spent[part] += clock() - started
+                return answer
+
+            return timed
+
+        stacked: Any = self.trainer.stacked
+        stacked.gradient = timing(stacked.gradient, "gradient")
+        for chunk in self.chunks:
+            vars(chunk)["step"] = timing(chunk.step, "optimizer")
+        yield spent
+        del stacked.gradient
+        for chunk in self.chunks:
+            del vars(chunk)["step"]
+
+    def member_bytes(self) -> dict[str, int]:
+        """Counted from tensors; activations are what autograd keeps for a member's batch."""
+        chunk = self.chunks[0]
+        models = len(chunk.folds) * len(chunk.members)
+        weights = _bytes([chunk.weights, *chunk.buffers.values()])
+        activations = self.trainer.floats_per_row * self.minibatches.width
+        return {
+            "weights": weights // models,
+            "optimizer": _bytes(chunk.state.buffers) // models,
+            "gradient": _bytes([chunk.weights]) // models,
+            "activations": activations * chunk.weights.element_size(),
+        }
+
+
+def _bytes(tensors: Sequence[Tensor]) -> int:
+    return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+
+
+def compiled_graphs() -> int:
+    """How many graphs torch.compile has compiled in this process."""
+    dynamo: Any = sys.modules.get("torch._dynamo.utils")
+    return 0 if dynamo is None else dynamo.counters["stats"]["unique_graphs"]
+
+
+def fresh_model(task: Task) -> nn.Module:
+    """With the weights that members of the population start from."""
+    torch.manual_seed(derived_seed(SEED, "weights", 0))
+    return build_model(task.spec.model, task.fold.train_inputs.shape[1], OUTPUTS)
+
+
+def losses_after_epoch(
+    task: Task, configurations: Sequence[Configuration], device: torch.device, dtype: torch.dtype
+) -> list[float]:
+    """Each member's validation loss after one epoch (too few for any settling)."""
+    spec = task.spec.model_copy(update={"epochs": 1})
+    result = train_population(
+        spec, configurations, [task.fold], OUTPUTS, seed=SEED, device=device, dtype=dtype
+    )
+    return result.values.tolist()
+
+
+def first_batches(task: Task, device: torch.device) -> list[Tensor]:
+    """The rows of each step of that epoch."""
+    minibatches = Minibatches([task.rows], task.spec.batch_size, SEED, device)
+    return [batch.rows[0, : batch.sizes[0]] for batch in minibatches.epoch()]

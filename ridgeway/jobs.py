@@ -11,7 +11,7 @@ import json
 import os
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, cast
@@ -29,6 +29,7 @@ from ridgeway.views import (
     Job,
     JobPage,
     JobState,
+    LambdaRange,
     Links,
     Progress,
     Recommended,
@@ -351,13 +352,15 @@ def _change(transaction: Connection, row: Row[Any], **values: Any) -> Job:
 
 
 def _job(row: Row[Any]) -> Job:
+    spec = JobSpec.model_validate(row.spec)
     return Job(
         id=row.id,
         name=row.name,
         state=row.state,
         study=row.id,
-        spec=JobSpec.model_validate(row.spec),
+        spec=spec,
         progress=_progress(row),
+        lambda_range=_lambda_range(spec, row.plan),
         best=Best.model_validate(row.best) if row.best else None,
         recommended=Recommended.model_validate(row.recommended) if row.recommended else None,
         error=row.error,
@@ -371,6 +374,14 @@ def _job(row: Row[Any]) -> Job:
             dashboard=f"/dashboard/studies/{row.study_id}",
         ),
     )
+
+
+def _lambda_range(spec: JobSpec, plan: Mapping[str, Any] | None) -> LambdaRange | None:
+    """The plan has a range for every job; only those that ask for one use it."""
+    if plan is None or spec.search.strength != "auto" or spec.search.penalty == ["none"]:
+        return None
+    low, high = plan["lambda"]
+    return LambdaRange(low=low, high=high)
 
 
 def _progress(row: Row[Any]) -> Progress:

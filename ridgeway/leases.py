@@ -255,11 +255,13 @@ def renew(transaction: Connection, lease: Lease, lease_seconds: float) -> None:
         raise LeaseLost()
 
 
-def fix_plan(transaction: Connection, lease: Lease, plan: Mapping[str, Any]) -> dict[str, Any]:
+def fix_plan(
+    transaction: Connection, lease: Lease, plan: Mapping[str, Any], warnings: Sequence[str] = ()
+) -> dict[str, Any]:
     """Record what the job's first worker found out; the plan in force, which the first one set."""
     row = _held(transaction, lease)
     if row.plan is None:
-        update_job(transaction, row.id, plan=dict(plan))
+        update_job(transaction, row.id, plan=dict(plan), warnings=_with(row.warnings, warnings))
         return dict(plan)
     return cast("dict[str, Any]", row.plan)
 
@@ -305,7 +307,7 @@ def finish_population(
         failed=row.failed + len(counted) - len(complete),
         running=row.running - len(counted),
         best=_better(transaction, row, lease, complete),
-        warnings=[*row.warnings, *(w for w in dict.fromkeys(warnings) if w not in row.warnings)],
+        warnings=_with(row.warnings, warnings),
     )
     _end_lease(transaction, lease.id, "done")
     _conclude(transaction, row.id)
@@ -346,7 +348,7 @@ def finish_answer(
         state="succeeded",
         recommended=_counted(recommended, row.evaluations + 1),
         evaluations=row.evaluations + 1,
-        warnings=[*row.warnings, *(w for w in dict.fromkeys(warnings) if w not in row.warnings)],
+        warnings=_with(row.warnings, warnings),
         finished_at=finished,
     )
     _end_lease(transaction, lease.id, "done")
@@ -446,6 +448,11 @@ def _conclude(transaction: Connection, job_id: str) -> None:
         end_as_failed(
             transaction, row, f"None of the {row.failed} trials was complete. Most often: {reason}"
         )
+
+
+def _with(told: Sequence[str], warnings: Sequence[str]) -> list[str]:
+    """A job tells each warning once."""
+    return [*told, *(w for w in dict.fromkeys(warnings) if w not in told)]
 
 
 def _end_lease(transaction: Connection, lease_id: int, state: str) -> None:

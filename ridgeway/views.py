@@ -101,6 +101,13 @@ class Recommended(View):
     test: SealedScores
 
 
+class LambdaRange(View):
+    """Lowest and highest λ that the trials of a job may have."""
+
+    low: float
+    high: float
+
+
 class Links(View):
     """Where to look further, relative to the service."""
 
@@ -118,6 +125,9 @@ class Job(View):
     study: str
     spec: JobSpec
     progress: Progress
+    lambda_range: LambdaRange | None = Field(
+        None, description='what `"lambda": "auto"` came to; null before a worker has found out'
+    )
     best: Best | None
     recommended: Recommended | None
     error: str | None

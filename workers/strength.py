@@ -2,34 +2,46 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
-from ridgeway.spec import Dimension, JobSpec, LinearModel, Range
-from workers.datasets import Fold
+from ridgeway.spec import JobSpec, LinearModel
+from workers.datasets import Fold, Prepared
 from workers.layout import Layout
 from workers.losses import kind_of
 from workers.models import build_model, describe_parameters
 from workers.penalties import L1, ElasticNet, GroupLasso
-
-NETS = (1e-6, 1e-1)
-BELOW = 1e-4  # the low end, as a share of the smallest critical strength
+from workers.probe import BELOW, UNPROBED, StrengthRange, probe_range, quantile
 
 
-def auto_range(spec: JobSpec, rows: Fold, outputs: int) -> tuple[float, float]:
-    """Lowest and highest λ to search, from the development rows.
+def strength_range(
+    prepared: Prepared, *, device: torch.device, on_epoch: Callable[[int, int], None]
+) -> StrengthRange:
+    """What a job's `"auto"` stands for, from its development rows alone.
 
-    For `linear` from 1e-4 of the smallest to the largest λ_max of the searched penalties, λ_max
-    being the smallest λ whose solution is all zeros (l2 has none and takes that of l1); for
-    nets, which have none in closed form, 1e-6 to 1e-1.
+    A net is probed on the rows that the first fold trains on. on_epoch and JobUnrunnable as in
+    train_population.
     """
-    if not isinstance(spec.model, LinearModel):
-        return NETS
+    spec, outputs = prepared.spec, prepared.outputs
+    if spec.search.strength != "auto":
+        return StrengthRange(*UNPROBED)  # nobody asks for it
+    if isinstance(spec.model, LinearModel):
+        return linear_range(spec, prepared.development(), outputs)
+    return probe_range(spec, prepared.folds[0], outputs, device=device, on_epoch=on_epoch)
+
+
+def linear_range(spec: JobSpec, rows: Fold, outputs: int) -> StrengthRange:
+    """From 1e-4 of the smallest to the largest λ_max of the searched penalties, on these rows.
+
+    λ_max is the smallest λ whose solution is all zeros; l2 has none and takes that of l1.
+    """
     critical = _critical_strengths(spec, gradient_at_zero(spec, rows, outputs), outputs)
     usable = [strength for strength in critical if strength > 0]
     if not usable:  # nothing to explain: constant columns, or a search without a penalty
-        return NETS
-    return BELOW * min(usable), max(usable)
+        return StrengthRange(*UNPROBED)
+    return StrengthRange(BELOW * min(usable), max(usable))
 
 
 def gradient_at_zero(spec: JobSpec, rows: Fold, outputs: int) -> Tensor:
@@ -53,7 +65,7 @@ def _critical_strengths(spec: JobSpec, gradient: Tensor, outputs: int) -> list[f
     layout.views(flat)["weight"].copy_(gradient)
     flat = flat[: layout.penalised_columns]
     l1 = L1().critical_strength(flat, 1.0)
-    ratio = middle(spec.search.l1_ratio)
+    ratio = quantile(spec.search.l1_ratio, 0.5)
     strengths = {
         "l1": l1,
         "l2": l1,
@@ -61,14 +73,3 @@ def _critical_strengths(spec: JobSpec, gradient: Tensor, outputs: int) -> list[f
         "group_lasso": GroupLasso(layout.groups).critical_strength(flat, 1.0),
     }
     return [strengths[name] for name in spec.search.penalty if name in strengths]
-
-
-def middle(dimension: Dimension) -> float:
-    """The middle of a range, of the sorted choices, or the one value."""
-    if isinstance(dimension, Range):
-        if dimension.log:
-            return (dimension.low * dimension.high) ** 0.5
-        return (dimension.low + dimension.high) / 2
-    if isinstance(dimension, list):
-        return sorted(dimension)[len(dimension) // 2]
-    return dimension

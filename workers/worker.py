@@ -31,9 +31,10 @@ from workers.datasets import Prepared, load_frame, offered_datasets, prepare
 from workers.models import offered_models
 from workers.outcomes import failed_outcomes, outcomes_of
 from workers.population import train_population
+from workers.probe import unprobed
 from workers.recommend import answer, own_complete_trials
 from workers.sampling import Mirror, search_space
-from workers.strength import auto_range
+from workers.strength import strength_range
 
 log = logging.getLogger("ridgeway.worker")
 T = TypeVar("T")
@@ -213,9 +214,17 @@ class Worker:
         return first, [Configuration.from_params(lease.spec, p) for p in params]
 
     def _plan(self, lease: Lease, prepared: Prepared) -> dict[str, list[float]]:
-        low, high = auto_range(prepared.spec, prepared.development(), prepared.outputs)
-        plan = {"lambda": [low, high]}
-        return self._write(lambda transaction: leases.fix_plan(transaction, lease, plan))
+        try:
+            found = strength_range(prepared, device=self._device, on_epoch=self._check)
+        except (LeaseLost, Stopping, JobUnrunnable):
+            raise
+        except (Exception, SystemExit) as error:  # trials that fail alike will say so themselves
+            log.exception("job %s: the probe of the λ range failed", lease.job_id)
+            found = unprobed(f"the probe failed: {reason_of(error)}")
+        plan = {"lambda": [found.low, found.high]}
+        return self._write(
+            lambda transaction: leases.fix_plan(transaction, lease, plan, found.warnings)
+        )
 
     def _bench(self, lease: Lease) -> Workbench:
         bench = self._benches.pop(lease.job_id, None)

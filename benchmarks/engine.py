@@ -32,15 +32,13 @@ class Population:
         self.chunks = self.trainer.chunks(configurations, self.minibatches.width)
         self.members = len(configurations)
         self.left: list[Batch] = []
-        self.taken = 0
 
     def train(self, count: int) -> int:
         """The next batches of an epoch, at most so many; the model-steps that they make."""
         self.left = self.left or self.minibatches.epoch()
         batches, self.left = self.left[:count], self.left[count:]
         for chunk in self.chunks:
-            self.trainer.train_epoch(chunk, batches, self.taken)
-        self.taken += len(batches)
+            self.trainer.train_epoch(chunk, batches)
         return len(batches) * self.members
 
     @property
@@ -62,12 +60,12 @@ class Population:
 
             return timed
 
-        stacked: Any = self.trainer.stacked
-        stacked.gradient = timing(stacked.gradient, "gradient")
+        backend: Any = self.trainer.backend
+        backend.gradient = timing(backend.gradient, "gradient")
         for chunk in self.chunks:
             vars(chunk)["step"] = timing(chunk.step, "optimizer")
         yield spent
-        del stacked.gradient
+        del backend.gradient
         for chunk in self.chunks:
             del vars(chunk)["step"]
 
@@ -79,8 +77,8 @@ class Population:
         activations = self.trainer.floats_per_row * self.minibatches.width
         return {
             "weights": weights // models,
-            "optimizer": _bytes(chunk.state.buffers) // models,
-            "gradient": _bytes([chunk.weights]) // models,
+            "optimizer": _bytes(chunk.state) // models,
+            "gradient": _bytes([chunk.gradient]) // models,
             "activations": activations * chunk.weights.element_size(),
         }
 

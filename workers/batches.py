@@ -56,25 +56,43 @@ class Minibatches:
             for fold in range(len(fold_rows))
         ]
 
+        self.sizes = [
+            tuple(rows * (step + 1) // self.steps - rows * step // self.steps for rows in fold_rows)
+            for step in range(self.steps)
+        ]
+        self.places, weights = self._places()
+        self.weights = weights.to(device)
+
     def epoch(self) -> list[Batch]:
         """The next epoch's batches: every row of every fold once, in a new order."""
         orders = [
-            torch.randperm(rows, generator=generator)
-            for rows, generator in zip(self.fold_rows, self.generators, strict=True)
+            torch.randperm(rows, generator=generator) + start
+            for rows, start, generator in zip(
+                self.fold_rows, self.starts, self.generators, strict=True
+            )
         ]
-        return [self._batch(orders, step) for step in range(self.steps)]
+        rows = torch.cat(orders)[self.places].to(self.device)  # (steps, F, width)
+        return [
+            Batch(*step)
+            for step in zip(rows.unbind(), self.weights.unbind(), self.sizes, strict=True)
+        ]
 
-    def _batch(self, orders: Sequence[Tensor], step: int) -> Batch:
-        rows = torch.empty(len(orders), self.width, dtype=torch.int64)
-        weights = torch.zeros(len(orders), self.width, dtype=torch.float64)
-        sizes: list[int] = []
-        for fold, order in enumerate(orders):
-            count = len(order)
-            chosen = order[count * step // self.steps : count * (step + 1) // self.steps]
-            size = len(chosen)
-            # Padding repeats a row of the same fold: its loss is finite where the batch's is.
-            rows[fold] = self.starts[fold] + (chosen[0] if size else order[0])
-            rows[fold, :size] = self.starts[fold] + chosen
-            weights[fold, :size] = 1 / max(size, 1)
-            sizes.append(size)
-        return Batch(rows.to(self.device), weights.to(self.device), tuple(sizes))
+    def skip(self, epochs: int) -> None:
+        """Go on as if so many epochs had been drawn."""
+        for _ in range(epochs):
+            for rows, generator in zip(self.fold_rows, self.generators, strict=True):
+                torch.randperm(rows, generator=generator)
+
+    def _places(self) -> tuple[Tensor, Tensor]:
+        """Where in an epoch's order each batch finds its rows, and their weights."""
+        shape = (self.steps, len(self.fold_rows), self.width)
+        places = torch.empty(shape, dtype=torch.int64)
+        weights = torch.zeros(shape, dtype=torch.float64)
+        for step, sizes in enumerate(self.sizes):
+            for fold, size in enumerate(sizes):
+                first = self.starts[fold] + self.fold_rows[fold] * step // self.steps
+                # Padding repeats a row of the same fold: its loss is finite where the batch's is.
+                places[step, fold] = first if size else self.starts[fold]
+                places[step, fold, :size] = torch.arange(first, first + size)
+                weights[step, fold, :size] = 1 / max(size, 1)
+        return places, weights

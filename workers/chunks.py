@@ -4,111 +4,187 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import cast
 
 import torch
 from torch import Tensor
 
-from ridgeway.spec import Penalty as PenaltyName
+from ridgeway.spec import JobSpec
+from workers.backends import Buffers, Perturbation
 from workers.configurations import Configuration
 from workers.layout import Layout
-from workers.optimizers import Optimizer, State
-from workers.penalties import Penalty
-from workers.stacking import Buffers
+from workers.optimizers import Optimizer, Rates
+from workers.penalties import PENALTIES, group_soft_threshold
 
-
-@dataclass(frozen=True)
-class PenaltyTerm:
-    """A penalty and the members that have it: positions start to stop of the chunk."""
-
-    penalty: Penalty
-    start: int
-    stop: int
-    strength: Tensor  # (stop - start, 1)
-    l1_ratio: Tensor  # (stop - start, 1)
+# Numbers of one tensor that the optimiser works on at a time: with its state, the gradient and
+# what is in between they stay in a core's own cache for the ten passes of an eager step.
+BLOCK_FLOATS = 2**15
 
 
 @dataclass
 class Chunk:
     """Members that train side by side on some folds. Its tensors change in place.
 
-    weights (F, P, columns), F folds and P members; buffers (F * P, ...) by name.
-    Members are ordered by penalty, so that each penalty works on one slice.
+    weights, gradient and each of state (F, P, columns), F folds and P members; buffers (F, P, ...)
+    by name; rates (F * P, 1); steps taken. Members with groups to shrink come last.
     """
 
     folds: tuple[int, ...]
     members: tuple[int, ...]
     configurations: tuple[Configuration, ...]
-    terms: tuple[PenaltyTerm, ...]
     weights: Tensor
+    gradient: Tensor
+    state: tuple[Tensor, ...]
     buffers: Buffers
-    optimizer: Optimizer
-    state: State
+    rates: Rates
+    perturbation: Perturbation
+    steps: int = 0
 
-    def step(self, gradient: Tensor, layout: Layout) -> None:
-        """One step of all members; gradient (F, P, columns) of the bare loss, overwritten."""
-        last = layout.penalised_columns
-        for term in self.terms:
-            here = (..., slice(term.start, term.stop), slice(last))
-            term.penalty.add_gradient(
-                gradient[here], self.weights[here], term.strength, term.l1_ratio
+    def step(self, optimizer: Optimizer, layout: Layout, coefficients: Tensor) -> None:
+        """One step of all models with the gradient they have, in place; coefficients (K, F * P, 1).
+
+        Rows go block by block through the whole step, so that they come from memory once.
+        """
+        weights, gradient = self.weights.flatten(0, 1), self.gradient.flatten(0, 1)
+        state = [tensor.flatten(0, 1) for tensor in self.state]
+        rows = max(1, BLOCK_FLOATS // layout.columns)
+        for start in range(0, len(weights), rows):
+            block = slice(start, start + rows)
+            metric, strength = optimizer.update(
+                weights[block],
+                gradient[block],
+                [tensor[block] for tensor in state],
+                coefficients[:, block],
             )
+            for first, last in self._grouped(start, min(start + rows, len(weights))):
+                own = slice(first - start, last - start)
+                group_soft_threshold(weights[first:last], metric[own], strength[own], layout.groups)
+        self.steps += 1
 
-        def prox(weights: Tensor, metric: Tensor) -> None:
-            for term in self.terms:
-                here = (..., slice(term.start, term.stop), slice(last))
-                term.penalty.prox(weights[here], metric[here], term.strength, term.l1_ratio)
-
-        self.optimizer.step(self.weights, gradient, self.state, prox)
+    def _grouped(self, start: int, stop: int) -> list[tuple[int, int]]:
+        """Runs of rows from start to stop whose members have a group penalty."""
+        members = len(self.members)
+        grouped = sum(c.penalty == "group_lasso" for c in self.configurations)
+        if not grouped:
+            return []
+        ends = range(members, (len(self.folds) + 1) * members, members)
+        runs = [(max(start, end - grouped), min(stop, end)) for end in ends]
+        return [(first, last) for first, last in runs if first < last]
 
     def keep(self, kept: Sequence[bool]) -> Chunk:
         """The chunk of those members alone, with copies of their tensors."""
         positions = [position for position, stays in enumerate(kept) if stays]
         index = torch.tensor(positions, dtype=torch.int64, device=self.weights.device)
-        configurations = tuple(self.configurations[position] for position in positions)
-        penalties: dict[PenaltyName, Penalty] = {t.penalty.name: t.penalty for t in self.terms}
-        old = self.optimizer
+        folds = torch.arange(len(self.folds), device=index.device)[:, None]
+        rows = (folds * len(self.members) + index).flatten()
 
-        def chosen(rows: Tensor) -> Tensor:  # (F * P, ...)
-            shape = (len(self.folds), len(self.members), *rows.shape[1:])
-            return rows.view(shape).index_select(1, index).flatten(0, 1)
+        def chosen(tensor: Tensor) -> Tensor:
+            return tensor.index_select(1, index)
 
         return replace(
             self,
             members=tuple(self.members[position] for position in positions),
-            configurations=configurations,
-            terms=penalty_terms(configurations, penalties, self.weights),
-            weights=self.weights.index_select(1, index),
-            buffers={name: chosen(rows) for name, rows in self.buffers.items()},
-            optimizer=type(old)(old.learning_rate[index], old.weight_decay[index]),
-            state=State(
-                self.state.steps,
-                tuple(buffer.index_select(1, index) for buffer in self.state.buffers),
-            ),
+            configurations=tuple(self.configurations[position] for position in positions),
+            weights=chosen(self.weights),
+            gradient=torch.zeros_like(self.weights[:, : len(positions)]),
+            state=tuple(chosen(tensor) for tensor in self.state),
+            buffers={name: chosen(tensor) for name, tensor in self.buffers.items()},
+            rates=self.rates.keep(rows),
+            perturbation=self.perturbation.keep(index),
         )
 
     @property
     def settles(self) -> list[bool]:
-        """Which members have a proximal penalty."""
-        proximal = {term.penalty.name for term in self.terms if term.penalty.proximal}
-        return [configuration.penalty in proximal for configuration in self.configurations]
+        """Which members have a penalty that sets zeros."""
+        return [PENALTIES[own.penalty].sparse for own in self.configurations]
 
 
-def penalty_terms(
+@dataclass(frozen=True)
+class Perturbations:
+    """Which a job knows; dropouts: the buffers with a dropout layer's rate, if it sets them."""
+
+    label_smoothing: bool
+    input_noise: bool
+    dropouts: tuple[str, ...]
+
+    @classmethod
+    def of(cls, spec: JobSpec, dropouts: Sequence[str]) -> Perturbations:
+        """What the spec fixes or searches."""
+        search = spec.search
+        return cls(
+            spec.label_smoothing > 0 or search.label_smoothing is not None,
+            spec.input_noise > 0 or search.input_noise is not None,
+            tuple(dropouts) if search.dropout is not None else (),
+        )
+
+
+def fresh_chunk(
+    folds: Sequence[int],
+    members: Sequence[int],
     configurations: Sequence[Configuration],
-    penalties: dict[PenaltyName, Penalty],
-    like: Tensor,
-) -> tuple[PenaltyTerm, ...]:
-    """A term for each run of equal penalties; hyperparameters as tensors of `like`'s kind."""
-    terms: list[PenaltyTerm] = []
-    start = 0
-    while start < len(configurations):
-        name = configurations[start].penalty
-        stop = start
-        while stop < len(configurations) and configurations[stop].penalty == name:
-            stop += 1
-        run = configurations[start:stop]
-        strength = like.new_tensor([c.strength for c in run]).unsqueeze(1)
-        l1_ratio = like.new_tensor([c.l1_ratio for c in run]).unsqueeze(1)
-        terms.append(PenaltyTerm(penalties[name], start, stop, strength, l1_ratio))
-        start = stop
-    return tuple(terms)
+    initial: tuple[Tensor, Buffers],
+    optimizer: Optimizer,
+    perturbations: Perturbations,
+) -> Chunk:
+    """Members before their first step; `initial` weights (F, columns) and buffers (F, ...)."""
+    count, uses = len(configurations), optimizer.uses
+    rows, buffers = initial
+    weights = rows.unsqueeze(1).repeat(1, count, 1)
+    own = {
+        name: value.unsqueeze(1).repeat(1, count, *[1] * (value.dim() - 1))
+        for name, value in buffers.items()
+    }
+    device, repeat = rows.device, len(folds)
+
+    def column(numbers: Sequence[float]) -> Tensor:
+        return torch.tensor(numbers, dtype=torch.float64, device=device).repeat(repeat).unsqueeze(1)
+
+    def member(used: bool, numbers: Sequence[float]) -> Tensor | None:
+        return rows.new_tensor(numbers) if used else None
+
+    parts = [PENALTIES[c.penalty].parts(c.strength, c.l1_ratio) for c in configurations]
+    absolute = column([part.l1 for part in parts])
+    none = torch.zeros_like(absolute)
+    dropout = rows.new_tensor([c.dropout for c in configurations])
+    for name in perturbations.dropouts:
+        own[name] = dropout.expand(repeat, count).contiguous()
+    return Chunk(
+        folds=tuple(folds),
+        members=tuple(members),
+        configurations=tuple(configurations),
+        weights=weights,
+        gradient=torch.zeros_like(weights),
+        state=tuple(torch.zeros_like(weights) for _ in range(optimizer.remembers)),
+        buffers=own,
+        rates=Rates(
+            learning_rate=column([c.learning_rate for c in configurations]),
+            weight_decay=column([c.weight_decay for c in configurations]),
+            l1=none if uses.subgradient else absolute,
+            l2=column([part.l2 for part in parts]),
+            group=column([part.group for part in parts]),
+            subgradient=absolute if uses.subgradient else none,
+        ),
+        perturbation=Perturbation(
+            member(perturbations.label_smoothing, [c.label_smoothing for c in configurations]),
+            member(perturbations.input_noise, [c.input_noise for c in configurations]),
+        ),
+    )
+
+
+def penalty_order(configurations: Sequence[Configuration]) -> list[int]:
+    """Positions of the members, those with groups to shrink last."""
+    return sorted(
+        range(len(configurations)), key=lambda place: configurations[place].penalty == "group_lasso"
+    )
+
+
+def alive_only(chunks: Sequence[Chunk], alive: Sequence[bool]) -> list[Chunk]:
+    """The chunks without the members that are not alive (P,); all folds of a member leave."""
+    left: list[Chunk] = []
+    for chunk in chunks:
+        stays = [cast("bool", alive[member]) for member in chunk.members]
+        if all(stays):
+            left.append(chunk)
+        elif any(stays):
+            left.append(chunk.keep(stays))
+    return left

@@ -26,6 +26,7 @@ from ridgeway.store import Store, sha256
 from ridgeway.tables import canonical_table, check_names, from_parquet, profile_table
 from workers.bundled import bundled_frame
 from workers.encoding import Encoding, Standardisation, encode, recipe
+from workers.precision import dtype_of
 from workers.splits import Splits, split
 
 if TYPE_CHECKING:
@@ -127,7 +128,7 @@ def _plugin_frame(made: Any) -> pd.DataFrame:
     return frame.assign(target=target)
 
 
-def prepare(spec: JobSpec, frame: pd.DataFrame, dtype: torch.dtype = torch.float32) -> Prepared:
+def prepare(spec: JobSpec, frame: pd.DataFrame, dtype: torch.dtype | None = None) -> Prepared:
     """Split and encode a data set for a job; JobUnrunnable says what can't be done and why.
 
     The spec's target and task are told from the data where they are not given.
@@ -139,6 +140,7 @@ def prepare(spec: JobSpec, frame: pd.DataFrame, dtype: torch.dtype = torch.float
         raise JobUnrunnable(f"Data set '{spec.dataset}' does not fit the job: {error}") from None
     assert spec.target is not None
     assert spec.task is not None
+    dtype = dtype or dtype_of(spec)
     targets, classes = _targets(frame[spec.target].to_numpy(), spec.task)
     groups = None if spec.groups is None else _group_indices(frame[spec.groups].to_numpy())
     splits = split(spec, targets, classes, groups)

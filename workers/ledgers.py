@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 
 from workers.chunks import Chunk
-from workers.training import Scores, Trainer
+from workers.judging import Scores
+from workers.training import Trainer
 
 
 class Ledger:
@@ -22,6 +23,7 @@ class Ledger:
         self.states = {
             name: value.unsqueeze(0).repeat(members, *[1] * value.dim()).cpu()
             for name, value in {**layout.views(trainer.initial), **trainer.initial_buffers}.items()
+            if name not in trainer.backend.dropouts
         }
 
     @property
@@ -48,13 +50,12 @@ class Ledger:
         place = np.ix_(chunk.members, chunk.folds)
         by_member = chunk.weights.transpose(0, 1)  # (P, F, columns)
         self.nonzero[place] = layout.nonzero(by_member).cpu().numpy()
-        shape = (len(chunk.folds), len(chunk.members))
         named = {name: rows.transpose(0, 1) for name, rows in layout.views(chunk.weights).items()}
         for name, rows in chunk.buffers.items():
-            named[name] = rows.unflatten(0, shape).transpose(0, 1)
+            named[name] = rows.transpose(0, 1)
         index = (torch.tensor(chunk.members)[:, None], torch.tensor(chunk.folds)[None])
-        for name, value in named.items():
-            self.states[name][index] = value.cpu()
+        for name in self.states:
+            self.states[name][index] = named[name].cpu()
 
     def erase_diverged(self) -> None:
         """A diverged member keeps nothing but its epoch."""

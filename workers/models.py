@@ -32,7 +32,6 @@ ACTIVATIONS: Mapping[str, Callable[[], nn.Module]] = {
     "tanh": nn.Tanh,
     "silu": nn.SiLU,
 }
-ELEMENTWISE = (nn.ReLU, nn.GELU, nn.Tanh, nn.SiLU)
 NORMALISATIONS = (_BatchNorm, _InstanceNorm, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm)
 
 
@@ -44,16 +43,53 @@ def offered_models() -> list[str]:
     return [*sorted(BUILT_IN_MODELS), *sorted(installed(MODEL_PLUGINS) - BUILT_IN_MODELS)]
 
 
-def build_model(model_spec: ModelSpec, inputs: int, outputs: int) -> nn.Module:
+def build_model(
+    model_spec: ModelSpec, inputs: int, outputs: int, *, dropout: bool = False
+) -> nn.Module:
     """A fresh module from (batch, inputs) to (batch, outputs), initialised by torch's generator.
 
+    dropout: whether the rate of its dropout layers is searched, so that it has to have some.
     JobUnrunnable where a plug-in is missing, raises, or gives something else.
     """
     if isinstance(model_spec, LinearModel):
         return _linear(inputs, outputs)
     if isinstance(model_spec, MlpModel):
-        return _mlp(model_spec, inputs, outputs)
-    return _plugin(model_spec, inputs, outputs)
+        return _mlp(model_spec, inputs, outputs, dropout)
+    model = _plugin(model_spec, inputs, outputs)
+    if dropout and not any(type(module) is nn.Dropout for module in model.modules()):
+        raise JobUnrunnable(
+            f"model '{model_spec.kind}' has no torch.nn.Dropout layer whose rate could be searched"
+        )
+    return model
+
+
+class Dropout(nn.Module):
+    """Inverted dropout (Srivastava et al. 2014) that can have another rate in each model.
+
+    The rate is a buffer, and models called together share the draws that it is compared with.
+    """
+
+    rate: Tensor
+
+    def __init__(self, rate: float) -> None:
+        super().__init__()
+        self.register_buffer("rate", torch.tensor(rate))
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        if not self.training:
+            return hidden
+        draws = torch.rand(hidden.shape, dtype=hidden.dtype, device=hidden.device)
+        return hidden * (draws >= self.rate).to(hidden.dtype) / (1 - self.rate)
+
+
+def with_own_dropout(model: nn.Module) -> nn.Module:
+    """The model with every nn.Dropout turned into a `Dropout`; in place."""
+    for name, child in model.named_children():
+        if type(child) is nn.Dropout:
+            setattr(model, name, Dropout(child.p))
+        else:
+            with_own_dropout(child)
+    return model
 
 
 def _linear(inputs: int, outputs: int) -> nn.Module:
@@ -64,11 +100,13 @@ def _linear(inputs: int, outputs: int) -> nn.Module:
     return layer
 
 
-def _mlp(model_spec: MlpModel, inputs: int, outputs: int) -> nn.Module:
+def _mlp(model_spec: MlpModel, inputs: int, outputs: int, dropout: bool) -> nn.Module:
     widths = [inputs, *model_spec.hidden]
     layers: list[nn.Module] = []
     for before, after in itertools.pairwise(widths):
         layers += [nn.Linear(before, after), ACTIVATIONS[model_spec.activation]()]
+        if dropout or model_spec.dropout:
+            layers.append(nn.Dropout(model_spec.dropout))
     return nn.Sequential(*layers, nn.Linear(widths[-1], outputs))
 
 
@@ -124,7 +162,8 @@ def predict(
     """
     first = next(value for value in parameters.values() if value.is_floating_point())
     with torch.random.fork_rng(devices=[]):  # its initial weights are thrown away
-        model = build_model(spec.model, inputs.shape[1], outputs)
+        searched = spec.search.dropout is not None
+        model = build_model(spec.model, inputs.shape[1], outputs, dropout=searched)
     model.to(first.device, first.dtype).eval()
     state = dict(parameters)
     with torch.no_grad():

@@ -1,7 +1,8 @@
-"""Each penalty's value, gradient, proximal step and critical strength, for many members at once.
+"""Each penalty's value, its parts, its critical strength, and the proximal steps.
 
-Weights are (..., columns), the penalised columns of a `Layout`; strengths λ and l1_ratios r are
-tensors of the leading shape with a last dimension of one, so that every member has its own.
+A penalty with strength λ is at most three simple ones side by side, each with a strength of its
+own: λ R(w) = l1 Σ |w| + l2 Σ w² + group Σ_g √size(g) ‖w_g‖₂. That is all a step has to know.
+Weights are (..., columns), the penalised columns of a `Layout`.
 """
 
 from __future__ import annotations
@@ -9,7 +10,8 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import ClassVar, Literal
+from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -20,35 +22,33 @@ from workers.layout import Group
 NEWTON_STEPS = 60
 
 
+@dataclass(frozen=True)
+class Parts:
+    """Strengths of the parts of λ R(w)."""
+
+    l1: float = 0.0
+    l2: float = 0.0
+    group: float = 0.0
+
+
 class Penalty(ABC):
     """R(w), added to the mean loss with the factor λ."""
 
     name: ClassVar[spec.Penalty]
-    proximal: ClassVar[bool] = False  # whether its step can land on exact zeros
+    sparse: ClassVar[bool] = False  # whether its proximal step can land on exact zeros
 
     @abstractmethod
-    def value(self, weights: Tensor, l1_ratio: Tensor) -> Tensor:
-        """R(w), (...,), of weights (..., columns)."""
+    def parts(self, strength: float, l1_ratio: float) -> Parts:
+        """λ R(w) in its parts."""
 
-    def add_gradient(
-        self, gradient: Tensor, weights: Tensor, strength: Tensor, l1_ratio: Tensor
-    ) -> None:
-        """Add λ times the gradient of the part that has one; in place, (..., columns)."""
-        return
-
-    def prox(self, weights: Tensor, metric: Tensor, strength: Tensor, l1_ratio: Tensor) -> None:
-        """argmin_w ½ Σ metric (w - weights)² + λ (the rest of R)(w); in place.
-
-        metric (..., columns) or (..., 1), positive: 1/lr in SGD, (√v̂ + ε)/lr in Adam.
-        """
-        return
-
-    def critical_strength(self, gradient: Tensor, l1_ratio: float) -> float:
+    @abstractmethod
+    def critical_strength(
+        self, gradient: Tensor, l1_ratio: float, groups: Sequence[Group]
+    ) -> float:
         """Smallest λ that keeps all weights at zero, where the loss has this gradient (columns,).
 
         Infinite where no strength does.
         """
-        return math.inf
 
 
 class NoPenalty(Penalty):
@@ -56,23 +56,27 @@ class NoPenalty(Penalty):
 
     name = "none"
 
-    def value(self, weights: Tensor, l1_ratio: Tensor) -> Tensor:
-        return weights.new_zeros(weights.shape[:-1])
+    def parts(self, strength: float, l1_ratio: float) -> Parts:
+        return Parts()
+
+    def critical_strength(
+        self, gradient: Tensor, l1_ratio: float, groups: Sequence[Group]
+    ) -> float:
+        return math.inf
 
 
 class L1(Penalty):
     """R = Σ |w|."""
 
     name = "l1"
-    proximal = True
+    sparse = True
 
-    def value(self, weights: Tensor, l1_ratio: Tensor) -> Tensor:
-        return weights.abs().sum(-1)
+    def parts(self, strength: float, l1_ratio: float) -> Parts:
+        return Parts(l1=strength)
 
-    def prox(self, weights: Tensor, metric: Tensor, strength: Tensor, l1_ratio: Tensor) -> None:
-        soft_threshold(weights, strength / metric)
-
-    def critical_strength(self, gradient: Tensor, l1_ratio: float) -> float:
+    def critical_strength(
+        self, gradient: Tensor, l1_ratio: float, groups: Sequence[Group]
+    ) -> float:
         return gradient.abs().max().item()
 
 
@@ -81,111 +85,61 @@ class L2(Penalty):
 
     name = "l2"
 
-    def value(self, weights: Tensor, l1_ratio: Tensor) -> Tensor:
-        return weights.square().sum(-1)
+    def parts(self, strength: float, l1_ratio: float) -> Parts:
+        return Parts(l2=strength)
 
-    def add_gradient(
-        self, gradient: Tensor, weights: Tensor, strength: Tensor, l1_ratio: Tensor
-    ) -> None:
-        gradient.addcmul_(weights, 2 * strength)
+    def critical_strength(
+        self, gradient: Tensor, l1_ratio: float, groups: Sequence[Group]
+    ) -> float:
+        return math.inf
 
 
 class ElasticNet(Penalty):
-    """R = r Σ |w| + (1 - r) Σ w²; the first part proximal, the second in the gradient."""
+    """R = r Σ |w| + (1 - r) Σ w² (Zou & Hastie 2005, in scikit-learn's mixing)."""
 
     name = "elastic_net"
-    proximal = True
+    sparse = True
 
-    def value(self, weights: Tensor, l1_ratio: Tensor) -> Tensor:
-        ratio = l1_ratio.squeeze(-1)
-        return ratio * weights.abs().sum(-1) + (1 - ratio) * weights.square().sum(-1)
+    def parts(self, strength: float, l1_ratio: float) -> Parts:
+        return Parts(l1=strength * l1_ratio, l2=strength * (1 - l1_ratio))
 
-    def add_gradient(
-        self, gradient: Tensor, weights: Tensor, strength: Tensor, l1_ratio: Tensor
-    ) -> None:
-        gradient.addcmul_(weights, 2 * strength * (1 - l1_ratio))
-
-    def prox(self, weights: Tensor, metric: Tensor, strength: Tensor, l1_ratio: Tensor) -> None:
-        soft_threshold(weights, strength * l1_ratio / metric)
-
-    def critical_strength(self, gradient: Tensor, l1_ratio: float) -> float:
+    def critical_strength(
+        self, gradient: Tensor, l1_ratio: float, groups: Sequence[Group]
+    ) -> float:
         return gradient.abs().max().item() / l1_ratio if l1_ratio > 0 else math.inf
-
-
-class SubgradientL1(L1):
-    """R = Σ |w| by its subgradient sign(w), as weights jump about zero and never land on it."""
-
-    proximal = False
-
-    def add_gradient(
-        self, gradient: Tensor, weights: Tensor, strength: Tensor, l1_ratio: Tensor
-    ) -> None:
-        gradient.addcmul_(weights.sign(), strength)
-
-    def prox(self, weights: Tensor, metric: Tensor, strength: Tensor, l1_ratio: Tensor) -> None:
-        return
-
-
-class SubgradientElasticNet(ElasticNet):
-    """The elastic net with both parts in the gradient."""
-
-    proximal = False
-
-    def add_gradient(
-        self, gradient: Tensor, weights: Tensor, strength: Tensor, l1_ratio: Tensor
-    ) -> None:
-        super().add_gradient(gradient, weights, strength, l1_ratio)
-        gradient.addcmul_(weights.sign(), strength * l1_ratio)
-
-    def prox(self, weights: Tensor, metric: Tensor, strength: Tensor, l1_ratio: Tensor) -> None:
-        return
 
 
 class GroupLasso(Penalty):
     """R = Σ_g √size(g) ‖w_g‖₂ (Yuan & Lin 2006), every group of every layer."""
 
     name = "group_lasso"
-    proximal = True
+    sparse = True
 
-    def __init__(self, groups: Sequence[Group]) -> None:
-        self.groups = groups
+    def parts(self, strength: float, l1_ratio: float) -> Parts:
+        return Parts(group=strength)
 
-    def value(self, weights: Tensor, l1_ratio: Tensor) -> Tensor:
-        leading = weights.dim() - 1
-        norms = [
-            math.sqrt(group.size) * _norm(group.of(weights), group.axes).flatten(leading).sum(-1)
-            for group in self.groups
-        ]
-        return torch.stack(norms).sum(0)
-
-    def prox(self, weights: Tensor, metric: Tensor, strength: Tensor, l1_ratio: Tensor) -> None:
-        for group in self.groups:
-            block = group.of(weights)
-            ones = (1,) * len(group.view)
-            threshold = (strength * math.sqrt(group.size)).unflatten(-1, ones)
-            if metric.shape[-1] == 1:
-                block_soft_threshold(block, threshold / metric.unflatten(-1, ones), group.axes)
-            else:
-                scaled_block_soft_threshold(block, group.of(metric), threshold, group.axes)
-
-    def critical_strength(self, gradient: Tensor, l1_ratio: float) -> float:
+    def critical_strength(
+        self, gradient: Tensor, l1_ratio: float, groups: Sequence[Group]
+    ) -> float:
         return max(
             _norm(group.of(gradient), group.axes).max().item() / math.sqrt(group.size)
-            for group in self.groups
+            for group in groups
         )
 
 
-def penalties_of(
-    groups: Sequence[Group], l1_method: Literal["proximal", "subgradient"]
-) -> Mapping[spec.Penalty, Penalty]:
-    """Every penalty by its name, for weights laid out in these groups."""
-    l1: tuple[Penalty, Penalty] = (
-        (L1(), ElasticNet())
-        if l1_method == "proximal"
-        else (SubgradientL1(), SubgradientElasticNet())
-    )
-    every = (NoPenalty(), L2(), *l1, GroupLasso(groups))
-    return {penalty.name: penalty for penalty in every}
+PENALTIES: Mapping[spec.Penalty, Penalty] = {
+    penalty.name: penalty for penalty in (NoPenalty(), L1(), L2(), ElasticNet(), GroupLasso())
+}
+
+
+def value(parts: Parts, weights: Tensor, groups: Sequence[Group]) -> Tensor:
+    """λ R(w), (...,), of weights (..., columns)."""
+    total = parts.l1 * weights.abs().sum(-1) + parts.l2 * weights.square().sum(-1)
+    leading = weights.dim() - 1
+    for group in groups:
+        norms = _norm(group.of(weights), group.axes).flatten(leading).sum(-1)
+        total = total + parts.group * math.sqrt(group.size) * norms
+    return total
 
 
 # --- proximal steps, in place -----------------------------------------------------------------
@@ -197,6 +151,23 @@ def soft_threshold(weights: Tensor, threshold: Tensor) -> None:
     Source: Parikh & Boyd, Proximal Algorithms (2014), section 6.5.2.
     """
     weights.sub_(torch.clamp(weights, -threshold, threshold))
+
+
+def group_soft_threshold(
+    weights: Tensor, metric: Tensor, strength: Tensor, groups: Sequence[Group]
+) -> None:
+    """argmin_x ½ Σ D (x - w)² + strength Σ_g √size(g) ‖x_g‖; in place.
+
+    weights (..., columns), metric D (..., columns) or (..., 1), strength (..., 1).
+    """
+    for group in groups:
+        block = group.of(weights)
+        ones = (1,) * len(group.view)
+        threshold = (strength * math.sqrt(group.size)).unflatten(-1, ones)
+        if metric.shape[-1] == 1:
+            block_soft_threshold(block, threshold / metric.unflatten(-1, ones), group.axes)
+        else:
+            scaled_block_soft_threshold(block, group.of(metric), threshold, group.axes)
 
 
 def block_soft_threshold(weights: Tensor, threshold: Tensor, axes: tuple[int, ...]) -> None:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import TypedDict, TypeVar, cast
+from typing import TypedDict, TypeVar
 
 import numpy as np
 import torch
@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ridgeway.spec import JobSpec
 from workers.batches import Minibatches
-from workers.chunks import Chunk
+from workers.chunks import Chunk, alive_only
 from workers.configurations import Configuration
 from workers.datasets import Fold
 from workers.ledgers import Ledger, ScoredLedger
@@ -77,7 +77,7 @@ def train_population(
     *,
     seed: int,
     device: torch.device,
-    dtype: torch.dtype = torch.float32,
+    dtype: torch.dtype | None = None,
     on_epoch: Callable[[int, int], None] = lambda epoch, epochs: None,
 ) -> PopulationResult:
     """Train every configuration on every fold. A member is bitwise the same in any company.
@@ -99,7 +99,7 @@ def refit_population(
     *,
     seed: int,
     device: torch.device,
-    dtype: torch.dtype = torch.float32,
+    dtype: torch.dtype | None = None,
     on_epoch: Callable[[int, int], None] = lambda epoch, epochs: None,
 ) -> TrainedModels:
     """Train every configuration on one fold without scoring any: bitwise train_population's models.
@@ -155,34 +155,22 @@ def _train_part(
     for epoch in range(1, spec.epochs + 1):
         batches = minibatches.epoch()
         for chunk in chunks:
-            healthy = trainer.train_epoch(chunk, batches, (epoch - 1) * minibatches.steps)
+            healthy = trainer.train_epoch(chunk, batches)
             ledger.note_health(chunk, healthy.cpu(), epoch)
             ledger.judge_epoch(chunk, epoch)
-        chunks = _without_diverged(chunks, ledger)
+        chunks = alive_only(chunks, ledger.alive.tolist())
         on_epoch(epoch, spec.epochs)
     for chunk in chunks:
-        _finish(trainer, chunk, ledger)
+        _finish(trainer, chunk, ledger, minibatches.steps)
     ledger.erase_diverged()
 
 
-def _without_diverged(chunks: Sequence[Chunk], ledger: Ledger) -> list[Chunk]:
-    """All folds of a member leave together."""
-    left: list[Chunk] = []
-    for chunk in chunks:
-        alive = cast("list[bool]", ledger.alive[list(chunk.members)].tolist())
-        if all(alive):
-            left.append(chunk)
-        elif any(alive):
-            left.append(chunk.keep(alive))
-    return left
-
-
-def _finish(trainer: Trainer, chunk: Chunk, ledger: Ledger) -> None:
+def _finish(trainer: Trainer, chunk: Chunk, ledger: Ledger, steps_per_epoch: int) -> None:
     """Settle the members that set zeros, and note what all of them end with."""
     sparse = chunk.settles
     ended: list[tuple[Chunk, bool]] = []
     if any(sparse):
-        ended += trainer.settle(chunk.keep(sparse))
+        ended += trainer.settle(chunk.keep(sparse), steps_per_epoch)
     if not all(sparse):
         ended.append((chunk.keep([not member for member in sparse]), True))
     for part, settled in ended:

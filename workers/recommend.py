@@ -149,7 +149,9 @@ def _equivalents(
     comparable = configuration.penalty in ("l1", "l2", "elastic_net") and configuration.strength > 0
     if not isinstance(spec.model, LinearModel) or prepared.outputs > 1 or not comparable:
         return None
-    if configuration.weight_decay > 0:
+    if configuration.weight_decay > 0 or spec.class_weights != "none":
+        return None
+    if configuration.label_smoothing > 0 or configuration.input_noise > 0:
         return None
     regression = spec.task == "regression"
     terms = (configuration.penalty, configuration.strength, configuration.l1_ratio)

@@ -64,12 +64,14 @@ def _critical_strengths(spec: JobSpec, gradient: Tensor, outputs: int) -> list[f
     flat = torch.zeros(layout.columns, dtype=gradient.dtype)
     layout.views(flat)["weight"].copy_(gradient)
     flat = flat[: layout.penalised_columns]
-    l1 = L1().critical_strength(flat, 1.0)
+    l1 = L1().critical_strength(flat, 1.0, layout.groups)
     ratio = quantile(spec.search.l1_ratio, 0.5)
     strengths = {
         "l1": l1,
         "l2": l1,
-        "elastic_net": ElasticNet().critical_strength(flat, ratio) if ratio > 0 else l1,
-        "group_lasso": GroupLasso(layout.groups).critical_strength(flat, 1.0),
+        "elastic_net": ElasticNet().critical_strength(flat, ratio, layout.groups)
+        if ratio > 0
+        else l1,
+        "group_lasso": GroupLasso().critical_strength(flat, 1.0, layout.groups),
     }
     return [strengths[name] for name in spec.search.penalty if name in strengths]

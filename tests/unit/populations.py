@@ -21,8 +21,11 @@ CPU = torch.device("cpu")
 
 
 def job(**fields: Any) -> JobSpec:
-    """A resolved spec of a classification by default."""
-    return parse_spec({"dataset": "made up", "task": "classification", **fields})
+    """A resolved spec of a classification by default, its weight decay searched."""
+    search = {"weight_decay": {"low": 0.0, "high": 1.0}, **fields.pop("search", {})}
+    if fields.get("optimizer") == "fista":
+        del search["weight_decay"]
+    return parse_spec({"dataset": "made up", "task": "classification", "search": search, **fields})
 
 
 def configuration(penalty: str = "none", strength: float = 0.0, **fields: float) -> Configuration:

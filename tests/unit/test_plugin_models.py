@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -11,10 +10,9 @@ from populations import configuration, install_models, job, made_up_fold, mixed,
 from torch import Tensor, nn
 
 from ridgeway.errors import JobUnrunnable
+from workers.backends import Backend, Dense, InTurn, Perturbation, StepBatch
 from workers.layout import Layout
-from workers.losses import row_losses
 from workers.models import build_model, describe_parameters, predict
-from workers.stacking import Dense, InTurn, StackedModel
 
 SOURCE = """
 import sys
@@ -156,19 +154,19 @@ def test_a_frozen_parameter_is_neither_trained_nor_penalised() -> None:
 # --- the batched product ------------------------------------------------------------------------
 
 
-def one_step(stacked_as: Callable[[nn.Module, Layout], StackedModel], kind: str) -> Tensor:
+def one_step(kind_of_backend: type[Backend], kind: str) -> Tensor:
     """Logits and gradient of two members with weights of their own."""
     model = module(kind)
-    stacked = stacked_as(model, Layout.of(describe_parameters(model, "weights", "input")))
+    layout = Layout.of(describe_parameters(model, "weights", "input"))
+    backend = kind_of_backend(model, layout, "binary")
     draw = torch.Generator().manual_seed(0)
-    weights = torch.randn(2, stacked.layout.columns, generator=draw)
-    inputs = torch.randn(2, 32, 5, generator=draw)
-    targets = torch.randint(2, (2, 32), generator=draw)
-    batch = inputs, targets, torch.full((2, 32), 1 / 32)
-    _, gradient, _ = stacked.gradient(
-        weights, {}, batch, lambda logits, truth: row_losses("binary", logits, truth), 0
-    )
-    return torch.cat([stacked.logits(weights, {}, inputs).flatten(), gradient.flatten()])
+    weights = torch.randn(1, 2, layout.columns, generator=draw)
+    inputs = torch.randn(1, 32, 5, generator=draw)
+    targets = torch.randint(2, (1, 32), generator=draw)
+    batch = StepBatch(inputs, targets, torch.full((1, 32), 1 / 32))
+    gradient = torch.zeros_like(weights)
+    backend.gradient(weights, {}, batch, Perturbation(), 0, gradient)
+    return torch.cat([backend.logits(weights, {}, inputs).flatten(), gradient.flatten()])
 
 
 def test_a_repeated_activation_is_applied_each_time() -> None:

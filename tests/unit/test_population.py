@@ -25,7 +25,7 @@ from torch import nn
 
 from ridgeway.errors import JobUnrunnable
 from ridgeway.spec import JobSpec
-from workers import training
+from workers import judging, training
 from workers.configurations import Configuration
 from workers.models import build_model, offered_models
 from workers.population import PopulationResult, predict, refit_population
@@ -89,8 +89,8 @@ def test_refits_are_bitwise_the_models_that_would_have_been_scored(
     def never(*args: object, **options: object) -> None:
         raise AssertionError("a refit is scored by nobody")
 
-    monkeypatch.setattr(training, "score", never)
-    monkeypatch.setattr(training, "bootstrap_error", never)
+    monkeypatch.setattr(judging, "score", never)
+    monkeypatch.setattr(judging, "bootstrap_error", never)
     monkeypatch.setattr(training, "MEMORY_FLOATS", 2**10)  # several parts
     seen: list[tuple[int, int]] = []
     refits = refit_population(

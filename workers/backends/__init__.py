@@ -1,0 +1,17 @@
+"""Ways to compute the gradients of many models at once: one interface, a room each."""
+
+from workers.backends.base import Backend, Buffers, Perturbation, StepBatch, per_model
+from workers.backends.dense import Dense
+from workers.backends.in_turn import InTurn
+from workers.backends.mapped import Mapped
+
+__all__ = [
+    "Backend",
+    "Buffers",
+    "Dense",
+    "InTurn",
+    "Mapped",
+    "Perturbation",
+    "StepBatch",
+    "per_model",
+]

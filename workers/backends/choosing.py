@@ -1,0 +1,62 @@
+"""Which backend a model gets: the fastest one that computes what the module itself does."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from workers.backends.base import Backend, Buffers, Perturbation, StepBatch
+from workers.backends.dense import Dense
+from workers.backends.in_turn import InTurn
+from workers.backends.mapped import Mapped
+from workers.layout import Layout
+from workers.losses import Kind
+from workers.models import unrunnable_where_it_fails
+
+BACKENDS: dict[str, type[Backend]] = {each.name: each for each in (Dense, Mapped, InTurn)}
+
+
+def choose_backend(
+    model: nn.Module,
+    layout: Layout,
+    kind: Kind,
+    trial: tuple[Tensor, Buffers, StepBatch],
+    *,
+    batch_statistics: bool,
+) -> tuple[Backend, str | None]:
+    """The backend, and why it is a slower one; None where it isn't.
+
+    trial: weights (1, 2, columns), buffers and a few rows for a trial step. batch_statistics: rows
+    of a batch meet each other; such batches can't be padded, and padding is what keeps bits apart.
+    JobUnrunnable where the module itself fails.
+    """
+    in_turn = InTurn(model, layout, kind)
+    with unrunnable_where_it_fails(type(model).__name__, "failed in training"):
+        expected = _step(in_turn, trial)
+    if batch_statistics:
+        return in_turn, None
+    if Dense.fits(model) and _difference(Dense(model, layout, kind), trial, expected) is None:
+        return Dense(model, layout, kind), None
+    mapped = Mapped(model, layout, kind)
+    difference = _difference(mapped, trial, expected)
+    return (mapped, None) if difference is None else (in_turn, difference)
+
+
+def _difference(
+    backend: Backend, trial: tuple[Tensor, Buffers, StepBatch], expected: Tensor
+) -> str | None:
+    """How a trial step fails or ends elsewhere than expected; None where it ends there."""
+    try:
+        torch.testing.assert_close(_step(backend, trial), expected, rtol=1e-3, atol=1e-4)
+    except Exception as error:  # a module may fail under vmap in any way
+        return f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"
+    return None
+
+
+def _step(backend: Backend, trial: tuple[Tensor, Buffers, StepBatch]) -> Tensor:
+    """Logits without dropout after a training step's gradient with it."""
+    weights, buffers, batch = trial
+    gradient = torch.zeros_like(weights)
+    _, buffers = backend.gradient(weights, buffers, batch, Perturbation(), 0, gradient)
+    logits = backend.logits(weights, buffers, batch.inputs)
+    return torch.cat([logits.flatten(), gradient.flatten()])

@@ -1,0 +1,95 @@
+"""Any module at all, called for each model in turn; nothing is computed for two at once."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from workers.backends.base import (
+    Backend,
+    Buffers,
+    Perturbation,
+    StepBatch,
+    mode,
+    seed_generator,
+)
+from workers.backends.mapped import call
+from workers.losses import row_losses
+
+
+class InTurn(Backend):
+    """What vmap can't do, or makes slower."""
+
+    name = "loop"
+
+    def logits(self, weights: Tensor, buffers: Buffers, inputs: Tensor) -> Tensor:
+        results: list[Tensor] = []
+        with mode(self.model, False), torch.no_grad():
+            for fold, own_rows in zip(range(len(weights)), inputs, strict=True):
+                for member in range(weights.shape[1]):
+                    own = {name: value[fold, member].clone() for name, value in buffers.items()}
+                    parameters = self.layout.views(weights[fold, member])
+                    results.append(call(self.model, parameters, own, own_rows)[0])
+        return torch.stack(results).unflatten(0, weights.shape[:2]).transpose(2, 3)
+
+    def gradient(
+        self,
+        weights: Tensor,
+        buffers: Buffers,
+        batch: StepBatch,
+        perturbation: Perturbation,
+        seed: int | None,
+        out: Tensor,
+    ) -> tuple[Tensor, Buffers]:
+        folds, members = weights.shape[:2]
+        losses = torch.empty(folds, members, dtype=weights.dtype, device=weights.device)
+        after = {name: value.clone() for name, value in buffers.items()}
+        with mode(self.model, seed is not None):
+            for fold in range(folds):
+                for member in range(members):
+                    self._one(
+                        weights,
+                        buffers,
+                        batch,
+                        perturbation,
+                        seed,
+                        (fold, member),
+                        losses,
+                        after,
+                        out,
+                    )
+        return losses, after
+
+    def _one(
+        self,
+        weights: Tensor,
+        buffers: Buffers,
+        batch: StepBatch,
+        perturbation: Perturbation,
+        seed: int | None,
+        place: tuple[int, int],
+        losses: Tensor,
+        after: Buffers,
+        out: Tensor,
+    ) -> None:
+        """The model at `place` (fold, member); what it gives goes to losses, after and out."""
+        fold, member = place
+        seed_generator(weights.device, seed or 0)
+        views = self.layout.views(weights[place].detach())
+        leaves = {name: view.requires_grad_() for name, view in views.items()}
+        inputs, smoothing = batch.inputs[fold], None
+        if seed is not None and perturbation.input_noise is not None and batch.noise is not None:
+            inputs = inputs + batch.noise[fold] * perturbation.input_noise[member]
+        if seed is not None and perturbation.label_smoothing is not None:
+            smoothing = perturbation.label_smoothing[member : member + 1]
+        own = {name: value[place].clone() for name, value in buffers.items()}
+        logits, state = call(self.model, leaves, own, inputs)
+        rows = row_losses(self.kind, logits, batch.targets[fold], smoothing)
+        loss = (rows * batch.weights[fold]).sum()
+        gradients = torch.autograd.grad(loss, list(leaves.values()), allow_unused=True)
+        for view, gradient in zip(self.layout.views(out[place]).values(), gradients, strict=True):
+            if gradient is not None:
+                view.copy_(gradient)
+        losses[place] = loss.detach()
+        for name, value in state.items():
+            after[name][place] = value.detach()

@@ -1,0 +1,99 @@
+"""Any module that torch.vmap can do, called once for all models."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call, vmap
+
+from workers.backends.base import (
+    Backend,
+    Buffers,
+    Perturbation,
+    StepBatch,
+    mode,
+    noisy,
+    per_model,
+    seed_generator,
+    with_twin,
+)
+from workers.losses import row_losses
+
+
+class Mapped(Backend):
+    """One forward pass of all models under vmap, and one backward pass."""
+
+    name = "vmap"
+
+    def logits(self, weights: Tensor, buffers: Buffers, inputs: Tensor) -> Tensor:
+        folds, members = weights.shape[:2]
+        with mode(self.model, False), torch.no_grad():
+            rows = per_model(inputs, members)
+            logits, _ = self._forward(
+                self.layout.views(weights.flatten(0, 1)), _flat(buffers), rows, 0
+            )
+        return logits.unflatten(0, (folds, members)).transpose(2, 3)
+
+    def gradient(
+        self,
+        weights: Tensor,
+        buffers: Buffers,
+        batch: StepBatch,
+        perturbation: Perturbation,
+        seed: int | None,
+        out: Tensor,
+    ) -> tuple[Tensor, Buffers]:
+        folds, members = weights.shape[:2]
+        training = seed is not None
+        views = self.layout.views(weights.detach().flatten(0, 1))
+        leaves = {name: view.requires_grad_() for name, view in views.items()}
+        rows = noisy(batch, perturbation.input_noise if training else None, members)
+        with mode(self.model, training):
+            logits, after = self._forward(leaves, _flat(buffers), rows, seed or 0)
+        smoothing = perturbation.label_smoothing if training else None
+        own = None if smoothing is None else smoothing.repeat(folds).unsqueeze(1)
+        losses = row_losses(self.kind, logits, per_model(batch.targets, members), own)
+        losses = (losses * per_model(batch.weights, members)).sum(-1)
+        gradients = torch.autograd.grad(losses.sum(), list(leaves.values()), allow_unused=True)
+        for view, gradient in zip(
+            self.layout.views(out.flatten(0, 1)).values(), gradients, strict=True
+        ):
+            if gradient is not None:
+                view.copy_(gradient)
+        state = {
+            name: value.detach().unflatten(0, (folds, members)) for name, value in after.items()
+        }
+        return losses.detach().view(folds, members), state
+
+    def _forward(
+        self, parameters: Buffers, buffers: Buffers, inputs: Tensor, seed: int
+    ) -> tuple[Tensor, Buffers]:
+        """Logits (M, B, outputs) and new buffers. One model alone gets a twin."""
+        if len(inputs) > 1:
+            seed_generator(inputs.device, seed)
+            return vmap(self._call, randomness="same")(parameters, buffers, inputs)
+        names, states = [*parameters], [*buffers]
+        doubled = with_twin([*parameters.values(), *buffers.values(), inputs])
+        pair = dict(zip(names, doubled, strict=False))
+        twice = dict(zip(states, doubled[len(names) :], strict=False))
+        logits, twice = self._forward(pair, twice, doubled[-1], seed)
+        return logits[:1], {name: value[:1] for name, value in twice.items()}
+
+    def _call(
+        self, parameters: Buffers, buffers: Buffers, inputs: Tensor
+    ) -> tuple[Tensor, Buffers]:
+        return call(self.model, parameters, buffers, inputs)
+
+
+def call(
+    model: nn.Module, parameters: Buffers, buffers: Buffers, inputs: Tensor
+) -> tuple[Tensor, Buffers]:
+    """Logits (B, outputs) and new buffers of one model."""
+    state = {**parameters, **buffers}
+    logits = functional_call(model, state, (inputs,))
+    # functional_call writes a buffer that the module replaced back into `state`.
+    return logits, {name: state[name] for name in buffers}
+
+
+def _flat(buffers: Buffers) -> Buffers:
+    return {name: value.flatten(0, 1) for name, value in buffers.items()}

@@ -18,7 +18,7 @@ from workers.penalties import PENALTIES, group_soft_threshold
 
 # Numbers of one tensor that the optimiser works on at a time: with its state, the gradient and
 # what is in between they stay in a core's own cache for the ten passes of an eager step.
-BLOCK_FLOATS = 2**15
+BLOCK_FLOATS = 2**18
 
 
 @dataclass

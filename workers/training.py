@@ -11,6 +11,7 @@ from ridgeway.errors import JobUnrunnable
 from ridgeway.spec import JobSpec
 from workers.backends import StepBatch
 from workers.backends.choosing import choose_backend
+from workers.backends.dense import PRODUCT_ROWS
 from workers.batches import Batch, aligned, derived_seed
 from workers.chunks import Chunk, Perturbations, fresh_chunk, penalty_order
 from workers.configurations import Configuration
@@ -36,7 +37,7 @@ from workers.schedules import factors
 SETTLING_STEPS = 200
 UNCHANGED_STEPS = 20
 SETTLING_SHARE = 10  # settling may see a tenth of the samples that training saw
-CHUNK_FLOATS = 2**22  # numbers that a chunk works on between two steps; beyond it nothing is gained
+CHUNK_FLOATS = 2**24  # numbers that a chunk works on between two steps; beyond it nothing is gained
 MEMORY_FLOATS = 2**27  # 512 MiB of float32: weights and optimiser states trained at one time
 STEPS_AHEAD = 64  # whose coefficients are laid out at a time
 
@@ -179,6 +180,7 @@ class Trainer:
         together = 1 if self.fold_by_fold else len(self.folds)
         floats = self.layout.columns * 6 + self.buffer_floats + 2 * batch_rows * self.floats_per_row
         size = max(1, CHUNK_FLOATS // (together * floats))
+        size -= size % PRODUCT_ROWS if size > PRODUCT_ROWS else 0  # no rows to pad in products
         order = penalty_order(configurations)
         member_sets = [order[start : start + size] for start in range(0, len(order), size)]
         everything = range(len(self.folds))

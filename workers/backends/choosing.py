@@ -33,13 +33,19 @@ def choose_backend(
     in_turn = InTurn(model, layout, kind)
     with unrunnable_where_it_fails(type(model).__name__, "failed in training"):
         expected = _step(in_turn, trial)
-    if batch_statistics:
+    if batch_statistics or _convolves_on_a_cpu(model, trial[0].device):
         return in_turn, None
     if Dense.fits(model) and _difference(Dense(model, layout, kind), trial, expected) is None:
         return Dense(model, layout, kind), None
     mapped = Mapped(model, layout, kind)
     difference = _difference(mapped, trial, expected)
     return (mapped, None) if difference is None else (in_turn, difference)
+
+
+def _convolves_on_a_cpu(model: nn.Module, device: torch.device) -> bool:
+    """There vmap makes one grouped convolution of many, which takes longer than they do."""
+    convolves = any(isinstance(module, nn.modules.conv._ConvNd) for module in model.modules())
+    return device.type == "cpu" and convolves
 
 
 def _difference(

@@ -200,11 +200,17 @@ def _shared_gradient(grad: Tensor, inputs: Tensor, out: Tensor) -> None:
 def _whole(rows: Tensor, count: int) -> Tensor:
     """(F, count, n) with zeros behind, up to a whole number of the kernels' rows."""
     lacking = -count % PRODUCT_ROWS
-    return nn.functional.pad(rows, (0, 0, 0, lacking)) if lacking else rows
+    if not lacking:
+        return rows
+    whole = rows.new_empty(rows.shape[0], count + lacking, rows.shape[2])
+    whole[:, :count] = rows
+    whole[:, count:] = 0
+    return whole
 
 
 def _mask(rate: Tensor, hidden: Tensor) -> Tensor:
     """Inverted dropout's factors (F * P, units, B): one draw, each model's own rate (F, P)."""
-    draws = torch.rand(hidden.shape[1:], dtype=hidden.dtype, device=hidden.device)
+    _, units, rows = hidden.shape
+    draws = torch.rand(rows, units, dtype=hidden.dtype, device=hidden.device).t()
     own = rate.flatten()[:, None, None]
     return (draws >= own).to(hidden.dtype).div_(1 - own)

@@ -1,0 +1,352 @@
+"""`optimizer: "fista"`: linear models of many strengths solved together, to the optimum.
+
+Accelerated proximal steps find which weights are zero; Newton steps on the others, their
+directions by conjugate gradients, finish. Beck & Teboulle (2009), restarts by O'Donoghue & Candès
+(2015), the alternation with subspace steps by Byrd, Chin, Nocedal & Oztoprak (2016).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from workers.fullbatch import Curvature, Design, MeanLoss, TrainingRows, mean_loss
+from workers.losses import Kind
+
+CYCLES = 2  # in a round of about 100 full-batch steps
+ACCELERATED_STEPS = 25  # in a cycle
+CONJUGATE_STEPS = 25  # in a cycle
+LENGTHS = (1.0, 1 / 2, 1 / 4, 1 / 8, 1 / 16, 1 / 64)  # tried of a Newton step
+TOLERANCE = {torch.float64: 1e-9, torch.float32: 1e-5}
+STACK = 16  # rows in a product of matrices, members times outputs, are a multiple of this
+
+
+@dataclass(frozen=True)
+class Strengths:
+    """Of mean loss + l1 Σ|w| + l2 Σ w² + group Σ_g √size(g) ‖w_g‖; (P,) each, one per member.
+
+    label_smoothing (P,): share of a class target that is spread over all classes.
+    """
+
+    l1: Tensor
+    l2: Tensor
+    group: Tensor
+    label_smoothing: Tensor
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What members have beside the common loss, laid out as their weights (F, P, K, D) are."""
+
+    linear: Tensor  # (F, P, K, D), added to the gradient: label smoothing
+    l1: Tensor  # (1, P, 1, D)
+    l2: Tensor  # (1, P, 1, D)
+    group: Tensor  # (1, P, 1, D), the threshold of a column's group; 0 where there is none
+    axis: int  # along which a group's weights lie
+
+    def keep(self, members: Tensor) -> Terms:
+        """Of these members (indices) alone."""
+        of = {field.name: getattr(self, field.name) for field in fields(self)}
+        kept = {name: v.index_select(1, members) for name, v in of.items() if name != "axis"}
+        return replace(self, **kept)
+
+    def norms(self, weights: Tensor) -> Tensor:
+        """‖w_g‖ of each weight's group, broadcast along the group; 0 for weights without one."""
+        return torch.where(self.group > 0, weights, 0).square().sum(self.axis, True).sqrt()
+
+    def value(self, weights: Tensor) -> Tensor:
+        """Linear term and penalty, (F, P, 1, 1)."""
+        norms = self.norms(weights)
+        # ‖w‖ = Σ w²/‖w‖, so that a group's norm is counted once along its weights.
+        blocks = self.group * weights.square() / torch.where(norms > 0, norms, 1)
+        plain = self.l1 * weights.abs() + self.l2 * weights.square() + self.linear * weights
+        return (plain + blocks).sum((-2, -1), keepdim=True)
+
+    def prox(self, points: Tensor, steepness: Tensor) -> Tensor:
+        """argmin_w ½ Σ steepness (w - points)² + penalty(w)."""
+        threshold = self.l1 / steepness
+        shrunk = points - points.clamp(-threshold, threshold)
+        norms = self.norms(shrunk)
+        threshold = self.group / steepness
+        kept = (norms > threshold) | (threshold == 0) | norms.isnan()
+        factor = 1 - threshold / torch.where(norms > 0, norms, 1)
+        shrunk = torch.where(kept, shrunk * factor, 0)
+        return shrunk / (1 + 2 * self.l2 / steepness)
+
+    def slope(self, gradient: Tensor, weights: Tensor) -> Tensor:
+        """The smallest subgradient of the objective; all zeros at the optimum.
+
+        gradient (F, P, K, D): of the loss alone.
+        """
+        smooth = gradient + self.linear + 2 * self.l2 * weights
+        bent = torch.where(weights == 0, smooth.clamp(-self.l1, self.l1), -self.l1 * weights.sign())
+        smooth = smooth - bent
+        norms, least = self.norms(weights), self.norms(smooth)
+        inside = smooth + self.group * weights / torch.where(norms > 0, norms, 1)
+        left = (1 - self.group / torch.where(least > 0, least, 1)).clamp_min(0)
+        return torch.where((norms > 0) | (self.group == 0), inside, smooth * left)
+
+    def free(self, weights: Tensor) -> Tensor:
+        """Where the objective is smooth at these weights, so that Newton steps may move them."""
+        return (weights != 0) | ((self.l1 == 0) & (self.group == 0))
+
+    def bend(self, weights: Tensor) -> Curvature:
+        """The penalty's second derivative at these weights, times directions."""
+        norms = self.norms(weights)
+        norms = torch.where(norms > 0, norms, 1)
+        pull, unit = self.group / norms, torch.where(self.group > 0, weights / norms, 0)
+
+        def times(directions: Tensor) -> Tensor:
+            along = (unit * directions).sum(self.axis, keepdim=True)
+            return 2 * self.l2 * directions + pull * (directions - unit * along)
+
+        return times
+
+    def within(self, moved: Tensor, weights: Tensor) -> Tensor:
+        """Zero what a Newton step has moved across the kink at zero, groups included."""
+        crossed = (self.l1 > 0) & (moved * weights < 0)
+        moved = torch.where(crossed, 0, moved)
+        grouped = self.group > 0
+        agreement = torch.where(grouped, moved * weights, 0).sum(self.axis, keepdim=True)
+        return torch.where(grouped & (agreement < 0), 0, moved)
+
+
+@dataclass(frozen=True)
+class Search:
+    """Members still on their way."""
+
+    members: Tensor  # (P,) of the population; repeated ones pad a product of matrices
+    terms: Terms
+    point: Tensor  # (F, P, K, D)
+    ahead: Tensor  # (F, P, K, D), the point extrapolated by momentum
+    momentum: Tensor  # (F, P, 1, 1), t of Beck & Teboulle
+
+    def keep(self, positions: Tensor) -> Search:
+        """Those at these positions alone."""
+        return Search(
+            self.members[positions],
+            self.terms.keep(positions),
+            self.point.index_select(1, positions),
+            self.ahead.index_select(1, positions),
+            self.momentum.index_select(1, positions),
+        )
+
+
+class Fista:
+    """P members on F folds, round by round. A member is bitwise the same in any company.
+
+    group_by: a group of group lasso is an `input`'s outgoing weights, or a `neuron`'s incoming
+    ones. penalize `all` penalises intercepts too, each a group of its own. A member leaves when
+    all its folds have converged, or when one is no longer finite.
+    """
+
+    def __init__(
+        self,
+        folds: Sequence[TrainingRows],
+        kind: Kind,
+        outputs: int,
+        strengths: Strengths,
+        *,
+        group_by: Literal["input", "neuron"],
+        penalize: Literal["weights", "all"],
+        dtype: torch.dtype,
+        device: torch.device,
+        tolerance: float | None = None,
+    ) -> None:
+        self.tolerance = TOLERANCE[dtype] if tolerance is None else tolerance
+        centred = penalize == "weights"
+        self.design = Design.of(folds, kind, outputs, centred=centred, dtype=dtype, device=device)
+        self.loss: MeanLoss = mean_loss(self.design, kind)
+        self.outputs = outputs
+        members = len(strengths.l1)
+        terms = _terms(self.design, self.loss, strengths, outputs, group_by, penalize)
+        start = torch.zeros_like(terms.linear)
+        self._unit = _gradient_unit(self.loss, terms, start)
+        self._found = start
+        shape = (len(folds), members)
+        self.residuals = torch.full(shape, math.inf, dtype=dtype, device=device)
+        self.converged = torch.zeros(shape, dtype=torch.bool, device=device)
+        one = torch.ones(*shape, 1, 1, dtype=dtype, device=device)
+        whole = Search(torch.arange(members, device=device), terms, start, start, one)
+        self._search = whole.keep(self._padded(whole.members))
+
+    @property
+    def weights(self) -> Tensor:
+        """(F, P, K, d), as found so far."""
+        return self._found[..., : self.design.features]
+
+    @property
+    def intercepts(self) -> Tensor:
+        """(F, P, K), for the inputs as they were given."""
+        shift = (self.weights * self.design.means[:, None, None]).sum(-1)
+        return self._found[..., self.design.features] - shift
+
+    @property
+    def active(self) -> Tensor:
+        """Which members (P,) are still on their way."""
+        return ~self.converged.all(0) & ~self.failed
+
+    @property
+    def failed(self) -> Tensor:
+        """Which members (P,) have weights or gradients that are not finite."""
+        return self.residuals.isnan().any(0)
+
+    def advance(self) -> None:
+        """One round: about 100 full-batch steps of every active member."""
+        for _ in range(CYCLES):
+            if not len(self._search.members):
+                return
+            search = self._accelerate(self._search)
+            search = self._jump(search)
+            self._note(search)
+
+    def _accelerate(self, search: Search) -> Search:
+        """Proximal gradient steps with momentum, begun anew where it points uphill."""
+        point, ahead, momentum = search.point, search.ahead, search.momentum
+        steepness = self.loss.steepness
+        for _ in range(ACCELERATED_STEPS):
+            gradient = self.loss.gradient(ahead) + search.terms.linear
+            nearer = search.terms.prox(ahead - gradient / steepness, steepness)
+            uphill = _dot((ahead - nearer) * steepness, nearer - point) > 0
+            momentum = torch.where(uphill, 1, momentum)
+            following = (1 + (1 + 4 * momentum * momentum).sqrt()) / 2
+            push = torch.where(uphill, 0, (momentum - 1) / following)
+            ahead = nearer + push * (nearer - point)
+            point, momentum = nearer, following
+        return replace(search, point=point, ahead=ahead, momentum=momentum)
+
+    def _jump(self, search: Search) -> Search:
+        """A Newton step on the weights that are not zero, as far as it helps."""
+        point, terms = search.point, search.terms
+        slope = terms.slope(self.loss.gradient(point), point)
+        free = terms.free(point)
+        of_loss, of_penalty = self.loss.curvature(point), terms.bend(point)
+
+        def curvature(directions: Tensor) -> Tensor:
+            return torch.where(free, of_loss(directions) + of_penalty(directions), 0)
+
+        step = _conjugate_gradients(curvature, torch.where(free, -slope, 0))
+        moved, better = self._line_search(search, step, slope)
+        return replace(
+            search,
+            point=torch.where(better, moved, point),
+            ahead=torch.where(better, moved, search.ahead),
+            momentum=torch.where(better, 1, search.momentum),
+        )
+
+    def _line_search(self, search: Search, step: Tensor, slope: Tensor) -> tuple[Tensor, Tensor]:
+        """The best of some lengths of a step (F, P, K, D), and where it is any good (F, P, 1, 1).
+
+        Near the optimum, where rounding hides what is gained, the whole step counts if it
+        halves the residual.
+        """
+        terms, point = search.terms, search.point
+        value = self._value(terms, point)
+        best = value - 4 * torch.finfo(value.dtype).eps * value.abs()
+        chosen, better = point, torch.zeros_like(best, dtype=torch.bool)
+        whole = terms.within(point + step, point)
+        for length in LENGTHS:
+            moved = whole if length == 1 else terms.within(point + length * step, point)
+            reached = self._value(terms, moved)
+            lower = reached < best
+            best = torch.where(lower, reached, best)
+            chosen = torch.where(lower, moved, chosen)
+            better = better | lower
+        residual = terms.slope(self.loss.gradient(whole), whole)
+        halved = _largest(residual) < 0.5 * _largest(slope)
+        return torch.where(halved, whole, chosen), better | halved
+
+    def _value(self, terms: Terms, weights: Tensor) -> Tensor:
+        return self.loss.value(weights) + terms.value(weights)
+
+    def _note(self, search: Search) -> None:
+        """Keep what is new, and go on with the members that have not arrived."""
+        slope = search.terms.slope(self.loss.gradient(search.point), search.point)
+        members = search.members
+        residuals = (_largest(slope) / self._unit[:, members]).flatten(1)
+        residuals = torch.where(residuals.isfinite(), residuals, math.nan)
+        before = self.converged[:, members]
+        self._found[:, members] = torch.where(
+            before[..., None, None], self._found[:, members], search.point
+        )
+        self.residuals[:, members] = torch.where(before, self.residuals[:, members], residuals)
+        self.converged[:, members] = before | (residuals <= self.tolerance)
+        still = self.active[members].nonzero().flatten()
+        if len(still) < len(members):
+            search = search.keep(self._padded(still))
+        self._search = search
+
+    def _padded(self, positions: Tensor) -> Tensor:
+        """Positions, the first repeated until the stacked outputs are a multiple of STACK."""
+        if not len(positions):
+            return positions
+        multiple = STACK // math.gcd(STACK, self.outputs)
+        missing = -len(positions) % multiple
+        return torch.cat([positions, positions[:1].expand(missing)])
+
+
+def _terms(
+    design: Design,
+    loss: MeanLoss,
+    strengths: Strengths,
+    outputs: int,
+    group_by: Literal["input", "neuron"],
+    penalize: Literal["weights", "all"],
+) -> Terms:
+    """Strengths (P,) laid out by column."""
+    columns = design.inputs.shape[-1]
+    feature = torch.zeros(columns, dtype=design.inputs.dtype, device=design.inputs.device)
+    intercept = feature.clone()
+    feature[: design.features] = 1
+    intercept[design.features] = 1 if penalize == "all" else 0
+
+    def column(strength: Tensor) -> Tensor:  # (P,) -> (1, P, 1, 1)
+        return strength.to(feature)[None, :, None, None]
+
+    l1, l2, group = column(strengths.l1), column(strengths.l2), column(strengths.group)
+    size = outputs if group_by == "input" else design.features
+    return Terms(
+        linear=column(strengths.label_smoothing) * loss.smoothing,
+        l1=l1 * feature + (l1 + group) * intercept,  # an intercept is a group of one
+        l2=l2 * (feature + intercept),
+        group=math.sqrt(size) * group * feature,
+        axis=-2 if group_by == "input" else -1,
+    )
+
+
+def _gradient_unit(loss: MeanLoss, terms: Terms, start: Tensor) -> Tensor:
+    """The gradient's size at zero (F, P, 1, 1), in which residuals are told; 1 where it is zero."""
+    size = _largest(loss.gradient(start) + terms.linear)
+    return torch.where(size > 0, size, 1)
+
+
+def _conjugate_gradients(curvature: Curvature, slope: Tensor) -> Tensor:
+    """Solve curvature(step) = slope (F, P, K, D) as far as CONJUGATE_STEPS go; from zero."""
+    step, left, direction = torch.zeros_like(slope), slope, slope
+    length = enough = _dot(slope, slope)
+    enough = enough * torch.finfo(slope.dtype).eps
+    for _ in range(CONJUGATE_STEPS):
+        bent = curvature(direction)
+        along = _dot(direction, bent)
+        going = (along > 0) & (length > enough)
+        by = torch.where(going, length / torch.where(going, along, 1), 0)
+        step = step + by * direction
+        left = left - by * bent
+        shorter = _dot(left, left)
+        turn = torch.where(going, shorter / torch.where(going, length, 1), 0)
+        direction = left + turn * direction
+        length = torch.where(going, shorter, length)
+    return step
+
+
+def _dot(left: Tensor, right: Tensor) -> Tensor:  # (F, P, 1, 1)
+    return (left * right).sum((-2, -1), keepdim=True)
+
+
+def _largest(slope: Tensor) -> Tensor:  # (F, P, 1, 1); NaN where there is one
+    return slope.abs().amax((-2, -1), keepdim=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
@@ -17,6 +17,7 @@ from torch import Tensor
 
 from workers.fullbatch import Curvature, Design, MeanLoss, TrainingRows, mean_loss
 from workers.losses import Kind
+from workers.terms import Strengths, Terms
 
 CYCLES = 2  # in a round of about 100 full-batch steps
 ACCELERATED_STEPS = 25  # in a cycle
@@ -24,96 +25,6 @@ CONJUGATE_STEPS = 25  # in a cycle
 LENGTHS = (1.0, 1 / 2, 1 / 4, 1 / 8, 1 / 16, 1 / 64)  # tried of a Newton step
 TOLERANCE = {torch.float64: 1e-9, torch.float32: 1e-5}
 STACK = 16  # rows in a product of matrices, members times outputs, are a multiple of this
-
-
-@dataclass(frozen=True)
-class Strengths:
-    """Of mean loss + l1 Σ|w| + l2 Σ w² + group Σ_g √size(g) ‖w_g‖; (P,) each, one per member.
-
-    label_smoothing (P,): share of a class target that is spread over all classes.
-    """
-
-    l1: Tensor
-    l2: Tensor
-    group: Tensor
-    label_smoothing: Tensor
-
-
-@dataclass(frozen=True)
-class Terms:
-    """What members have beside the common loss, laid out as their weights (F, P, K, D) are."""
-
-    linear: Tensor  # (F, P, K, D), added to the gradient: label smoothing
-    l1: Tensor  # (1, P, 1, D)
-    l2: Tensor  # (1, P, 1, D)
-    group: Tensor  # (1, P, 1, D), the threshold of a column's group; 0 where there is none
-    axis: int  # along which a group's weights lie
-
-    def keep(self, members: Tensor) -> Terms:
-        """Of these members (indices) alone."""
-        of = {field.name: getattr(self, field.name) for field in fields(self)}
-        kept = {name: v.index_select(1, members) for name, v in of.items() if name != "axis"}
-        return replace(self, **kept)
-
-    def norms(self, weights: Tensor) -> Tensor:
-        """‖w_g‖ of each weight's group, broadcast along the group; 0 for weights without one."""
-        return torch.where(self.group > 0, weights, 0).square().sum(self.axis, True).sqrt()
-
-    def value(self, weights: Tensor) -> Tensor:
-        """Linear term and penalty, (F, P, 1, 1)."""
-        norms = self.norms(weights)
-        # ‖w‖ = Σ w²/‖w‖, so that a group's norm is counted once along its weights.
-        blocks = self.group * weights.square() / torch.where(norms > 0, norms, 1)
-        plain = self.l1 * weights.abs() + self.l2 * weights.square() + self.linear * weights
-        return (plain + blocks).sum((-2, -1), keepdim=True)
-
-    def prox(self, points: Tensor, steepness: Tensor) -> Tensor:
-        """argmin_w ½ Σ steepness (w - points)² + penalty(w)."""
-        threshold = self.l1 / steepness
-        shrunk = points - points.clamp(-threshold, threshold)
-        norms = self.norms(shrunk)
-        threshold = self.group / steepness
-        kept = (norms > threshold) | (threshold == 0) | norms.isnan()
-        factor = 1 - threshold / torch.where(norms > 0, norms, 1)
-        shrunk = torch.where(kept, shrunk * factor, 0)
-        return shrunk / (1 + 2 * self.l2 / steepness)
-
-    def slope(self, gradient: Tensor, weights: Tensor) -> Tensor:
-        """The smallest subgradient of the objective; all zeros at the optimum.
-
-        gradient (F, P, K, D): of the loss alone.
-        """
-        smooth = gradient + self.linear + 2 * self.l2 * weights
-        bent = torch.where(weights == 0, smooth.clamp(-self.l1, self.l1), -self.l1 * weights.sign())
-        smooth = smooth - bent
-        norms, least = self.norms(weights), self.norms(smooth)
-        inside = smooth + self.group * weights / torch.where(norms > 0, norms, 1)
-        left = (1 - self.group / torch.where(least > 0, least, 1)).clamp_min(0)
-        return torch.where((norms > 0) | (self.group == 0), inside, smooth * left)
-
-    def free(self, weights: Tensor) -> Tensor:
-        """Where the objective is smooth at these weights, so that Newton steps may move them."""
-        return (weights != 0) | ((self.l1 == 0) & (self.group == 0))
-
-    def bend(self, weights: Tensor) -> Curvature:
-        """The penalty's second derivative at these weights, times directions."""
-        norms = self.norms(weights)
-        norms = torch.where(norms > 0, norms, 1)
-        pull, unit = self.group / norms, torch.where(self.group > 0, weights / norms, 0)
-
-        def times(directions: Tensor) -> Tensor:
-            along = (unit * directions).sum(self.axis, keepdim=True)
-            return 2 * self.l2 * directions + pull * (directions - unit * along)
-
-        return times
-
-    def within(self, moved: Tensor, weights: Tensor) -> Tensor:
-        """Zero what a Newton step has moved across the kink at zero, groups included."""
-        crossed = (self.l1 > 0) & (moved * weights < 0)
-        moved = torch.where(crossed, 0, moved)
-        grouped = self.group > 0
-        agreement = torch.where(grouped, moved * weights, 0).sum(self.axis, keepdim=True)
-        return torch.where(grouped & (agreement < 0), 0, moved)
 
 
 @dataclass(frozen=True)
@@ -164,7 +75,7 @@ class Fista:
         self.loss: MeanLoss = mean_loss(self.design, kind)
         self.outputs = outputs
         members = len(strengths.l1)
-        terms = _terms(self.design, self.loss, strengths, outputs, group_by, penalize)
+        terms = Terms.of(self.design, self.loss, strengths, group_by, penalize)
         start = torch.zeros_like(terms.linear)
         self._unit = _gradient_unit(self.loss, terms, start)
         self._found = start
@@ -288,35 +199,6 @@ class Fista:
         multiple = STACK // math.gcd(STACK, self.outputs)
         missing = -len(positions) % multiple
         return torch.cat([positions, positions[:1].expand(missing)])
-
-
-def _terms(
-    design: Design,
-    loss: MeanLoss,
-    strengths: Strengths,
-    outputs: int,
-    group_by: Literal["input", "neuron"],
-    penalize: Literal["weights", "all"],
-) -> Terms:
-    """Strengths (P,) laid out by column."""
-    columns = design.inputs.shape[-1]
-    feature = torch.zeros(columns, dtype=design.inputs.dtype, device=design.inputs.device)
-    intercept = feature.clone()
-    feature[: design.features] = 1
-    intercept[design.features] = 1 if penalize == "all" else 0
-
-    def column(strength: Tensor) -> Tensor:  # (P,) -> (1, P, 1, 1)
-        return strength.to(feature)[None, :, None, None]
-
-    l1, l2, group = column(strengths.l1), column(strengths.l2), column(strengths.group)
-    size = outputs if group_by == "input" else design.features
-    return Terms(
-        linear=column(strengths.label_smoothing) * loss.smoothing,
-        l1=l1 * feature + (l1 + group) * intercept,  # an intercept is a group of one
-        l2=l2 * (feature + intercept),
-        group=math.sqrt(size) * group * feature,
-        axis=-2 if group_by == "input" else -1,
-    )
 
 
 def _gradient_unit(loss: MeanLoss, terms: Terms, start: Tensor) -> Tensor:

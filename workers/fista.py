@@ -76,15 +76,16 @@ class Fista:
         self.outputs = outputs
         members = len(strengths.l1)
         terms = Terms.of(self.design, self.loss, strengths, group_by, penalize)
-        start = torch.zeros_like(terms.linear)
-        self._unit = _gradient_unit(self.loss, terms, start)
-        self._found = start
         shape = (len(folds), members)
+        self._found = torch.zeros_like(terms.linear)
         self.residuals = torch.full(shape, math.inf, dtype=dtype, device=device)
         self.converged = torch.zeros(shape, dtype=torch.bool, device=device)
-        one = torch.ones(*shape, 1, 1, dtype=dtype, device=device)
-        whole = Search(torch.arange(members, device=device), terms, start, start, one)
-        self._search = whole.keep(self._padded(whole.members))
+        padded = self._padded(torch.arange(members, device=device))
+        terms = terms.keep(padded)
+        start = torch.zeros_like(terms.linear)
+        one = torch.ones_like(start[..., :1, :1])
+        self._search = Search(padded, terms, start, start, one)
+        self._unit = _gradient_unit(self.loss, terms, start)[:, :members]
 
     @property
     def weights(self) -> Tensor:

@@ -73,7 +73,9 @@ class Design:
             share = share / share.sum()
             values = fold.inputs.to(device, torch.float64)
             mean = share @ values if centred else torch.zeros_like(values[0])
-            inputs[index, :rows, :features] = (values - mean).to(dtype)
+            # Rounding must leave nothing of a constant column: it would look like a signal.
+            flat = (values == values[0]).all(0) if centred else torch.zeros_like(mean).bool()
+            inputs[index, :rows, :features] = torch.where(flat, 0, values - mean).to(dtype)
             inputs[index, :rows, features] = 1
             targets[index, 0, :, :rows] = _targets(fold.targets, kind, outputs).to(targets)
             weights[index, 0, 0, :rows] = share.to(dtype)

@@ -1,10 +1,9 @@
-"""Some members of a population, trained as one torch program: the unit that fits the caches."""
+"""Some members of a population, trained as one torch program."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import cast
 
 import torch
 from torch import Tensor
@@ -16,8 +15,9 @@ from workers.layout import Layout
 from workers.optimizers import Optimizer, Rates
 from workers.penalties import PENALTIES, group_soft_threshold
 
-# Numbers of one tensor that the optimiser works on at a time: with its state, the gradient and
-# what is in between they stay in a core's own cache for the ten passes of an eager step.
+# Numbers of one tensor that the optimiser works on at a time. A megabyte each of weights, gradient
+# and state goes through the ten passes of an eager step together; smaller blocks lose more by
+# starting operations than they gain from a nearer cache (docs/log.md).
 BLOCK_FLOATS = 2**18
 
 
@@ -43,7 +43,7 @@ class Chunk:
     def step(self, optimizer: Optimizer, layout: Layout, coefficients: Tensor) -> None:
         """One step of all models with the gradient they have, in place; coefficients (K, F * P, 1).
 
-        Rows go block by block through the whole step, so that they come from memory once.
+        Rows go block by block through the whole step.
         """
         weights, gradient = self.weights.flatten(0, 1), self.gradient.flatten(0, 1)
         state = [tensor.flatten(0, 1) for tensor in self.state]
@@ -56,20 +56,19 @@ class Chunk:
                 [tensor[block] for tensor in state],
                 coefficients[:, block],
             )
-            for first, last in self._grouped(start, min(start + rows, len(weights))):
-                own = slice(first - start, last - start)
-                group_soft_threshold(weights[first:last], metric[own], strength[own], layout.groups)
+            grouped = self._grouped(range(start, min(start + rows, len(weights))))
+            if len(grouped):
+                shrunk = weights[block][grouped]
+                group_soft_threshold(shrunk, metric[grouped], strength[grouped], layout.groups)
+                weights[block][grouped] = shrunk
         self.steps += 1
 
-    def _grouped(self, start: int, stop: int) -> list[tuple[int, int]]:
-        """Runs of rows from start to stop whose members have a group penalty."""
+    def _grouped(self, rows: range) -> Tensor:
+        """Which of the rows, counted from the first, belong to members with a group penalty."""
         members = len(self.members)
-        grouped = sum(c.penalty == "group_lasso" for c in self.configurations)
-        if not grouped:
-            return []
-        ends = range(members, (len(self.folds) + 1) * members, members)
-        runs = [(max(start, end - grouped), min(stop, end)) for end in ends]
-        return [(first, last) for first, last in runs if first < last]
+        first = members - sum(own.penalty == "group_lasso" for own in self.configurations)
+        found = [place for place, row in enumerate(rows) if row % members >= first]
+        return torch.tensor(found, dtype=torch.int64, device=self.weights.device)
 
     def keep(self, kept: Sequence[bool]) -> Chunk:
         """The chunk of those members alone, with copies of their tensors."""
@@ -182,7 +181,7 @@ def alive_only(chunks: Sequence[Chunk], alive: Sequence[bool]) -> list[Chunk]:
     """The chunks without the members that are not alive (P,); all folds of a member leave."""
     left: list[Chunk] = []
     for chunk in chunks:
-        stays = [cast("bool", alive[member]) for member in chunk.members]
+        stays = [alive[member] for member in chunk.members]
         if all(stays):
             left.append(chunk)
         elif any(stays):

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ridgeway.spec import Task
+from ridgeway.spec import JobSpec, Task
 
 Kind: TypeAlias = Literal["regression", "binary", "multiclass"]
 
@@ -18,6 +18,17 @@ def kind_of(task: Task | None, outputs: int) -> Kind:
     if task == "regression":
         return "regression"
     return "binary" if outputs == 1 else "multiclass"
+
+
+def row_weights(spec: JobSpec, targets: Tensor) -> Tensor:
+    """What each training row (n,) counts in the mean loss: float64, 1 on average.
+
+    Under `balanced` class weights n / (k n_c) for a row of class c, as scikit-learn has it.
+    """
+    if spec.class_weights == "none":
+        return torch.ones(len(targets), dtype=torch.float64)
+    counts = torch.bincount(targets).double()
+    return (len(targets) / (counts.count_nonzero() * counts))[targets]
 
 
 def row_losses(

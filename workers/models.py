@@ -83,11 +83,11 @@ class Dropout(nn.Module):
 
 
 def with_own_dropout(model: nn.Module) -> nn.Module:
-    """The model with every nn.Dropout turned into a `Dropout`; in place."""
-    for name, child in model.named_children():
+    """The model with every nn.Dropout turned into a `Dropout`, one for each place; in place."""
+    for name, child in model._modules.items():  # named_children() leaves out what occurs twice
         if type(child) is nn.Dropout:
-            setattr(model, name, Dropout(child.p))
-        else:
+            model._modules[name] = Dropout(child.p)
+        elif child is not None:
             with_own_dropout(child)
     return model
 

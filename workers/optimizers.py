@@ -47,8 +47,7 @@ class Uses:
     Decided by the job, not by who trains together: a member is the same in any company.
     """
 
-    columns: int  # penalised ones come first
-    penalised: int
+    penalised: int  # columns; they come first
     l1: bool
     l2: bool
     group: bool
@@ -57,12 +56,11 @@ class Uses:
     clip_norm: float | None
 
     @classmethod
-    def of(cls, spec: JobSpec, columns: int, penalised: int) -> Uses:
+    def of(cls, spec: JobSpec, penalised: int) -> Uses:
         """What the spec's search can reach."""
         names = set(spec.search.penalty)
         sparse = bool(names & {"l1", "elastic_net"})
         return cls(
-            columns=columns,
             penalised=penalised,
             l1=sparse and spec.l1_method == "proximal",
             l2=bool(names & {"l2", "elastic_net"}),

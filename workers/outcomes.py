@@ -10,6 +10,7 @@ from ridgeway.spec import JobSpec
 from ridgeway.studies import Outcome
 from workers.configurations import Configuration
 from workers.population import PopulationResult
+from workers.schedules import factors
 
 LEVEL = 1e-3
 
@@ -26,14 +27,21 @@ def outcomes_of(
     first_number: int,
 ) -> list[Outcome]:
     """One outcome a member, in the order of the configurations."""
+    # As many whole steps at a trial's own rate as the schedule's factors add up to.
+    whole_steps = sum(factors(spec, 0, result.updates, result.updates // result.epochs)[1:])
     return [
-        _outcome(spec, configuration, result, index, first_number + index)
+        _outcome(spec, configuration, result, index, first_number + index, whole_steps)
         for index, configuration in enumerate(configurations)
     ]
 
 
 def _outcome(
-    spec: JobSpec, configuration: Configuration, result: PopulationResult, index: int, number: int
+    spec: JobSpec,
+    configuration: Configuration,
+    result: PopulationResult,
+    index: int,
+    number: int,
+    whole_steps: float,
 ) -> Outcome:
     curve = result.curves[index].tolist()
     diverged = int(result.diverged_at[index])
@@ -44,11 +52,16 @@ def _outcome(
     if not math.isfinite(value):
         reason = f"the {spec.objective} was not finite after the last epoch"
         return Outcome(number, None, curve, {"epochs": result.epochs}, reason)
-    return Outcome(number, value, curve, _attributes(spec, configuration, result, index))
+    attributes = _attributes(spec, configuration, result, index, whole_steps)
+    return Outcome(number, value, curve, attributes)
 
 
 def _attributes(
-    spec: JobSpec, configuration: Configuration, result: PopulationResult, index: int
+    spec: JobSpec,
+    configuration: Configuration,
+    result: PopulationResult,
+    index: int,
+    whole_steps: float,
 ) -> dict[str, Any]:
     """What a person or the recommendation asks of a complete trial; finite numbers only."""
     error = float(result.standard_errors[index])
@@ -63,7 +76,7 @@ def _attributes(
     }
     if configuration.penalty != "none" and spec.optimizer != "fista":
         # λ is not comparable between learning rates when training is short: how far could it pull?
-        pull = configuration.strength * configuration.learning_rate * result.updates
+        pull = configuration.strength * configuration.learning_rate * whole_steps
         attributes["lambda_lr_updates"] = pull
     if configuration.penalty in ("l1", "elastic_net", "group_lasso"):
         attributes["settled"] = bool(result.settled[index])

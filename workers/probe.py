@@ -16,7 +16,7 @@ from torch import Tensor
 from ridgeway.spec import Dimension, JobSpec, Penalty, Range
 from workers.configurations import Configuration
 from workers.datasets import Fold
-from workers.losses import kind_of, row_losses
+from workers.losses import kind_of, row_losses, row_weights
 from workers.population import predict, refit_population
 
 UNPROBED = (1e-6, 1e-1)
@@ -165,19 +165,11 @@ def explained_share(spec: JobSpec, logits: Tensor, fold: Fold) -> float:
         constant = targets.double().var(correction=0)
         loss = losses.mean()
     else:
-        weights = _row_weights(spec, targets)
+        weights = row_weights(spec, targets) / len(targets)
         shares = torch.zeros(int(targets.max()) + 1, dtype=torch.float64)
         constant = torch.special.entr(shares.index_add_(0, targets, weights)).sum()
         loss = losses @ weights
     return float(1 - loss / constant) if constant > 0 else 0.0
-
-
-def _row_weights(spec: JobSpec, targets: Tensor) -> Tensor:
-    """(n,), adding up to 1; under `balanced` class weights each class as much as any other."""
-    counts = torch.bincount(targets)
-    even = torch.ones(len(targets), dtype=torch.float64)
-    weights = even / counts[targets] if spec.class_weights == "balanced" else even
-    return weights / weights.sum()
 
 
 def range_from(members: Sequence[Configuration], explained: Sequence[float]) -> StrengthRange:

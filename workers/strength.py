@@ -10,7 +10,7 @@ from torch import Tensor
 from ridgeway.spec import JobSpec, LinearModel
 from workers.datasets import Fold, Prepared
 from workers.layout import Layout
-from workers.losses import kind_of
+from workers.losses import kind_of, row_weights
 from workers.models import build_model, describe_parameters
 from workers.penalties import L1, ElasticNet, GroupLasso
 from workers.probe import BELOW, UNPROBED, StrengthRange, probe_range, quantile
@@ -46,16 +46,17 @@ def linear_range(spec: JobSpec, rows: Fold, outputs: int) -> StrengthRange:
 
 def gradient_at_zero(spec: JobSpec, rows: Fold, outputs: int) -> Tensor:
     """Of the mean loss in the weights (outputs, d), all zero, with the intercept fitted."""
+    shares = row_weights(spec, rows.train_targets)[:, None] / len(rows.train_targets)
     inputs = rows.train_inputs.double()
-    inputs = inputs - inputs.mean(0)
+    inputs = inputs - (shares * inputs).sum(0)
     kind = kind_of(spec.task, outputs)
     if kind == "multiclass":
         truth = torch.nn.functional.one_hot(rows.train_targets, outputs).double()
     else:
         truth = rows.train_targets.double().unsqueeze(1)
-    residuals = truth - truth.mean(0)
+    residuals = truth - (shares * truth).sum(0)
     scale = 2.0 if kind == "regression" else 1.0
-    return -scale * residuals.T @ inputs / len(inputs)
+    return -scale * (shares * residuals).T @ inputs
 
 
 def _critical_strengths(spec: JobSpec, gradient: Tensor, outputs: int) -> list[float]:

@@ -18,7 +18,7 @@ from workers.configurations import Configuration
 from workers.datasets import Fold
 from workers.judging import Judge, Scores
 from workers.layout import Layout
-from workers.losses import Kind, kind_of
+from workers.losses import Kind, kind_of, row_weights
 from workers.models import (
     ROWS_AT_ONCE,
     build_model,
@@ -31,13 +31,13 @@ from workers.models import (
     with_own_dropout,
 )
 from workers.optimizers import OPTIMIZERS, Uses
-from workers.precision import dtype_of, rounded_products
+from workers.precision import dtype_of
 from workers.schedules import factors
 
 SETTLING_STEPS = 200
 UNCHANGED_STEPS = 20
 SETTLING_SHARE = 10  # settling may see a tenth of the samples that training saw
-CHUNK_FLOATS = 2**24  # numbers that a chunk works on between two steps; beyond it nothing is gained
+CHUNK_FLOATS = 2**24  # numbers that a chunk works on in a step; beyond it nothing is gained
 MEMORY_FLOATS = 2**27  # 512 MiB of float32: weights and optimiser states trained at one time
 STEPS_AHEAD = 64  # whose coefficients are laid out at a time
 
@@ -71,18 +71,11 @@ class Trainer:
         self.fold_rows = [len(fold.train_targets) for fold in self.folds]
         inputs = torch.cat([fold.train_inputs for fold in self.folds])
         targets = torch.cat([fold.train_targets for fold in self.folds])
-        weights = torch.cat([self._class_weights(fold.train_targets) for fold in self.folds])
+        weights = torch.cat([row_weights(self.spec, fold.train_targets) for fold in self.folds])
         self.inputs = inputs.to(self.device, self.dtype)  # (all folds' rows, d)
         self.targets = targets.to(self.device, kind)
         self.row_weights = weights.to(self.device)
         self.full_batches = self._full_batches()
-
-    def _class_weights(self, targets: Tensor) -> Tensor:
-        """n / (k n_c) for each row, as scikit-learn's `balanced`; ones where not asked for."""
-        if self.spec.class_weights == "none":
-            return torch.ones(len(targets), dtype=torch.float64)
-        counts = torch.bincount(targets).double()
-        return (len(targets) / (counts.count_nonzero() * counts))[targets]
 
     def _full_batches(self) -> list[Batch]:
         """Every training row once, in blocks; their weighted losses add up to the mean loss."""
@@ -116,7 +109,7 @@ class Trainer:
             self.fold_by_fold = has_batch_statistics(model, self.inputs.shape[1])
             self.floats_per_row = saved_floats_per_row(model, self.inputs.shape[1])
         self._note_normalisation(model)
-        uses = Uses.of(spec, self.layout.columns, self.layout.penalised_columns)
+        uses = Uses.of(spec, self.layout.penalised_columns)
         self.optimizer = OPTIMIZERS[spec.optimizer](uses)
         with unrunnable_where_it_fails(spec.model.kind, "failed in training"):
             self.backend, slower = choose_backend(
@@ -265,10 +258,9 @@ class Trainer:
             self._noise(rows, chunk.steps) if training else None,
         )
         seed = self.mask_seed + chunk.steps if training else None
-        with rounded_products(self.spec, self.device):
-            losses, buffers = self.backend.gradient(
-                chunk.weights, chunk.buffers, data, chunk.perturbation, seed, chunk.gradient
-            )
+        losses, buffers = self.backend.gradient(
+            chunk.weights, chunk.buffers, data, chunk.perturbation, seed, chunk.gradient
+        )
         if training:
             chunk.buffers = buffers
         return losses
@@ -295,8 +287,7 @@ class Trainer:
 
     def evaluate(self, chunk: Chunk, *, with_errors: bool) -> Scores:
         """The objective on the validation rows; standard errors of a holdout where asked for."""
-        with rounded_products(self.spec, self.device):
-            return self.judge.scores(self.backend, chunk, with_errors=with_errors)
+        return self.judge.scores(self.backend, chunk, with_errors=with_errors)
 
     def finite(self, chunk: Chunk) -> Tensor:
         """Which members (P,) have finite logits for all validation rows of all their folds."""

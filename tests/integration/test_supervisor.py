@@ -21,8 +21,11 @@ from ridgeway import jobs
 from ridgeway.database import Database, leases
 from ridgeway.spec import parse_spec
 
+# Whoever runs the tests under nohup or in the background ignores some signals, children included.
 SUPERVISE = """
-import json, sys
+import json, signal, sys
+for number in signal.SIGINT, signal.SIGHUP:
+    signal.signal(number, signal.SIG_DFL)
 from ridgeway import supervisor
 from ridgeway.supervisor import Role, Supervisor
 supervisor.GRACE_SECONDS = 1.0

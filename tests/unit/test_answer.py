@@ -107,11 +107,14 @@ def test_a_diverged_refit_has_no_score_and_leaves_no_model(tmp_path: Path):
     assert any("diverged in epoch" in warning for warning in given.warnings)
 
 
-def test_strengths_with_weight_decay_or_of_nets_have_no_equivalent(tmp_path: Path):
+def test_strengths_with_weight_decay_or_noise_or_of_nets_have_no_equivalent(tmp_path: Path):
     spec, prepared = linear(epochs=1)
     params = {"penalty": "l1", "lambda": 0.05, "learning_rate": 0.05}
     with_decay = give(spec, prepared, Store(str(tmp_path)), {**params, "weight_decay": 0.1})
     assert with_decay.recommended.simplest.equivalents is None
+    spec, prepared = linear(epochs=1, input_noise=0.1)
+    noisy = give(spec, prepared, Store(str(tmp_path)), params)
+    assert noisy.recommended.simplest.equivalents is None
     spec, prepared = linear(epochs=1, model={"kind": "mlp", "hidden": [4]})
     net = give(spec, prepared, Store(str(tmp_path)), params)
     assert net.recommended.simplest.equivalents is None

@@ -19,7 +19,7 @@ from workers.conversions import sklearn_least_squares, sklearn_logistic
 from workers.datasets import Fold
 from workers.fista import Fista
 from workers.fullbatch import TrainingRows
-from workers.losses import Kind, row_losses
+from workers.losses import Kind, row_losses, row_weights
 from workers.penalties import PENALTIES, Parts
 from workers.strength import linear_range
 from workers.terms import Strengths
@@ -77,11 +77,17 @@ def arrays(fold: Fold) -> tuple[np.ndarray, np.ndarray]:
     return fold.train_inputs.double().numpy(), fold.train_targets.numpy()
 
 
-def critical(name: str, fold: Fold, kind: Kind, outputs: int = 1) -> float:
+def critical(
+    name: str, fold: Fold, kind: Kind, outputs: int = 1, class_weights: str = "none"
+) -> float:
     """λ_max."""
-    task = "regression" if kind == "regression" else "classification"
-    search = {"penalty": [name], "l1_ratio": RATIO}
-    return linear_range(job(task=task, model={"kind": "linear"}, search=search), fold, outputs).high
+    spec = job(
+        task="regression" if kind == "regression" else "classification",
+        model={"kind": "linear"},
+        search={"penalty": [name], "l1_ratio": RATIO},
+        class_weights=class_weights,
+    )
+    return linear_range(spec, fold, outputs).high
 
 
 def violation(
@@ -100,8 +106,8 @@ def violation(
     logits = rows.inputs.double() @ weights.T + intercepts
     share = torch.tensor([smoothing], dtype=torch.float64)
     losses = row_losses(kind, logits, rows.targets, share)
-    row_weights = torch.ones_like(losses) if rows.weights is None else rows.weights
-    loss = (losses * row_weights).sum() / row_weights.sum()
+    shares = torch.ones_like(losses) if rows.weights is None else rows.weights
+    loss = (losses * shares).sum() / shares.sum()
     slope, free = torch.autograd.grad(loss, (weights, intercepts))
     found = weights.detach()
     slope = slope + 2 * parts.l2 * found + parts.l1 * found.sign()
@@ -241,6 +247,17 @@ def test_everything_is_zero_from_the_critical_strength_on(load: Any, name: str) 
     own = [PENALTIES[name].parts(largest * by, RATIO) for by in (1 + 1e-6, 0.99)]  # type: ignore[index]
     solver = solved([training(fold)], kind, own, outputs)
     assert solver.converged.all()
+    assert (solver.weights != 0).flatten(2).any(-1).tolist() == [[False, True]]
+
+
+@pytest.mark.parametrize("load", [load_breast_cancer, load_wine])
+def test_the_critical_strength_knows_of_balanced_classes(load: Any) -> None:
+    fold = one_fold(*load(return_X_y=True))
+    kind, outputs = ("multiclass", 3) if load is load_wine else ("binary", 1)
+    largest = critical("l1", fold, kind, outputs, "balanced")  # type: ignore[arg-type]
+    weights = row_weights(job(class_weights="balanced"), fold.train_targets)
+    own = [PENALTIES["l1"].parts(largest * by, RATIO) for by in (1 + 1e-6, 0.99)]
+    solver = solved([training(fold, weights)], kind, own, outputs)  # type: ignore[arg-type]
     assert (solver.weights != 0).flatten(2).any(-1).tolist() == [[False, True]]
 
 

@@ -39,9 +39,7 @@ class Run:
         self.rates = Rates(rate, torch.zeros_like(rate) + decay, **own)
         self.groups = groups
         used = {name: name in strengths for name in parts}
-        self.optimizer = kind(
-            Uses(columns, columns, weight_decay=True, clip_norm=clip_norm, **used)
-        )
+        self.optimizer = kind(Uses(columns, weight_decay=True, clip_norm=clip_norm, **used))
         self.state = [torch.zeros_like(weights) for _ in range(kind.remembers)]
         self.steps = 0
         self.metric = torch.ones_like(weights)

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from populations import CPU, configuration, install_models, job, made_up_fold, train
+from populations import configuration, install_models, job, made_up_fold, train
 from sklearn.utils.class_weight import compute_sample_weight
 from torch import Tensor, nn
 
 from ridgeway.errors import JobUnrunnable
 from workers.backends import Backend, Dense, InTurn, Mapped, Perturbation, StepBatch
+from workers.datasets import Fold
 from workers.layout import Layout
-from workers.losses import Kind, loss_and_gradient, row_losses
+from workers.losses import Kind, loss_and_gradient, row_losses, row_weights
 from workers.models import build_model, describe_parameters, with_own_dropout
 from workers.schedules import SETTLING, factors
-from workers.training import Trainer
 
 KINDS: list[Kind] = ["regression", "binary", "multiclass"]
 
@@ -62,11 +64,30 @@ def test_label_smoothing_is_torchs() -> None:
 
 
 def test_balanced_classes_weigh_as_scikit_learns() -> None:
-    fold = made_up_fold(50, classes=3)
-    targets = torch.cat([fold.train_targets, torch.zeros(20, dtype=torch.int64)])
-    trainer = Trainer(job(class_weights="balanced"), [made_up_fold(50, classes=3)], 3, 0, CPU)
+    targets = torch.cat([made_up_fold(50, classes=3).train_targets, torch.zeros(20).long()])
     expected = compute_sample_weight("balanced", targets.numpy())
-    assert trainer._class_weights(targets).numpy() == pytest.approx(expected, rel=1e-12)
+    found = row_weights(job(class_weights="balanced"), targets)
+    assert found.numpy() == pytest.approx(expected, rel=1e-12)
+
+
+def test_balanced_classes_train_as_if_the_rare_ones_rows_were_there_more_often() -> None:
+    fold = made_up_fold(40)
+    rare = fold.train_targets == 1
+    few = torch.cat([(~rare).nonzero().flatten()[:12], rare.nonzero().flatten()[:3]])
+    many = torch.cat([few[:12], few[12:].repeat(4)])
+
+    def fold_of(rows: Tensor) -> Fold:
+        return replace(
+            fold, train_inputs=fold.train_inputs[rows], train_targets=fold.train_targets[rows]
+        )
+
+    options: dict[str, Any] = {"model": {"kind": "linear"}, "epochs": 20, "batch_size": 64}
+    member = [configuration(learning_rate=0.05)]
+    weighted = train(job(class_weights="balanced", **options), member, [fold_of(few)])
+    repeated = train(job(**options), member, [fold_of(many)])
+    plain = train(job(**options), member, [fold_of(few)])
+    assert weighted.curves[0] == pytest.approx(repeated.curves[0], rel=1e-5)
+    assert weighted.curves[0] != pytest.approx(plain.curves[0], rel=1e-3)
 
 
 # --- the same draws, each member's own share ----------------------------------------------------
@@ -119,6 +140,13 @@ def test_dropout_that_is_searched_is_each_members_own() -> None:
     assert result.curves[0] == pytest.approx(whole.curves[0], rel=1e-6)
     assert np.array_equal(result.curves[0], result.curves[2])
     assert not np.allclose(result.curves[0], result.curves[1], rtol=1e-3)
+
+
+def test_a_dropout_layer_that_occurs_twice_has_the_searched_rate_in_both_places() -> None:
+    again = nn.Dropout(0.1)
+    model = with_own_dropout(nn.Sequential(nn.Linear(3, 3), again, nn.Linear(3, 1), again))
+    layout = Layout.of(describe_parameters(model, "weights", "input"))
+    assert Dense(model, layout, "binary").dropouts == ["1.rate", "3.rate"]
 
 
 def test_searching_the_dropout_of_a_model_without_any_is_unrunnable(

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -87,12 +86,10 @@ class Backend(ABC):
         """
 
 
-@contextmanager
-def mode(model: nn.Module, training: bool) -> Iterator[None]:
-    """The module in training or evaluation mode; unlike train(), free where it is so already."""
+def set_mode(model: nn.Module, training: bool) -> None:
+    """Training or evaluation; unlike train(), free where the module is in that mode already."""
     if model.training != training:
         model.train(training)
-    yield
 
 
 def per_model(rows: Tensor, members: int) -> Tensor:

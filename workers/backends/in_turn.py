@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 import torch
 from torch import Tensor
 
@@ -10,8 +12,8 @@ from workers.backends.base import (
     Buffers,
     Perturbation,
     StepBatch,
-    mode,
     seed_generator,
+    set_mode,
 )
 from workers.backends.mapped import call
 from workers.losses import row_losses
@@ -24,12 +26,12 @@ class InTurn(Backend):
 
     def logits(self, weights: Tensor, buffers: Buffers, inputs: Tensor) -> Tensor:
         results: list[Tensor] = []
-        with mode(self.model, False), torch.no_grad():
-            for fold, own_rows in zip(range(len(weights)), inputs, strict=True):
-                for member in range(weights.shape[1]):
-                    own = {name: value[fold, member].clone() for name, value in buffers.items()}
-                    parameters = self.layout.views(weights[fold, member])
-                    results.append(call(self.model, parameters, own, own_rows)[0])
+        set_mode(self.model, False)
+        with torch.no_grad():
+            for place in product(range(weights.shape[0]), range(weights.shape[1])):
+                own = {name: value[place].clone() for name, value in buffers.items()}
+                parameters = self.layout.views(weights[place])
+                results.append(call(self.model, parameters, own, inputs[place[0]])[0])
         return torch.stack(results).unflatten(0, weights.shape[:2]).transpose(2, 3)
 
     def gradient(
@@ -44,20 +46,9 @@ class InTurn(Backend):
         folds, members = weights.shape[:2]
         losses = torch.empty(folds, members, dtype=weights.dtype, device=weights.device)
         after = {name: value.clone() for name, value in buffers.items()}
-        with mode(self.model, seed is not None):
-            for fold in range(folds):
-                for member in range(members):
-                    self._one(
-                        weights,
-                        buffers,
-                        batch,
-                        perturbation,
-                        seed,
-                        (fold, member),
-                        losses,
-                        after,
-                        out,
-                    )
+        set_mode(self.model, seed is not None)
+        for place in product(range(folds), range(members)):
+            self._one(weights, buffers, batch, perturbation, seed, place, losses, after, out)
         return losses, after
 
     def _one(

@@ -11,10 +11,10 @@ from workers.backends.base import (
     Buffers,
     Perturbation,
     StepBatch,
-    mode,
     noisy,
     per_model,
     seed_generator,
+    set_mode,
     with_twin,
 )
 from workers.losses import row_losses
@@ -27,7 +27,8 @@ class Mapped(Backend):
 
     def logits(self, weights: Tensor, buffers: Buffers, inputs: Tensor) -> Tensor:
         folds, members = weights.shape[:2]
-        with mode(self.model, False), torch.no_grad():
+        set_mode(self.model, False)
+        with torch.no_grad():
             rows = per_model(inputs, members)
             logits, _ = self._forward(
                 self.layout.views(weights.flatten(0, 1)), _flat(buffers), rows, 0
@@ -48,8 +49,8 @@ class Mapped(Backend):
         views = self.layout.views(weights.detach().flatten(0, 1))
         leaves = {name: view.requires_grad_() for name, view in views.items()}
         rows = noisy(batch, perturbation.input_noise if training else None, members)
-        with mode(self.model, training):
-            logits, after = self._forward(leaves, _flat(buffers), rows, seed or 0)
+        set_mode(self.model, training)
+        logits, after = self._forward(leaves, _flat(buffers), rows, seed or 0)
         smoothing = perturbation.label_smoothing if training else None
         own = None if smoothing is None else smoothing.repeat(folds).unsqueeze(1)
         losses = row_losses(self.kind, logits, per_model(batch.targets, members), own)

@@ -81,7 +81,8 @@ def test_balanced_classes_train_as_if_the_rare_ones_rows_were_there_more_often()
             fold, train_inputs=fold.train_inputs[rows], train_targets=fold.train_targets[rows]
         )
 
-    options: dict[str, Any] = {"model": {"kind": "linear"}, "epochs": 20, "batch_size": 64}
+    # Not Adam: the intercept's first gradient is 0, and it would make a whole step of its rounding.
+    options: dict[str, Any] = {"model": {"kind": "linear"}, "optimizer": "sgd", "epochs": 20}
     member = [configuration(learning_rate=0.05)]
     weighted = train(job(class_weights="balanced", **options), member, [fold_of(few)])
     repeated = train(job(**options), member, [fold_of(many)])

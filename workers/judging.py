@@ -53,11 +53,14 @@ class Judge:
 
     def scores(self, backend: Backend, chunk: Chunk, *, with_errors: bool) -> Scores:
         """The objective on the validation rows; standard errors of a holdout where asked for."""
-        logits = self._logits(backend, chunk)
+        return self.scores_of(self._logits(backend, chunk), chunk.folds, with_errors=with_errors)
+
+    def scores_of(self, logits: Tensor, folds: Sequence[int], *, with_errors: bool) -> Scores:
+        """Those of logits (F, P, outputs, m) for the validation rows of these folds."""
         values: list[Tensor] = []
-        errors = torch.full((len(chunk.members),), torch.nan, dtype=torch.float64)
-        healthy = torch.ones(len(chunk.members), dtype=torch.bool, device=logits.device)
-        for own, number in zip(logits, chunk.folds, strict=True):
+        errors = torch.full((logits.shape[1],), torch.nan, dtype=torch.float64)
+        healthy = torch.ones(logits.shape[1], dtype=torch.bool, device=logits.device)
+        for own, number in zip(logits, folds, strict=True):
             fold, targets = self.folds[number], self.targets[number]
             own = own[..., : len(targets)].transpose(1, 2)  # (P, m, outputs)
             healthy &= finite(own)

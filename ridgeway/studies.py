@@ -66,6 +66,16 @@ class StudyTrial:
     attributes: Mapping[str, Any]
 
 
+@dataclass(frozen=True)
+class Reported:
+    """A trial's state and what it reported, by step."""
+
+    id: int
+    number: int
+    state: TrialState
+    points: dict[int, float]
+
+
 def create_study(
     transaction: Connection, name: str, maximise: bool, attributes: Mapping[str, Any]
 ) -> int:
@@ -229,6 +239,43 @@ def new_trials(
         [TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL]
     )
     return _read(transaction, study_id, ended) + fresh
+
+
+def new_reports(
+    transaction: Connection,
+    study_id: int,
+    steps: Sequence[int],
+    after_id: int,
+    unfinished: Iterable[int],
+) -> list[Reported]:
+    """What trials created after `after_id`, or among the `unfinished`, reported at these steps."""
+    query = (
+        sa.select(
+            _trials.c.trial_id,
+            _trials.c.number,
+            _trials.c.state,
+            _curves.c.step,
+            _curves.c.intermediate_value,
+            _curves.c.intermediate_value_type,
+        )
+        .select_from(
+            _trials.outerjoin(
+                _curves, (_curves.c.trial_id == _trials.c.trial_id) & _curves.c.step.in_(steps)
+            )
+        )
+        .where(_trials.c.study_id == study_id)
+        .order_by(_trials.c.trial_id)
+    )
+    found: dict[int, Reported] = {}
+    for which in (_trials.c.trial_id > after_id, _trials.c.trial_id.in_(list(unfinished))):
+        for id_, number, state, step, value, kind in transaction.execute(query.where(which)):
+            trial = found.setdefault(id_, Reported(id_, number, state, {}))
+            if step is not None:
+                trial.points[step] = _point(value, kind)
+    return list(found.values())
+
+
+_point = models.TrialIntermediateValueModel.stored_repr_to_intermediate_value
 
 
 def complete_trials(transaction: Connection, study_id: int) -> list[StudyTrial]:

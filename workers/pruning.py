@@ -13,7 +13,9 @@ from typing import Protocol
 
 import numpy as np
 from optuna.trial import TrialState
+from sqlalchemy.engine import Connection
 
+from ridgeway import studies
 from ridgeway.spec import JobSpec
 
 INTERVALS = 10  # rungs of the median rule in a training, about
@@ -109,12 +111,14 @@ class HalvingRule:
 
 @dataclass
 class History:
-    """What a study's trials reported at the rungs, in columns; synchronised by whoever reads it.
+    """What a study's trials reported at the rungs `steps`, in columns.
 
     A trial that reported NaN counts as one that did not report: no rule tells them apart.
     """
 
     steps: Sequence[int]
+    _last_id: int = 0
+    _unfinished: set[int] = field(default_factory=set[int])
     _rows: dict[int, int] = field(default_factory=dict[int, int])  # of a trial's number
     _complete: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=bool))
     _values: np.ndarray = field(init=False)  # (steps, room)
@@ -125,6 +129,19 @@ class History:
 
     def __len__(self) -> int:
         return len(self._rows)
+
+    def sync(self, transaction: Connection, study_id: int) -> None:
+        """Take in what has come to the study since the last time."""
+        found = studies.new_reports(
+            transaction, study_id, self.steps, self._last_id, self._unfinished
+        )
+        for trial in found:
+            self.take(trial.number, trial.state, trial.points)
+            self._last_id = max(self._last_id, trial.id)
+            if trial.state.is_finished():
+                self._unfinished.discard(trial.id)
+            else:
+                self._unfinished.add(trial.id)
 
     def take(self, number: int, state: TrialState, reported: Mapping[int, float]) -> None:
         """What is known now of a trial: its state, and values by epoch; others than rungs are left.

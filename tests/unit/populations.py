@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ridgeway.spec import PENALTIES, JobSpec, parse_spec
+from workers import training
+from workers.backends import Backend
+from workers.backends.choosing import BACKENDS
 from workers.configurations import Configuration
 from workers.datasets import Fold
+from workers.layout import Layout
+from workers.losses import Kind
 from workers.population import PopulationResult, train_population
 
 CPU = torch.device("cpu")
@@ -86,6 +92,20 @@ def train(
 ) -> PopulationResult:
     options = {"seed": 0, **options}
     return train_population(spec, members, folds, outputs, device=CPU, dtype=dtype, **options)
+
+
+@contextmanager
+def force_backend(name: str) -> Iterator[None]:
+    """Every trainer made inside has this backend, whichever would be chosen."""
+
+    def chosen(
+        model: nn.Module, layout: Layout, kind: Kind, *others: object, **options: object
+    ) -> tuple[Backend, None]:
+        return BACKENDS[name](model, layout, kind), None
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(training, "choose_backend", chosen)
+        yield
 
 
 def same_bits(left: Tensor, right: Tensor) -> bool:

@@ -19,9 +19,10 @@ from workers.fullbatch import Curvature, Design, MeanLoss, TrainingRows, mean_lo
 from workers.losses import Kind
 from workers.terms import Strengths, Terms
 
-CYCLES = 2  # in a round of about 100 full-batch steps
+CYCLES = 2  # in a round
 ACCELERATED_STEPS = 25  # in a cycle
 CONJUGATE_STEPS = 25  # in a cycle
+STEPS = CYCLES * (ACCELERATED_STEPS + CONJUGATE_STEPS)  # in a round
 LENGTHS = (1.0, 1 / 2, 1 / 4, 1 / 8, 1 / 16, 1 / 64)  # tried of a Newton step
 TOLERANCE = {torch.float64: 1e-9, torch.float32: 1e-5}
 STACK = 16  # rows in a product of matrices, members times outputs, are a multiple of this

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from ridgeway.spec import JobSpec, LinearModel
 from workers.datasets import Fold, Prepared
@@ -14,6 +15,8 @@ from workers.losses import kind_of, row_weights
 from workers.models import build_model, describe_parameters
 from workers.penalties import L1, ElasticNet, GroupLasso
 from workers.probe import BELOW, UNPROBED, StrengthRange, probe_range, quantile
+
+ROUNDING = 1e-12  # of the gradient of data that tell nothing
 
 
 def strength_range(
@@ -35,35 +38,23 @@ def strength_range(
 def linear_range(spec: JobSpec, rows: Fold, outputs: int) -> StrengthRange:
     """From 1e-4 of the smallest to the largest λ_max of the searched penalties, on these rows.
 
-    λ_max is the smallest λ whose solution is all zeros; l2 has none and takes that of l1.
+    λ_max is the smallest λ whose solution is all zeros; l2 has none and takes that of l1. Where
+    l1_ratio or label_smoothing are searched it is that of their middles.
     """
-    critical = _critical_strengths(spec, gradient_at_zero(spec, rows, outputs), outputs)
-    usable = [strength for strength in critical if strength > 0]
+    critical = critical_strengths(spec, rows, outputs)
+    usable = [strength for strength in critical if strength > ROUNDING]
     if not usable:  # nothing to explain: constant columns, or a search without a penalty
         return StrengthRange(*UNPROBED)
     return StrengthRange(BELOW * min(usable), max(usable))
 
 
-def gradient_at_zero(spec: JobSpec, rows: Fold, outputs: int) -> Tensor:
-    """Of the mean loss in the weights (outputs, d), all zero, with the intercept fitted."""
-    shares = row_weights(spec, rows.train_targets)[:, None] / len(rows.train_targets)
-    inputs = rows.train_inputs.double()
-    inputs = inputs - (shares * inputs).sum(0)
-    kind = kind_of(spec.task, outputs)
-    if kind == "multiclass":
-        truth = torch.nn.functional.one_hot(rows.train_targets, outputs).double()
-    else:
-        truth = rows.train_targets.double().unsqueeze(1)
-    residuals = truth - (shares * truth).sum(0)
-    scale = 2.0 if kind == "regression" else 1.0
-    return -scale * (shares * residuals).T @ inputs
-
-
-def _critical_strengths(spec: JobSpec, gradient: Tensor, outputs: int) -> list[float]:
-    model = build_model(spec.model, gradient.shape[1], outputs)
-    layout = Layout.of(describe_parameters(model, "weights", spec.group_by))
-    flat = torch.zeros(layout.columns, dtype=gradient.dtype)
-    layout.views(flat)["weight"].copy_(gradient)
+def critical_strengths(spec: JobSpec, rows: Fold, outputs: int) -> list[float]:
+    """λ_max of each penalty searched, without `none`."""
+    model = build_model(spec.model, rows.train_inputs.shape[1], outputs)
+    layout = Layout.of(describe_parameters(model, spec.penalize, spec.group_by))
+    flat = torch.zeros(layout.columns, dtype=torch.float64)
+    for name, own in gradient_at_zero(spec, rows, outputs).items():
+        layout.views(flat)[name].copy_(own)
     flat = flat[: layout.penalised_columns]
     l1 = L1().critical_strength(flat, 1.0, layout.groups)
     ratio = quantile(spec.search.l1_ratio, 0.5)
@@ -76,3 +67,32 @@ def _critical_strengths(spec: JobSpec, gradient: Tensor, outputs: int) -> list[f
         "group_lasso": GroupLasso().critical_strength(flat, 1.0, layout.groups),
     }
     return [strengths[name] for name in spec.search.penalty if name in strengths]
+
+
+def gradient_at_zero(spec: JobSpec, rows: Fold, outputs: int) -> dict[str, Tensor]:
+    """Of the mean loss as it is trained: in weight (outputs, d) and bias (outputs,).
+
+    Penalised parameters are zero, and the bias is fitted unless it is one of them. Smoothing draws
+    targets towards those of no information; the rest is one linear function of them.
+    """
+    shares = row_weights(spec, rows.train_targets)[:, None] / len(rows.train_targets)
+    inputs, kind = rows.train_inputs.double(), kind_of(spec.task, outputs)
+    if kind == "multiclass":
+        truth = functional.one_hot(rows.train_targets, outputs).double()
+    else:
+        truth = rows.train_targets.double().unsqueeze(1)
+    uninformed = {"regression": 0.0, "binary": 0.5, "multiclass": 1 / outputs}[kind]
+    truth = truth + _smoothing(spec) * (uninformed - truth)
+    if spec.penalize == "all":
+        predicted = uninformed
+    else:
+        predicted = (shares * truth).sum(0)
+        inputs = inputs - (shares * inputs).sum(0)
+    slope = (2.0 if kind == "regression" else 1.0) * shares * (predicted - truth)
+    bias = slope.sum(0) if spec.penalize == "all" else torch.zeros(outputs)
+    return {"weight": slope.T @ inputs, "bias": bias}
+
+
+def _smoothing(spec: JobSpec) -> float:
+    searched = spec.search.label_smoothing
+    return spec.label_smoothing if searched is None else quantile(searched, 0.5)

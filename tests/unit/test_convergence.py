@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -157,3 +158,16 @@ def test_hopeless_data_search_a_fixed_range() -> None:
     constant = replace(rows, train_inputs=torch.zeros_like(rows.train_inputs))
     spec = job(task=task, model={"kind": "linear"})
     assert linear_range(spec, constant, outputs) == StrengthRange(*UNPROBED)
+    smoothed = job(task=task, model={"kind": "linear"}, label_smoothing=1.0)
+    assert linear_range(smoothed, rows, outputs) == StrengthRange(*UNPROBED)
+
+
+def test_searched_smoothing_counts_by_its_middle() -> None:
+    rows, task, outputs = rows_of(load_breast_cancer)
+
+    def high(**fields: Any) -> float:
+        return linear_range(job(task=task, model={"kind": "linear"}, **fields), rows, outputs).high
+
+    searched = high(search={"label_smoothing": {"low": 0.0, "high": 0.5}})
+    assert searched == pytest.approx(high(label_smoothing=0.25))
+    assert searched == pytest.approx(0.75 * high())  # smoothing shrinks the signal by its share

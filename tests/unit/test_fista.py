@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -77,15 +78,13 @@ def arrays(fold: Fold) -> tuple[np.ndarray, np.ndarray]:
     return fold.train_inputs.double().numpy(), fold.train_targets.numpy()
 
 
-def critical(
-    name: str, fold: Fold, kind: Kind, outputs: int = 1, class_weights: str = "none"
-) -> float:
+def critical(name: str, fold: Fold, kind: Kind, outputs: int = 1, **fields: Any) -> float:
     """λ_max."""
     spec = job(
         task="regression" if kind == "regression" else "classification",
         model={"kind": "linear"},
         search={"penalty": [name], "l1_ratio": RATIO},
-        class_weights=class_weights,
+        **fields,
     )
     return linear_range(spec, fold, outputs).high
 
@@ -250,15 +249,44 @@ def test_everything_is_zero_from_the_critical_strength_on(load: Any, name: str) 
     assert (solver.weights != 0).flatten(2).any(-1).tolist() == [[False, True]]
 
 
+@pytest.mark.parametrize("penalize", ["weights", "all"])
+@pytest.mark.parametrize(
+    ("class_weights", "smoothing"), [("balanced", 0.0), ("none", 0.2), ("balanced", 0.7)]
+)
 @pytest.mark.parametrize("load", [load_breast_cancer, load_wine])
-def test_the_critical_strength_knows_of_balanced_classes(load: Any) -> None:
+@pytest.mark.parametrize("name", ["l1", "elastic_net", "group_lasso"])
+def test_the_critical_strength_knows_of_class_weights_smoothing_and_intercepts(
+    load: Any, name: str, class_weights: str, smoothing: float, penalize: Any
+) -> None:
     fold = one_fold(*load(return_X_y=True))
-    kind, outputs = ("multiclass", 3) if load is load_wine else ("binary", 1)
-    largest = critical("l1", fold, kind, outputs, "balanced")  # type: ignore[arg-type]
-    weights = row_weights(job(class_weights="balanced"), fold.train_targets)
-    own = [PENALTIES["l1"].parts(largest * by, RATIO) for by in (1 + 1e-6, 0.99)]
-    solver = solved([training(fold, weights)], kind, own, outputs)  # type: ignore[arg-type]
-    assert (solver.weights != 0).flatten(2).any(-1).tolist() == [[False, True]]
+    kind: Kind = "multiclass" if load is load_wine else "binary"
+    outputs = 3 if load is load_wine else 1
+    fields = {"class_weights": class_weights, "label_smoothing": smoothing, "penalize": penalize}
+    largest = critical(name, fold, kind, outputs, **fields)
+    rows = training(fold, row_weights(job(**fields), fold.train_targets))
+    strengths = [largest * by for by in (1 + 1e-6, 1 - 1e-6, 0.99)]
+    own = [PENALTIES[name].parts(strength, RATIO) for strength in strengths]  # type: ignore[index]
+    solver = solved([rows], kind, own, outputs, [smoothing] * 3, penalize=penalize)
+    assert solver.converged.all()
+    nonzero = (solver.weights != 0).flatten(2).any(-1)
+    if penalize == "all":
+        nonzero = nonzero | (solver.intercepts != 0).any(-1)
+    assert nonzero.tolist() == [[False, True, True]]
+
+
+@pytest.mark.parametrize("penalize", ["weights", "all"])
+def test_the_critical_strength_of_numbers_knows_of_their_intercept(penalize: Any) -> None:
+    fold = one_fold(*load_diabetes(return_X_y=True))
+    shifted = replace(
+        fold, train_inputs=fold.train_inputs + 1, train_targets=fold.train_targets + 2
+    )
+    largest = critical("l1", shifted, "regression", penalize=penalize)
+    own = [Parts(l1=largest * by) for by in (1 + 1e-6, 1 - 1e-6)]
+    solver = solved([training(shifted)], "regression", own, penalize=penalize)
+    nonzero = (solver.weights != 0).flatten(2).any(-1)
+    if penalize == "all":
+        nonzero = nonzero | (solver.intercepts != 0).any(-1)
+    assert nonzero.tolist() == [[False, True]]
 
 
 # --- group lasso, label smoothing ---------------------------------------------------------------

@@ -15,6 +15,7 @@ FISTA_ACCEPTS: dict[str, tuple[Any, ...]] = {
     "warmup_epochs": (0,),
     "clip_norm": (None,),
     "early_stopping": (None,),
+    "pruner": ("none",),
     "input_noise": (0,),
     "l1_method": ("proximal",),
     "precision": ("float32", "float64"),

@@ -7,12 +7,16 @@ an old fence is refused. Lease check, Optuna's rows and the job's counters commi
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, Literal, cast
 
 import sqlalchemy as sa
 from optuna.distributions import BaseDistribution
+from optuna.trial import TrialState
 from sqlalchemy.engine import Connection, Row
 
 from ridgeway import studies
@@ -122,11 +126,43 @@ def _take_over(transaction: Connection, row: Row[Any], claimant: Claimant) -> Ro
     )
     for lost in transaction.execute(query).all():
         if lost.attempts < claimant.max_attempts:
+            if _suspect(lost, claimant.max_attempts):
+                _split(transaction, lost, claimant.max_attempts - lost.attempts)
             return _hold(transaction, lost.id, lost.fence + 1, lost.attempts + 1, claimant)
         _give_up(transaction, row.id, lost)
         if lock_job(transaction, row.id).state not in CLAIMABLE:
             return None
     return None
+
+
+def _suspect(lost: Row[Any], max_attempts: int) -> bool:
+    """Whether one of the population's trials may kill whoever trains it: two workers are gone."""
+    lost_to_a_death = lost.state != "released" and lost.attempts >= min(2, max_attempts - 1)
+    return lost_to_a_death and lost.size > 1 and lost.first_number is not None
+
+
+def _split(transaction: Connection, lost: Row[Any], attempts_left: int) -> None:
+    """Part the population so that by the last attempt left every suspect is trained alone.
+
+    The first part stays in the lease; the others are lost leases of their own. Their ordinals are
+    negative: those of populations yet to come, which sizes and seeds hang on, stay as they were.
+    """
+    parts = math.ceil(lost.size ** (1 / attempts_left))
+    ends = [lost.size * (part + 1) // parts for part in range(parts)]
+    lowest = sa.select(sa.func.min(leases.c.ordinal)).where(
+        leases.c.job_id == lost.job_id, leases.c.kind == "population"
+    )
+    ordinal = min(0, transaction.execute(lowest).scalar_one())
+    kept = {name: value for name, value in lost._mapping.items() if name != "id"}
+    transaction.execute(sa.update(leases).where(leases.c.id == lost.id).values(size=ends[0]))
+    for index, (start, end) in enumerate(pairwise(ends), start=1):
+        part = {
+            "ordinal": ordinal - index,
+            "state": "expired",
+            "first_number": lost.first_number + start,
+            "size": end - start,
+        }
+        transaction.execute(sa.insert(leases).values({**kept, **part}))
 
 
 def _give_up(transaction: Connection, job_id: str, lost: Row[Any]) -> None:
@@ -138,7 +174,8 @@ def _give_up(transaction: Connection, job_id: str, lost: Row[Any]) -> None:
         message = f"{lost.attempts} workers were lost while they {doing}; see the workers' log."
         end_as_failed(transaction, row, message, failed)
         return
-    reason = f"{lost.attempts} workers were lost while they trained this population"
+    trained = "this trial" if lost.size == 1 else "this population"
+    reason = f"{lost.attempts} workers were lost while they trained {trained}"
     failed = studies.fail_running(transaction, row.study_id, lost.first_number, lost.size, reason)
     update_job(transaction, job_id, failed=row.failed + failed, running=row.running - failed)
     _conclude(transaction, job_id)
@@ -299,12 +336,14 @@ def finish_population(
         return
     finished = studies.finish_trials(transaction, lease.study_id, outcomes)
     counted = [outcome for outcome in outcomes if outcome.number in finished]
-    complete = [outcome for outcome in counted if outcome.value is not None]
+    states = Counter(outcome.state for outcome in counted)
+    complete = [outcome for outcome in counted if outcome.state == TrialState.COMPLETE]
     update_job(
         transaction,
         row.id,
-        complete=row.complete + len(complete),
-        failed=row.failed + len(counted) - len(complete),
+        complete=row.complete + states[TrialState.COMPLETE],
+        pruned=row.pruned + states[TrialState.PRUNED],
+        failed=row.failed + states[TrialState.FAIL],
         running=row.running - len(counted),
         best=_better(transaction, row, lease, complete),
         warnings=_with(row.warnings, warnings),
@@ -445,8 +484,9 @@ def _conclude(transaction: Connection, job_id: str) -> None:
         and not _open_leases(transaction, job_id)
     ):
         reason = studies.commonest_reason(transaction, row.study_id) or "no reason was recorded"
+        ended = row.failed + row.pruned
         end_as_failed(
-            transaction, row, f"None of the {row.failed} trials was complete. Most often: {reason}"
+            transaction, row, f"None of the {ended} trials was complete. Most often: {reason}"
         )
 
 

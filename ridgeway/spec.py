@@ -421,7 +421,6 @@ class JobSpec(Part):
 NOT_YET: Mapping[str, frozenset[str]] = {
     "sampler": frozenset({"qmc", "grid", "gp"}),
     "pruner": frozenset({"median", "halving"}),
-    "optimizer": frozenset({"fista"}),
     "precision": frozenset({"tf32", "bf16"}),
 }
 
@@ -437,10 +436,6 @@ def refuse_unsupported(spec: JobSpec) -> None:
             errors.append(
                 FieldError(field, value, f"not supported in this release; accepted: {accepted}")
             )
-    if spec.early_stopping is not None:
-        given = spec.early_stopping.model_dump(mode="json")
-        message = "not supported in this release; accepted: null"
-        errors.append(FieldError("early_stopping", given, message))
     if errors:
         raise InvalidInput(_summary(errors), errors)
 

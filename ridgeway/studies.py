@@ -42,13 +42,24 @@ TrialOrder: TypeAlias = Literal["number", "value"]
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one trial: a failed one has no `value`, and `reason` says why."""
+    """What became of one trial: a failed one has no `value`, and `reason` says why.
+
+    A pruned one's value is its last report, None where that was NaN, as Optuna has it.
+    """
 
     number: int
     value: float | None
     curve: Sequence[float] = ()
     attributes: Mapping[str, Any] = field(default_factory=dict[str, Any])
     reason: str | None = None
+    pruned: bool = False
+
+    @property
+    def state(self) -> TrialState:
+        """As what the study keeps it."""
+        if self.pruned:
+            return TrialState.PRUNED
+        return TrialState.FAIL if self.value is None else TrialState.COMPLETE
 
 
 @dataclass(frozen=True)
@@ -142,8 +153,8 @@ def finish_trials(transaction: Connection, study_id: int, outcomes: Sequence[Out
     by_number = {outcome.number: outcome for outcome in outcomes}
     finished = _datetime(current_time(transaction))
     changed: dict[int, Outcome] = {}
-    for state, failed in ((TrialState.COMPLETE, False), (TrialState.FAIL, True)):
-        numbers = [o.number for o in outcomes if (o.value is None) is failed]
+    for state in (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL):
+        numbers = [outcome.number for outcome in outcomes if outcome.state == state]
         if not numbers:
             continue
         rows = transaction.execute(
@@ -168,7 +179,36 @@ def fail_running(transaction: Connection, study_id: int, first: int, size: int, 
     return len(finish_trials(transaction, study_id, outcomes))
 
 
+def report_trials(
+    transaction: Connection, study_id: int, curves: Mapping[int, Sequence[float]]
+) -> None:
+    """What trials that are still RUNNING have reached so far, by number, from step 1 on.
+
+    Steps that are in the study stay as they are.
+    """
+    rows = transaction.execute(
+        sa.select(_trials.c.trial_id, _trials.c.number, sa.func.max(_curves.c.step).label("last"))
+        .select_from(_trials.outerjoin(_curves, _curves.c.trial_id == _trials.c.trial_id))
+        .where(
+            _trials.c.study_id == study_id,
+            _trials.c.number.in_(list(curves)),
+            _trials.c.state == TrialState.RUNNING,
+        )
+        .group_by(_trials.c.trial_id, _trials.c.number)
+    ).all()
+    points = [
+        {"trial_id": row.trial_id, "step": step, **_stored_point(point)}
+        for row in rows
+        for step, point in enumerate(curves[row.number], start=1)
+        if step > (row.last or 0)
+    ]
+    if points:
+        transaction.execute(sa.insert(_curves), points)
+
+
 def _insert_results(transaction: Connection, outcomes: Mapping[int, Outcome]) -> None:
+    # Reports of a trial in training are replaced by its whole curve: settling moves a point of it.
+    transaction.execute(sa.delete(_curves).where(_curves.c.trial_id.in_(list(outcomes))))
     values = [
         {"trial_id": id_, "objective": 0, "value": outcome.value, "value_type": _FINITE}
         for id_, outcome in outcomes.items()

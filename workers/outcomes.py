@@ -6,10 +6,12 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from ridgeway.spec import JobSpec
 from ridgeway.studies import Outcome
 from workers.configurations import Configuration
-from workers.population import PopulationResult
+from workers.results import PopulationResult
 from workers.schedules import factors
 
 LEVEL = 1e-3
@@ -27,12 +29,19 @@ def outcomes_of(
     first_number: int,
 ) -> list[Outcome]:
     """One outcome a member, in the order of the configurations."""
-    # As many whole steps at a trial's own rate as the schedule's factors add up to.
-    whole_steps = sum(factors(spec, 0, result.updates, result.updates // result.epochs)[1:])
+    whole_steps = _whole_steps(spec, result)
     return [
         _outcome(spec, configuration, result, index, first_number + index, whole_steps)
         for index, configuration in enumerate(configurations)
     ]
+
+
+def _whole_steps(spec: JobSpec, result: PopulationResult) -> np.ndarray:
+    """How many steps at a trial's own rate the schedule's factors add up to, by epoch: (E,)."""
+    if spec.optimizer == "fista":
+        return np.zeros(result.epochs)  # it finds its own
+    each = result.updates // result.epochs
+    return np.cumsum(factors(spec, 0, result.updates, each)[1:])[each - 1 :: each]
 
 
 def _outcome(
@@ -41,19 +50,31 @@ def _outcome(
     result: PopulationResult,
     index: int,
     number: int,
-    whole_steps: float,
+    whole_steps: np.ndarray,
 ) -> Outcome:
-    curve = result.curves[index].tolist()
+    epochs = int(result.member_epochs[index])
+    curve = result.curves[index, :epochs].tolist()
     diverged = int(result.diverged_at[index])
     if diverged:
         reason = f"diverged in epoch {diverged}: the loss was no longer finite"
         return Outcome(number, None, curve[:diverged], {"epochs": diverged}, reason)
     value = float(result.values[index])
+    if result.pruned_at is not None and result.pruned_at[index]:
+        # As Optuna has it: the last report is the value, unless it is NaN.
+        last = None if math.isnan(value) else value
+        reason = f"pruned after epoch {epochs} of {result.epochs}"
+        return Outcome(number, last, curve, {"epochs": epochs}, reason, pruned=True)
     if not math.isfinite(value):
-        reason = f"the {spec.objective} was not finite after the last epoch"
-        return Outcome(number, None, curve, {"epochs": result.epochs}, reason)
+        reason = f"the {spec.objective} was not finite after epoch {_value_epoch(result, index)}"
+        return Outcome(number, None, curve, {"epochs": epochs}, reason)
     attributes = _attributes(spec, configuration, result, index, whole_steps)
     return Outcome(number, value, curve, attributes)
+
+
+def _value_epoch(result: PopulationResult, index: int) -> int:
+    """The epoch that the member's value is of."""
+    epochs = result.member_epochs if result.value_epochs is None else result.value_epochs
+    return int(epochs[index])
 
 
 def _attributes(
@@ -61,7 +82,7 @@ def _attributes(
     configuration: Configuration,
     result: PopulationResult,
     index: int,
-    whole_steps: float,
+    whole_steps: np.ndarray,
 ) -> dict[str, Any]:
     """What a person or the recommendation asks of a complete trial; finite numbers only."""
     error = float(result.standard_errors[index])
@@ -69,15 +90,20 @@ def _attributes(
         "standard_error": error if math.isfinite(error) else None,
         "nonzero_weights": float(result.nonzero_weights[index].mean()),
         "weights": result.weights,
-        "epochs": result.epochs,
-        "converged": _converged(result.curves[index].tolist()),
+        "epochs": int(result.member_epochs[index]),
+        "converged": _converged(result.curves[index, : result.member_epochs[index]].tolist())
+        if result.converged is None
+        else bool(result.converged[index]),
         "fold_values": result.fold_values[index].tolist(),
         "fold_nonzero_weights": result.nonzero_weights[index].tolist(),
     }
+    epoch = _value_epoch(result, index)
+    if spec.early_stopping is not None:
+        attributes["best_epoch"] = epoch
     if configuration.penalty != "none" and spec.optimizer != "fista":
         # λ is not comparable between learning rates when training is short: how far could it pull?
-        pull = configuration.strength * configuration.learning_rate * whole_steps
-        attributes["lambda_lr_updates"] = pull
+        pull = configuration.strength * configuration.learning_rate * whole_steps[epoch - 1]
+        attributes["lambda_lr_updates"] = float(pull)
     if configuration.penalty in ("l1", "elastic_net", "group_lasso"):
         attributes["settled"] = bool(result.settled[index])
     if spec.optimizer != "adamw" and configuration.weight_decay > 0:

@@ -91,6 +91,10 @@ def answer(
     configurations = {
         trial.number: Configuration.from_params(spec, trial.params) for trial in chosen.values()
     }
+    epochs = {
+        trial.number: int(trial.attributes.get("best_epoch", spec.epochs))
+        for trial in chosen.values()
+    }
     refits = refit_population(
         spec,
         [configurations[number] for number in numbers],
@@ -98,6 +102,7 @@ def answer(
         prepared.outputs,
         seed=spec.seed,
         device=device,
+        epochs=[epochs[number] for number in numbers],
         on_epoch=on_epoch,
     )
     # Only now, with every choice made and every model trained, are the sealed rows looked at.
@@ -118,7 +123,7 @@ def answer(
         # The fence is part of the address: a lost holder can't overwrite the next one's.
         address = f"jobs/{lease.job_id}/{lease.id}-{lease.fence}/{MODEL}"
         artifacts[MODEL] = Artifact(address, store.put(address, model), len(model))
-    return Answer(recommended, artifacts, _warnings(spec, chosen, refits, place))
+    return Answer(recommended, artifacts, _warnings(spec, candidates, chosen, refits, place))
 
 
 def _chosen(
@@ -150,6 +155,8 @@ def _equivalents(
     if not isinstance(spec.model, LinearModel) or prepared.outputs > 1 or not comparable:
         return None
     if configuration.weight_decay > 0 or spec.class_weights != "none":
+        return None
+    if spec.penalize != "weights":  # theirs leave the intercept alone
         return None
     if configuration.label_smoothing > 0 or configuration.input_noise > 0:
         return None
@@ -264,9 +271,13 @@ def _model_bytes(
 
 
 def _warnings(
-    spec: JobSpec, chosen: dict[Role, StudyTrial], refits: TrainedModels, place: dict[Role, int]
+    spec: JobSpec,
+    candidates: Sequence[StudyTrial],
+    chosen: dict[Role, StudyTrial],
+    refits: TrainedModels,
+    place: dict[Role, int],
 ) -> list[str]:
-    warnings = list(refits.notes)
+    warnings = [*refits.notes, *_unconverged(spec, candidates, chosen, refits, place)]
     if "none" in spec.search.penalty and "none" not in chosen:
         warnings.append(
             "No trial with penalty `none` was complete: nothing unpenalised to compare."
@@ -276,5 +287,32 @@ def _warnings(
             warnings.append(
                 f"The refit of `{role}` (trial {chosen[role].number}) diverged in epoch "
                 f"{refits.diverged_at[index]}: it has no test score."
+            )
+    return warnings
+
+
+def _unconverged(
+    spec: JobSpec,
+    candidates: Sequence[StudyTrial],
+    chosen: dict[Role, StudyTrial],
+    refits: TrainedModels,
+    place: dict[Role, int],
+) -> list[str]:
+    """What a solver that promises the optimum has not kept."""
+    if refits.converged is None:
+        return []
+    warnings: list[str] = []
+    short = sum(not trial.attributes["converged"] for trial in candidates)
+    if short:
+        warnings.append(
+            f"{short} of {len(candidates)} complete trials had not converged after {spec.epochs} "
+            "epochs: their values and zeros are not those of the optimum. More `epochs`, or a "
+            "larger lowest λ, lets them arrive."
+        )
+    for role, index in place.items():
+        if not refits.converged[index] and not refits.diverged_at[index]:
+            warnings.append(
+                f"The refit of `{role}` (trial {chosen[role].number}) had not converged after "
+                f"{spec.epochs} epochs; more `epochs` let it arrive."
             )
     return warnings

@@ -48,6 +48,7 @@ def at(path: str, value: Any) -> dict[str, Any]:
         ("warmup_epochs", 1, 1, "0"),
         ("clip_norm", 1.0, 1.0, "null"),
         ("early_stopping", PATIENCE, PATIENCE, "null"),
+        ("pruner", "halving", "halving", "none"),
         ("input_noise", 0.5, 0.5, "0"),
         ("l1_method", "subgradient", "subgradient", "proximal"),
         ("precision", "tf32", "tf32", "float32, float64"),

@@ -281,9 +281,7 @@ def test_a_bad_field_is_named_with_its_value_and_what_is_accepted(body, field, v
     [
         ("sampler", "gp", "random, tpe"),
         ("pruner", "median", "none"),
-        ("optimizer", "fista", "adam, adamw, sgd"),
         ("precision", "bf16", "float32, float64"),
-        ("early_stopping", {"patience": 3}, "null"),
     ],
 )
 def test_what_cannot_be_run_yet_is_refused_with_what_can(field, value, accepted):

@@ -8,6 +8,7 @@ numbers: Optuna's cache misses a lower id that is committed after a higher one.
 from __future__ import annotations
 
 import json
+import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -22,6 +23,7 @@ from optuna.study import StudyDirection
 from optuna.trial import TrialState
 from sqlalchemy.engine import Connection, Row
 
+from ridgeway.bulk import delete_rows, insert_rows, moment_text, update_rows
 from ridgeway.database import current_time
 from ridgeway.views import Params
 
@@ -34,7 +36,6 @@ _values: sa.Table = models.TrialValueModel.__table__
 _curves: sa.Table = models.TrialIntermediateValueModel.__table__
 _attributes: sa.Table = models.TrialUserAttributeModel.__table__
 
-_FINITE = models.TrialValueModel.TrialValueType.FINITE
 _CurveType = models.TrialIntermediateValueModel.TrialIntermediateValueType
 
 TrialOrder: TypeAlias = Literal["number", "value"]
@@ -53,6 +54,7 @@ class Outcome:
     attributes: Mapping[str, Any] = field(default_factory=dict[str, Any])
     reason: str | None = None
     pruned: bool = False
+    further_values: Sequence[float] = ()  # of the objectives after the first
 
     @property
     def state(self) -> TrialState:
@@ -115,61 +117,52 @@ def reserve_trials(
 ) -> int:
     """Write one RUNNING trial for each set of parameters; the first of their numbers."""
     _lock(transaction, study_id)
-    counted = sa.select(sa.func.count()).where(_trials.c.study_id == study_id)
-    first = int(transaction.execute(counted).scalar_one())
+    highest = transaction.execute(_HIGHEST_NUMBER, {"study": study_id}).scalar()
+    first = 0 if highest is None else int(highest) + 1
     ids = _new_trial_ids(transaction, len(params))
-    started = _datetime(current_time(transaction))
-    transaction.execute(
-        sa.insert(_trials),
+    started = moment_text(current_time(transaction))
+    insert_rows(
+        transaction,
+        _trials,
+        ("trial_id", "number", "study_id", "state", "datetime_start"),
         [
-            {
-                "trial_id": trial_id,
-                "number": first + index,
-                "study_id": study_id,
-                "state": TrialState.RUNNING,
-                "datetime_start": started,
-            }
+            (trial_id, first + index, study_id, TrialState.RUNNING.name, started)
             for index, trial_id in enumerate(ids)
         ],
     )
-    texts = {name: distribution_to_json(item) for name, item in distributions.items()}
-    rows = [
-        {
-            "trial_id": trial_id,
-            "param_name": name,
-            "param_value": distributions[name].to_internal_repr(value),
-            "distribution_json": texts[name],
-        }
-        for trial_id, configuration in zip(ids, params, strict=True)
-        for name, value in configuration.items()
-    ]
-    if rows:
-        transaction.execute(sa.insert(_params), rows)
+    texts = {name: _distribution_text(item) for name, item in distributions.items()}
+    insert_rows(
+        transaction,
+        _params,
+        ("trial_id", "param_name", "param_value", "distribution_json"),
+        [
+            (trial_id, name, float(distributions[name].to_internal_repr(value)), texts[name])
+            for trial_id, configuration in zip(ids, params, strict=True)
+            for name, value in configuration.items()
+        ],
+    )
     return first
 
 
 def finish_trials(transaction: Connection, study_id: int, outcomes: Sequence[Outcome]) -> set[int]:
     """Finish those of the trials that are still RUNNING; the numbers of those."""
     by_number = {outcome.number: outcome for outcome in outcomes}
-    finished = _datetime(current_time(transaction))
-    changed: dict[int, Outcome] = {}
-    for state in (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL):
-        numbers = [outcome.number for outcome in outcomes if outcome.state == state]
-        if not numbers:
-            continue
-        rows = transaction.execute(
-            sa.update(_trials)
-            .where(
-                _trials.c.study_id == study_id,
-                _trials.c.number.in_(numbers),
-                _trials.c.state == TrialState.RUNNING,
-            )
-            .values(state=state, datetime_complete=finished)
-            .returning(_trials.c.trial_id, _trials.c.number)
-        )
-        changed |= {trial_id: by_number[number] for trial_id, number in rows}
-    _insert_results(transaction, changed)
-    return {outcome.number for outcome in changed.values()}
+    if not by_number:
+        return set()
+    ids = {
+        trial_id: by_number[number]
+        for trial_id, number in _running(transaction, study_id, min(by_number), max(by_number))
+        if number in by_number
+    }
+    finished = moment_text(current_time(transaction))
+    update_rows(
+        transaction,
+        _trials,
+        ("state", "datetime_complete", "trial_id"),
+        [(outcome.state.name, finished, trial_id) for trial_id, outcome in ids.items()],
+    )
+    _insert_results(transaction, ids)
+    return {outcome.number for outcome in ids.values()}
 
 
 def fail_running(transaction: Connection, study_id: int, first: int, size: int, reason: str) -> int:
@@ -186,79 +179,129 @@ def report_trials(
 
     Steps that are in the study stay as they are.
     """
-    rows = transaction.execute(
-        sa.select(_trials.c.trial_id, _trials.c.number, sa.func.max(_curves.c.step).label("last"))
-        .select_from(_trials.outerjoin(_curves, _curves.c.trial_id == _trials.c.trial_id))
-        .where(
-            _trials.c.study_id == study_id,
-            _trials.c.number.in_(list(curves)),
-            _trials.c.state == TrialState.RUNNING,
-        )
-        .group_by(_trials.c.trial_id, _trials.c.number)
-    ).all()
+    if not curves:
+        return
+    running = _running(transaction, study_id, min(curves), max(curves))
+    numbers = {trial_id: number for trial_id, number in running if number in curves}
+    last_steps = transaction.execute(
+        sa.select(_curves.c.trial_id, sa.func.max(_curves.c.step).label("step"))
+        .where(_curves.c.trial_id.in_(list(numbers)))
+        .group_by(_curves.c.trial_id)
+    )
+    reported: dict[int, int] = {row.trial_id: row.step for row in last_steps}
     points = [
-        {"trial_id": row.trial_id, "step": step, **_stored_point(point)}
-        for row in rows
-        for step, point in enumerate(curves[row.number], start=1)
-        if step > (row.last or 0)
+        (trial_id, step, point)
+        for trial_id, number in numbers.items()
+        for step, point in enumerate(curves[number], start=1)
+        if step > reported.get(trial_id, 0)
     ]
-    if points:
-        transaction.execute(sa.insert(_curves), points)
+    _insert_points(transaction, points)
 
 
 def _insert_results(transaction: Connection, outcomes: Mapping[int, Outcome]) -> None:
     # Reports of a trial in training are replaced by its whole curve: settling moves a point of it.
-    transaction.execute(sa.delete(_curves).where(_curves.c.trial_id.in_(list(outcomes))))
-    values = [
-        {"trial_id": id_, "objective": 0, "value": outcome.value, "value_type": _FINITE}
-        for id_, outcome in outcomes.items()
-        if outcome.value is not None
-    ]
-    curves = [
-        {"trial_id": id_, "step": step, **_stored_point(point)}
-        for id_, outcome in outcomes.items()
+    delete_rows(transaction, _curves, "trial_id", list(outcomes))
+    insert_rows(
+        transaction,
+        _values,
+        ("trial_id", "objective", "value", "value_type"),
+        [
+            (trial_id, objective, *_stored(value))
+            for trial_id, outcome in outcomes.items()
+            if outcome.value is not None
+            for objective, value in enumerate((outcome.value, *outcome.further_values))
+        ],
+    )
+    points = [
+        (trial_id, step, point)
+        for trial_id, outcome in outcomes.items()
         for step, point in enumerate(outcome.curve, start=1)
     ]
-    attributes = [
-        {"trial_id": id_, "key": key, "value_json": json.dumps(value)}
-        for id_, outcome in outcomes.items()
-        for key, value in _attributes_of(outcome).items()
-    ]
-    for table, rows in ((_values, values), (_curves, curves), (_attributes, attributes)):
-        if rows:
-            transaction.execute(sa.insert(table), rows)
+    _insert_points(transaction, points)
+    insert_rows(
+        transaction,
+        _attributes,
+        ("trial_id", "key", "value_json"),
+        [
+            (trial_id, key, json.dumps(value))
+            for trial_id, outcome in outcomes.items()
+            for key, value in _attributes_of(outcome).items()
+        ],
+    )
 
 
-def _attributes_of(outcome: Outcome) -> dict[str, Any]:
-    reason = {"reason": outcome.reason} if outcome.reason else {}
-    return {**outcome.attributes, **reason}
+def _insert_points(transaction: Connection, points: Iterable[tuple[int, int, float]]) -> None:
+    insert_rows(
+        transaction,
+        _curves,
+        ("trial_id", "step", "intermediate_value", "intermediate_value_type"),
+        [(trial_id, step, *_stored(value)) for trial_id, step, value in points],
+    )
 
 
-def _stored_point(point: float) -> dict[str, Any]:
-    value, kind = models.TrialIntermediateValueModel.intermediate_value_to_stored_repr(point)
-    return {"intermediate_value": value, "intermediate_value_type": kind}
+def _attributes_of(outcome: Outcome) -> Mapping[str, Any]:
+    return (
+        {**outcome.attributes, "reason": outcome.reason} if outcome.reason else outcome.attributes
+    )
+
+
+def _stored(value: float) -> tuple[float | None, str]:
+    """A number and its kind, as both of Optuna's tables of numbers keep them."""
+    if math.isfinite(value):
+        return float(value), "FINITE"
+    if math.isnan(value):
+        return None, "NAN"
+    return None, "INF_POS" if value > 0 else "INF_NEG"
+
+
+def _running(
+    transaction: Connection, study_id: int, first: int, last: int
+) -> list[tuple[int, int]]:
+    """Id and number of the RUNNING trials among these numbers, held until the commit."""
+    found = transaction.execute(_RUNNING, {"study": study_id, "first": first, "last": last})
+    return [(row.trial_id, row.number) for row in found]
 
 
 def _lock(transaction: Connection, study_id: int) -> None:
     """Hold the study's row until the commit; on SQLite the transaction holds everything."""
-    query = sa.select(_studies.c.study_id).where(_studies.c.study_id == study_id)
-    transaction.execute(query.with_for_update()).scalar_one()
+    transaction.execute(_LOCKED_STUDY, {"study": study_id}).scalar_one()
 
 
 def _new_trial_ids(transaction: Connection, count: int) -> list[int]:
     if transaction.dialect.name == "sqlite":
-        highest = transaction.execute(sa.select(sa.func.max(_trials.c.trial_id))).scalar() or 0
+        highest = transaction.execute(_HIGHEST_ID).scalar() or 0
         return list(range(highest + 1, highest + 1 + count))
-    sequence = sa.func.pg_get_serial_sequence("trials", "trial_id")
-    series = sa.func.generate_series(1, count).table_valued("n")
-    return list(
-        transaction.execute(sa.select(sa.func.nextval(sequence)).select_from(series)).scalars()
+    return list(transaction.execute(_NEXT_IDS, {"count": count}).scalars())
+
+
+@lru_cache(maxsize=1024)
+def _distribution_text(distribution: BaseDistribution) -> str:
+    return distribution_to_json(distribution)
+
+
+# Built once: to build a statement takes SQLAlchemy longer than to run it.
+_study = sa.bindparam("study", type_=sa.Integer)
+_LOCKED_STUDY = (
+    sa.select(_studies.c.study_id).where(_studies.c.study_id == _study).with_for_update()
+)
+# Optuna numbers a trial by counting those before it; numbers have no gaps.
+_HIGHEST_NUMBER = sa.select(sa.func.max(_trials.c.number)).where(_trials.c.study_id == _study)
+_HIGHEST_ID = sa.select(sa.func.max(_trials.c.trial_id))
+_NEXT_IDS = sa.select(
+    sa.func.nextval(sa.func.pg_get_serial_sequence("trials", "trial_id"))
+).select_from(sa.func.generate_series(1, sa.bindparam("count", type_=sa.Integer)).table_valued("n"))
+_RUNNING = (
+    sa.select(_trials.c.trial_id, _trials.c.number)
+    .where(
+        _trials.c.study_id == _study,
+        _trials.c.number.between(
+            sa.bindparam("first", type_=sa.Integer), sa.bindparam("last", type_=sa.Integer)
+        ),
+        _trials.c.state == TrialState.RUNNING,
     )
-
-
-def _datetime(seconds: float) -> datetime:
-    """Optuna keeps naive UTC."""
-    return datetime.fromtimestamp(seconds, UTC).replace(tzinfo=None)
+    .order_by(_trials.c.number)
+    .with_for_update()
+)
 
 
 # --- reading ----------------------------------------------------------------------------------

@@ -1,0 +1,95 @@
+"""Many rows in one statement, past SQLAlchemy's handling of each: what populations are written by.
+
+Values are as the tables keep them: an enum by its name, a moment as text. Both databases take
+`moment_text`'s.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from functools import cache
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+
+def insert_rows(
+    transaction: Connection,
+    table: sa.Table,
+    columns: tuple[str, ...],
+    rows: Sequence[Sequence[Any]],
+) -> None:
+    """Insert rows, each with a value for each of the columns."""
+    _execute(transaction, _insert(transaction.dialect.name, table, columns), rows)
+
+
+def update_rows(
+    transaction: Connection,
+    table: sa.Table,
+    columns: tuple[str, ...],
+    rows: Sequence[Sequence[Any]],
+) -> None:
+    """Set columns of the rows that the last column, a key, finds."""
+    _execute(transaction, _update(transaction.dialect.name, table, columns), rows)
+
+
+def delete_rows(transaction: Connection, table: sa.Table, column: str, keys: list[int]) -> None:
+    """Delete the rows that one of the keys finds."""
+    if transaction.dialect.name == "sqlite":
+        statement = f"DELETE FROM {table.name} WHERE {column} IN (SELECT value FROM json_each(?))"
+        transaction.exec_driver_sql(statement, (json.dumps(keys),))
+        return
+    statement = f"DELETE FROM {table.name} WHERE {column} = ANY(%s::int4[])"
+    transaction.exec_driver_sql(statement, (keys,))
+
+
+def moment_text(seconds: float) -> str:
+    """Seconds since 1970 as naive UTC."""
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M:%S.%f}"
+
+
+def _execute(transaction: Connection, statement: str, rows: Sequence[Sequence[Any]]) -> None:
+    if not rows:
+        return
+    if transaction.dialect.name == "sqlite":
+        transaction.exec_driver_sql(statement, [tuple(row) for row in rows])
+        return
+    # An array for each column: one trip, and about as quick as COPY, whose errors and lost
+    # connections SQLAlchemy would not know.
+    transaction.exec_driver_sql(statement, tuple(map(list, zip(*rows, strict=True))))
+
+
+@cache
+def _insert(dialect: str, table: sa.Table, columns: tuple[str, ...]) -> str:
+    into = f"INSERT INTO {table.name} ({', '.join(columns)})"
+    if dialect == "sqlite":
+        return f"{into} VALUES ({', '.join('?' * len(columns))})"
+    return f"{into} SELECT * FROM {_arrays(table, columns)}"
+
+
+@cache
+def _update(dialect: str, table: sa.Table, columns: tuple[str, ...]) -> str:
+    *changed, key = columns
+    if dialect == "sqlite":
+        sets = ", ".join(f"{name} = ?" for name in changed)
+        return f"UPDATE {table.name} SET {sets} WHERE {key} = ?"
+    sets = ", ".join(f"{name} = given.{name}" for name in changed)
+    given = f"{_arrays(table, columns)} AS given ({', '.join(columns)})"
+    return f"UPDATE {table.name} SET {sets} FROM {given} WHERE {table.name}.{key} = given.{key}"
+
+
+def _arrays(table: sa.Table, columns: tuple[str, ...]) -> str:
+    return f"unnest({', '.join(_array(table.c[name].type) for name in columns)})"
+
+
+def _array(kind: sa.types.TypeEngine[Any]) -> str:
+    if isinstance(kind, sa.Enum):
+        return f"%s::text[]::{kind.name}[]"
+    if isinstance(kind, sa.DateTime):
+        return "%s::text[]::timestamp[]"
+    if isinstance(kind, sa.Float):
+        return "%s::float8[]"
+    return "%s::int4[]" if isinstance(kind, sa.Integer) else "%s::text[]"

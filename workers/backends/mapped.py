@@ -19,6 +19,12 @@ from workers.backends.base import (
 )
 from workers.losses import row_losses
 
+# An operation without a batching rule (attention's kernel) is done model by model inside the mapped
+# call, which still takes less time than whole models in turn. Torch warns of it; a job's owner
+# could not mend it, and where warnings are errors the warning would choose the backend.
+_functorch = torch._C._functorch  # pyright: ignore[reportAttributeAccessIssue] # no stub
+_functorch._set_vmap_fallback_warning_enabled(False)
+
 
 class Mapped(Backend):
     """One forward pass of all models under vmap, and one backward pass."""

@@ -120,15 +120,15 @@ def validation_loss(spec: JobSpec, model: nn.Module, fold: Fold) -> float:
     return row_losses(spec, answers, fold.valid_targets).mean().item()
 
 
-def penalised(spec: JobSpec, model: nn.Module) -> list[nn.Parameter]:
-    """Weights, or all that is trained."""
+def penalised(spec: JobSpec, model: nn.Module) -> list[tuple[nn.Parameter, nn.Module]]:
+    """Weights, or all that is trained, each with the module that it belongs to."""
     trained = [
         (name, parameter, model.get_submodule(name.rpartition(".")[0]))
         for name, parameter in model.named_parameters()
         if parameter.requires_grad
     ]
     return [
-        parameter
+        (parameter, owner)
         for name, parameter, owner in trained
         if spec.penalize == "all"
         or (parameter.dim() > 1 and "bias" not in name and not isinstance(owner, NORMALISATIONS))
@@ -142,7 +142,7 @@ def l1_strength(member: Configuration) -> float:
 def smooth_penalty(spec: JobSpec, member: Configuration, model: nn.Module) -> Tensor:
     """What goes into the gradient: λ Σ w² and, where asked for, λ Σ |w|."""
     share = {"l2": 1.0, "elastic_net": 1 - member.l1_ratio}.get(member.penalty, 0.0)
-    weights = penalised(spec, model)
+    weights = [weight for weight, _ in penalised(spec, model)]
     total = member.strength * share * sum((each**2).sum() for each in weights)
     if spec.l1_method == "subgradient":
         total = total + l1_strength(member) * sum(each.abs().sum() for each in weights)
@@ -165,13 +165,14 @@ def penalised_step(
     before = {each: each.clone() for each in model.parameters()}
     stepper.param_groups[0]["lr"] = rate
     stepper.step()
-    for weight in penalised(spec, model):
+    for weight, owner in penalised(spec, model):
         metric = metric_of(stepper, weight, rate)
         if spec.l1_method == "proximal":
             threshold = clipped * l1_strength(member) / metric
             weight.copy_(weight.sign() * (weight.abs() - threshold).clamp(min=0))
         if member.penalty == "group_lasso":
-            for group, own in zip(groups(spec, weight), groups(spec, metric), strict=True):
+            axis = axis_of_groups(spec, weight, owner)
+            for group, own in zip(weight.unbind(axis), metric.unbind(axis), strict=True):
                 shrink(group, own, clipped * member.strength * math.sqrt(group.numel()))
     if spec.optimizer == "sgd":
         # The momentum is that of where the weights went, proximal step included (iPiano).
@@ -199,11 +200,12 @@ def metric_of(stepper: torch.optim.Optimizer, weight: Tensor, rate: float) -> Te
     return (square.sqrt() + group["eps"]) / rate
 
 
-def groups(spec: JobSpec, weight: Tensor) -> list[Tensor]:
-    """Views: outgoing weights of each input, or incoming ones of each neuron; biases singly."""
+def axis_of_groups(spec: JobSpec, weight: Tensor, owner: nn.Module) -> int:
+    """Which axis numbers the units whose outgoing (or, by neuron, incoming) weights are a group."""
     if weight.dim() == 1:
-        return list(weight.split(1))
-    return list(weight.unbind(1 if spec.group_by == "input" else 0))
+        return 0  # groups of one
+    inputs = 0 if isinstance(owner, nn.Embedding) else 1
+    return inputs if spec.group_by == "input" else 1 - inputs
 
 
 def shrink(group: Tensor, metric: Tensor, threshold: float) -> None:

@@ -117,6 +117,16 @@ def same_bits(left: Tensor, right: Tensor) -> bool:
     return torch.equal(left.contiguous().view(bits), right.contiguous().view(bits))
 
 
+def assert_same_member(left: PopulationResult, i: int, right: PopulationResult, j: int) -> None:
+    for name in ("curves", "values", "fold_values", "standard_errors", "nonzero_weights"):
+        ours, theirs = getattr(left, name)[i], getattr(right, name)[j]
+        assert np.array_equal(ours, theirs, equal_nan=True), name
+    for fold in range(left.fold_values.shape[1]):
+        theirs = right.parameters(j, fold)
+        for name, value in left.parameters(i, fold).items():
+            assert same_bits(value, theirs[name]), name
+
+
 def install_models(
     folder: Path, monkeypatch: pytest.MonkeyPatch, source: str, names: Sequence[str]
 ) -> None:

@@ -10,7 +10,16 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from populations import CPU, configuration, force_backend, job, made_up_fold, same_bits, train
+from populations import (
+    CPU,
+    assert_same_member,
+    configuration,
+    force_backend,
+    job,
+    made_up_fold,
+    same_bits,
+    train,
+)
 from torch import Tensor
 
 from ridgeway.spec import PENALTIES, JobSpec
@@ -18,7 +27,6 @@ from workers import training
 from workers.backends.choosing import BACKENDS
 from workers.batches import Minibatches
 from workers.configurations import Configuration
-from workers.population import PopulationResult
 from workers.training import Trainer
 
 UNEVEN = [made_up_fold(50, classes=3, seed=1), made_up_fold(43, classes=3, valid=27, seed=2)]
@@ -51,7 +59,10 @@ def everything(optimizer: str, model: str) -> JobSpec:
         "linear": {"kind": "linear"},
         "mlp": {"kind": "mlp", "hidden": [17, 9], "activation": "gelu"},
     }
-    search = {"label_smoothing": {"low": 0, "high": 1}, "input_noise": {"low": 0, "high": 2}}
+    search: dict[str, object] = {
+        "label_smoothing": {"low": 0, "high": 1},
+        "input_noise": {"low": 0, "high": 2},
+    }
     if model == "mlp":
         search["dropout"] = {"low": 0, "high": 0.9}
     return job(
@@ -72,16 +83,6 @@ def quick_settling() -> Iterator[None]:
         patch.setattr(training, "SETTLING_SHARE", 1)
         patch.setattr(training, "UNCHANGED_STEPS", 1)
         yield
-
-
-def assert_same_member(left: PopulationResult, i: int, right: PopulationResult, j: int) -> None:
-    for name in ("curves", "values", "fold_values", "standard_errors", "nonzero_weights"):
-        ours, theirs = getattr(left, name)[i], getattr(right, name)[j]
-        assert np.array_equal(ours, theirs, equal_nan=True), name
-    for fold in range(left.fold_values.shape[1]):
-        theirs = right.parameters(j, fold)
-        for name, value in left.parameters(i, fold).items():
-            assert same_bits(value, theirs[name]), name
 
 
 @pytest.mark.parametrize("backend", BACKENDS)

@@ -13,79 +13,19 @@ import numpy as np
 import optuna
 from optuna.distributions import (
     BaseDistribution,
-    CategoricalDistribution,
-    FloatDistribution,
     check_distribution_compatibility,
 )
 from optuna.samplers import BaseSampler, RandomSampler, TPESampler
-from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
+from optuna.trial import FrozenTrial, TrialState, create_trial
 from sqlalchemy.engine import Connection
 
 from ridgeway import studies
-from ridgeway.spec import Dimension, JobSpec, Range
+from ridgeway.spec import JobSpec
 from ridgeway.studies import StudyTrial
 from ridgeway.views import Params
+from workers.sampling.space import suggest
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
-
-
-def search_space(
-    spec: JobSpec, strength_range: tuple[float, float] | None
-) -> dict[str, BaseDistribution]:
-    """Every parameter's distribution, in the order in which `suggest` draws them.
-
-    `strength_range` is what `"lambda": "auto"` stands for. Without a default and only where the
-    search names them: dropout, label_smoothing, input_noise. The optimizer fista has no rates.
-    """
-    search = spec.search
-    strength = search.strength
-    if isinstance(strength, str):
-        assert strength_range is not None, "an automatic λ range is part of the job's plan"
-        strength = Range(low=strength_range[0], high=strength_range[1], log=True)
-    dimensions = {
-        "lambda": strength,
-        "l1_ratio": search.l1_ratio,
-        "learning_rate": search.learning_rate,
-        "weight_decay": search.weight_decay,
-        "dropout": search.dropout,
-        "label_smoothing": search.label_smoothing,
-        "input_noise": search.input_noise,
-    }
-    penalty: BaseDistribution = CategoricalDistribution(tuple(search.penalty))
-    return {"penalty": penalty} | {
-        name: _distribution(dimension)
-        for name, dimension in dimensions.items()
-        if dimension is not None
-    }
-
-
-def _distribution(dimension: Dimension) -> BaseDistribution:
-    if isinstance(dimension, Range):
-        return FloatDistribution(dimension.low, dimension.high, log=dimension.log)
-    if isinstance(dimension, list):
-        return CategoricalDistribution(tuple(dimension))
-    return FloatDistribution(dimension, dimension)
-
-
-def suggest(trial: Trial, space: Mapping[str, BaseDistribution]) -> Params:
-    """One configuration: λ exists unless the penalty is `none`, l1_ratio for `elastic_net` only."""
-    penalty = _suggest(trial, "penalty", space)
-    absent = {"penalty"}
-    if penalty != "elastic_net":
-        absent.add("l1_ratio")
-    if penalty == "none":
-        absent.add("lambda")
-    rest = {name: _suggest(trial, name, space) for name in space if name not in absent}
-    return {"penalty": penalty} | rest
-
-
-def _suggest(trial: Trial, name: str, space: Mapping[str, BaseDistribution]) -> float | str:
-    distribution = space[name]
-    if isinstance(distribution, CategoricalDistribution):
-        choice = trial.suggest_categorical(name, distribution.choices)
-        return choice if isinstance(choice, str) else float(choice)  # type: ignore[arg-type]
-    assert isinstance(distribution, FloatDistribution)
-    return trial.suggest_float(name, distribution.low, distribution.high, log=distribution.log)
 
 
 class Mirror:

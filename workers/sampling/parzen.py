@@ -1,0 +1,203 @@
+"""Parzen estimators as Optuna's TPE builds them, evaluated in one product of matrices.
+
+Every numeric parameter is mapped to [0, 1], a logarithmic one through the logarithm. A kernel is a
+product over parameters of truncated normals and of categorical distributions. Its logarithm is
+linear in (x², x, 1) and in the one-hot vector of a choice, so the logarithms of all kernels at all
+points are one product of matrices.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
+from scipy.special import ndtr, ndtri
+
+Floats: TypeAlias = NDArray[np.float64]
+Indices: TypeAlias = NDArray[np.intp]
+
+FINEST = 100  # a kernel is no narrower than this part of a range
+AT_FULL_WEIGHT = 25  # newest observations; older ones fade
+LOG_SQRT_2PI = math.log(2 * math.pi) / 2
+
+
+@dataclass(frozen=True)
+class Dimension:
+    """A parameter as a column: places in [0, 1], or indices of one of `choices` choices.
+
+    A discrete number lies in the middle of a cell that is `step` wide; 0 for a continuous one.
+    """
+
+    name: str
+    distribution: BaseDistribution
+    choices: int
+    low: float
+    high: float
+    log: bool
+    step: float
+
+    @classmethod
+    def of(cls, name: str, distribution: BaseDistribution) -> Dimension:
+        """From Optuna's distribution."""
+        if isinstance(distribution, CategoricalDistribution):
+            return cls(name, distribution, len(distribution.choices), 0.0, 1.0, False, 0.0)
+        assert isinstance(distribution, FloatDistribution | IntDistribution)
+        step = float(distribution.step or 0)
+        low, high = distribution.low - step / 2, distribution.high + step / 2
+        if distribution.log:
+            low, high = math.log(low), math.log(high)
+        return cls(name, distribution, 0, low, high, distribution.log, step)
+
+    def encode(self, column: Floats) -> Floats:
+        """From Optuna's internal representation; NaN where it is NaN or out of range."""
+        if self.choices:
+            return column
+        with np.errstate(invalid="ignore", divide="ignore"):
+            places = self._place(column)
+        return np.where((places < -1e-9) | (places > 1 + 1e-9), math.nan, np.clip(places, 0, 1))
+
+    def _place(self, column: Floats) -> Floats:
+        return ((np.log(column) if self.log else column) - self.low) / (self.high - self.low)
+
+    def decode(self, column: Floats) -> Floats:
+        """To Optuna's internal representation, on the grid of steps and within the range."""
+        if self.choices:
+            return column
+        assert isinstance(self.distribution, FloatDistribution | IntDistribution)
+        low, high = self.distribution.low, self.distribution.high
+        values = self.low + column * (self.high - self.low)
+        values = np.exp(values) if self.log else values
+        if self.step:
+            values = low + np.round((values - low) / self.step) * self.step
+        return np.clip(values, low, high)
+
+    def cells(self, column: Floats) -> tuple[Floats, Floats]:
+        """The ends of the discrete values' cells."""
+        values, half = self.decode(column), self.step / 2
+        return self._place(values - half), self._place(values + half)
+
+    def spread(self, quantiles: Floats) -> Floats:
+        """Uniform draws from uniform numbers in [0, 1)."""
+        if self.choices:
+            return np.minimum(np.floor(quantiles * self.choices), self.choices - 1)
+        return self.encode(self.decode(quantiles)) if self.step else quantiles
+
+
+def recency_weights(count: int) -> Floats:
+    """Optuna's default: the newest observations count fully, older ones fade with their rank."""
+    if count < AT_FULL_WEIGHT:
+        return np.ones(count)
+    fading = np.linspace(1.0 / count, 1.0, num=count - AT_FULL_WEIGHT)
+    return np.concatenate([fading, np.ones(AT_FULL_WEIGHT)])
+
+
+def bandwidths(centres: Floats) -> Floats:
+    """(n,) in [0, 1]: to the farther neighbour, but never less than a part of the range."""
+    count = len(centres)
+    order = np.argsort(centres, kind="stable")
+    gaps = np.diff(centres[order], prepend=0.0, append=1.0)
+    widths = np.maximum(gaps[:-1], gaps[1:])
+    if count >= 2:  # the ends of the range are no neighbours
+        widths[0], widths[-1] = gaps[1], gaps[-2]
+    found = np.empty(count)
+    found[order] = widths
+    return np.clip(found, 1.0 / min(FINEST, 2 + count), 1.0)
+
+
+class Parzen:
+    """A mixture with a kernel for each row (n, d) under weights (n,), and the prior's, the last."""
+
+    def __init__(self, space: Sequence[Dimension], rows: Floats, weights: Floats) -> None:
+        total = np.append(weights, 1.0)
+        self._log_weights = np.log(total / total.sum())
+        self._cumulative = np.cumsum(total / total.sum())
+        self._columns = [
+            _Choices(rows[:, i], d.choices) if d.choices else _Numbers(rows[:, i], d)
+            for i, d in enumerate(space)
+        ]
+        self._coefficients = np.concatenate([c.coefficients for c in self._columns])
+
+    def log_density(self, points: Floats) -> Floats:
+        """(c,): at points (c, d)."""
+        columns = list(zip(self._columns, points.T, strict=True))
+        features = np.concatenate([c.features(place) for c, place in columns], axis=1)
+        kernels = features @ self._coefficients + self._log_weights  # (c, n + 1)
+        for column, place in columns:
+            if isinstance(column, _Numbers) and column.discrete:
+                kernels += column.cell_correction(place)
+        top = kernels.max(axis=1)
+        kernels -= top[:, None]
+        return np.log(np.exp(kernels, out=kernels).sum(axis=1)) + top
+
+    def sample(self, count: int, generator: np.random.Generator) -> Floats:
+        """(count, d)."""
+        kernels = np.searchsorted(self._cumulative, generator.random(count), side="right")
+        kernels = np.minimum(kernels, len(self._cumulative) - 1)
+        return np.stack([c.sample(kernels, generator) for c in self._columns], axis=1)
+
+
+class _Numbers:
+    """Normals, truncated to [0, 1]."""
+
+    def __init__(self, column: Floats, dimension: Dimension) -> None:
+        self._centres = np.append(column, 0.5)
+        self._widths = np.append(bandwidths(column), 1.0)
+        self._below = ndtr(-self._centres / self._widths)
+        self._mass = ndtr((1 - self._centres) / self._widths) - self._below
+        self._dimension = dimension
+        self.discrete = dimension.step > 0
+        precision = 0.5 / self._widths**2
+        constant = -precision * self._centres**2 - np.log(self._widths * self._mass) - LOG_SQRT_2PI
+        self.coefficients = np.stack([-precision, 2 * precision * self._centres, constant])
+
+    def features(self, points: Floats) -> Floats:
+        """(c, 3)."""
+        return np.stack([points**2, points, np.ones_like(points)], axis=1)
+
+    def sample(self, kernels: Indices, generator: np.random.Generator) -> Floats:
+        """By inversion; every centre lies inside, so no far tail is met."""
+        quantiles = self._below[kernels] + generator.random(len(kernels)) * self._mass[kernels]
+        drawn = self._centres[kernels] + self._widths[kernels] * ndtri(quantiles)
+        drawn = np.clip(drawn, 0.0, 1.0)
+        return self._dimension.encode(self._dimension.decode(drawn)) if self.discrete else drawn
+
+    def cell_correction(self, points: Floats) -> Floats:
+        """(c, n + 1): from a kernel's density at a discrete value to the mass of its cell."""
+        left, right = self._dimension.cells(points)
+        low = (left[:, None] - self._centres) / self._widths
+        high = (right[:, None] - self._centres) / self._widths
+        # In the left tail a difference of two masses keeps its digits.
+        low, high = np.where(low > 0, -high, low), np.where(low > 0, -low, high)
+        mass = np.maximum((ndtr(high) - ndtr(low)) / self._mass, np.finfo(float).tiny)
+        return np.log(mass) - self.features(points) @ self.coefficients
+
+
+class _Choices:
+    """Categorical kernels: a row's own choice, and a share of the prior for all of them."""
+
+    def __init__(self, column: Floats, choices: int) -> None:
+        kernels = len(column) + 1
+        weights = np.full((kernels, choices), 1.0 / kernels)
+        weights[np.arange(kernels - 1), column.astype(np.intp)] += 1
+        weights /= weights.sum(axis=1, keepdims=True)
+        self._cumulative = np.cumsum(weights, axis=1)[:, :-1]
+        self.coefficients = np.log(weights).T  # (choices, n + 1)
+
+    def features(self, points: Floats) -> Floats:
+        """(c, choices)."""
+        return (points[:, None] == np.arange(len(self.coefficients))).astype(float)
+
+    def sample(self, kernels: Indices, generator: np.random.Generator) -> Floats:
+        """Indices of choices."""
+        quantiles = generator.random(len(kernels))
+        return (self._cumulative[kernels] < quantiles[:, None]).sum(axis=1).astype(float)

@@ -1,0 +1,174 @@
+"""Tree-structured Parzen estimation of whole populations, from columns.
+
+Bergstra et al., Algorithms for Hyper-Parameter Optimization (2011), by the rules of Optuna's
+TPESampler(multivariate=True, group=True, constant_liar=True): the best tenth of the trials, at most
+25, against the rest and what is pending.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from optuna.distributions import BaseDistribution
+
+from workers.sampling.parzen import Dimension, Floats, Indices, Parzen, recency_weights
+
+STARTUP = 10  # finished trials before which draws are uniform
+CANDIDATES = 24  # of which each draw is the best
+REFIT = 4  # draws between two fits of what is pending
+NEAREST = 1000  # of the bad trials, those best in value are all kept
+SAMPLED = 1000  # and so many of the others stand for all of them
+
+# Tiers of trials: complete ones are better than any pruned one, failed ones worse than all.
+COMPLETE = 0
+FAILED = np.iinfo(np.int64).max - 1
+PENDING = np.iinfo(np.int64).max
+Columns: TypeAlias = Mapping[str, Floats]
+Existing: TypeAlias = Callable[[Columns], Columns]
+
+
+@dataclass(frozen=True)
+class History:
+    """Trials in the order of their numbers, one row each.
+
+    columns: by parameter, (n,) in Optuna's internal representation, NaN where a trial has none.
+    tiers (n,): COMPLETE, then pruned ones, FAILED, PENDING. values (n,): lower is better within a
+    tier.
+    """
+
+    columns: Columns
+    tiers: NDArray[np.int64]
+    values: Floats
+
+
+def propose(
+    history: History,
+    space: Mapping[str, BaseDistribution],
+    count: int,
+    generator: np.random.Generator,
+    existing: Existing = dict,
+) -> dict[str, Floats]:
+    """`count` draws as columns (count,) in Optuna's internal representation.
+
+    `existing` puts NaN where a parameter does not exist beside the others of its draw.
+    """
+    searched = [Dimension.of(name, each) for name, each in space.items() if not each.single()]
+    if np.count_nonzero(history.tiers != PENDING) < STARTUP:
+        quantiles = generator.random((len(searched), count))
+        drawn = {d.name: d.spread(row) for d, row in zip(searched, quantiles, strict=True)}
+    else:
+        drawn = _drawn(history, searched, count, generator, existing)
+    found = {d.name: d.decode(drawn[d.name]) for d in searched}
+    fixed = {name: _only_value(each, count) for name, each in space.items() if each.single()}
+    return dict(existing({name: (found | fixed)[name] for name in space}))
+
+
+def _only_value(distribution: BaseDistribution, count: int) -> Floats:
+    return np.full(count, float(getattr(distribution, "low", 0.0)))  # a choice's index is 0
+
+
+def _drawn(
+    history: History,
+    searched: Sequence[Dimension],
+    count: int,
+    generator: np.random.Generator,
+    existing: Existing,
+) -> Columns:
+    missing = np.full(len(history.values), math.nan)
+    columns = {d.name: d.encode(history.columns.get(d.name, missing)) for d in searched}
+    order = np.lexsort((np.arange(len(missing)), history.values, history.tiers))  # best first
+    finished = np.count_nonzero(history.tiers != PENDING)
+    best = good_count(finished)
+    groups = [
+        Group.of(dims, columns, order[:best], order[best:finished], order[finished:], generator)
+        for dims in decomposed(searched, columns)
+    ]
+    drawn = {d.name: np.empty(0) for d in searched}
+    while len(drawn[searched[0].name]) < count:
+        several = min(REFIT, count - len(drawn[searched[0].name]))
+        fresh = {d.name: np.empty(0) for d in searched}
+        for group in groups:
+            rows = group.draw(drawn, several, generator)
+            fresh |= {d.name: rows[:, i] for i, d in enumerate(group.dims)}
+        fresh = existing(fresh)
+        drawn = {name: np.concatenate([drawn[name], fresh[name]]) for name in drawn}
+    return drawn
+
+
+def good_count(finished: int) -> int:
+    """Optuna's default_gamma."""
+    return min(math.ceil(0.1 * finished), 25)
+
+
+def decomposed(searched: Sequence[Dimension], columns: Columns) -> list[list[Dimension]]:
+    """Parameters that exist in the same trials belong together; one never met stands alone."""
+    groups: dict[bytes, list[Dimension]] = {}
+    for d in searched:
+        present = ~np.isnan(columns[d.name])
+        pattern = np.packbits(present).tobytes() if present.any() else d.name.encode()
+        groups.setdefault(pattern, []).append(d)
+    return list(groups.values())
+
+
+@dataclass(frozen=True)
+class Group:
+    """Parameters that are drawn together: the good trials' density, and the bad trials' rows.
+
+    bad (n, d) in the order of numbers; weights (n,) scale each row's weight by its recency, which
+    is at `ages` of `observed`.
+    """
+
+    dims: Sequence[Dimension]
+    good: Parzen
+    bad: Floats
+    ages: Indices
+    scales: Floats
+    observed: int
+
+    @classmethod
+    def of(
+        cls,
+        dims: Sequence[Dimension],
+        columns: Columns,
+        good: Indices,
+        bad: Indices,
+        pending: Indices,
+        generator: np.random.Generator,
+    ) -> Group:
+        """From the trials that have these parameters, among good, bad (best first) and pending."""
+        present = ~np.isnan(columns[dims[0].name])
+        good, bad, pending = (
+            np.sort(good[present[good]]),
+            bad[present[bad]],
+            pending[present[pending]],
+        )
+        rows = np.stack([columns[d.name] for d in dims], axis=1)
+        estimator = Parzen(dims, rows[good], recency_weights(len(good)))
+        everything = np.sort(np.concatenate([bad, pending]))
+        rest, scale = bad[NEAREST:], 1.0
+        if len(rest) > SAMPLED:
+            scale = len(rest) / SAMPLED
+            rest = generator.choice(rest, SAMPLED, replace=False)
+        kept = np.concatenate([bad[:NEAREST], pending, rest])
+        scales = np.repeat([1.0, scale], [len(kept) - len(rest), len(rest)])
+        by_age = np.argsort(kept)
+        kept, scales = kept[by_age], scales[by_age]
+        ages = np.searchsorted(everything, kept)
+        return cls(dims, estimator, rows[kept], ages, scales, len(everything))
+
+    def draw(self, pending: Columns, count: int, generator: np.random.Generator) -> Floats:
+        """(count, d): each the best of its candidates. `pending` counts as bad."""
+        rows = np.stack([pending[d.name] for d in self.dims], axis=1)
+        rows = rows[~np.isnan(rows[:, 0])]
+        weights = recency_weights(self.observed + len(rows))
+        weights = np.concatenate([weights[self.ages] * self.scales, weights[self.observed :]])
+        bad = Parzen(self.dims, np.concatenate([self.bad, rows]), weights)
+        candidates = self.good.sample(count * CANDIDATES, generator)
+        ratio = self.good.log_density(candidates) - bad.log_density(candidates)
+        best = ratio.reshape(count, CANDIDATES).argmax(axis=1)
+        return candidates[np.arange(count) * CANDIDATES + best]

@@ -95,9 +95,15 @@ class Fista:
 
     @property
     def intercepts(self) -> Tensor:
-        """(F, P, K), for the inputs as they were given."""
+        """(F, P, K), for the inputs as they were given.
+
+        Of a softmax only their differences mean anything: where they are free they add up to zero.
+        """
         shift = (self.weights * self.design.means[:, None, None]).sum(-1)
-        return self._found[..., self.design.features] - shift
+        intercepts = self._found[..., self.design.features] - shift
+        if self.design.centred and self.outputs > 1:
+            intercepts = intercepts - intercepts.mean(-1, keepdim=True)
+        return intercepts
 
     @property
     def active(self) -> Tensor:

@@ -173,6 +173,8 @@ def test_softmax_regressions_of_64_strengths_are_optimal(name: str, lowest: floa
         exact = {"solver": "newton-cg" if name == "l2" else "saga", "tol": 1e-10, "max_iter": 9999}
         theirs = LogisticRegression(**arguments, **exact).fit(inputs, targets).coef_
         assert solver.weights[0, member].numpy() == pytest.approx(theirs, abs=1e-6)
+    sums = solver.intercepts.sum(-1).numpy()
+    assert sums == pytest.approx(np.zeros_like(sums), abs=1e-12)
 
 
 def test_balanced_classes_are_scikit_learns() -> None:

@@ -100,6 +100,7 @@ leases = Table(
     Column("fence", sa.Integer, nullable=False, comment="grows with each holder"),
     Column("attempts", sa.Integer, nullable=False, comment="holders that did not hand it back"),
     Column("expires_at", _SECONDS, nullable=False),
+    Column("checkpoint", sa.Text, comment="key in the store; of the population in mid-training"),
     Column("created_at", _SECONDS, nullable=False),
     UniqueConstraint("job_id", "kind", "ordinal"),
     Index(None, "state", "expires_at"),
@@ -151,7 +152,10 @@ def _now_sqlite(element: now, compiler: Any, **options: Any) -> str:
 
 def current_time(transaction: Connection) -> float:
     """What the database's clock says, in seconds since 1970."""
-    return float(transaction.execute(sa.select(now())).scalar_one())
+    return float(transaction.execute(_CURRENT_TIME).scalar_one())
+
+
+_CURRENT_TIME = sa.select(now())  # built once: that takes SQLAlchemy longer than to run it
 
 
 class Database:
@@ -160,6 +164,7 @@ class Database:
     def __init__(self, url: str, busy_timeout_seconds: float = 30.0) -> None:
         self.url = _checked_url(url)
         self.engine = _engine(self.url, busy_timeout_seconds)
+        self._writer = self.engine.execution_options(ridgeway_writes=True)
         self._reader = (
             self.engine
             if self.embedded
@@ -179,8 +184,7 @@ class Database:
     @contextmanager
     def transaction(self) -> Generator[Connection]:
         """One transaction that may write; it commits unless the block raises."""
-        writing = self.engine.execution_options(ridgeway_writes=True)
-        with writing.begin() as connection:
+        with self._writer.begin() as connection:
             yield connection
 
     @contextmanager

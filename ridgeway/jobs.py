@@ -327,9 +327,15 @@ def _selected() -> sa.Select[Any]:
     return sa.select(jobs, now().label("now"))
 
 
+# Built once: to build a statement takes SQLAlchemy longer than to run it.
+_THE_JOB = jobs.c.id == sa.bindparam("job", type_=sa.String)
+_JOB = _selected().where(_THE_JOB)
+_LOCKED_JOB = _JOB.with_for_update()
+_UPDATED_JOB = sa.update(jobs).where(_THE_JOB)
+
+
 def _row(transaction: Connection, job_id: str, lock: bool = False) -> Row[Any]:
-    query = _selected().where(jobs.c.id == job_id)
-    row = transaction.execute(query.with_for_update() if lock else query).one_or_none()
+    row = transaction.execute(_LOCKED_JOB if lock else _JOB, {"job": job_id}).one_or_none()
     if row is None:
         raise NotFound(f"There is no job {job_id}.")
     return row
@@ -343,7 +349,7 @@ def _require_state(row: Row[Any], verb: str, *states: JobState) -> None:
 
 def update_job(transaction: Connection, job_id: str, **values: Any) -> None:
     """Set columns of a job whose row is locked."""
-    transaction.execute(sa.update(jobs).where(jobs.c.id == job_id).values(**values))
+    transaction.execute(_UPDATED_JOB, {"job": job_id, **values})
 
 
 def _change(transaction: Connection, row: Row[Any], **values: Any) -> Job:

@@ -11,6 +11,7 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 from typing import Any, Literal, cast
 
@@ -59,6 +60,7 @@ class Lease:
     size: int
     first_number: int | None  # None until the trials are reserved
     fence: int
+    checkpoint: str | None = None  # where an earlier holder left off: a key in the store
 
 
 def population_size(trials: int, limit: int, ordinal: int) -> int:
@@ -99,6 +101,7 @@ def _lost() -> sa.ColumnElement[bool]:
     return leases.c.state.in_(["released", "expired"]) | overdue
 
 
+@lru_cache(maxsize=64)
 def _jobs_with_work(claimant: Claimant) -> sa.Select[str]:
     of_job = leases.c.job_id == jobs.c.id
     nothing_open = ~sa.exists().where(of_job, leases.c.state.in_(OPEN_LEASE))
@@ -118,13 +121,7 @@ def _jobs_with_work(claimant: Claimant) -> sa.Select[str]:
 
 def _take_over(transaction: Connection, row: Row[Any], claimant: Claimant) -> Row[Any] | None:
     """The job's first lost lease under the next fence; what has cost too many workers is failed."""
-    query = (
-        sa.select(leases)
-        .where(leases.c.job_id == row.id, _lost())
-        .order_by(leases.c.id)
-        .with_for_update()
-    )
-    for lost in transaction.execute(query).all():
+    for lost in transaction.execute(_LOST_LEASES, {"job": row.id}).all():
         if lost.attempts < claimant.max_attempts:
             if _suspect(lost, claimant.max_attempts):
                 _split(transaction, lost, claimant.max_attempts - lost.attempts)
@@ -153,14 +150,17 @@ def _split(transaction: Connection, lost: Row[Any], attempts_left: int) -> None:
         leases.c.job_id == lost.job_id, leases.c.kind == "population"
     )
     ordinal = min(0, transaction.execute(lowest).scalar_one())
-    kept = {name: value for name, value in lost._mapping.items() if name != "id"}
-    transaction.execute(sa.update(leases).where(leases.c.id == lost.id).values(size=ends[0]))
+    kept = {c.name: getattr(lost, c.name) for c in leases.columns if c.name != "id"}
+    transaction.execute(
+        sa.update(leases).where(leases.c.id == lost.id).values(size=ends[0], checkpoint=None)
+    )
     for index, (start, end) in enumerate(pairwise(ends), start=1):
         part = {
             "ordinal": ordinal - index,
             "state": "expired",
             "first_number": lost.first_number + start,
             "size": end - start,
+            "checkpoint": None,
         }
         transaction.execute(sa.insert(leases).values({**kept, **part}))
 
@@ -223,20 +223,19 @@ def _new_lease(
 ) -> Row[Any]:
     created = current_time(transaction)
     return transaction.execute(
-        sa.insert(leases)
-        .values(
-            job_id=job_id,
-            kind=kind,
-            state="running",
-            ordinal=ordinal,
-            size=size,
-            worker_id=claimant.worker_id,
-            fence=1,
-            attempts=1,
-            expires_at=created + claimant.lease_seconds,
-            created_at=created,
-        )
-        .returning(leases)
+        _NEW_LEASE,
+        {
+            "job_id": job_id,
+            "kind": kind,
+            "state": "running",
+            "ordinal": ordinal,
+            "size": size,
+            "worker_id": claimant.worker_id,
+            "fence": 1,
+            "attempts": 1,
+            "expires_at": created + claimant.lease_seconds,
+            "created_at": created,
+        },
     ).one()
 
 
@@ -275,6 +274,7 @@ def _start(transaction: Connection, row: Row[Any], lease: Row[Any]) -> Lease:
         size=lease.size,
         first_number=lease.first_number,
         fence=lease.fence,
+        checkpoint=lease.checkpoint,
     )
 
 
@@ -314,14 +314,49 @@ def reserve(
     Repeated by the same holder, whose commit's reply was lost, it gives the number it gave before.
     """
     row = _held(transaction, lease)
-    reserved = sa.select(leases.c.first_number).where(leases.c.id == lease.id)
-    before = transaction.execute(reserved).scalar_one()
+    before = transaction.execute(_HELD_LEASE, {"lease": lease.id}).one().first_number
     if before is not None:
         return int(before)
     first = studies.reserve_trials(transaction, lease.study_id, params, distributions)
-    transaction.execute(sa.update(leases).where(leases.c.id == lease.id).values(first_number=first))
+    transaction.execute(_UPDATED_LEASE, {"lease": lease.id, "first_number": first})
     update_job(transaction, row.id, running=row.running + len(params))
     return first
+
+
+def report(transaction: Connection, lease: Lease, curves: Mapping[int, Sequence[float]]) -> None:
+    """What the population's trials have reached so far, by number; those that ended stay as is."""
+    _held(transaction, lease)
+    studies.report_trials(transaction, lease.study_id, curves)
+
+
+def record_checkpoint(transaction: Connection, lease: Lease, address: str) -> str | None:
+    """From here the next holder goes on; the address before. LeaseLost if it is no longer ours.
+
+    Whoever came as far has not been killed by its trials: attempts are counted anew.
+    """
+    held = (
+        (leases.c.id == lease.id) & (leases.c.fence == lease.fence) & (leases.c.state == "running")
+    )
+    row = transaction.execute(sa.select(leases).where(held).with_for_update()).one_or_none()
+    if row is None:
+        raise LeaseLost()
+    transaction.execute(
+        sa.update(leases).where(leases.c.id == row.id).values(checkpoint=address, attempts=1)
+    )
+    return row.checkpoint
+
+
+def forget_checkpoint(transaction: Connection, lease: Lease) -> str | None:
+    """The address of a checkpoint that nobody will go on from: its lease has ended."""
+    ended = (leases.c.id == lease.id) & leases.c.state.not_in(OPEN_LEASE)
+    address = transaction.execute(
+        sa.select(leases.c.checkpoint).where(ended).with_for_update()
+    ).scalar_one_or_none()
+    if address is not None:
+        transaction.execute(
+            sa.update(leases).where(leases.c.id == lease.id).values(checkpoint=None)
+        )
+    return address
 
 
 def finish_population(
@@ -438,9 +473,7 @@ def _held(transaction: Connection, lease: Lease, also_done: bool = False) -> Any
     None where `also_done` and this very holder has finished it before: its commit's reply was lost.
     """
     row = lock_job(transaction, lease.job_id)
-    held = transaction.execute(
-        sa.select(leases).where(leases.c.id == lease.id).with_for_update()
-    ).one_or_none()
+    held = transaction.execute(_HELD_LEASE, {"lease": lease.id}).one_or_none()
     if held is None or held.fence != lease.fence:
         raise LeaseLost()
     if also_done and held.state == "done":
@@ -496,4 +529,13 @@ def _with(told: Sequence[str], warnings: Sequence[str]) -> list[str]:
 
 
 def _end_lease(transaction: Connection, lease_id: int, state: str) -> None:
-    transaction.execute(sa.update(leases).where(leases.c.id == lease_id).values(state=state))
+    transaction.execute(_UPDATED_LEASE, {"lease": lease_id, "state": state})
+
+
+# Built once: to build a statement takes SQLAlchemy longer than to run it.
+_THE_LEASE = leases.c.id == sa.bindparam("lease", type_=sa.Integer)
+_HELD_LEASE = sa.select(leases).where(_THE_LEASE).with_for_update()
+_UPDATED_LEASE = sa.update(leases).where(_THE_LEASE)
+_NEW_LEASE = sa.insert(leases).returning(leases)
+_OF_JOB = leases.c.job_id == sa.bindparam("job", type_=sa.String)
+_LOST_LEASES = sa.select(leases).where(_OF_JOB, _lost()).order_by(leases.c.id).with_for_update()

@@ -1,0 +1,82 @@
+"""What a search spends outside training: sampling, reading, writing, between populations."""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+import time
+from collections.abc import Iterator
+
+import torch
+from rows import Row, median
+from served import migrated
+
+from ridgeway import jobs
+from ridgeway.database import Database
+from ridgeway.settings import Settings
+from ridgeway.spec import parse_spec
+from ridgeway.store import Store
+from workers.worker import Worker
+
+
+class _Times(logging.Handler):
+    """Adds up what a worker logs of each population: seconds in sampling, training, writing."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.INFO)
+        self.sampling = self.training = self.writing = 0.0
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Take the three times out of a population's line."""
+        if isinstance(record.args, tuple) and "training %.3f s" in str(record.msg):
+            sampling, training, writing = record.args[-3:]
+            self.sampling += float(str(sampling))
+            self.training += float(str(training))
+            self.writing += float(str(writing))
+
+
+def overhead(kind: str, trials: int, repeats: int) -> Iterator[Row]:
+    """Per cent of a search, from its first claim to its last trial, that is not training."""
+    torch.set_num_threads(1)
+    shares: dict[str, list[float]] = {"all": [], "sampling": [], "writing": []}
+    for _ in range(repeats):
+        with migrated(kind) as database:
+            seconds, times = _search(database, trials)
+        shares["all"].append(100 * (1 - times.training / seconds))
+        shares["sampling"].append(100 * times.sampling / seconds)
+        shares["writing"].append(100 * times.writing / seconds)
+    parameters = {
+        "trials": trials,
+        "model": "linear",
+        "database": kind,
+        "sampling": round(median(shares["sampling"]), 1),
+        "writing": round(median(shares["writing"]), 1),
+    }
+    yield Row("overhead", median(shares["all"]), "%", parameters=parameters)
+
+
+def _search(database: Database, trials: int) -> tuple[float, _Times]:
+    spec = parse_spec({"dataset": "digits", "model": {"kind": "linear"}, "trials": trials})
+    with database.transaction() as transaction:
+        job_id = jobs.submit_job(transaction, spec.model_copy(update=_RESOLVED))
+    times = _Times()
+    log = logging.getLogger("ridgeway.worker")
+    log.setLevel(logging.INFO)
+    log.addHandler(times)
+    with tempfile.TemporaryDirectory() as folder:
+        worker = Worker(database, Store(folder), Settings(), "benchmark", "cpu")
+        started = time.perf_counter()
+        while not _trained(database, job_id):
+            worker.work_once()
+        seconds = time.perf_counter() - started
+    log.removeHandler(times)
+    return seconds, times
+
+
+_RESOLVED = {"target": "target", "task": "classification"}  # as the service would write it
+
+
+def _trained(database: Database, job_id: str) -> bool:
+    with database.reading() as transaction:
+        progress = jobs.find_job(transaction, job_id).progress
+    return progress.complete + progress.failed + progress.pruned == progress.trials

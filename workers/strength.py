@@ -45,7 +45,9 @@ def linear_range(spec: JobSpec, rows: Fold, outputs: int) -> StrengthRange:
     usable = [strength for strength in critical if strength > ROUNDING]
     if not usable:  # nothing to explain: constant columns, or a search without a penalty
         return StrengthRange(*UNPROBED)
-    return StrengthRange(BELOW * min(usable), max(usable))
+    # Rounded, so that the last bits of a target in other units change no distribution.
+    low, high = (float(f"{end:.7g}") for end in (BELOW * min(usable), max(usable)))
+    return StrengthRange(low, high)
 
 
 def critical_strengths(spec: JobSpec, rows: Fold, outputs: int) -> list[float]:

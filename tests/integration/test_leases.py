@@ -16,6 +16,7 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution
 
 from ridgeway import jobs, leases
 from ridgeway.database import Database
+from ridgeway.database import jobs as job_table
 from ridgeway.database import leases as lease_table
 from ridgeway.errors import Conflict, LeaseLost
 from ridgeway.leases import Claimant, Lease
@@ -277,6 +278,58 @@ def test_a_released_population_costs_no_attempt_and_a_lost_one_does(database):
     job = find(database, job_id)
     assert (job.state, job.progress.failed, job.progress.running) == ("failed", 1, 0)
     assert "3 workers were lost" in (job.error or "")
+
+
+def poisoned(database: Database, lease: Lease, poison: set[int]) -> bool:
+    """Train as a process that any of these trials kills; whether it lived."""
+    assert lease.first_number is not None
+    if poison & set(range(lease.first_number, lease.first_number + lease.size)):
+        return False
+    finish(database, lease)
+    return True
+
+
+@pytest.mark.parametrize("max_attempts", [2, 3, 5])
+@pytest.mark.parametrize("size", [2, 7, 64])
+def test_a_trial_that_kills_its_workers_fails_alone(database, size, max_attempts):
+    job_id = submit(database, trials=10 * size)
+    limits = {"max_attempts": max_attempts, "population_limit": size}
+    with database.transaction() as transaction:
+        # Straight to the largest population.
+        transaction.execute(sa.update(job_table).values(populations=6))
+    first = reserve(database, must_claim(database, **limits))
+    assert first.size == size
+    poison, deaths = size // 3, 1
+    expire(database)
+    while (lease := must_claim(database, **limits)).first_number is not None:
+        if not poisoned(database, lease, {poison}):
+            deaths += 1
+            expire(database)
+    assert deaths == max_attempts
+    job = find(database, job_id)
+    assert (job.progress.complete, job.progress.failed) == (size - 1, 1)
+    with database.reading() as transaction:
+        trial = jobs.find_trial(transaction, job_id, poison)
+        numbers = [n for own in leases.own_numbers(transaction, job_id) for n in own]
+    assert trial.reason == f"{max_attempts} workers were lost while they trained this trial"
+    assert sorted(numbers) == list(range(size))
+    # The populations to come are those that would have come.
+    assert (lease.ordinal, lease.size) == (7, size)
+
+
+def test_a_part_of_a_population_that_is_handed_back_is_not_split_again(database):
+    submit(database, trials=200)
+    reserve(database, must_claim(database, max_attempts=5))
+    for size in (4, 2):
+        expire(database)
+        lease = must_claim(database, max_attempts=5)
+        assert lease.size == size
+    for _ in range(3):
+        with database.transaction() as transaction:
+            leases.release(transaction, lease)
+        again = must_claim(database, max_attempts=5)
+        assert (again.id, again.size) == (lease.id, 2)
+        lease = again
 
 
 def test_a_job_fails_when_its_data_cost_too_many_workers(database):

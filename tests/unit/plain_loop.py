@@ -210,7 +210,7 @@ def axis_of_groups(spec: JobSpec, weight: Tensor, owner: nn.Module) -> int:
 
 def shrink(group: Tensor, metric: Tensor, threshold: float) -> None:
     """argmin_x ½ Σ D (x - u)² + τ ‖x‖, in place: x_j = D_j u_j s / (D_j s + τ), s = ‖x‖."""
-    u, d = group.numpy(), metric.numpy()
+    u, d = np.atleast_1d(group.numpy()), np.atleast_1d(metric.numpy())
     if np.linalg.norm(d * u) <= threshold:
         group.zero_()
         return
@@ -219,4 +219,4 @@ def shrink(group: Tensor, metric: Tensor, threshold: float) -> None:
         return float(np.square(d * u / (d * s + threshold)).sum() - 1)
 
     s = brentq(excess, 0.0, float(np.linalg.norm(u)), xtol=1e-18)
-    group.copy_(torch.from_numpy(d * u * s / (d * s + threshold)))
+    group.copy_(torch.from_numpy(d * u * s / (d * s + threshold)).view_as(group))

@@ -163,7 +163,7 @@ class SimulatedWorker:
             with self._database.transaction() as transaction:
                 leases.release(transaction, lease)
             return
-        outcomes = [_outcome(trial.number, float(trial.params["lambda"])) for trial in trials]
+        outcomes = [outcome_of(trial.number, float(trial.params["lambda"])) for trial in trials]
         self._write(
             lambda transaction: leases.finish_population(transaction, lease, outcomes), "finish"
         )
@@ -172,7 +172,8 @@ class SimulatedWorker:
         time.sleep(self._conduct.train_seconds)
         kept = {"model.safetensors": jobs.Artifact(f"jobs/{lease.job_id}/{lease.fence}", "0", 1)}
         self._write(
-            lambda transaction: leases.finish_answer(transaction, lease, _answer(), kept), "answer"
+            lambda transaction: leases.finish_answer(transaction, lease, recommended(), kept),
+            "answer",
         )
 
     def _beat(self) -> None:
@@ -220,7 +221,8 @@ class SimulatedWorker:
             file.write(f"{os.getpid()} {what}\n")
 
 
-def _outcome(number: int, strength: float) -> Outcome:
+def outcome_of(number: int, strength: float) -> Outcome:
+    """What training a trial of this strength gives."""
     value = objective(strength)
     attributes = {"standard_error": 0.1, "nonzero_weights": 3.0, "weights": 5}
     if value is None:
@@ -228,7 +230,8 @@ def _outcome(number: int, strength: float) -> Outcome:
     return Outcome(number, value, (value + 1.0, value), attributes)
 
 
-def _answer() -> Recommended:
+def recommended() -> Recommended:
+    """An answer of the right shape."""
     chosen = Chosen(
         number=0,
         value=0.0,

@@ -31,7 +31,8 @@ metadata = sa.MetaData(
 )
 
 _OPTIONAL_JSON = sa.JSON(none_as_null=True)
-_SECONDS: sa.Double[float] = sa.Double()
+_DOUBLE: sa.Double[float] = sa.Double()
+_SECONDS = _DOUBLE
 
 datasets = Table(
     "datasets",
@@ -129,6 +130,21 @@ artifacts = Table(
     Column("checksum", sa.String(64), nullable=False),
     Column("bytes", sa.BigInteger, nullable=False),
     Column("created_at", _SECONDS, nullable=False),
+)
+
+# Triggers on Optuna's `trial_values` keep it, whoever writes there.
+ranked_trials = Table(
+    "ranked_trials",
+    metadata,
+    Column("trial_id", sa.Integer, primary_key=True, autoincrement=False),
+    Column("study_id", sa.Integer, nullable=False),
+    Column(
+        "signed_value",
+        _DOUBLE,
+        nullable=False,
+        comment="of the first objective; the lower the better",
+    ),
+    Index(None, "study_id", "signed_value", "trial_id"),
 )
 
 

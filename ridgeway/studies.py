@@ -24,7 +24,7 @@ from optuna.trial import TrialState
 from sqlalchemy.engine import Connection, Row
 
 from ridgeway.bulk import delete_rows, insert_rows, moment_text, update_rows
-from ridgeway.database import current_time
+from ridgeway.database import current_time, ranked_trials
 from ridgeway.views import Params
 
 _studies: sa.Table = models.StudyModel.__table__
@@ -375,38 +375,61 @@ def trial_page(
     order: TrialOrder,
     after: Sequence[float] | None,
     limit: int,
-) -> tuple[list[StudyTrial], list[float] | None]:
+) -> tuple[list[StudyTrial], Sequence[float] | None]:
     """Up to `limit` trials past the place `after`, and the place to go on from, if there is more.
 
     Ordered by number, or from the best value to the worst with the valueless last. A place is
-    (number,) or (valueless, signed value, number).
+    (number,) or (valueless, signed value, id).
     """
-    columns = _order_columns(transaction, study_id, order)
-    query = _trials_with_values(study_id).order_by(*columns).limit(limit + 1)
+    query = _trials_with_values(study_id)
     if state is not None:
         query = query.where(_trials.c.state == state)
-    if after is not None:
-        query = query.where(sa.tuple_(*columns) > sa.tuple_(*map(sa.literal, after)))
-    rows = transaction.execute(
-        query.add_columns(*(c.label(f"k{i}") for i, c in enumerate(columns)))
-    ).all()
-    page = rows[:limit]
-    more = len(rows) > limit
-    place = [getattr(page[-1], f"k{i}") for i in range(len(columns))] if more else None
-    return _assemble(transaction, page, attributes=True), place
-
-
-def _order_columns(
-    transaction: Connection, study_id: int, order: TrialOrder
-) -> list[sa.ColumnElement[Any]]:
     if order == "number":
-        return [_trials.c.number]
-    direction = transaction.execute(
-        sa.select(_directions.c.direction).where(_directions.c.study_id == study_id)
-    ).scalar_one()
-    sign = -1.0 if direction == StudyDirection.MAXIMIZE else 1.0
-    valueless = sa.case((_values.c.value.is_(None), 1), else_=0)
-    return [valueless, sa.func.coalesce(_values.c.value * sign, 0.0), _trials.c.number]
+        past = None if after is None else after[0]
+        rows = _numbered(transaction, query, past, limit + 1)
+        places: list[Sequence[float]] = [(row.number,) for row in rows]
+    else:
+        rows, places = _ranked(transaction, study_id, query, after, limit + 1)
+    place = places[limit - 1] if len(rows) > limit else None
+    return _assemble(transaction, rows[:limit], attributes=True), place
+
+
+def _numbered(
+    transaction: Connection, query: sa.Select[Any], past: float | None, limit: int
+) -> list[Row[Any]]:
+    if past is not None:
+        query = query.where(_trials.c.number > past)
+    return list(transaction.execute(query.order_by(_trials.c.number).limit(limit)))
+
+
+def _ranked(
+    transaction: Connection,
+    study_id: int,
+    query: sa.Select[Any],
+    after: Sequence[float] | None,
+    limit: int,
+) -> tuple[list[Row[Any]], list[Sequence[float]]]:
+    """Trials from the best value on, then those without one by id, each with its place."""
+    rank = (ranked_trials.c.signed_value, ranked_trials.c.trial_id)
+    valued: list[Row[Any]] = []
+    past: float | None = None
+    if after is None or not after[0]:
+        best = query.join(ranked_trials, ranked_trials.c.trial_id == _trials.c.trial_id)
+        best = best.where(ranked_trials.c.study_id == study_id).order_by(*rank).limit(limit)
+        if after is not None:
+            best = best.where(sa.tuple_(*rank) > sa.tuple_(*map(sa.literal, after[1:])))
+        valued = list(transaction.execute(best.add_columns(ranked_trials.c.signed_value)))
+    else:
+        past = after[2]
+    places: list[Sequence[float]] = [(0, row.signed_value, row.trial_id) for row in valued]
+    if len(valued) == limit:
+        return valued, places
+    is_ranked = sa.exists().where(ranked_trials.c.trial_id == _trials.c.trial_id)
+    rest = query.where(~is_ranked).order_by(_trials.c.trial_id).limit(limit - len(valued))
+    if past is not None:
+        rest = rest.where(_trials.c.trial_id > past)
+    valueless = list(transaction.execute(rest))
+    return valued + valueless, [*places, *((1, 0.0, row.trial_id) for row in valueless)]
 
 
 def trial_curve(transaction: Connection, trial_id: int) -> list[float | None]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import optuna
@@ -19,6 +20,7 @@ from ridgeway.database import (
     alembic_config,
     metadata,
     migrate,
+    ranked_trials,
     require_schema,
 )
 from ridgeway.errors import SchemaMismatch
@@ -38,6 +40,13 @@ def differences(database: Database) -> list:
     options = {"include_name": ours, "compare_type": True, "version_table": VERSION_TABLE}
     with database.engine.connect() as connection:
         return compare_metadata(MigrationContext.configure(connection, opts=options), metadata)
+
+
+def run(database: Database, step: Callable[..., None], revision: str) -> None:
+    config = alembic_config()
+    with database.engine.connect() as connection:
+        config.attributes["connection"] = connection
+        step(config, revision)
 
 
 def tables(database: Database) -> set[str]:
@@ -80,13 +89,23 @@ def test_migrating_twice_or_two_at_once_is_safe(empty_database):
 
 def test_going_down_takes_our_tables_and_leaves_optunas(empty_database):
     migrate(empty_database)
-    config = alembic_config()
-    with empty_database.engine.connect() as connection:
-        config.attributes["connection"] = connection
-        command.downgrade(config, "base")
+    run(empty_database, command.downgrade, "base")
     assert tables(empty_database) - {VERSION_TABLE} == set(OptunaTables.metadata.tables) | {
         "alembic_version"
     }
+
+
+def test_trials_from_before_are_ranked_by_the_migration(empty_database):
+    migrate(empty_database)
+    run(empty_database, command.downgrade, "0002")
+    storage = optuna.storages.RDBStorage(empty_database.url.render_as_string(hide_password=False))
+    study = optuna.create_study(storage=storage, direction="maximize")
+    study.add_trials([optuna.trial.create_trial(value=value) for value in (1.0, 3.0, 2.0)])
+    storage.engine.dispose()
+    run(empty_database, command.upgrade, "head")
+    with empty_database.reading() as transaction:
+        query = sa.select(ranked_trials.c.trial_id).order_by(ranked_trials.c.signed_value)
+        assert list(transaction.execute(query).scalars()) == [2, 3, 1]
 
 
 def test_an_empty_or_older_database_is_refused_with_what_to_run(empty_database):

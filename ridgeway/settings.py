@@ -46,7 +46,10 @@ class Settings(BaseSettings):
         default=30.0, gt=0, description="how long a transaction waits for a lock"
     )
     max_attempts: int = Field(
-        default=5, ge=1, description="workers that may die with a population before its trials fail"
+        default=5, ge=1, description="workers that a trial may cost before it fails"
+    )
+    checkpoint_seconds: float = Field(
+        default=60.0, gt=0, description="how much training a population may lose with its worker"
     )
     max_population: int = Field(default=64, ge=1, description="most trials trained as one program")
     max_upload_bytes: int = Field(

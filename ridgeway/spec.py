@@ -420,7 +420,6 @@ class JobSpec(Part):
 
 NOT_YET: Mapping[str, frozenset[str]] = {
     "sampler": frozenset({"qmc", "grid", "gp"}),
-    "pruner": frozenset({"median", "halving"}),
     "precision": frozenset({"tf32", "bf16"}),
 }
 

@@ -9,8 +9,8 @@ import random
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import TypeVar
@@ -26,13 +26,16 @@ from ridgeway.errors import JobUnrunnable, LeaseLost, NotFound
 from ridgeway.leases import Claimant, Lease
 from ridgeway.settings import Settings
 from ridgeway.store import Store
+from workers.checkpoints import Checkpoints, discard
 from workers.configurations import Configuration
 from workers.datasets import Prepared, load_frame, offered_datasets, prepare
 from workers.models import offered_models
 from workers.outcomes import failed_outcomes, outcomes_of
-from workers.population import train_population
+from workers.population import Watch, train_population
 from workers.probe import unprobed
+from workers.pruning import History, history_of, pruner_of
 from workers.recommend import answer, own_complete_trials
+from workers.runs import Rung
 from workers.sampling import Mirror, search_space
 from workers.strength import strength_range
 
@@ -66,6 +69,7 @@ class Workbench:
 
     prepared: Prepared
     mirror: Mirror
+    history: History  # what the job's pruner compares
 
 
 class Worker:
@@ -82,6 +86,7 @@ class Worker:
         self._stopping = threading.Event()
         self._lost: Lease | None = None
         self._lease: Lease | None = None
+        self._checkpointed = False  # whether the lease may have a checkpoint
         self._benches: OrderedDict[str, Workbench] = OrderedDict()
         self._claimant = Claimant(
             worker_id=worker_id,
@@ -141,6 +146,8 @@ class Worker:
             self._try(lambda transaction: leases.release(transaction, lease))
         finally:
             self._lease = None
+        if self._checkpointed:
+            self._forget_checkpoint(lease)
         return True
 
     def _work(self, lease: Lease) -> None:
@@ -166,6 +173,7 @@ class Worker:
         started = time.perf_counter()
         bench = self._bench(lease)
         first, configurations = self._configurations(lease, bench)
+        watch = self._watch(lease, bench, first, configurations)
         sampled = time.perf_counter()
         warnings: tuple[str, ...] = ()
         try:
@@ -177,8 +185,9 @@ class Worker:
                 seed=lease.spec.seed,
                 device=self._device,
                 on_epoch=self._check,
+                watch=watch,
             )
-        except (LeaseLost, Stopping, JobUnrunnable):
+        except (LeaseLost, Stopping, JobUnrunnable, DBAPIError):
             raise
         except (Exception, SystemExit) as error:  # a plug-in may raise anything
             log.exception("job %s: population %d failed", lease.job_id, lease.ordinal)
@@ -213,6 +222,55 @@ class Worker:
         first = self._write(lambda transaction: leases.reserve(transaction, lease, params, space))
         return first, [Configuration.from_params(lease.spec, p) for p in params]
 
+    def _watch(
+        self,
+        lease: Lease,
+        bench: Workbench,
+        first: int,
+        configurations: Sequence[Configuration],
+    ) -> Watch:
+        """What happens between the epochs of a population: rungs and checkpoints."""
+        self._checkpointed = lease.checkpoint is not None
+
+        def record(address: str) -> str | None:
+            self._checkpointed = True
+            return self._write(
+                lambda transaction: leases.record_checkpoint(transaction, lease, address)
+            )
+
+        checkpoints = Checkpoints(
+            store=self._store,
+            lease=lease,
+            configurations=configurations,
+            every_seconds=self._settings.checkpoint_seconds,
+            record=record,
+            stopping=self._stopping.is_set,
+        )
+        pruner = pruner_of(lease.spec, bench.history)
+
+        def prune(rung: Rung) -> set[int]:
+            assert pruner is not None, "a job without a pruner has no rungs"
+            curves = {first + member: curve for member, curve in rung.curves.items()}
+
+            def report(transaction: Connection) -> None:
+                leases.report(transaction, lease, curves)
+                bench.history.sync(transaction, lease.study_id)
+
+            self._write(report)
+            return {number - first for number in pruner.decide(rung.epoch, curves)}
+
+        rungs = pruner.rungs(lease.spec.epochs) if pruner else ()
+        return Watch(rungs=rungs, prune=prune, keep=checkpoints.keep, start=checkpoints.start)
+
+    def _forget_checkpoint(self, lease: Lease) -> None:
+        """Delete the lease's checkpoint if the lease has ended; its next holder's stays."""
+        self._checkpointed = False
+        with suppress(DBAPIError):  # the store can bear it
+            with self._database.transaction() as transaction:
+                address = leases.forget_checkpoint(transaction, lease)
+            if address is not None:
+                discard(self._store, address)
+
     def _plan(self, lease: Lease, prepared: Prepared) -> dict[str, list[float]]:
         try:
             found = strength_range(prepared, device=self._device, on_epoch=self._check)
@@ -229,7 +287,8 @@ class Worker:
     def _bench(self, lease: Lease) -> Workbench:
         bench = self._benches.pop(lease.job_id, None)
         if bench is None:
-            bench = Workbench(self._prepare(lease), Mirror(lease.spec, lease.study_id))
+            mirror, history = Mirror(lease.spec, lease.study_id), history_of(lease.spec)
+            bench = Workbench(self._prepare(lease), mirror, history)
         self._benches[lease.job_id] = bench
         while len(self._benches) > CACHED_JOBS:
             self._benches.popitem(last=False)

@@ -280,7 +280,6 @@ def test_a_bad_field_is_named_with_its_value_and_what_is_accepted(body, field, v
     ("field", "value", "accepted"),
     [
         ("sampler", "gp", "random, tpe"),
-        ("pruner", "median", "none"),
         ("precision", "bf16", "float32, float64"),
     ],
 )

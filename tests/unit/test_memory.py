@@ -1,0 +1,131 @@
+"""Memory that runs out: fewer members side by side, and the same results to the last bit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import pytest
+import torch
+from populations import CPU, job, made_up_fold, mixed, same_bits, train
+from torch import Tensor
+
+from workers.chunks import Chunk
+from workers.population import PopulationResult, Watch, refit_population
+from workers.runs import FEWER_NOTE, PopulationState, Rung
+from workers.training import Trainer
+
+FOLDS = [made_up_fold(50, seed=1), made_up_fold(43, valid=27, seed=2)]
+SPEC = job(
+    model={"kind": "mlp", "hidden": [7]},
+    epochs=9,
+    batch_size=25,
+    early_stopping={"patience": 4},
+)
+KINDS = {
+    "cuda": torch.OutOfMemoryError("CUDA out of memory"),
+    "cpu": RuntimeError(
+        "DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def whole() -> PopulationResult:
+    return train(SPEC, mixed(9), FOLDS)
+
+
+def limit(
+    monkeypatch: pytest.MonkeyPatch, most: int, error: Exception, from_step: int = 0
+) -> list[int]:
+    """From this step on no more than so many members fit; how many each epoch was tried with."""
+    real: Callable[..., Tensor] = Trainer.train_epoch
+    tried: list[int] = []
+
+    def limited(self: Trainer, chunk: Chunk, batches: Sequence[object]) -> Tensor:
+        tried.append(len(chunk.members))
+        if len(chunk.members) > most and chunk.steps >= from_step:
+            chunk.weights.fill_(torch.nan)  # an epoch that was not finished leaves anything behind
+            raise error
+        return real(self, chunk, batches)
+
+    monkeypatch.setattr(Trainer, "train_epoch", limited)
+    return tried
+
+
+def assert_same_results(left: PopulationResult, right: PopulationResult) -> None:
+    for name, value in vars(left).items():
+        if isinstance(value, np.ndarray):
+            assert np.array_equal(value, getattr(right, name), equal_nan=True), name
+    for name, value in left.states.items():
+        assert same_bits(value, right.states[name]), name
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_population_that_does_not_fit_is_halved_and_no_bit_changes(
+    kind: str, whole: PopulationResult, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried = limit(monkeypatch, 3, KINDS[kind], from_step=4)
+    result = train(SPEC, mixed(9), FOLDS)
+    assert set(tried) >= {9, 5, 3, 2}
+    assert result.notes.count(FEWER_NOTE) == 1
+    assert FEWER_NOTE not in whole.notes
+    assert_same_results(result, whole)
+
+
+def test_members_go_on_from_where_they_were_last_kept(
+    whole: PopulationResult, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried = limit(monkeypatch, 5, KINDS["cpu"], from_step=8)
+    kept: list[PopulationState] = []
+
+    def keep(state: Callable[[], PopulationState]) -> None:
+        if len(tried) == 3:
+            kept.append(state())
+
+    assert_same_results(train(SPEC, mixed(9), FOLDS, watch=Watch(keep=keep)), whole)
+    assert len(kept) == 1
+    assert tried[:6] == [9, 9, 9, 9, 9, 5]  # two steps an epoch: the fifth epoch does not fit
+    assert len(tried) == 5 + 2 * (9 - 3)
+
+
+def test_members_that_go_through_a_rung_again_are_not_asked_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[tuple[int, int]] = []
+
+    def prune(rung: Rung) -> list[int]:
+        asked.append((rung.epoch, len(rung.curves)))
+        return [2, 7] if rung.epoch == 2 else []
+
+    watch = Watch(rungs=(2, 6), prune=prune)
+    expected = train(SPEC, mixed(9), FOLDS, watch=watch)
+    assert asked == [(2, 9), (6, 6)]
+    asked.clear()
+    limit(monkeypatch, 4, KINDS["cpu"], from_step=8)
+    assert_same_results(train(SPEC, mixed(9), FOLDS, watch=watch), expected)
+    assert asked == [(2, 9), (6, 3), (6, 3)]
+
+
+def test_one_member_that_does_not_fit_ends_the_training_with_a_reason(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    limit(monkeypatch, 0, KINDS["cuda"])
+    with pytest.raises(MemoryError, match=r"one trial alone does not fit.*CUDA out of memory"):
+        train(SPEC, mixed(3), FOLDS)
+
+
+def test_other_errors_are_not_taken_for_a_lack_of_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    tried = limit(monkeypatch, 0, RuntimeError("shapes do not fit"))
+    with pytest.raises(RuntimeError, match="shapes do not fit"):
+        train(SPEC, mixed(3), FOLDS)
+    assert tried == [3]
+
+
+def test_refits_are_halved_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    members = mixed(5)
+    expected = refit_population(SPEC, members, FOLDS[0], 1, seed=0, device=CPU)
+    limit(monkeypatch, 2, KINDS["cpu"])
+    refits = refit_population(SPEC, members, FOLDS[0], 1, seed=0, device=CPU)
+    for name, value in expected.states.items():
+        assert same_bits(value, refits.states[name]), name

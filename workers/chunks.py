@@ -12,7 +12,7 @@ from ridgeway.spec import JobSpec
 from workers.backends import Buffers, Perturbation
 from workers.configurations import Configuration
 from workers.layout import Layout
-from workers.optimizers import Optimizer, Rates
+from workers.optimizers import Rates, Stepping
 from workers.penalties import PENALTIES, group_soft_threshold
 
 # Numbers of one tensor that the optimiser works on at a time. A megabyte each of weights, gradient
@@ -40,14 +40,14 @@ class Chunk:
     perturbation: Perturbation
     steps: int = 0
 
-    def step(self, optimizer: Optimizer, layout: Layout, coefficients: Tensor) -> None:
+    def step(self, optimizer: Stepping, layout: Layout, coefficients: Tensor) -> None:
         """One step of all models with the gradient they have, in place; coefficients (K, F * P, 1).
 
-        Rows go block by block through the whole step.
+        Rows go block by block through the whole step, unless that goes over memory once.
         """
         weights, gradient = self.weights.flatten(0, 1), self.gradient.flatten(0, 1)
         state = [tensor.flatten(0, 1) for tensor in self.state]
-        rows = max(1, BLOCK_FLOATS // layout.columns)
+        rows = max(1, BLOCK_FLOATS // layout.columns) if optimizer.passes > 1 else len(weights)
         for start in range(0, len(weights), rows):
             block = slice(start, start + rows)
             metric, strength = optimizer.update(
@@ -56,19 +56,22 @@ class Chunk:
                 [tensor[block] for tensor in state],
                 coefficients[:, block],
             )
-            grouped = self._grouped(range(start, min(start + rows, len(weights))))
-            if len(grouped):
-                shrunk = weights[block][grouped]
-                group_soft_threshold(shrunk, metric[grouped], strength[grouped], layout.groups)
-                weights[block][grouped] = shrunk
+            if optimizer.uses.group:
+                self._shrink_groups(weights[block], start, metric, strength, layout)
         self.steps += 1
 
-    def _grouped(self, rows: range) -> Tensor:
-        """Which of the rows, counted from the first, belong to members with a group penalty."""
+    def _shrink_groups(
+        self, weights: Tensor, start: int, metric: Tensor, strength: Tensor, layout: Layout
+    ) -> None:
+        """Group lasso's step of the rows from `start` on, of those members that have one."""
         members = len(self.members)
         first = members - sum(own.penalty == "group_lasso" for own in self.configurations)
-        found = [place for place, row in enumerate(rows) if row % members >= first]
-        return torch.tensor(found, dtype=torch.int64, device=self.weights.device)
+        rows = torch.arange(start, start + len(weights), device=weights.device)
+        grouped = (rows.remainder(members) >= first).nonzero().flatten()
+        if len(grouped):
+            shrunk = weights[grouped]
+            group_soft_threshold(shrunk, metric[grouped], strength[grouped], layout.groups)
+            weights[grouped] = shrunk
 
     def keep(self, kept: Sequence[bool]) -> Chunk:
         """The chunk of those members alone, with copies of their tensors."""
@@ -122,7 +125,7 @@ def fresh_chunk(
     members: Sequence[int],
     configurations: Sequence[Configuration],
     initial: tuple[Tensor, Buffers],
-    optimizer: Optimizer,
+    optimizer: Stepping,
     perturbations: Perturbations,
 ) -> Chunk:
     """Members before their first step; `initial` weights (F, columns) and buffers (F, ...)."""

@@ -14,7 +14,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -71,10 +71,25 @@ class Uses:
         )
 
 
+class Stepping(Protocol):
+    """What a chunk asks of an optimiser, eager or compiled; see Optimizer."""
+
+    uses: Uses
+    remembers: int
+    passes: int  # over memory, about
+
+    def coefficients(self, rates: Rates, first_step: int, factors: Sequence[float]) -> Tensor: ...
+
+    def update(
+        self, weights: Tensor, gradient: Tensor, state: Sequence[Tensor], coefficients: Tensor
+    ) -> tuple[Tensor, Tensor]: ...
+
+
 class Optimizer(ABC):
     """Steps rows in place. It remembers `remembers` numbers for each weight."""
 
-    remembers: ClassVar[int]
+    remembers: int
+    passes = 10
 
     def __init__(self, uses: Uses) -> None:
         self.uses = uses

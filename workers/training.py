@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -11,16 +11,17 @@ from ridgeway.errors import JobUnrunnable
 from ridgeway.spec import JobSpec
 from workers.backends import StepBatch
 from workers.backends.choosing import choose_backend
-from workers.backends.dense import PRODUCT_ROWS
-from workers.batches import Batch, aligned, derived_seed
+from workers.backends.layers import PRODUCT_ROWS
+from workers.batches import Batch, derived_seed
 from workers.chunks import Chunk, Perturbations, fresh_chunk, penalty_order
 from workers.configurations import Configuration
 from workers.datasets import Fold
+from workers.feed import Feed
 from workers.judging import Judge, Scores
+from workers.kernels import CompiledOptimizer, Library, load
 from workers.layout import Layout
-from workers.losses import Kind, kind_of, row_weights
+from workers.losses import Kind, kind_of
 from workers.models import (
-    ROWS_AT_ONCE,
     build_model,
     describe_parameters,
     fixed_state,
@@ -30,7 +31,7 @@ from workers.models import (
     unrunnable_where_it_fails,
     with_own_dropout,
 )
-from workers.optimizers import OPTIMIZERS, Uses
+from workers.optimizers import OPTIMIZERS, Stepping, Uses
 from workers.precision import dtype_of
 from workers.schedules import factors
 
@@ -58,38 +59,13 @@ class Trainer:
         self.device, self.dtype = device, dtype or dtype_of(spec)
         self.kind: Kind = kind_of(spec.task, outputs)
         self.mask_seed = derived_seed(seed, "masks") >> 8  # room for a number per step
-        self.noise_seed = derived_seed(seed, "noise") >> 8
         self.notes: list[str] = []
-        self._set_up_data()
+        self.feed = Feed(spec, folds, self.kind, seed, device, self.dtype)
+        self.fold_rows = self.feed.fold_rows
         self._set_up_model()
         self.judge = Judge(spec, self.kind, folds, seed, device, self.dtype)
 
     # --- setting up ---------------------------------------------------------------------------
-
-    def _set_up_data(self) -> None:
-        kind = self.dtype if self.kind == "regression" else torch.int64
-        self.fold_rows = [len(fold.train_targets) for fold in self.folds]
-        inputs = torch.cat([fold.train_inputs for fold in self.folds])
-        targets = torch.cat([fold.train_targets for fold in self.folds])
-        weights = torch.cat([row_weights(self.spec, fold.train_targets) for fold in self.folds])
-        self.inputs = inputs.to(self.device, self.dtype)  # (all folds' rows, d)
-        self.targets = targets.to(self.device, kind)
-        self.row_weights = weights.to(self.device)
-        self.full_batches = self._full_batches()
-
-    def _full_batches(self) -> list[Batch]:
-        """Every training row once, in blocks; their weighted losses add up to the mean loss."""
-        longest = aligned(max(self.fold_rows))
-        place = torch.arange(longest)
-        counts = torch.tensor(self.fold_rows)[:, None]
-        starts = counts.cumsum(0) - counts
-        rows = starts + torch.where(place < counts, place, 0)
-        weights = torch.where(place < counts, 1 / counts.double(), 0)
-        blocks = zip(rows.split(ROWS_AT_ONCE, 1), weights.split(ROWS_AT_ONCE, 1), strict=True)
-        return [
-            Batch(rows.to(self.device), weights.to(self.device), tuple(self.fold_rows))
-            for rows, weights in blocks
-        ]
 
     def _set_up_model(self) -> None:
         spec = self.spec
@@ -106,11 +82,13 @@ class Trainer:
         }
         self.buffer_floats = sum(value[0].numel() for value in self.initial_buffers.values())
         with unrunnable_where_it_fails(spec.model.kind, "failed in training"):
-            self.fold_by_fold = has_batch_statistics(model, self.inputs.shape[1])
-            self.floats_per_row = saved_floats_per_row(model, self.inputs.shape[1])
+            self.fold_by_fold = has_batch_statistics(model, self.feed.inputs.shape[1])
+            self.floats_per_row = saved_floats_per_row(model, self.feed.inputs.shape[1])
         self._note_normalisation(model)
         uses = Uses.of(spec, self.layout.penalised_columns)
-        self.optimizer = OPTIMIZERS[spec.optimizer](uses)
+        library = self._library()
+        eager = OPTIMIZERS[spec.optimizer](uses)
+        self.optimizer: Stepping = CompiledOptimizer(eager, library) if library else eager
         with unrunnable_where_it_fails(spec.model.kind, "failed in training"):
             self.backend, slower = choose_backend(
                 model,
@@ -118,6 +96,7 @@ class Trainer:
                 self.kind,
                 self._trial(),
                 batch_statistics=self.fold_by_fold,
+                library=library,
             )
         if slower is not None:
             self.notes.append(
@@ -126,10 +105,20 @@ class Trainer:
             )
         self.perturbations = Perturbations.of(spec, self.backend.dropouts)
 
+    def _library(self) -> Library | None:
+        """The compiled kernels; without them a note says so."""
+        if self.device.type != "cpu":
+            return None
+        library = load(self.dtype)
+        if isinstance(library, Library):
+            return library
+        self.notes.append(f"training runs without compiled kernels, which is slower: {library}")
+        return None
+
     def _fresh_model(self, fold: int) -> nn.Module:
         torch.manual_seed(derived_seed(self.seed, "weights", fold))
         searched = self.spec.search.dropout is not None
-        inputs = self.inputs.shape[1]
+        inputs = self.feed.inputs.shape[1]
         model = build_model(self.spec.model, inputs, self.outputs, dropout=searched)
         return with_own_dropout(model).to(self.device, self.dtype)
 
@@ -147,10 +136,7 @@ class Trainer:
             name: value[:1].unsqueeze(1).repeat_interleave(2, 1)
             for name, value in self.initial_buffers.items()
         }
-        count = min(self.fold_rows[0], self.spec.batch_size, 8)
-        inputs, targets = self.inputs[None, :count], self.targets[None, :count]
-        ones = torch.full((1, count), 1 / count, dtype=self.dtype, device=self.device)
-        return weights, buffers, StepBatch(inputs, targets, ones)
+        return weights, buffers, self.feed.trial_step()
 
     def _note_normalisation(self, model: nn.Module) -> None:
         layers = normalisation_layers(model)
@@ -198,16 +184,27 @@ class Trainer:
 
     def train_epoch(self, chunk: Chunk, batches: Sequence[Batch]) -> Tensor:
         """One epoch, in place; which members (P,) kept a finite loss at every step."""
-        healthy = torch.ones(chunk.weights.shape[:2], dtype=torch.bool, device=self.device)
-        own = [batch for batch in batches if not self.fold_by_fold or batch.sizes[chunk.folds[0]]]
-        for start in range(0, len(own), STEPS_AHEAD):
-            some = own[start : start + STEPS_AHEAD]
-            coefficients = self._coefficients(chunk, len(some), len(batches))
-            for batch, now in zip(some, coefficients, strict=True):
-                losses = self._gradient(chunk, batch, training=True)
-                healthy &= torch.isfinite(losses)
-                chunk.step(self.optimizer, self.layout, now)
-        return healthy.all(0)
+        trouble = torch.zeros_like(chunk.weights[..., 0])  # (F, P): NaN once a loss isn't finite
+        coefficients = self._coefficients_ahead(chunk, len(batches))
+        for step in self._steps(chunk, batches):
+            if self.perturbations.input_noise:
+                step = self.feed.with_noise(step, chunk.steps)
+            seed = self.mask_seed + chunk.steps
+            trouble.add_(self._gradient(chunk, step, seed), alpha=0)
+            chunk.step(self.optimizer, self.layout, next(coefficients))
+        return (trouble == 0).all(0)
+
+    def _steps(self, chunk: Chunk, batches: Sequence[Batch]) -> Iterable[StepBatch]:
+        if not self.fold_by_fold:
+            return self.feed.epoch(batches, chunk.folds)
+        (fold,) = chunk.folds
+        return (self.feed.unpadded_step(batch, fold) for batch in batches if batch.sizes[fold])
+
+    def _coefficients_ahead(self, chunk: Chunk, steps_per_epoch: int) -> Iterator[Tensor]:
+        """The optimiser's for each of the chunk's next steps."""
+        while True:
+            count = min(STEPS_AHEAD, steps_per_epoch)
+            yield from self._coefficients(chunk, count, steps_per_epoch)
 
     def settle(self, chunk: Chunk, steps_per_epoch: int) -> list[tuple[Chunk, bool]]:
         """Full-batch steps without dropout until the support stays the same.
@@ -244,43 +241,22 @@ class Trainer:
         schedule = factors(self.spec, chunk.steps, count, steps_per_epoch)
         return self.optimizer.coefficients(chunk.rates, chunk.steps, schedule).to(self.dtype)
 
-    def _gradient(self, chunk: Chunk, batch: Batch, *, training: bool) -> Tensor:
+    def _gradient(self, chunk: Chunk, step: StepBatch, seed: int | None) -> Tensor:
         """Losses (F, P) of a batch; its gradient goes into the chunk."""
-        folds = list(chunk.folds)
-        rows, weights = batch.rows[folds], batch.weights[folds]
-        if self.fold_by_fold and training:
-            size = batch.sizes[folds[0]]
-            rows, weights = rows[:, :size], weights[:, :size]
-        data = StepBatch(
-            self.inputs[rows],
-            self.targets[rows],
-            (weights * self.row_weights[rows]).to(self.dtype),
-            self._noise(rows, chunk.steps) if training else None,
-        )
-        seed = self.mask_seed + chunk.steps if training else None
         losses, buffers = self.backend.gradient(
-            chunk.weights, chunk.buffers, data, chunk.perturbation, seed, chunk.gradient
+            chunk.weights, chunk.buffers, step, chunk.perturbation, seed, chunk.gradient
         )
-        if training:
+        if seed is not None:
             chunk.buffers = buffers
         return losses
 
-    def _noise(self, rows: Tensor, step: int) -> Tensor | None:
-        """Normal noise (F, B, d) that all members share in this step, if the job has any."""
-        if not self.perturbations.input_noise:
-            return None
-        draw = torch.Generator(self.device).manual_seed(self.noise_seed + step)
-        shape = (rows.shape[1], self.inputs.shape[1])
-        noise = torch.randn(shape, generator=draw, dtype=self.dtype, device=self.device)
-        return noise.expand(len(rows), -1, -1)
-
     def _full_gradient(self, chunk: Chunk) -> None:
         """The gradient of the mean loss over all rows goes into the chunk."""
-        first, *others = self.full_batches
-        self._gradient(chunk, first, training=False)
-        for batch in others:
+        first, *others = self.feed.epoch(self.feed.full_batches, chunk.folds)
+        self._gradient(chunk, first, None)
+        for step in others:
             total = chunk.gradient.clone()
-            self._gradient(chunk, batch, training=False)
+            self._gradient(chunk, step, None)
             chunk.gradient.add_(total)
 
     # --- judging them -------------------------------------------------------------------------

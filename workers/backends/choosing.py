@@ -9,6 +9,7 @@ from workers.backends.base import Backend, Buffers, Perturbation, StepBatch
 from workers.backends.dense import Dense
 from workers.backends.in_turn import InTurn
 from workers.backends.mapped import Mapped
+from workers.kernels import Library
 from workers.layout import Layout
 from workers.losses import Kind
 from workers.models import unrunnable_where_it_fails
@@ -23,6 +24,7 @@ def choose_backend(
     trial: tuple[Tensor, Buffers, StepBatch],
     *,
     batch_statistics: bool,
+    library: Library | None = None,
 ) -> tuple[Backend, str | None]:
     """The backend, and why it is a slower one; None where it isn't.
 
@@ -35,8 +37,10 @@ def choose_backend(
         expected = _step(in_turn, trial)
     if batch_statistics or _convolves_on_a_cpu(model, trial[0].device):
         return in_turn, None
-    if Dense.fits(model) and _difference(Dense(model, layout, kind), trial, expected) is None:
-        return Dense(model, layout, kind), None
+    if Dense.fits(model):
+        dense = Dense(model, layout, kind, library)
+        if _difference(dense, trial, expected) is None:
+            return dense, None
     mapped = Mapped(model, layout, kind)
     difference = _difference(mapped, trial, expected)
     return (mapped, None) if difference is None else (in_turn, difference)

@@ -1,15 +1,8 @@
-"""Linear layers and elementwise activations in sequence, their gradient written out.
-
-Hidden units lie as (models, units, rows): a product's result is what the next one reads, and
-activations, masks and losses run along rows without a copy. All members of a fold read the same
-rows, so the first layer is one product per fold, however many members there are.
-"""
+"""Linear layers and elementwise activations in sequence, their gradient written out."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import cast
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -23,57 +16,47 @@ from workers.backends.base import (
     seed_generator,
     with_twin,
 )
+from workers.backends.layers import (
+    BACKWARD,
+    Activation,
+    Layer,
+    Linear,
+    LinearRelu,
+    Logits,
+    Masked,
+    Models,
+)
+from workers.kernels import Library, softmax_gradient
 from workers.layout import Layout
 from workers.losses import Kind, loss_and_gradient
 from workers.models import Dropout
 
-# Products with fewer rows, or a ragged last few, go through other kernels that round otherwise.
-PRODUCT_ROWS = 16
-
-aten = torch.ops.aten
-# Gradient in the input, from that in the output, the input and the output.
-BACKWARD: Mapping[type[nn.Module], Callable[[nn.Module, Tensor, Tensor, Tensor], Tensor]] = {
-    nn.ReLU: lambda layer, grad, x, y: aten.threshold_backward(grad, y, 0),
-    nn.Tanh: lambda layer, grad, x, y: aten.tanh_backward(grad, y),
-    nn.SiLU: lambda layer, grad, x, y: aten.silu_backward(grad, x),
-    nn.GELU: lambda layer, grad, x, y: aten.gelu_backward(
-        grad, x, approximate=cast("nn.GELU", layer).approximate
-    ),
-}
-
-
-@dataclass(frozen=True)
-class _Trace:
-    """What the backward pass needs of one layer: its input, its output, its mask."""
-
-    before: Tensor
-    after: Tensor
-    mask: Tensor | None = None
-
 
 class Dense(Backend):
-    """The backend of `linear` and `mlp`, and of plug-ins made of the same layers."""
+    """The backend of `linear` and `mlp`, and of plug-ins made of the same layers.
+
+    With compiled kernels a step goes over activations as rarely as it can.
+    """
 
     name = "dense"
 
-    def __init__(self, model: nn.Module, layout: Layout, kind: Kind) -> None:
+    def __init__(
+        self, model: nn.Module, layout: Layout, kind: Kind, library: Library | None = None
+    ) -> None:
         super().__init__(model, layout, kind)
-        # Not named_children(): that names a module which occurs twice once.
-        self.layers = (
-            [("", model)]
-            if isinstance(model, nn.Linear)
-            else [(f"{name}.", layer) for name, layer in model._modules.items() if layer]
-        )
+        modules = _modules(model)
+        ends_in_logits = kind == "multiclass" and isinstance(modules[-1][1], nn.Linear)
+        single = library is not None and library.dtype == torch.float32
+        self._library = library if ends_in_logits and single else None
+        self._evaluated = _layers(modules, None, None)
+        self._trained = _layers(modules, library, self._library)
 
     @staticmethod
     def fits(model: nn.Module) -> bool:
         """Whether it is such layers in sequence, each weight and bias trained and used once."""
-        if type(model) is nn.Linear:
-            layers: list[nn.Module] = [model]
-        elif type(model) is nn.Sequential:
-            layers = list(model)
-        else:
+        if type(model) not in (nn.Linear, nn.Sequential):
             return False
+        layers = [layer for _, layer in _modules(model)]
         if not layers or not isinstance(layers[0], nn.Linear):
             return False
         if not all(type(layer) in (nn.Linear, Dropout, *BACKWARD) for layer in layers):
@@ -87,12 +70,10 @@ class Dense(Backend):
         if weights.shape[:2].numel() == 1:
             (twins,) = with_twin([weights[0]])
             return self.logits(twins.unsqueeze(0), {}, inputs)[:, :1]
-        hidden = inputs.transpose(1, 2)  # (F, d, B), then (F * P, units, B)
-        for place, (name, layer) in enumerate(self.layers):
-            if isinstance(layer, nn.Linear):
-                hidden = self._linear(name, weights, hidden, shared=place == 0)
-            elif not isinstance(layer, Dropout):
-                hidden = layer(hidden)
+        models = Models(self.layout.views(weights), {}, buffers, shared=True, training=False)
+        hidden = inputs.transpose(1, 2)
+        for layer in self._evaluated:
+            hidden, _ = layer.forward(models, hidden)
         return hidden.unflatten(0, weights.shape[:2])
 
     def gradient(
@@ -107,62 +88,38 @@ class Dense(Backend):
         folds, members = weights.shape[:2]
         if folds * members == 1:
             return self._gradient_of_one(weights, buffers, batch, perturbation, seed, out)
-        if seed is not None and self.dropouts:
+        training = seed is not None
+        if training and self.dropouts:
             seed_generator(weights.device, seed)
-        noise = perturbation.input_noise if seed is not None else None
+        noise = perturbation.input_noise if training else None
         shared = noise is None or batch.noise is None
-        rows = batch.inputs if shared else noisy(batch, noise, members)
-        hidden = rows.transpose(1, 2)
-        traces: list[_Trace] = []
-        for place, (name, layer) in enumerate(self.layers):
-            before, mask = hidden, None
-            if isinstance(layer, nn.Linear):
-                hidden = self._linear(name, weights, hidden, shared=shared and place == 0)
-            elif not isinstance(layer, Dropout):
-                hidden = hidden.relu_() if isinstance(layer, nn.ReLU) else layer(hidden)
-            elif seed is not None:
-                mask = _mask(buffers[f"{name}rate"], hidden)
-                hidden = hidden * mask
-            traces.append(_Trace(before, hidden, mask))
-        logits = hidden.unflatten(0, (folds, members))
-        smoothing = perturbation.label_smoothing if seed is not None else None
-        losses = loss_and_gradient(self.kind, logits, batch.targets, batch.weights, smoothing)
-        self._backward(weights, hidden, traces, shared, out)
+        inputs = batch.inputs if shared else noisy(batch, noise, members)
+        own, slopes = self.layout.views(weights), self.layout.views(out)
+        models = Models(own, slopes, buffers, shared, training)
+        outputs, saved = [inputs.transpose(1, 2)], []
+        for layer in self._trained:
+            after, extra = layer.forward(models, outputs[-1])
+            outputs.append(after)
+            saved.append(extra)
+        grad = outputs[-1]
+        smoothing = perturbation.label_smoothing if training else None
+        losses = self._loss(grad.unflatten(0, (folds, members)), models, batch, smoothing)
+        for place in reversed(range(len(saved))):
+            before, after = outputs[place : place + 2]
+            grad = self._trained[place].backward(models, grad, before, after, saved[place])
         return losses, buffers
 
-    def _backward(
-        self, weights: Tensor, grad: Tensor, traces: list[_Trace], shared: bool, out: Tensor
-    ) -> None:
-        """From the gradient in the logits (F * P, outputs, B) to that in the weights."""
-        own, gradients = self.layout.views(weights.flatten(0, 1)), self.layout.views(out)
-        flat = self.layout.views(out.flatten(0, 1))
-        for place in reversed(range(len(self.layers))):
-            (name, layer), trace = self.layers[place], traces[place]
-            if isinstance(layer, nn.Linear):
-                flat[f"{name}bias"].copy_(grad.sum(2))
-                if shared and place == 0:
-                    _shared_gradient(grad, trace.before, gradients[f"{name}weight"])
-                else:
-                    torch.bmm(grad, trace.before.transpose(1, 2), out=flat[f"{name}weight"])
-                if place > 0:
-                    grad = torch.bmm(own[f"{name}weight"].transpose(1, 2), grad)
-            elif isinstance(layer, Dropout):
-                grad = grad if trace.mask is None else grad.mul_(trace.mask)
-            else:
-                grad = BACKWARD[type(layer)](layer, grad, trace.before, trace.after)
-
-    def _linear(self, name: str, weights: Tensor, hidden: Tensor, *, shared: bool) -> Tensor:
-        """(F * P, o, B) of hidden (F * P, i, B), or of (F, i, B) that the members share."""
-        views = self.layout.views(weights)
-        weight, bias = views[f"{name}weight"], views[f"{name}bias"]
-        models = weights.shape[:2].numel()
-        if not shared:
-            return torch.baddbmm(bias.flatten(0, 1).unsqueeze(2), weight.flatten(0, 1), hidden)
-        rows = bias.shape[1:].numel()
-        stacked = _whole(weight.flatten(1, 2), rows)
-        product = torch.baddbmm(_whole(bias.flatten(1, 2).unsqueeze(2), rows), stacked, hidden)
-        own = product[:, :rows].reshape(models, bias.shape[2], hidden.shape[2])
-        return own.contiguous()  # kernels run differently along rows with gaps between them
+    def _loss(
+        self, logits: Tensor, models: Models, batch: StepBatch, smoothing: Tensor | None
+    ) -> Tensor:
+        """Losses (F, P); the logits (F, P, outputs, B) become their gradient."""
+        if self._library is None:
+            return loss_and_gradient(self.kind, logits, batch.targets, batch.weights, smoothing)
+        head = self._trained[-1]
+        assert isinstance(head, Logits)
+        bias, sums = models.own[head.bias], models.out[head.bias]
+        data = batch.targets, batch.weights
+        return softmax_gradient(self._library, logits, bias, data, smoothing, sums)
 
     def _gradient_of_one(
         self,
@@ -185,32 +142,34 @@ class Dense(Backend):
         return losses[:, :1], buffers
 
 
-def _shared_gradient(grad: Tensor, inputs: Tensor, out: Tensor) -> None:
-    """Of a layer whose inputs the members share.
+Modules = Sequence[tuple[str, nn.Module]]  # with the prefix of their parameters' names
 
-    grad (F * P, o, B), inputs (F, i, B), out (F, P, o, i).
+
+def _modules(model: nn.Module) -> Modules:
+    if isinstance(model, nn.Linear):
+        return [("", model)]
+    # Not named_children(): that names a module which occurs twice once.
+    return [(f"{name}.", module) for name, module in model._modules.items() if module]
+
+
+def _layers(modules: Modules, library: Library | None, loss: Library | None) -> list[Layer]:
+    """One for each module; with a library a Linear takes the ReLU that follows it.
+
+    loss: what computes the loss and adds the last layer's bias, if anything does.
     """
-    folds, members, units = out.shape[:3]
-    rows = members * units
-    stacked = _whole(grad.view(folds, rows, -1), rows)
-    product = torch.bmm(stacked, inputs.transpose(1, 2))
-    out.copy_(product[:, :rows].unflatten(1, (members, units)))
-
-
-def _whole(rows: Tensor, count: int) -> Tensor:
-    """(F, count, n) with zeros behind, up to a whole number of the kernels' rows."""
-    lacking = -count % PRODUCT_ROWS
-    if not lacking:
-        return rows
-    whole = rows.new_empty(rows.shape[0], count + lacking, rows.shape[2])
-    whole[:, :count] = rows
-    whole[:, count:] = 0
-    return whole
-
-
-def _mask(rate: Tensor, hidden: Tensor) -> Tensor:
-    """Inverted dropout's factors (F * P, units, B): one draw, each model's own rate (F, P)."""
-    _, units, rows = hidden.shape
-    draws = torch.rand(rows, units, dtype=hidden.dtype, device=hidden.device).t()
-    own = rate.flatten()[:, None, None]
-    return (draws >= own).to(hidden.dtype).div_(1 - own)
+    layers: list[Layer] = []
+    for place, (name, module) in enumerate(modules):
+        first, last = place == 0, place == len(modules) - 1
+        if isinstance(module, nn.ReLU) and layers and isinstance(layers[-1], LinearRelu):
+            continue
+        if isinstance(module, Dropout):
+            layers.append(Masked(name))
+        elif not isinstance(module, nn.Linear):
+            layers.append(Activation(module))
+        elif library is not None and not last and isinstance(modules[place + 1][1], nn.ReLU):
+            layers.append(LinearRelu(name, library, first=first))
+        elif loss is not None and last:
+            layers.append(Logits(name, first=first))
+        else:
+            layers.append(Linear(name, first=first))
+    return layers

@@ -1,0 +1,204 @@
+"""What `Dense` is made of: layers that many models go through at once, gradients written out.
+
+Hidden units lie as (models, units, rows): a product's result is what the next one reads, and
+activations, masks and losses run along rows without a copy. All members of a fold read the same
+rows, so the first layer is one product per fold, however many members there are.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+from workers.backends.base import Buffers
+from workers.kernels import Library, bias_relu, relu_backward
+
+Views = Mapping[str, Tensor]  # by parameter, (F, P, ...)
+
+# Products with fewer rows, or a ragged last few, go through other kernels that round otherwise.
+PRODUCT_ROWS = 16
+
+aten = torch.ops.aten
+# Gradient in the input, from that in the output, the input and the output.
+BACKWARD: Mapping[type[nn.Module], Callable[[nn.Module, Tensor, Tensor, Tensor], Tensor]] = {
+    nn.ReLU: lambda layer, grad, x, y: aten.threshold_backward(grad, y, 0),
+    nn.Tanh: lambda layer, grad, x, y: aten.tanh_backward(grad, y),
+    nn.SiLU: lambda layer, grad, x, y: aten.silu_backward(grad, x),
+    nn.GELU: lambda layer, grad, x, y: aten.gelu_backward(
+        grad, x, approximate=cast("nn.GELU", layer).approximate
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Models:
+    """F x P models: weights and the place of their gradient by name, (F, P, ...).
+
+    shared: the members of a fold read the same inputs, (F, d, B) instead of (F * P, d, B).
+    training: dropout is on.
+    """
+
+    own: Views
+    out: Views
+    buffers: Buffers
+    shared: bool
+    training: bool
+
+
+class Layer(ABC):
+    """One or two modules, forward and backward."""
+
+    @abstractmethod
+    def forward(self, models: Models, hidden: Tensor) -> tuple[Tensor, Tensor | None]:
+        """The output (F * P, units, B), and what `backward` needs beside input and output."""
+
+    @abstractmethod
+    def backward(
+        self, models: Models, grad: Tensor, before: Tensor, after: Tensor, saved: Tensor | None
+    ) -> Tensor:
+        """The gradient in the input, from that in the output; may write into the latter."""
+
+
+class Linear(Layer):
+    """Its bias added by the product."""
+
+    def __init__(self, name: str, *, first: bool) -> None:
+        self.weight, self.bias = f"{name}weight", f"{name}bias"
+        self._first = first
+
+    def forward(self, models: Models, hidden: Tensor) -> tuple[Tensor, Tensor | None]:
+        return self._product(models, hidden, models.own[self.bias]), None
+
+    def backward(
+        self, models: Models, grad: Tensor, before: Tensor, after: Tensor, saved: Tensor | None
+    ) -> Tensor:
+        models.out[self.bias].flatten(0, 1).copy_(grad.sum(2))
+        return self._product_backward(models, grad, before)
+
+    def _product(self, models: Models, hidden: Tensor, bias: Tensor | None) -> Tensor:
+        weight = models.own[self.weight]
+        if self._first and models.shared:
+            return _shared_product(weight, bias, hidden)
+        flat = weight.flatten(0, 1)
+        if bias is None:
+            return torch.bmm(flat, hidden)
+        return torch.baddbmm(bias.flatten(0, 1).unsqueeze(2), flat, hidden)
+
+    def _product_backward(self, models: Models, grad: Tensor, before: Tensor) -> Tensor:
+        out = models.out[self.weight]
+        if self._first and models.shared:
+            _shared_gradient(grad, before, out)
+        else:
+            torch.bmm(grad, before.transpose(1, 2), out=out.flatten(0, 1))
+        if self._first:  # nobody asks for the gradient in the data
+            return grad
+        return torch.bmm(models.own[self.weight].flatten(0, 1).transpose(1, 2), grad)
+
+
+class LinearRelu(Linear):
+    """Bias and ReLU in one pass over memory, backward as well."""
+
+    def __init__(self, name: str, library: Library, *, first: bool) -> None:
+        super().__init__(name, first=first)
+        self._library = library
+
+    def forward(self, models: Models, hidden: Tensor) -> tuple[Tensor, Tensor | None]:
+        product = self._product(models, hidden, None)
+        bias_relu(self._library, product, models.own[self.bias].flatten(0, 1))
+        return product, None
+
+    def backward(
+        self, models: Models, grad: Tensor, before: Tensor, after: Tensor, saved: Tensor | None
+    ) -> Tensor:
+        relu_backward(self._library, grad, after, models.out[self.bias].flatten(0, 1))
+        return self._product_backward(models, grad, before)
+
+
+class Logits(Linear):
+    """The last layer, where the loss adds the bias and sums its gradient."""
+
+    def forward(self, models: Models, hidden: Tensor) -> tuple[Tensor, Tensor | None]:
+        return self._product(models, hidden, None), None
+
+    def backward(
+        self, models: Models, grad: Tensor, before: Tensor, after: Tensor, saved: Tensor | None
+    ) -> Tensor:
+        return self._product_backward(models, grad, before)
+
+
+class Activation(Layer):
+    """An elementwise module."""
+
+    def __init__(self, module: nn.Module) -> None:
+        self._module = module
+
+    def forward(self, models: Models, hidden: Tensor) -> tuple[Tensor, Tensor | None]:
+        relu = isinstance(self._module, nn.ReLU)  # needs no more than its output
+        return (hidden.relu_() if relu else self._module(hidden)), None
+
+    def backward(
+        self, models: Models, grad: Tensor, before: Tensor, after: Tensor, saved: Tensor | None
+    ) -> Tensor:
+        return BACKWARD[type(self._module)](self._module, grad, before, after)
+
+
+class Masked(Layer):
+    """Inverted dropout: one draw for all models, each model's own rate."""
+
+    def __init__(self, name: str) -> None:
+        self._rate = f"{name}rate"
+
+    def forward(self, models: Models, hidden: Tensor) -> tuple[Tensor, Tensor | None]:
+        if not models.training:
+            return hidden, None
+        _, units, rows = hidden.shape
+        draws = torch.rand(rows, units, dtype=hidden.dtype, device=hidden.device).t()
+        rate = models.buffers[self._rate].flatten()[:, None, None]
+        mask = (draws >= rate).to(hidden.dtype).div_(1 - rate)
+        return hidden * mask, mask
+
+    def backward(
+        self, models: Models, grad: Tensor, before: Tensor, after: Tensor, saved: Tensor | None
+    ) -> Tensor:
+        return grad if saved is None else grad.mul_(saved)
+
+
+# --- products of the layer whose inputs the members share -------------------------------------
+
+
+def _shared_product(weight: Tensor, bias: Tensor | None, inputs: Tensor) -> Tensor:
+    """(F * P, o, B) of inputs (F, i, B): weight (F, P, o, i), bias (F, P, o)."""
+    folds, members, units = weight.shape[:3]
+    rows = members * units
+    stacked = _whole(weight.flatten(1, 2), rows)
+    if bias is None:
+        product = torch.bmm(stacked, inputs)
+    else:
+        product = torch.baddbmm(_whole(bias.flatten(1, 2).unsqueeze(2), rows), stacked, inputs)
+    own = product[:, :rows].reshape(folds * members, units, inputs.shape[2])
+    return own.contiguous()  # kernels run differently along rows with gaps between them
+
+
+def _shared_gradient(grad: Tensor, inputs: Tensor, out: Tensor) -> None:
+    """grad (F * P, o, B), inputs (F, i, B), out (F, P, o, i)."""
+    folds, members, units = out.shape[:3]
+    rows = members * units
+    stacked = _whole(grad.view(folds, rows, -1), rows)
+    product = torch.bmm(stacked, inputs.transpose(1, 2))
+    out.copy_(product[:, :rows].unflatten(1, (members, units)))
+
+
+def _whole(rows: Tensor, count: int) -> Tensor:
+    """(F, count, n) with zeros behind, up to a whole number of the kernels' rows."""
+    lacking = -count % PRODUCT_ROWS
+    if not lacking:
+        return rows
+    whole = rows.new_empty(rows.shape[0], count + lacking, rows.shape[2])
+    whole[:, :count] = rows
+    whole[:, count:] = 0
+    return whole

@@ -1,0 +1,13 @@
+"""What a training step does between its matrix products: compiled C where there is a compiler."""
+
+from workers.kernels.library import Library, load
+from workers.kernels.steps import CompiledOptimizer, bias_relu, relu_backward, softmax_gradient
+
+__all__ = [
+    "CompiledOptimizer",
+    "Library",
+    "bias_relu",
+    "load",
+    "relu_backward",
+    "softmax_gradient",
+]

@@ -7,6 +7,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from ridgeway.errors import FieldError
+from ridgeway.grids import grid_errors
 from ridgeway.spec import OBJECTIVES_OF, JobSpec, LinearModel, MlpModel, Task
 
 # FISTA takes full-batch steps of a length that it finds itself, on a convex objective.
@@ -33,7 +34,7 @@ REGRESSION_ACCEPTS: dict[str, tuple[Any, ...]] = {
 
 def combination_errors(spec: JobSpec) -> list[FieldError]:
     """What contradicts itself whatever the data and the task."""
-    errors = [*_warmup_errors(spec), *_twice_given_errors(spec)]
+    errors = [*_warmup_errors(spec), *_twice_given_errors(spec), *grid_errors(spec)]
     if spec.optimizer == "fista":
         return [*_fista_errors(spec), *errors]
     if isinstance(spec.model, LinearModel):

@@ -23,6 +23,7 @@ from sqlalchemy.engine import Connection, Row
 from ridgeway import studies
 from ridgeway.database import artifacts, current_time, jobs, leases, now
 from ridgeway.errors import Conflict, InvalidInput, NotFound
+from ridgeway.grids import budget, budget_warnings
 from ridgeway.spec import JobSpec
 from ridgeway.views import (
     Best,
@@ -77,7 +78,7 @@ def submit_job(
             dataset=spec.dataset,
             dataset_id=dataset_id,
             study_id=study_id,
-            trials=spec.trials,
+            trials=budget(spec),
             claimed=0,
             complete=0,
             pruned=0,
@@ -86,7 +87,7 @@ def submit_job(
             populations=0,
             closed=False,
             evaluations=0,
-            warnings=[],
+            warnings=budget_warnings(spec),
             idempotency_key=idempotency_key,
             request_checksum=request_checksum,
             created_at=current_time(transaction),

@@ -458,6 +458,21 @@ def expire_leases(transaction: Connection, worker_id: str | None = None) -> int:
     return transaction.execute(query).rowcount
 
 
+def trials_before(transaction: Connection, lease: Lease) -> int:
+    """How many of the job's trials come before the population's, which is not reserved yet.
+
+    The parts of a split population have negative ordinals, and the whole one's time of creation.
+    """
+    created = sa.select(leases.c.created_at).where(leases.c.id == lease.id).scalar_subquery()
+    part_of_earlier = (leases.c.ordinal < 0) & (leases.c.created_at <= created)
+    query = sa.select(sa.func.coalesce(sa.func.sum(leases.c.size), 0)).where(
+        leases.c.job_id == lease.job_id,
+        leases.c.kind == "population",
+        leases.c.ordinal.between(0, lease.ordinal - 1) | part_of_earlier,
+    )
+    return int(transaction.execute(query).scalar_one())
+
+
 def own_numbers(transaction: Connection, job_id: str) -> list[range]:
     """The numbers of the trials that this job's workers trained; others are foreign."""
     query = sa.select(leases.c.first_number, leases.c.size).where(

@@ -419,7 +419,6 @@ class JobSpec(Part):
 
 
 NOT_YET: Mapping[str, frozenset[str]] = {
-    "sampler": frozenset({"qmc", "grid", "gp"}),
     "precision": frozenset({"tf32", "bf16"}),
 }
 

@@ -211,14 +211,19 @@ class Worker:
 
     def _configurations(self, lease: Lease, bench: Workbench) -> tuple[int, list[Configuration]]:
         """The first number and what to train: proposed now, or by an earlier holder."""
-        self._read(bench.mirror.sync)
+
+        def look(transaction: Connection) -> int:
+            bench.mirror.sync(transaction)
+            return leases.trials_before(transaction, lease)
+
+        start = self._read(look)
         if lease.first_number is not None:
             params = bench.mirror.params(lease.first_number, lease.size)
             return lease.first_number, [Configuration.from_params(lease.spec, p) for p in params]
         plan = lease.plan or self._plan(lease, bench.prepared)
         low, high = plan["lambda"]
         space = search_space(lease.spec, (low, high))
-        params = bench.mirror.propose(space, lease.size, lease.ordinal)
+        params = bench.mirror.propose(space, lease.size, lease.ordinal, start)
         first = self._write(lambda transaction: leases.reserve(transaction, lease, params, space))
         return first, [Configuration.from_params(lease.spec, p) for p in params]
 

@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import Any
+from collections.abc import Mapping
+from statistics import mean
+from typing import Any, NamedTuple
 
 import optuna
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from optuna.distributions import CategoricalDistribution, FloatDistribution
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    distribution_to_json,
+)
 from optuna.samplers import RandomSampler
 from optuna.trial import TrialState
 
 from ridgeway.errors import InvalidInput
 from ridgeway.profiles import check_spec
 from ridgeway.spec import JobSpec, parse_spec
-from ridgeway.studies import StudyTrial
+from ridgeway.views import Params
 from workers.configurations import Configuration
 from workers.sampling import Mirror, search_space, suggest
 
@@ -25,26 +32,29 @@ def spec(search: dict[str, Any] | None = None, **fields: Any) -> JobSpec:
     return parse_spec({"dataset": "digits", "search": search or {}, **fields})
 
 
-def mirror_of(job: JobSpec, trials: list[StudyTrial]) -> Mirror:
+class Told(NamedTuple):
+    """What `Mirror.sync` reads of a trial."""
+
+    number: int
+    value: float | None
+    params: Params
+    state: TrialState = TrialState.COMPLETE
+
+
+def mirror_of(job: JobSpec, space: Mapping[str, BaseDistribution], trials: list[Told]) -> Mirror:
     mirror = Mirror(job, study_id=1)
-    mirror._trials = {trial.number: trial for trial in trials}
+    for told in trials:
+        params = [
+            (name, space[name].to_internal_repr(value), distribution_to_json(space[name]))
+            for name, value in told.params.items()
+        ]
+        mirror._table.put(told.number, told.state, told.value, 0, params)
     return mirror
 
 
-def trial(number: int, value: float | None, rate: float, state: TrialState) -> StudyTrial:
-    params = {"penalty": "none", "learning_rate": rate, "weight_decay": 0.0}
-    space = search_space(RATE_ONLY, None)
-    return StudyTrial(
-        id=number + 1,
-        number=number,
-        state=state,
-        value=value,
-        params=params,
-        distributions={name: space[name] for name in params},
-        started_at=None,
-        finished_at=None,
-        attributes={},
-    )
+def trial(number: int, value: float | None, rate: float, state: TrialState) -> Told:
+    params: Params = {"penalty": "none", "learning_rate": rate, "weight_decay": 0.0}
+    return Told(number, value, params, state)
 
 
 RATE_ONLY = spec(
@@ -117,31 +127,18 @@ def test_the_study_has_the_names_of_the_spec_in_one_order(job):
 @pytest.mark.parametrize("job", [spec(EVERYTHING), fista(), fista(penalty="none")])
 def test_tpe_goes_on_from_a_history_of_the_same_parameters(job):
     space = search_space(job, (1e-6, 1e-1))
-    first = Mirror(job, study_id=1).propose(space, 30, ordinal=0)
-    history = [
-        StudyTrial(
-            id=number + 1,
-            number=number,
-            state=TrialState.COMPLETE,
-            value=float(number),
-            params=params,
-            distributions={name: space[name] for name in params},
-            started_at=None,
-            finished_at=None,
-            attributes={},
-        )
-        for number, params in enumerate(first)
-    ]
-    for params in mirror_of(job, history).propose(space, 10, ordinal=1):
+    first = Mirror(job, study_id=1).propose(space, 30, ordinal=0, start=0)
+    history = [Told(number, float(number), params) for number, params in enumerate(first)]
+    for params in mirror_of(job, space, history).propose(space, 10, ordinal=1, start=30):
         assert space.keys() - {"lambda", "l1_ratio"} <= params.keys() <= space.keys()
 
 
-@pytest.mark.parametrize("sampler", ["tpe", "random"])
+@pytest.mark.parametrize("sampler", ["tpe", "random", "qmc"])
 def test_parameters_exist_only_where_the_penalty_has_them(sampler):
     job = spec(sampler=sampler)
     space = search_space(job, (1e-6, 1e-1))
     seen = set()
-    for params in Mirror(job, study_id=1).propose(space, 60, ordinal=0):
+    for params in Mirror(job, study_id=1).propose(space, 60, ordinal=0, start=0):
         expected = {"penalty", "learning_rate", "weight_decay"}
         expected |= {"lambda"} if params["penalty"] != "none" else set()
         expected |= {"l1_ratio"} if params["penalty"] == "elastic_net" else set()
@@ -150,20 +147,27 @@ def test_parameters_exist_only_where_the_penalty_has_them(sampler):
     assert seen == set(job.search.penalty)
 
 
-@pytest.mark.parametrize("sampler", ["tpe", "random"])
+@pytest.mark.parametrize("sampler", ["tpe", "random", "qmc"])
 def test_proposals_depend_on_the_seed_and_the_population_alone(sampler):
     def propose(seed: int, ordinal: int) -> list:
         job = spec(sampler=sampler, seed=seed)
-        return Mirror(job, study_id=1).propose(search_space(job, (1e-6, 1e-1)), 8, ordinal)
+        return Mirror(job, study_id=1).propose(
+            search_space(job, (1e-6, 1e-1)), 8, ordinal, 8 * ordinal
+        )
 
     assert propose(0, 0) == propose(0, 0)
     assert propose(0, 0) != propose(0, 1)
     assert propose(0, 0) != propose(1, 0)
 
 
-def _share_within(low: float, high: float, trials: list[StudyTrial]) -> float:
-    proposals = mirror_of(RATE_ONLY, trials).propose(search_space(RATE_ONLY, None), 100, ordinal=3)
-    return sum(low < float(p["learning_rate"]) < high for p in proposals) / len(proposals)
+def propose_rates(trials: list[Told], count: int, ordinal: int) -> list[float]:
+    space = search_space(RATE_ONLY, None)
+    proposals = mirror_of(RATE_ONLY, space, trials).propose(space, count, ordinal, len(trials))
+    return [float(params["learning_rate"]) for params in proposals]
+
+
+def _share_within(low: float, high: float, trials: list[Told]) -> float:
+    return mean(low < rate < high for rate in propose_rates(trials, 100, ordinal=3))
 
 
 def test_tpe_looks_where_trials_were_good():
@@ -188,8 +192,7 @@ def test_members_of_a_population_spread_out_over_pending_ones():
     pending = [trial(100 + i, None, 0.5, TrialState.RUNNING) for i in range(60)]
     near = Counter()
     for name, trials in (("alone", history), ("crowded", history + pending)):
-        proposals = mirror_of(RATE_ONLY, trials).propose(search_space(RATE_ONLY, None), 20, 1)
-        near[name] = sum(abs(float(p["learning_rate"]) - 0.5) < 0.02 for p in proposals)
+        near[name] = sum(abs(rate - 0.5) < 0.02 for rate in propose_rates(trials, 20, 1))
     assert near["crowded"] < near["alone"]
 
 

@@ -1,6 +1,7 @@
 """A population of suggestions from a study's history."""
 
 from workers.sampling.mirror import Mirror
+from workers.sampling.sampler import PopulationTPESampler
 from workers.sampling.space import search_space, suggest
 
-__all__ = ["Mirror", "search_space", "suggest"]
+__all__ = ["Mirror", "PopulationTPESampler", "search_space", "suggest"]

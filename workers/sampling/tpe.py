@@ -58,7 +58,7 @@ def propose(
     `existing` puts NaN where a parameter does not exist beside the others of its draw.
     """
     searched = [Dimension.of(name, each) for name, each in space.items() if not each.single()]
-    if np.count_nonzero(history.tiers != PENDING) < STARTUP:
+    if np.count_nonzero(history.tiers != PENDING) < STARTUP or not searched:
         quantiles = generator.random((len(searched), count))
         drawn = {d.name: d.spread(row) for d, row in zip(searched, quantiles, strict=True)}
     else:
@@ -82,8 +82,8 @@ def _drawn(
     missing = np.full(len(history.values), math.nan)
     columns = {d.name: d.encode(history.columns.get(d.name, missing)) for d in searched}
     order = np.lexsort((np.arange(len(missing)), history.values, history.tiers))  # best first
-    finished = np.count_nonzero(history.tiers != PENDING)
-    best = good_count(finished)
+    finished = int(np.count_nonzero(history.tiers != PENDING))
+    best = min(good_count(finished), int(np.count_nonzero(history.tiers < FAILED)))
     groups = [
         Group.of(dims, columns, order[:best], order[best:finished], order[finished:], generator)
         for dims in decomposed(searched, columns)

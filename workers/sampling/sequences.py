@@ -1,0 +1,95 @@
+"""Samplers that look at no history: random, quasi-random (Sobol) and the grid.
+
+A place in the sequence is a trial's place in its job's budget, so that workers share one sequence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from optuna.distributions import BaseDistribution
+from scipy.stats.qmc import Sobol
+
+from workers.sampling.parzen import Dimension, Floats
+from workers.sampling.space import absent_beside, existing, penalties
+
+
+def random_draws(
+    space: Mapping[str, BaseDistribution], count: int, generator: np.random.Generator
+) -> dict[str, Floats]:
+    """Independent and uniform, as Optuna's RandomSampler draws."""
+    return _spread(space, generator.random((count, len(space))))
+
+
+def sobol_draws(
+    space: Mapping[str, BaseDistribution], start: int, count: int, seed: int
+) -> dict[str, Floats]:
+    """The points `start` to `start + count` of the scrambled Sobol sequence of this seed.
+
+    Choices are stretches of their coordinate, and a coordinate whose parameter does not exist is
+    passed over. (Optuna's QMCSampler draws choices and conditional parameters at random.)
+    """
+    sequence = Sobol(len(space), scramble=True, rng=seed)
+    if start == 0:  # SciPy warns where a sequence begins with less than a power of two
+        return _spread(space, sequence.random_base2(count.bit_length())[:count])
+    return _spread(space, sequence.fast_forward(start).random(count))
+
+
+def _spread(space: Mapping[str, BaseDistribution], quantiles: Floats) -> dict[str, Floats]:
+    columns = {
+        name: np.full(len(row), _only_value(each))
+        if each.single()
+        else _spread_over(Dimension.of(name, each), row)
+        for (name, each), row in zip(space.items(), quantiles.T, strict=True)
+    }
+    return dict(existing(space, columns))
+
+
+def _spread_over(dimension: Dimension, quantiles: Floats) -> Floats:
+    return dimension.decode(dimension.spread(quantiles))
+
+
+def _only_value(distribution: BaseDistribution) -> float:
+    return float(getattr(distribution, "low", 0.0))  # the index of the only choice is 0
+
+
+def grid_draws(
+    space: Mapping[str, BaseDistribution], start: int, count: int, seed: int
+) -> dict[str, Floats]:
+    """The points `start` to `start + count` of the grid, in an order that the seed shuffles.
+
+    Each penalty has the product of the choices of the parameters that exist beside it.
+    """
+    order = np.random.default_rng(seed).permutation(grid_size(space))[start : start + count]
+    columns = {name: np.full(len(order), np.nan) for name in space}
+    first = 0
+    for index, penalty in enumerate(penalties(space)):
+        axes = _axes(space, penalty)
+        shape = tuple(axes.values())
+        size = int(np.prod(shape, dtype=np.int64))
+        mine = (order >= first) & (order < first + size)
+        places = np.unravel_index(order[mine] - first, shape)
+        columns["penalty"][mine] = index
+        for name, place in zip(axes, places, strict=True):
+            columns[name][mine] = (
+                _only_value(space[name]) if space[name].single() else place.astype(float)
+            )
+        first += size
+    return columns
+
+
+def grid_size(space: Mapping[str, BaseDistribution]) -> int:
+    """How many points there are."""
+    sizes = [tuple(_axes(space, penalty).values()) for penalty in penalties(space)]
+    return sum(int(np.prod(shape, dtype=np.int64)) for shape in sizes)
+
+
+def _axes(space: Mapping[str, BaseDistribution], penalty: str) -> dict[str, int]:
+    """How many choices each parameter has that exists beside the penalty."""
+    absent = {"penalty"} | absent_beside(penalty)
+    return {
+        name: len(getattr(each, "choices", (None,)))
+        for name, each in space.items()
+        if name not in absent
+    }

@@ -99,9 +99,12 @@ def force_backend(name: str) -> Iterator[None]:
     """Every trainer made inside has this backend, whichever would be chosen."""
 
     def chosen(
-        model: nn.Module, layout: Layout, kind: Kind, *others: object, **options: object
+        model: nn.Module, layout: Layout, kind: Kind, *others: object, **options: Any
     ) -> tuple[Backend, None]:
-        return BACKENDS[name](model, layout, kind), None
+        kernels = (
+            {"library": options["library"]} if name == "dense" and options.get("library") else {}
+        )
+        return BACKENDS[name](model, layout, kind, **kernels), None
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(training, "choose_backend", chosen)

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from populations import (
     CPU,
@@ -27,10 +27,12 @@ from workers import training
 from workers.backends.choosing import BACKENDS
 from workers.batches import Minibatches
 from workers.configurations import Configuration
+from workers.population import predict, refit_population, train_population
 from workers.training import Trainer
 
 UNEVEN = [made_up_fold(50, classes=3, seed=1), made_up_fold(43, classes=3, valid=27, seed=2)]
 OUTPUTS = 3
+UNSHRUNK = (Phase.explicit, Phase.generate)  # each example trains: shrinking would take minutes
 
 optimizers = st.sampled_from(["sgd", "adam", "adamw"])
 configurations = st.builds(
@@ -87,7 +89,7 @@ def quick_settling() -> Iterator[None]:
 
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("model", ["linear", "mlp"])
-@settings(max_examples=10)
+@settings(max_examples=10, phases=UNSHRUNK)
 @given(company=companies(), optimizer=optimizers, folds=st.integers(1, 2))
 def test_a_member_is_bitwise_the_same_alone_and_in_any_company(
     backend: str,
@@ -127,7 +129,7 @@ def one_epoch(
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-@settings(max_examples=12)
+@settings(max_examples=12, phases=UNSHRUNK)
 @given(
     company=companies(most=6),
     optimizer=optimizers,
@@ -150,7 +152,7 @@ def test_what_is_not_finite_in_one_members_weights_reaches_no_other(
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-@settings(max_examples=10)
+@settings(max_examples=10, phases=UNSHRUNK)
 @given(company=companies(most=6), optimizer=optimizers)
 def test_a_diverging_member_ends_with_its_epoch_and_touches_nobody(
     backend: str, company: tuple[list[Configuration], int], optimizer: str
@@ -178,3 +180,48 @@ def test_a_diverging_member_ends_with_its_epoch_and_touches_nobody(
     assert np.isnan(found.standard_errors[place])
     for value in found.parameters(place, 0).values():
         assert torch.isfinite(value).all()
+
+
+# --- folds and precision --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_fold_is_bitwise_the_same_whichever_folds_train_beside_it(backend: str) -> None:
+    """It has minibatches of its own; as many rows beside it leave it the same number of steps."""
+    members = [configuration(penalty, 0.1, dropout=0.3, input_noise=0.1) for penalty in PENALTIES]
+    first, second, other = (made_up_fold(50, classes=3, seed=seed) for seed in range(3))
+    spec = everything("adamw", "mlp")
+    with force_backend(backend), quick_settling():
+        alone, pair, another = (
+            train(spec, members, folds, OUTPUTS)
+            for folds in ([first], [first, second], [other, second])
+        )
+    for member in range(len(members)):
+        assert np.array_equal(pair.fold_values[member, 0], alone.fold_values[member, 0])
+        assert np.array_equal(pair.fold_values[member, 1], another.fold_values[member, 1])
+        assert pair.fold_values[member, 0] != another.fold_values[member, 0]
+        for name, value in pair.parameters(member, 0).items():
+            assert same_bits(value, alone.parameters(member, 0)[name])
+        for name, value in pair.parameters(member, 1).items():
+            assert same_bits(value, another.parameters(member, 1)[name])
+
+
+@pytest.mark.parametrize(
+    ("precision", "dtype"), [("float32", torch.float32), ("float64", torch.float64)]
+)
+def test_the_specs_precision_is_that_of_training_refit_and_prediction(
+    precision: str, dtype: torch.dtype
+) -> None:
+    spec = job(model={"kind": "mlp", "hidden": [9]}, precision=precision, epochs=2, batch_size=16)
+    other = job(model={"kind": "mlp", "hidden": [9]}, epochs=2, batch_size=16)
+    members, fold = [configuration("l1", 0.01)], made_up_fold()
+    result = train_population(spec, members, [fold], 1, seed=0, device=CPU)
+    refit = refit_population(spec, members, fold, 1, seed=0, device=CPU)
+    explicit = train(other, members, [fold], dtype=dtype)
+    for name, value in result.parameters(0, 0).items():
+        assert value.dtype == dtype
+        assert same_bits(value, refit.parameters(0, 0)[name])
+        assert same_bits(value, explicit.parameters(0, 0)[name])
+    assert predict(spec, result.parameters(0, 0), fold.valid_inputs, 1).dtype == dtype
+    double = result.parameters(0, 0)["0.weight"].double()
+    assert torch.equal(double, double.float().double()) == (precision == "float32")

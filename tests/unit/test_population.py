@@ -9,10 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from populations import (
     CPU,
+    assert_same_member,
     configuration,
     install_models,
     job,
@@ -34,16 +33,6 @@ UNEVEN = [made_up_fold(50, seed=1), made_up_fold(43, valid=27, seed=2)]
 COMPANY = 37
 
 
-def assert_same_member(left: PopulationResult, i: int, right: PopulationResult, j: int) -> None:
-    for name in ("curves", "values", "fold_values", "standard_errors", "nonzero_weights"):
-        ours, theirs = getattr(left, name)[i], getattr(right, name)[j]
-        assert np.array_equal(ours, theirs, equal_nan=True), name
-    for fold in range(left.fold_values.shape[1]):
-        theirs = right.parameters(j, fold)
-        for name, value in left.parameters(i, fold).items():
-            assert same_bits(value, theirs[name]), name
-
-
 # --- a member is the same in any company --------------------------------------------------------
 
 
@@ -59,23 +48,6 @@ def company_job(model: str, optimizer: str) -> JobSpec:
 def crowd(model: str, optimizer: str, folds: int) -> PopulationResult:
     """The whole company, trained once."""
     return train(company_job(model, optimizer), mixed(COMPANY), UNEVEN[:folds])
-
-
-@settings(max_examples=12)
-@given(
-    kind=st.sampled_from([("linear", "sgd"), ("mlp", "adamw")]),
-    folds=st.sampled_from([1, 2]),
-    chosen=st.lists(st.integers(0, COMPANY - 1), min_size=1, max_size=8, unique=True),
-)
-def test_a_member_is_bitwise_the_same_whoever_its_companions_are(
-    kind: tuple[str, str],
-    folds: int,
-    chosen: list[int],
-) -> None:
-    everyone = mixed(COMPANY)
-    few = train(company_job(*kind), [everyone[member] for member in chosen], UNEVEN[:folds])
-    for place, member in enumerate(chosen):
-        assert_same_member(few, place, crowd(*kind, folds), member)
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
@@ -127,14 +99,6 @@ def test_a_refit_that_diverges_says_in_which_epoch(epochs: int) -> None:
     assert not any(value.any() for value in refits.parameters(1, 0).values())
 
 
-@pytest.mark.parametrize("model", ["linear", "mlp"])
-def test_a_member_alone_on_one_fold_is_bitwise_the_same(model: str) -> None:
-    optimizer = "sgd" if model == "linear" else "adamw"
-    for member in range(0, COMPANY, 5):
-        alone = train(company_job(model, optimizer), [mixed(COMPANY)[member]], UNEVEN[:1])
-        assert_same_member(alone, 0, crowd(model, optimizer, 1), member)
-
-
 def test_the_size_of_chunks_and_parts_changes_no_bit(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = crowd("mlp", "adamw", 2)
     monkeypatch.setattr(training, "CHUNK_FLOATS", 2**14)
@@ -168,40 +132,6 @@ def test_training_leaves_torchs_own_generator_alone() -> None:
 
 
 # --- what a population computes -----------------------------------------------------------------
-
-
-@pytest.mark.parametrize("optimizer", ["sgd", "adam", "adamw"])
-@pytest.mark.parametrize("outputs", [1, 3])
-def test_full_batch_training_equals_a_plain_torch_loop(optimizer: str, outputs: int) -> None:
-    fold = made_up_fold(40, classes=max(2, outputs))
-    spec = job(model={"kind": "mlp", "hidden": [6]}, optimizer=optimizer, epochs=20, batch_size=64)
-    member = configuration(learning_rate=0.02, weight_decay=0.05)
-    result = train(spec, [member, *mixed(3)], [fold], outputs, torch.float64)
-
-    still = job(model={"kind": "mlp", "hidden": [6]}, epochs=1, batch_size=64)
-    frozen = [configuration(learning_rate=1e-300)]
-    start = train(still, frozen, [fold], outputs, torch.float64)
-    model = build_model(spec.model, 5, outputs).double()
-    model.load_state_dict(start.parameters(0, 0))
-    options = {"lr": 0.02, "weight_decay": 0.05}
-    stepper = {
-        "sgd": lambda p: torch.optim.SGD(p, momentum=0.9, **options),
-        "adam": lambda p: torch.optim.Adam(p, **options),
-        "adamw": lambda p: torch.optim.AdamW(p, **options),
-    }[optimizer](model.parameters())
-    loss = nn.CrossEntropyLoss() if outputs > 1 else nn.BCEWithLogitsLoss()
-    shape = (lambda y: y) if outputs > 1 else (lambda y: y.double().unsqueeze(1))
-    curve: list[float] = []
-    for _ in range(20):
-        stepper.zero_grad()
-        loss(model(fold.train_inputs.double()), shape(fold.train_targets)).backward()
-        stepper.step()
-        with torch.no_grad():
-            given = model(fold.valid_inputs.double())
-            curve.append(loss(given, shape(fold.valid_targets)).item())
-    assert result.curves[0] == pytest.approx(curve, rel=1e-10)
-    for name, value in model.state_dict().items():
-        assert torch.allclose(result.parameters(0, 0)[name], value, rtol=0, atol=1e-10)
 
 
 def test_values_are_fold_means_of_the_last_point_and_errors_their_spread() -> None:
@@ -300,29 +230,6 @@ def test_only_sparse_members_move_while_settling() -> None:
 
 
 # --- divergence ---------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
-def test_a_diverging_member_ends_with_its_epoch_and_touches_nobody(optimizer: str) -> None:
-    spec = job(
-        task="regression", optimizer=optimizer, epochs=6, model={"kind": "mlp", "hidden": [9]}
-    )
-    folds = [made_up_fold(50, classes=0, seed=fold) for fold in range(2)]
-    wild = configuration("elastic_net", 0.1, learning_rate=1e30)
-    members = mixed(6)
-    calm = train(spec, members, folds)
-    mixed_up = train(spec, [*members[:3], wild, *members[3:]], folds)
-    for member in range(6):
-        assert_same_member(mixed_up, member + (member >= 3), calm, member)
-    epoch = mixed_up.diverged_at[3]
-    assert 1 <= epoch <= 6
-    assert np.isfinite(mixed_up.curves[3, : epoch - 1]).all()
-    assert np.isnan(mixed_up.curves[3, epoch - 1 :]).all()
-    assert np.isnan(mixed_up.values[3])
-    assert np.isnan(mixed_up.standard_errors[3])
-    assert np.flatnonzero(mixed_up.diverged_at).tolist() == [3]
-    for value in mixed_up.parameters(3, 0).values():
-        assert torch.isfinite(value).all()
 
 
 def test_a_population_that_diverges_as_a_whole_still_ends() -> None:

@@ -33,6 +33,7 @@ MEMBERS = [
     configuration("elastic_net", 0.05, l1_ratio=0.4),
     configuration("group_lasso", 0.03),
 ]
+SPARSE = [own for own in MEMBERS if PENALTIES[own.penalty].sparse]
 
 
 @dataclass(frozen=True)
@@ -91,7 +92,7 @@ def violation(
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adam", "adamw"])
 @pytest.mark.parametrize(
-    ("schedule", "clip_norm"), [("constant", None), ("constant", 0.05), ("cosine", 0.2)]
+    ("schedule", "clip_norm"), [("constant", None), ("cosine", None), ("cosine", 0.05)]
 )
 def test_every_penalty_ends_at_the_optimum_of_loss_plus_penalty(
     optimizer: str, schedule: str, clip_norm: float | None
@@ -99,17 +100,19 @@ def test_every_penalty_ends_at_the_optimum_of_loss_plus_penalty(
     """λ is 0.03 to 0.05: a momentum that weakened the threshold would show as most of it."""
     spec = small_job(optimizer, schedule=schedule, clip_norm=clip_norm,
                      search={"weight_decay": 0.0})  # fmt: skip
-    members = with_rate(MEMBERS, RATES[optimizer])
+    lively = optimizer != "sgd" and schedule == "constant"
+    # Where a gradient goes to nothing Adam's second moment does too, and a constant rate stays
+    # lively: always without an l1 or group part, a little in the biases of all.
+    members = with_rate(SPARSE if lively else MEMBERS, RATES[optimizer])
     rest = at_rest(spec, members)
-    zeros: dict[str, int] = {}
     for position, own in enumerate(rest.chunk.configurations):
         weight, bias = rest.views(rest.chunk.weights, position)
-        # Without a penalty Adam's second moment goes to nothing, and its steps stay lively.
-        tolerance = 1e-3 if own.penalty == "none" else 1e-6
+        tolerance = 1e-3 if lively or own.penalty == "none" else 1e-6
         assert violation(own, weight, bias) < tolerance, own.penalty
-        zeros[own.penalty] = int((weight == 0).sum())
-    assert zeros["none"] == zeros["l2"] == 0
-    assert min(zeros["l1"], zeros["elastic_net"]) > 0
+        if own.penalty in ("none", "l2"):
+            assert (weight != 0).all()
+        if own.penalty in ("l1", "elastic_net"):
+            assert (weight == 0).any()
 
 
 def test_adamw_with_decay_rests_where_its_own_equation_holds() -> None:

@@ -3,12 +3,13 @@
 
 PYTHON ?= python3
 TORCH_INDEX ?=
+MINUTES ?= 10
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve test coverage check format clean
+.PHONY: help setup demo serve test soak coverage check format clean
 
 help:  ## show this help
 	@echo 'Ridgeway: which penalty, and how strong?'
@@ -41,6 +42,9 @@ serve: $(INSTALLED)  ## keep service and workers running on ridgeway-data/ (what
 
 test: $(INSTALLED)  ## run every test, PostgreSQL included
 	$(BIN)/python -m pytest
+
+soak: $(INSTALLED)  ## kill simulated workers for MINUTES (10) over 100,000 trials, check nothing is lost
+	$(BIN)/python tests/soak.py --minutes $(MINUTES)
 
 coverage: $(INSTALLED)  ## run every test and print the lines and branches that none reaches
 	$(BIN)/python -m coverage run -m pytest

@@ -141,8 +141,9 @@ def _suspect(lost: Row[Any], max_attempts: int) -> bool:
 def _split(transaction: Connection, lost: Row[Any], attempts_left: int) -> None:
     """Part the population so that by the last attempt left every suspect is trained alone.
 
-    The first part stays in the lease; the others are lost leases of their own. Their ordinals are
-    negative: those of populations yet to come, which sizes and seeds hang on, stay as they were.
+    The first part stays in the lease, whose checkpoint fits nobody now and is deleted with it; the
+    others are lost leases of their own. Their ordinals are negative: those of populations yet to
+    come, which sizes and seeds hang on, stay as they were.
     """
     parts = math.ceil(lost.size ** (1 / attempts_left))
     ends = [lost.size * (part + 1) // parts for part in range(parts)]
@@ -151,9 +152,7 @@ def _split(transaction: Connection, lost: Row[Any], attempts_left: int) -> None:
     )
     ordinal = min(0, transaction.execute(lowest).scalar_one())
     kept = {c.name: getattr(lost, c.name) for c in leases.columns if c.name != "id"}
-    transaction.execute(
-        sa.update(leases).where(leases.c.id == lost.id).values(size=ends[0], checkpoint=None)
-    )
+    transaction.execute(sa.update(leases).where(leases.c.id == lost.id).values(size=ends[0]))
     for index, (start, end) in enumerate(pairwise(ends), start=1):
         part = {
             "ordinal": ordinal - index,

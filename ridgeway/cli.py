@@ -287,6 +287,22 @@ def jobs(state: Any, limit: int, as_json: bool, url: str) -> None:
 
 @main.command()
 @click.argument("id")
+@_as_json
+@_url
+def front(id: str, as_json: bool, url: str) -> None:
+    """List the trials of a job that no other beats in every objective."""
+    from ridgeway.show import front_table, write
+
+    with _client(url) as client:
+        found = client.front(id)
+    if as_json:
+        _print_json(found)
+    else:
+        write(front_table(found))
+
+
+@main.command()
+@click.argument("id")
 @_url
 def cancel(id: str, url: str) -> None:
     """End a job; what its workers are training is discarded."""

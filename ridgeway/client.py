@@ -29,6 +29,7 @@ from ridgeway.spec import JobSpec, parse_spec
 from ridgeway.views import (
     Dataset,
     DatasetList,
+    Front,
     Job,
     JobPage,
     JobState,
@@ -134,6 +135,10 @@ class Client:
     def trial(self, job: Job | str, number: int) -> TrialDetail:
         """One trial with its curve and what each fold gave."""
         return self._read(self._get(f"{_job_path(job)}/trials/{number}"), TrialDetail)
+
+    def front(self, job: Job | str) -> Front:
+        """The complete trials that no other beats in every objective."""
+        return self._read(self._get(f"{_job_path(job)}/front"), Front)
 
     def cancel(self, job: Job | str) -> Job:
         """End the job; what its workers are training is discarded."""

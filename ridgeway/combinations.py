@@ -34,12 +34,42 @@ REGRESSION_ACCEPTS: dict[str, tuple[Any, ...]] = {
 
 def combination_errors(spec: JobSpec) -> list[FieldError]:
     """What contradicts itself whatever the data and the task."""
-    errors = [*_warmup_errors(spec), *_twice_given_errors(spec), *grid_errors(spec)]
+    errors = [
+        *_objective_errors(spec),
+        *_warmup_errors(spec),
+        *_twice_given_errors(spec),
+        *grid_errors(spec),
+    ]
     if spec.optimizer == "fista":
         return [*_fista_errors(spec), *errors]
     if isinstance(spec.model, LinearModel):
         whose = "a linear model, which has no dropout layer"
         errors += _refusals(spec, {"search.dropout": (None,)}, whose)
+    return errors
+
+
+def objective_warnings(spec: JobSpec) -> list[str]:
+    """What a client should know of a search for two things at once."""
+    if not spec.further_objectives or spec.sampler not in ("tpe", "gp"):
+        return []
+    return [
+        f"The sampler {spec.sampler} learns from {spec.objective} alone: the front is what the "
+        "search met on its way."
+    ]
+
+
+def _objective_errors(spec: JobSpec) -> list[FieldError]:
+    if spec.objectives is None:
+        return []
+    errors: list[FieldError] = []
+    if spec.objective != spec.objectives[0]:
+        message = (
+            f"is not the first of the objectives; accepted: {spec.objectives[0]}, or leave it out"
+        )
+        errors.append(FieldError("objective", spec.objective, message))
+    if spec.further_objectives and spec.pruner != "none":
+        message = "judges by one objective, and the job has two; accepted: none"
+        errors.append(FieldError("pruner", spec.pruner, message))
     return errors
 
 

@@ -21,6 +21,7 @@ from optuna.trial import TrialState as OptunaState
 from sqlalchemy.engine import Connection, Row
 
 from ridgeway import studies
+from ridgeway.combinations import objective_warnings
 from ridgeway.database import artifacts, current_time, jobs, leases, now
 from ridgeway.errors import Conflict, InvalidInput, NotFound
 from ridgeway.grids import budget, budget_warnings
@@ -66,7 +67,7 @@ def submit_job(
     """Queue a job with its empty study; the job's id, which is the study's name too."""
     job_id = new_id()
     attributes = {"name": spec.name, "dataset": spec.dataset, "model": spec.model.kind}
-    study_id = studies.create_study(transaction, job_id, spec.maximise, attributes)
+    study_id = studies.create_study(transaction, job_id, spec.directions, attributes)
     transaction.execute(
         sa.insert(jobs).values(
             id=job_id,
@@ -87,7 +88,7 @@ def submit_job(
             populations=0,
             closed=False,
             evaluations=0,
-            warnings=budget_warnings(spec),
+            warnings=[*budget_warnings(spec), *objective_warnings(spec)],
             idempotency_key=idempotency_key,
             request_checksum=request_checksum,
             created_at=current_time(transaction),
@@ -117,6 +118,11 @@ def find_submitted(transaction: Connection, idempotency_key: str) -> tuple[str, 
 def find_job(transaction: Connection, job_id: str) -> Job:
     """The job, from its row alone."""
     return _job(_row(transaction, job_id))
+
+
+def study_of(transaction: Connection, job_id: str) -> int:
+    """The id of the job's study."""
+    return int(_row(transaction, job_id).study_id)
 
 
 def list_jobs(

@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ridgeway.spec import FoldsValidation
-from ridgeway.views import Best, Chosen, Dataset, Job, Params, Recommended
+from ridgeway.views import Best, Chosen, Dataset, Front, Job, Params, Recommended
 
 PIPE_WIDTH = 120  # columns where there is no terminal to fill
 STATE_STYLE = {
@@ -266,6 +266,18 @@ def job_table(jobs: Iterable[Job]) -> Table:
             best,
             moment(job.created_at),
         )
+    return table
+
+
+def front_table(front: Front) -> Table:
+    """Trials of a Pareto front, one a line."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for name in ("number", *front.objectives):
+        table.add_column(name.replace("_", " "), justify="right")
+    table.add_column("params")
+    for trial in front.trials:
+        values = [number(value) for value in trial.values]
+        table.add_row(str(trial.number), *values, _params_phrase(trial.params))
     return table
 
 

@@ -338,6 +338,17 @@ class EarlyStopping(Part):
     patience: int = Field(ge=1, le=MAX_EPOCHS)
 
 
+def _objective_first(objectives: list[str]) -> list[str]:
+    """What a trial is trained for comes first; beside it only what every trial counts anyway."""
+    if objectives[0] == "nonzero_weights" or objectives[1:] not in ([], ["nonzero_weights"]):
+        raise PydanticCustomError(
+            "objectives",
+            "must be one of {accepted}, alone or followed by nonzero_weights",
+            {"accepted": ", ".join(get_args(Objective))},
+        )
+    return objectives
+
+
 class JobSpec(Part):
     """A search job. Only `dataset` is required."""
 
@@ -376,6 +387,18 @@ class JobSpec(Part):
     sampler: Literal["tpe", "random", "qmc", "grid", "gp"] = "tpe"
     pruner: Literal["none", "median", "halving"] = "none"
     objective: Objective = "loss"
+    objectives: (
+        Annotated[
+            list[Objective | Literal["nonzero_weights"]],
+            Field(min_length=1, max_length=2),
+            AfterValidator(_objective_first),
+        ]
+        | None
+    ) = Field(
+        None,
+        description="`[loss, nonzero_weights]` gives a Pareto front; best and recommended go by "
+        "the first, which `objective` repeats",
+    )
     validation: Validation = FoldsValidation()
     test_fraction: float = Field(0.2, gt=0, le=0.9)
     trials: int = Field(200, ge=1, le=MAX_TRIALS)
@@ -388,6 +411,13 @@ class JobSpec(Part):
     seed: int = Field(0, ge=0, le=2**32 - 1)
     timeout_seconds: float | None = Field(None, gt=0, le=1e9)
     priority: int = Field(0, ge=-100, le=100)
+
+    @model_validator(mode="after")
+    def _first_objective(self) -> JobSpec:
+        """Who names the objectives need not name the first of them again."""
+        if self.objectives is not None and "objective" not in self.model_fields_set:
+            object.__setattr__(self, "objective", self.objectives[0])
+        return self
 
     @model_validator(mode="after")
     def _rates_of_the_optimizer(self) -> JobSpec:
@@ -416,6 +446,16 @@ class JobSpec(Part):
     def maximise(self) -> bool:
         """Whether more of the objective is better."""
         return self.objective in MAXIMISED
+
+    @property
+    def further_objectives(self) -> tuple[str, ...]:
+        """Objectives after the first: attributes of a trial, the fewer the better."""
+        return tuple(self.objectives[1:]) if self.objectives else ()
+
+    @property
+    def directions(self) -> list[bool]:
+        """Whether more is better, for each objective of the study."""
+        return [self.maximise, *(False for _ in self.further_objectives)]
 
 
 NOT_YET: Mapping[str, frozenset[str]] = {

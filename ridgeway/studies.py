@@ -90,16 +90,24 @@ class Reported:
 
 
 def create_study(
-    transaction: Connection, name: str, maximise: bool, attributes: Mapping[str, Any]
+    transaction: Connection, name: str, maximise: Sequence[bool], attributes: Mapping[str, Any]
 ) -> int:
-    """An empty study; its id. `attributes` are shown by the dashboard."""
+    """An empty study with as many objectives as `maximise` is long; its id.
+
+    `attributes` are shown by the dashboard.
+    """
     study_id = transaction.execute(
         sa.insert(_studies).values(study_name=name).returning(_studies.c.study_id)
     ).scalar_one()
-    direction = StudyDirection.MAXIMIZE if maximise else StudyDirection.MINIMIZE
-    transaction.execute(
-        sa.insert(_directions).values(study_id=study_id, direction=direction, objective=0)
-    )
+    directions = [
+        {
+            "study_id": study_id,
+            "direction": StudyDirection.MAXIMIZE if more else StudyDirection.MINIMIZE,
+            "objective": objective,
+        }
+        for objective, more in enumerate(maximise)
+    ]
+    transaction.execute(sa.insert(_directions), directions)
     rows = [
         {"study_id": study_id, "key": key, "value_json": json.dumps(value)}
         for key, value in attributes.items()
@@ -365,6 +373,36 @@ def complete_trials(transaction: Connection, study_id: int) -> list[StudyTrial]:
     """Every COMPLETE trial with its attributes, in the order of numbers."""
     complete = _trials.c.state == TrialState.COMPLETE
     return _read(transaction, study_id, complete, attributes=True)
+
+
+def complete_values(transaction: Connection, study_id: int) -> dict[int, list[float]]:
+    """The values of every COMPLETE trial that has all of them finite, by number."""
+    objectives = sa.select(sa.func.count()).where(_directions.c.study_id == study_id)
+    count = int(transaction.execute(objectives).scalar_one())
+    found: dict[int, list[float]] = {}
+    rows = transaction.execute(
+        sa.select(_trials.c.number, _values.c.value)
+        .join(_values, _values.c.trial_id == _trials.c.trial_id)
+        .where(
+            _trials.c.study_id == study_id,
+            _trials.c.state == TrialState.COMPLETE,
+            _values.c.value.is_not(None),
+        )
+        .order_by(_trials.c.number, _values.c.objective)
+    )
+    for number, value in rows:
+        found.setdefault(number, []).append(value)
+    return {number: values for number, values in found.items() if len(values) == count}
+
+
+def params_of(transaction: Connection, study_id: int, numbers: Sequence[int]) -> dict[int, Params]:
+    """The parameters of some trials, by number."""
+    found: dict[int, Params] = {}
+    for start in range(0, len(numbers), _CHUNK):
+        inside = _trials.c.number.in_(numbers[start : start + _CHUNK])
+        for trial in _read(transaction, study_id, inside):
+            found[trial.number] = trial.params
+    return found
 
 
 def trial_page(

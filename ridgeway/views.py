@@ -171,6 +171,21 @@ class TrialPage(View):
     next: str | None
 
 
+class FrontTrial(View):
+    """A trial that no other of its job beats in every objective."""
+
+    number: int
+    values: list[float] = Field(description="in the order of the objectives")
+    params: Params
+
+
+class Front(View):
+    """The Pareto front of a job's complete trials, from the best in the first objective on."""
+
+    objectives: list[str]
+    trials: list[FrontTrial]
+
+
 class TrialDetail(Trial):
     """One trial with its curve and what each fold gave."""
 

@@ -14,11 +14,12 @@ from sqlalchemy.exc import IntegrityError
 from ridgeway import jobs
 from ridgeway.datasets import profile_of
 from ridgeway.errors import InvalidInput, NotFound
+from ridgeway.fronts import find_front
 from ridgeway.offers import offered_models
 from ridgeway.profiles import check_spec, resolve_spec
 from ridgeway.spec import JobSpec, refuse_unsupported
 from ridgeway.studies import TrialOrder
-from ridgeway.views import Job, JobPage, JobState, TrialDetail, TrialPage, TrialState
+from ridgeway.views import Front, Job, JobPage, JobState, TrialDetail, TrialPage, TrialState
 from service.context import Context, Cursor, IdempotencyKey, InContext, JobId, Limit, require_json
 from service.problems import problems
 
@@ -144,6 +145,13 @@ def trial(
     """One trial with its curve and what each fold gave."""
     with context.database.reading() as transaction:
         return jobs.find_trial(transaction, id, number)
+
+
+@router.get("/{id}/front", responses=problems(404))
+def front(id: JobId, context: InContext) -> Front:
+    """The complete trials that no other beats in every objective."""
+    with context.database.reading() as transaction:
+        return find_front(transaction, id)
 
 
 @router.post("/{id}/cancel", responses=problems(403, 404, 409))

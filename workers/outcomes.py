@@ -68,7 +68,8 @@ def _outcome(
         reason = f"the {spec.objective} was not finite after epoch {_value_epoch(result, index)}"
         return Outcome(number, None, curve, {"epochs": epochs}, reason)
     attributes = _attributes(spec, configuration, result, index, whole_steps)
-    return Outcome(number, value, curve, attributes)
+    further = [float(attributes[name]) for name in spec.further_objectives]
+    return Outcome(number, value, curve, attributes, further_values=further)
 
 
 def _value_epoch(result: PopulationResult, index: int) -> int:

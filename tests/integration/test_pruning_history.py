@@ -23,8 +23,8 @@ def test_a_history_takes_in_what_has_come_since_the_last_time(database):
         return history.at(step, without=[])[0].tolist()
 
     with database.transaction() as transaction:
-        study_id = studies.create_study(transaction, "ours", False, {})
-        other = studies.create_study(transaction, "another", False, {})
+        study_id = studies.create_study(transaction, "ours", [False], {})
+        other = studies.create_study(transaction, "another", [False], {})
         studies.reserve_trials(transaction, other, [{"lambda": 0.1}], SPACE)
         studies.reserve_trials(transaction, study_id, [{"lambda": 0.1}] * 3, SPACE)
     assert reported(1) == pytest.approx([float("nan")] * 3, nan_ok=True)

@@ -36,7 +36,15 @@ def test_the_page_gives_the_default(field: str) -> None:
 
 def test_the_page_describes_every_field_of_training() -> None:
     elsewhere = {"name", "dataset", "target", "groups", "task", "model", "search", "penalize"}
-    elsewhere |= {"group_by", "l1_method", "sampler", "pruner", "objective", "validation"}
+    elsewhere |= {
+        "group_by",
+        "l1_method",
+        "sampler",
+        "pruner",
+        "objective",
+        "objectives",
+        "validation",
+    }
     elsewhere |= {"test_fraction", "trials", "epochs", "batch_size", "seed"}
     elsewhere |= {"timeout_seconds", "priority"}
     penalties = {"penalty", "strength", "l1_ratio", "learning_rate", "weight_decay"}

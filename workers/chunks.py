@@ -178,15 +178,3 @@ def penalty_order(configurations: Sequence[Configuration]) -> list[int]:
     return sorted(
         range(len(configurations)), key=lambda place: configurations[place].penalty == "group_lasso"
     )
-
-
-def alive_only(chunks: Sequence[Chunk], alive: Sequence[bool]) -> list[Chunk]:
-    """The chunks without the members that are not alive (P,); all folds of a member leave."""
-    left: list[Chunk] = []
-    for chunk in chunks:
-        stays = [alive[member] for member in chunk.members]
-        if all(stays):
-            left.append(chunk)
-        elif any(stays):
-            left.append(chunk.keep(stays))
-    return left

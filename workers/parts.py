@@ -51,7 +51,8 @@ class Part:
     """Members in training side by side.
 
     Where a member may end with an earlier epoch's weights, a snapshot keeps those of its best epoch
-    so far, with optimiser state and buffers.
+    so far, with optimiser state and buffers. Settling goes on from all of these, at that epoch's
+    place in the schedule, so a member ends as in a training of so many epochs.
     """
 
     def __init__(

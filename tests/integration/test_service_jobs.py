@@ -70,6 +70,9 @@ def test_a_submitted_job_comes_back_with_its_address_and_every_default(http):
     assert http.get(answer.headers["location"]).json() == answer.json()
 
 
+GRID_OF_A_RANGE = {"learning_rate": 0.1, "weight_decay": [0.0, 0.1], "penalty": "l1"}
+
+
 @pytest.mark.parametrize(
     ("fields", "field"),
     [
@@ -86,8 +89,8 @@ def test_a_submitted_job_comes_back_with_its_address_and_every_default(http):
         ({"validation": {"kind": "folds", "folds": 1}}, "validation.folds"),
         ({"validation": {"kind": "folds", "folds": 100}, "test_fraction": 0.9}, "validation.folds"),
         ({"objective": "mse"}, "objective"),
-        ({"sampler": "gp"}, "sampler"),
-        ({"pruner": "halving"}, "pruner"),
+        ({"sampler": "grid", "search": GRID_OF_A_RANGE}, "search.lambda"),
+        ({"pruner": "hyperband"}, "pruner"),
     ],
 )
 def test_a_spec_that_cannot_be_run_is_refused_by_its_field(http, fields, field):

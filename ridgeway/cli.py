@@ -287,6 +287,30 @@ def jobs(state: Any, limit: int, as_json: bool, url: str) -> None:
 
 @main.command()
 @click.argument("id")
+@click.option("--csv", "kind", flag_value="csv", help="Print every trial by number, as CSV.")
+@click.option("--jsonl", "kind", flag_value="jsonl", help="... as JSON, an object a line.")
+@click.option(
+    "--limit",
+    type=click.IntRange(1, 100_000),
+    default=20,
+    show_default=True,
+    help="How many to list at most.",
+)
+@_url
+def trials(id: str, kind: Any, limit: int, url: str) -> None:
+    """List the best trials of a job, or write every one out."""
+    from ridgeway.show import trial_table, write
+
+    with _client(url) as client:
+        if kind is None:
+            write(trial_table(islice(client.trials(id, order="value"), limit)))
+            return
+        for piece in client.export(id, kind):
+            click.echo(piece, nl=False)
+
+
+@main.command()
+@click.argument("id")
 @_as_json
 @_url
 def front(id: str, as_json: bool, url: str) -> None:

@@ -136,6 +136,19 @@ class Client:
         """One trial with its curve and what each fold gave."""
         return self._read(self._get(f"{_job_path(job)}/trials/{number}"), TrialDetail)
 
+    def export(self, job: Job | str, kind: Literal["csv", "jsonl"]) -> Iterator[str]:
+        """Every trial of the job by number, as text that arrives in pieces of any length."""
+        path = f"{_job_path(job)}/trials.{kind}"
+        try:
+            with self._http.stream("GET", path) as response:
+                if not response.is_success:
+                    response.read()
+                    raise self._problem(response)
+                yield from response.iter_text()
+        except httpx.TransportError as error:
+            message = f"No Ridgeway service answers at {self.url} ({_reason(error)})."
+            raise Unreachable(message) from None
+
     def front(self, job: Job | str) -> Front:
         """The complete trials that no other beats in every objective."""
         return self._read(self._get(f"{_job_path(job)}/front"), Front)

@@ -209,7 +209,10 @@ def _trial_fields(trial: studies.StudyTrial) -> dict[str, Any]:
         value = trial.attributes.get(key)
         return value if isinstance(value, int | float) else None
 
-    reason = trial.attributes.get("reason")
+    def text(key: str) -> str | None:
+        value = trial.attributes.get(key)
+        return value if isinstance(value, str) else None
+
     return {
         "number": trial.number,
         "state": trial.state.name.lower(),
@@ -217,7 +220,8 @@ def _trial_fields(trial: studies.StudyTrial) -> dict[str, Any]:
         "params": trial.params,
         "standard_error": number("standard_error"),
         "nonzero_weights": number("nonzero_weights"),
-        "reason": reason if isinstance(reason, str) else None,
+        "reason": text("reason"),
+        "warm_start": text("warm_start"),
         "started_at": trial.started_at,
         "finished_at": trial.finished_at,
     }

@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ridgeway.spec import FoldsValidation
-from ridgeway.views import Best, Chosen, Dataset, Front, Job, Params, Recommended
+from ridgeway.views import Best, Chosen, Dataset, Front, Job, Params, Recommended, Trial
 
 PIPE_WIDTH = 120  # columns where there is no terminal to fill
 STATE_STYLE = {
@@ -267,6 +267,23 @@ def job_table(jobs: Iterable[Job]) -> Table:
             moment(job.created_at),
         )
     return table
+
+
+def trial_table(trials: Iterable[Trial]) -> Table:
+    """Trials, one a line."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for name in ("number", "state", "value", "nonzero weights", "params"):
+        table.add_column(name, justify="left" if name in ("state", "params") else "right")
+    for trial in trials:
+        params = {name: _cell(value) for name, value in trial.params.items()}
+        values = [number(trial.value), number(trial.nonzero_weights)]
+        table.add_row(str(trial.number), trial.state, *values, Text(_params_phrase(params)))
+    return table
+
+
+def _cell(value: float | int | str | bool | None) -> float | str:
+    """A stock Optuna process may have put anything there."""
+    return str(value) if value is None or isinstance(value, bool) else value
 
 
 def front_table(front: Front) -> Table:

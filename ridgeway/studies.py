@@ -405,6 +405,19 @@ def params_of(transaction: Connection, study_id: int, numbers: Sequence[int]) ->
     return found
 
 
+def param_names(transaction: Connection, study_id: int) -> list[str]:
+    """Every parameter that a trial of the study has, in the order in which they came."""
+    first = sa.func.min(_params.c.param_id)
+    rows = transaction.execute(
+        sa.select(_params.c.param_name)
+        .join(_trials, _trials.c.trial_id == _params.c.trial_id)
+        .where(_trials.c.study_id == study_id)
+        .group_by(_params.c.param_name)
+        .order_by(first)
+    )
+    return list(rows.scalars())
+
+
 def trial_page(
     transaction: Connection,
     study_id: int,

@@ -160,6 +160,9 @@ class Trial(View):
     standard_error: float | None
     nonzero_weights: float | None
     reason: str | None = Field(description="why it failed or was pruned")
+    warm_start: str | None = Field(
+        None, description="the study that it was copied from to teach the sampler; no own trial"
+    )
     started_at: datetime | None
     finished_at: datetime | None
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from typing import IO, Annotated
+from typing import IO, Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Query, Response
 from fastapi.responses import StreamingResponse
@@ -14,6 +14,7 @@ from sqlalchemy.exc import IntegrityError
 from ridgeway import jobs
 from ridgeway.datasets import profile_of
 from ridgeway.errors import InvalidInput, NotFound
+from ridgeway.exports import exported
 from ridgeway.fronts import find_front
 from ridgeway.offers import offered_models
 from ridgeway.profiles import check_spec, resolve_spec
@@ -25,6 +26,8 @@ from service.problems import problems
 
 MODEL = "model.safetensors"
 SAFETENSORS = "application/octet-stream"
+CSV = "text/csv; charset=utf-8"
+LINES = "application/jsonl"
 LARGEST_NUMBER = 2**31 - 1  # of a trial, in the study database
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
@@ -136,6 +139,23 @@ def trials(
         return jobs.list_trials(
             transaction, id, state=state, order=order, cursor=cursor, limit=limit
         )
+
+
+def _streamed(kind: str) -> Any:
+    content = {kind: {"schema": {"type": "string"}}}
+    return {200: {"content": content, "description": "Every trial"}, **problems(404)}
+
+
+@router.get("/{id}/trials.csv", response_class=StreamingResponse, responses=_streamed(CSV))
+def trials_csv(id: JobId, context: InContext) -> StreamingResponse:
+    """Every trial by number, as CSV: a column for each parameter."""
+    return StreamingResponse(exported(context.database, id, "csv"), media_type=CSV)
+
+
+@router.get("/{id}/trials.jsonl", response_class=StreamingResponse, responses=_streamed(LINES))
+def trials_jsonl(id: JobId, context: InContext) -> StreamingResponse:
+    """Every trial by number, a JSON object a line."""
+    return StreamingResponse(exported(context.database, id, "jsonl"), media_type=LINES)
 
 
 @router.get("/{id}/trials/{number}", responses=problems(404, 422))

@@ -25,6 +25,7 @@ class Ledger:
         members, folds, layout = len(epochs), len(trainer.folds), trainer.layout
         self.trainer = trainer
         self.epochs = np.array(epochs)
+        self.notes: list[str] = []  # what the job should warn of, beside the trainer's
         self.diverged_at = np.zeros(members, dtype=np.int64)
         self.ended_at = np.zeros(members, dtype=np.int64)
         self.value_epochs = np.zeros(members, dtype=np.int64)

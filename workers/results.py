@@ -103,7 +103,7 @@ def result_of(trainer: Trainer, ledger: ScoredLedger) -> PopulationResult:
 
 
 def _models(trainer: Trainer, ledger: Ledger) -> _Models:
-    notes = list(trainer.notes)
+    notes = [*trainer.notes, *ledger.notes]
     if not ledger.settled[ledger.whole].all():
         notes.append(_settling_note(trainer))
     return {

@@ -138,8 +138,7 @@ class Run:
             raise MemoryError(f"one trial alone does not fit into memory: {lacking}")
         if self.trainer.device.type == "cuda":
             torch.cuda.empty_cache()
-        if FEWER_NOTE not in self.trainer.notes:
-            self.trainer.notes.append(FEWER_NOTE)
+        self.ledger.notes = [FEWER_NOTE]
         parts = (part, *self._todo)
         self._todo = deque(half for whole in parts for half in whole.split((size + 1) // 2))
 

@@ -9,10 +9,11 @@ import random
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, suppress
+from dataclasses import dataclass
 from importlib.metadata import version
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import torch
 from sqlalchemy.engine import Connection
@@ -23,7 +24,6 @@ from ridgeway.database import Database
 from ridgeway.datasets import dataset_by_id
 from ridgeway.errors import JobUnrunnable, LeaseLost, NotFound
 from ridgeway.leases import Claimant, Lease
-from ridgeway.measurements import remember_together, remembered_together
 from ridgeway.settings import Settings
 from ridgeway.store import Store
 from workers.checkpoints import Checkpoints, discard
@@ -31,17 +31,13 @@ from workers.configurations import Configuration
 from workers.datasets import Prepared, load_frame, offered_datasets, prepare
 from workers.models import offered_models
 from workers.outcomes import failed_outcomes, outcomes_of
-from workers.planner import device_name, measured_together, shape_of
-from workers.plans import Plan
-from workers.population import PopulationResult, Watch, train_members, train_population
+from workers.population import Watch, train_population
 from workers.probe import unprobed
-from workers.pruning import history_of, pruner_of
+from workers.pruning import History, history_of, pruner_of
 from workers.recommend import answer, own_complete_trials
 from workers.runs import Rung
 from workers.sampling import Mirror, search_space
 from workers.strength import strength_range
-from workers.training import Trainer
-from workers.workbench import Workbench
 
 log = logging.getLogger("ridgeway.worker")
 T = TypeVar("T")
@@ -67,6 +63,15 @@ class Stopping(Exception):
     """The worker was asked to stop; its lease goes back."""
 
 
+@dataclass(frozen=True)
+class Workbench:
+    """What a worker keeps of a job from one population to the next."""
+
+    prepared: Prepared
+    mirror: Mirror
+    history: History  # what the job's pruner compares
+
+
 class Worker:
     """One process, one device, one lease at a time."""
 
@@ -83,7 +88,6 @@ class Worker:
         self._lease: Lease | None = None
         self._checkpointed = False  # whether the lease may have a checkpoint
         self._benches: OrderedDict[str, Workbench] = OrderedDict()
-        self._together: dict[str, int | None] = {}  # by shape of a model
         self._claimant = Claimant(
             worker_id=worker_id,
             models=frozenset(offered_models()),
@@ -168,13 +172,21 @@ class Worker:
     def _train(self, lease: Lease) -> None:
         started = time.perf_counter()
         bench = self._bench(lease)
-        plan = lease.plan or self._plan(lease, bench)
-        first, configurations = self._configurations(lease, bench, plan)
+        first, configurations = self._configurations(lease, bench)
         watch = self._watch(lease, bench, first, configurations)
         sampled = time.perf_counter()
         warnings: tuple[str, ...] = ()
         try:
-            result = self._trained(bench, plan, configurations, watch)
+            result = train_population(
+                bench.prepared.spec,
+                configurations,
+                bench.prepared.folds,
+                bench.prepared.outputs,
+                seed=lease.spec.seed,
+                device=self._device,
+                on_epoch=self._check,
+                watch=watch,
+            )
         except (LeaseLost, NotFound, Stopping, JobUnrunnable, DBAPIError):
             raise
         except (Exception, SystemExit) as error:  # a plug-in may raise anything
@@ -197,41 +209,7 @@ class Worker:
             time.perf_counter() - trained,
         )
 
-    def _trained(
-        self,
-        bench: Workbench,
-        plan: Mapping[str, Any],
-        configurations: Sequence[Configuration],
-        watch: Watch,
-    ) -> PopulationResult:
-        spec, prepared = bench.prepared.spec, bench.prepared
-        if spec.optimizer == "fista":
-            return train_population(
-                spec, configurations, prepared.folds, prepared.outputs,
-                seed=spec.seed, device=self._device, on_epoch=self._check,
-            )  # fmt: skip
-        trainer = bench.trainer(Plan.of_job(plan))
-        self._choose_together(trainer, configurations)
-        return train_members(trainer, configurations, self._check, watch)
-
-    def _choose_together(self, trainer: Trainer, configurations: Sequence[Configuration]) -> None:
-        """As many members side by side as was measured to be best; measured now if it pays."""
-        shape, device = shape_of(trainer), device_name(self._device)
-        if shape not in self._together:
-            self._together[shape] = self._read(
-                lambda transaction: remembered_together(transaction, shape, device)
-            )
-        found = self._together[shape]
-        if found is None:
-            found = measured_together(trainer, configurations, lambda: self._check(0, 0))
-            if found is not None:
-                self._together[shape] = together = found
-                self._write(lambda t: remember_together(t, shape, device, together))
-        trainer.together = found or trainer.together
-
-    def _configurations(
-        self, lease: Lease, bench: Workbench, plan: Mapping[str, Any]
-    ) -> tuple[int, list[Configuration]]:
+    def _configurations(self, lease: Lease, bench: Workbench) -> tuple[int, list[Configuration]]:
         """The first number and what to train: proposed now, or by an earlier holder."""
 
         def look(transaction: Connection) -> int:
@@ -242,6 +220,7 @@ class Worker:
         if lease.first_number is not None:
             params = bench.mirror.params(lease.first_number, lease.size)
             return lease.first_number, [Configuration.from_params(lease.spec, p) for p in params]
+        plan = lease.plan or self._plan(lease, bench.prepared)
         low, high = plan["lambda"]
         space = search_space(lease.spec, (low, high))
         params = bench.mirror.propose(space, lease.size, lease.ordinal, start)
@@ -297,18 +276,15 @@ class Worker:
             if address is not None:
                 discard(self._store, address)
 
-    def _plan(self, lease: Lease, bench: Workbench) -> dict[str, Any]:
-        """What the job's first worker finds out, for all of them."""
+    def _plan(self, lease: Lease, prepared: Prepared) -> dict[str, list[float]]:
         try:
-            found = strength_range(bench.prepared, device=self._device, on_epoch=self._check)
+            found = strength_range(prepared, device=self._device, on_epoch=self._check)
         except (LeaseLost, Stopping, JobUnrunnable):
             raise
         except (Exception, SystemExit) as error:  # trials that fail alike will say so themselves
             log.exception("job %s: the probe of the λ range failed", lease.job_id)
             found = unprobed(f"the probe failed: {reason_of(error)}")
-        plan: dict[str, Any] = {"lambda": [found.low, found.high]}
-        if lease.spec.optimizer != "fista":
-            plan |= bench.trainer(Plan()).plan.kept()
+        plan = {"lambda": [found.low, found.high]}
         return self._write(
             lambda transaction: leases.fix_plan(transaction, lease, plan, found.warnings)
         )
@@ -317,7 +293,7 @@ class Worker:
         bench = self._benches.pop(lease.job_id, None)
         if bench is None:
             mirror, history = Mirror(lease.spec, lease.study_id), history_of(lease.spec)
-            bench = Workbench(self._prepare(lease), mirror, history, self._device)
+            bench = Workbench(self._prepare(lease), mirror, history)
         self._benches[lease.job_id] = bench
         while len(self._benches) > CACHED_JOBS:
             self._benches.popitem(last=False)

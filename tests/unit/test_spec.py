@@ -279,7 +279,6 @@ def test_a_bad_field_is_named_with_its_value_and_what_is_accepted(body, field, v
 @pytest.mark.parametrize(
     ("field", "value", "accepted"),
     [
-        ("sampler", "gp", "random, tpe"),
         ("precision", "bf16", "float32, float64"),
     ],
 )

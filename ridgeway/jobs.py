@@ -40,6 +40,7 @@ from ridgeway.views import (
     TrialPage,
     TrialState,
 )
+from ridgeway.warm_starts import seed_study
 
 OPEN_LEASE = ("running", "released", "expired")  # states in which a lease's trials are unfinished
 
@@ -64,10 +65,14 @@ def submit_job(
     idempotency_key: str | None = None,
     request_checksum: str | None = None,
 ) -> str:
-    """Queue a job with its empty study; the job's id, which is the study's name too."""
+    """Queue a job with its study; the job's id, which is the study's name too.
+
+    The study is empty but for a warm start; InvalidInput for one that can't teach this job.
+    """
     job_id = new_id()
     attributes = {"name": spec.name, "dataset": spec.dataset, "model": spec.model.kind}
     study_id = studies.create_study(transaction, job_id, spec.directions, attributes)
+    seed_study(transaction, spec, study_id)
     transaction.execute(
         sa.insert(jobs).values(
             id=job_id,

@@ -338,6 +338,27 @@ class EarlyStopping(Part):
     patience: int = Field(ge=1, le=MAX_EPOCHS)
 
 
+class WarmStart(Part):
+    """Where the sampler learns from before the first trial: a job, or a study that was imported."""
+
+    job: Name | None = None
+    study: Name | None = None
+
+    @model_validator(mode="after")
+    def _one(self) -> WarmStart:
+        if (self.job is None) is (self.study is None):
+            raise PydanticCustomError("one_source", 'must be {"job": ID} or {"study": NAME}')
+        return self
+
+    @property
+    def named(self) -> tuple[str, str]:
+        """The field that is given, and the name of the study: a job's is its id."""
+        if self.job is not None:
+            return "warm_start.job", self.job
+        assert self.study is not None
+        return "warm_start.study", self.study
+
+
 def _objective_first(objectives: list[str]) -> list[str]:
     """What a trial is trained for comes first; beside it only what every trial counts anyway."""
     if objectives[0] == "nonzero_weights" or objectives[1:] not in ([], ["nonzero_weights"]):
@@ -399,6 +420,11 @@ class JobSpec(Part):
         description="`[loss, nonzero_weights]` gives a Pareto front; best and recommended go by "
         "the first, which `objective` repeats",
     )
+    warm_start: WarmStart | None = Field(
+        None,
+        description="complete trials of another job teach the sampler; they are copied into the "
+        "study and count in nothing",
+    )
     validation: Validation = FoldsValidation()
     test_fraction: float = Field(0.2, gt=0, le=0.9)
     trials: int = Field(200, ge=1, le=MAX_TRIALS)
@@ -456,26 +482,6 @@ class JobSpec(Part):
     def directions(self) -> list[bool]:
         """Whether more is better, for each objective of the study."""
         return [self.maximise, *(False for _ in self.further_objectives)]
-
-
-NOT_YET: Mapping[str, frozenset[str]] = {
-    "precision": frozenset({"tf32", "bf16"}),
-}
-
-
-def refuse_unsupported(spec: JobSpec) -> None:
-    """Raise InvalidInput for what the spec can say and no worker can run yet."""
-    errors: list[FieldError] = []
-    for field, values in NOT_YET.items():
-        value = getattr(spec, field)
-        if value in values:
-            annotation = JobSpec.model_fields[field].annotation
-            accepted = ", ".join(sorted(set(get_args(annotation)) - values))
-            errors.append(
-                FieldError(field, value, f"not supported in this release; accepted: {accepted}")
-            )
-    if errors:
-        raise InvalidInput(_summary(errors), errors)
 
 
 # --- errors in a person's words ---------------------------------------------------------------

@@ -20,7 +20,7 @@ import sqlalchemy as sa
 from optuna.distributions import BaseDistribution, distribution_to_json, json_to_distribution
 from optuna.storages._rdb import models
 from optuna.study import StudyDirection
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState, create_trial
 from sqlalchemy.engine import Connection, Row
 
 from ridgeway.bulk import delete_rows, insert_rows, moment_text, update_rows
@@ -150,6 +150,55 @@ def reserve_trials(
         ],
     )
     return first
+
+
+def add_trials(transaction: Connection, study_id: int, trials: Sequence[FrozenTrial]) -> None:
+    """Finished trials from elsewhere, with the next numbers, in their order."""
+    _lock(transaction, study_id)
+    highest = transaction.execute(_HIGHEST_NUMBER, {"study": study_id}).scalar()
+    first = 0 if highest is None else int(highest) + 1
+    ids = _new_trial_ids(transaction, len(trials))
+    known = list(zip(ids, trials, strict=True))
+    insert_rows(
+        transaction,
+        _trials,
+        ("trial_id", "number", "study_id", "state", "datetime_start", "datetime_complete"),
+        [
+            (id_, first + index, study_id, trial.state.name, *_moments(trial))
+            for index, (id_, trial) in enumerate(known)
+        ],
+    )
+    params = [
+        (id_, name, float(item.to_internal_repr(trial.params[name])), _distribution_text(item))
+        for id_, trial in known
+        for name, item in trial.distributions.items()
+    ]
+    columns = ("trial_id", "param_name", "param_value", "distribution_json")
+    insert_rows(transaction, _params, columns, params)
+    values = [
+        (id_, objective, *_stored(value))
+        for id_, trial in known
+        for objective, value in enumerate(trial.values or ())
+    ]
+    insert_rows(transaction, _values, ("trial_id", "objective", "value", "value_type"), values)
+    points = [
+        (id_, step, point)
+        for id_, trial in known
+        for step, point in trial.intermediate_values.items()
+    ]
+    _insert_points(transaction, points)
+    attributes = [
+        (id_, key, json.dumps(value))
+        for id_, trial in known
+        for key, value in trial.user_attrs.items()
+    ]
+    insert_rows(transaction, _attributes, ("trial_id", "key", "value_json"), attributes)
+
+
+def _moments(trial: FrozenTrial) -> list[str | None]:
+    """Optuna shows local times and keeps naive UTC."""
+    moments = (trial.datetime_start, trial.datetime_complete)
+    return [moment_text(moment.timestamp()) if moment else None for moment in moments]
 
 
 def finish_trials(transaction: Connection, study_id: int, outcomes: Sequence[Outcome]) -> set[int]:
@@ -416,6 +465,68 @@ def param_names(transaction: Connection, study_id: int) -> list[str]:
         .order_by(first)
     )
     return list(rows.scalars())
+
+
+def find_study(transaction: Connection, name: str) -> int | None:
+    """The id of the study with this name."""
+    query = sa.select(_studies.c.study_id).where(_studies.c.study_name == name)
+    return transaction.execute(query).scalar_one_or_none()
+
+
+def directions(transaction: Connection, study_id: int) -> list[bool]:
+    """Whether more is better, for each objective."""
+    rows = transaction.execute(
+        sa.select(_directions.c.direction)
+        .where(_directions.c.study_id == study_id)
+        .order_by(_directions.c.objective)
+    )
+    return [direction == StudyDirection.MAXIMIZE for direction in rows.scalars()]
+
+
+def distributions_of(transaction: Connection, study_id: int) -> dict[str, list[BaseDistribution]]:
+    """Every distribution that a parameter of a COMPLETE trial has."""
+    rows = transaction.execute(
+        sa.select(_params.c.param_name, _params.c.distribution_json)
+        .join(_trials, _trials.c.trial_id == _params.c.trial_id)
+        .where(_trials.c.study_id == study_id, _trials.c.state == TrialState.COMPLETE)
+        .distinct()
+    )
+    found: dict[str, list[BaseDistribution]] = {}
+    for row in rows:
+        found.setdefault(row.param_name, []).append(_distribution(row.distribution_json))
+    return found
+
+
+def ranked_numbers(transaction: Connection, study_id: int) -> list[int]:
+    """Numbers of the COMPLETE trials with a finite value, from the best on."""
+    rows = transaction.execute(
+        sa.select(_trials.c.number)
+        .join(ranked_trials, ranked_trials.c.trial_id == _trials.c.trial_id)
+        .where(ranked_trials.c.study_id == study_id, _trials.c.state == TrialState.COMPLETE)
+        .order_by(ranked_trials.c.signed_value, ranked_trials.c.trial_id)
+    )
+    return list(rows.scalars())
+
+
+def frozen_trials(
+    transaction: Connection, study_id: int, numbers: Sequence[int], attributes: Mapping[str, Any]
+) -> list[FrozenTrial]:
+    """Params and values of COMPLETE trials, with these attributes instead of their own."""
+    values = complete_values(transaction, study_id)
+    found: list[FrozenTrial] = []
+    for start in range(0, len(numbers), _CHUNK):
+        inside = _trials.c.number.in_(numbers[start : start + _CHUNK])
+        found += [
+            create_trial(
+                values=values[trial.number],
+                params=dict(trial.params),
+                distributions=dict(trial.distributions),
+                user_attrs=dict(attributes),
+            )
+            for trial in _read(transaction, study_id, inside)
+            if trial.number in values
+        ]
+    return found
 
 
 def trial_page(

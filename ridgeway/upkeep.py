@@ -13,6 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from ridgeway.database import Database, migrate, require_schema
 from ridgeway.errors import RidgewayError
+from ridgeway.imports import import_study
 from ridgeway.leases import expire_leases
 from ridgeway.settings import Settings
 
@@ -25,6 +26,8 @@ def main() -> int:
     tasks.add_parser("prepare", help="before serve starts its processes")
     expire = tasks.add_parser("expire", help="take the leases back of workers that have died")
     expire.add_argument("workers", nargs="+", metavar="ID")
+    study = tasks.add_parser("import-study", help="from the database whose URL is standard input")
+    study.add_argument("name")
     arguments = parser.parse_args()
     try:
         database = Database.of(Settings())
@@ -33,6 +36,8 @@ def main() -> int:
                 migrate(database)
             elif arguments.task == "prepare":
                 prepare(database)
+            elif arguments.task == "import-study":
+                _import(database, sys.stdin.read().strip(), arguments.name)
             else:
                 _expire(database, arguments.workers)
         finally:
@@ -60,6 +65,11 @@ def prepare(database: Database) -> None:
     migrate(database)
     with database.transaction() as transaction:
         expire_leases(transaction)
+
+
+def _import(database: Database, url: str, name: str) -> None:
+    require_schema(database)
+    print(f"{import_study(database, url, name)} trials")
 
 
 def _expire(database: Database, workers: list[str]) -> None:

@@ -64,6 +64,8 @@ def test_the_commands_are_those_of_the_interface() -> None:
         "datasets add",
         "datasets list",
         "demo",
+        "front",
+        "import-study",
         "jobs",
         "migrate",
         "pause",
@@ -71,6 +73,7 @@ def test_the_commands_are_those_of_the_interface() -> None:
         "serve",
         "status",
         "submit",
+        "trials",
         "worker",
     }
 

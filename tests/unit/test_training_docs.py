@@ -44,6 +44,7 @@ def test_the_page_describes_every_field_of_training() -> None:
         "objective",
         "objectives",
         "validation",
+        "warm_start",
     }
     elsewhere |= {"test_fraction", "trials", "epochs", "batch_size", "seed"}
     elsewhere |= {"timeout_seconds", "priority"}

@@ -93,12 +93,15 @@ class Dimension:
         return self.encode(self.decode(quantiles)) if self.step else quantiles
 
 
-def recency_weights(count: int) -> Floats:
-    """Optuna's default: the newest observations count fully, older ones fade with their rank."""
-    if count < AT_FULL_WEIGHT:
-        return np.ones(count)
-    fading = np.linspace(1.0 / count, 1.0, num=count - AT_FULL_WEIGHT)
-    return np.concatenate([fading, np.ones(AT_FULL_WEIGHT)])
+def recency_weights(ages: Indices, count: int) -> Floats:
+    """Optuna's default: the newest of `count` observations count fully, older ones fade.
+
+    ages: places among them, 0 the oldest.
+    """
+    fading = count - AT_FULL_WEIGHT
+    if fading <= 1:
+        return np.where(ages < fading, 1.0 / max(count, 1), 1.0)
+    return np.minimum(1.0, 1.0 / count + (1.0 - 1.0 / count) * ages / (fading - 1))
 
 
 def bandwidths(centres: Floats) -> Floats:

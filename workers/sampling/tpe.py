@@ -25,6 +25,8 @@ REFIT = 4  # draws between two fits of what is pending
 NEAREST = 500  # of the bad trials, those best in value are all kept
 SAMPLED = 500  # and so many of the others stand for all of them
 
+SORTED = 10 * NEAREST  # a group of parameters that few trials have still has its best ones
+
 # Tiers of trials: complete ones are better than any pruned one, failed ones worse than all.
 COMPLETE = 0
 FAILED = np.iinfo(np.int64).max - 1
@@ -90,7 +92,7 @@ def _drawn(
 ) -> Columns:
     missing = np.full(len(history.values), math.nan)
     columns = {d.name: d.encode(history.columns.get(d.name, missing)) for d in searched}
-    order = np.lexsort((np.arange(len(missing)), history.values, history.tiers))  # best first
+    order = _best_first(history)
     finished = int(np.count_nonzero(history.tiers != PENDING))
     best = min(good_count(finished), int(np.count_nonzero(history.tiers < FAILED)))
     groups = [
@@ -107,6 +109,21 @@ def _drawn(
         fresh = existing(fresh)
         drawn = {name: np.concatenate([drawn[name], fresh[name]]) for name in drawn}
     return drawn
+
+
+def _best_first(history: History) -> Indices:
+    """Numbers of rows, the pending last. Behind the first ones, of a long history, in any order."""
+    tiers, values = history.tiers, history.values
+    complete = np.flatnonzero(tiers == COMPLETE)
+    if len(complete) <= SORTED:
+        return np.lexsort((values, tiers))
+    bound = np.partition(values[complete], SORTED)[SORTED]
+    first = complete[values[complete] <= bound]
+    first = first[np.argsort(values[first], kind="stable")]
+    rest = np.ones(len(tiers), dtype=bool)
+    rest[first] = False
+    pending = tiers == PENDING
+    return np.concatenate([first, np.flatnonzero(rest & ~pending), np.flatnonzero(pending)])
 
 
 def good_count(finished: int) -> int:
@@ -157,7 +174,8 @@ class Group:
             pending[present[pending]],
         )
         rows = np.stack([columns[d.name] for d in dims], axis=1)
-        estimator = Parzen(dims, rows[good], recency_weights(len(good)))
+        weights = recency_weights(np.arange(len(good)), len(good))
+        estimator = Parzen(dims, rows[good], weights)
         everything = np.sort(np.concatenate([bad, pending]))
         rest, scale = bad[NEAREST:], 1.0
         if len(rest) > SAMPLED:
@@ -174,8 +192,10 @@ class Group:
         """(count, d): each the best of its candidates. `pending` counts as bad."""
         rows = np.stack([pending[d.name] for d in self.dims], axis=1)
         rows = rows[~np.isnan(rows[:, 0])]
-        weights = recency_weights(self.observed + len(rows))
-        weights = np.concatenate([weights[self.ages] * self.scales, weights[self.observed :]])
+        observed = self.observed + len(rows)
+        ages = np.concatenate([self.ages, np.arange(self.observed, observed)])
+        scales = np.concatenate([self.scales, np.ones(len(rows))])
+        weights = scales * recency_weights(ages, observed)
         bad = Parzen(self.dims, np.concatenate([self.bad, rows]), weights)
         candidates = self.good.sample(count * CANDIDATES, generator)
         ratio = self.good.log_density(candidates) - bad.log_density(candidates)

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
-from invariants import objective
+from invariants import objective, pruned
 from optuna.distributions import CategoricalDistribution, FloatDistribution
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
@@ -71,6 +71,7 @@ class Conduct:
     stops: str | None = None  # a moment; SIGSTOP, once
     lost_replies: float = 0.0  # share of commits whose reply never arrives
     poison: tuple[int, ...] = ()  # numbers of trials that kill whoever trains them
+    seed: int | None = None  # of the strengths that it proposes, where it never idles before
     clock_offset: float = 0.0  # seconds that this process's clock is wrong by
     clock_file: str | None = None  # SQLite: the machine's clock is wrong by what it holds
 
@@ -227,6 +228,8 @@ def outcome_of(number: int, strength: float) -> Outcome:
     attributes = {"standard_error": 0.1, "nonzero_weights": 3.0, "weights": 5}
     if value is None:
         return Outcome(number, None, (float("nan"),), {}, "diverged in epoch 1")
+    if pruned(strength):
+        return Outcome(number, value, (value,), {}, "pruned after epoch 1 of 2", pruned=True)
     return Outcome(number, value, (value + 1.0, value), attributes)
 
 
@@ -378,8 +381,8 @@ def _be_a_worker(order: dict[str, Any]) -> None:
     code = 1
     try:
         ctypes.CDLL(None).prctl(PDEATHSIG, signal.SIGKILL)
-        random.seed()
         conduct = Conduct(**order["conduct"])
+        random.seed(conduct.seed)
         _set_clock(conduct)
         SimulatedWorker(order["url"], str(uuid.uuid4()), conduct, Path(order["diary"])).run()
         code = 0

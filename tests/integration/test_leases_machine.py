@@ -194,12 +194,9 @@ class Workshop(RuleBasedStateMachine):
         progress, states = job.progress, study.states
         assert study.numbers == list(range(len(states)))
         assert len(states) <= progress.trials
-        assert (progress.complete, progress.failed, progress.running) == (
-            states.count("COMPLETE"),
-            states.count("FAIL"),
-            states.count("RUNNING"),
-        )
-        ended = progress.complete + progress.failed
+        counted = (progress.complete, progress.pruned, progress.failed, progress.running)
+        assert counted == tuple(map(states.count, ("COMPLETE", "PRUNED", "FAIL", "RUNNING")))
+        ended = progress.complete + progress.pruned + progress.failed
         assert ended >= self.ended
         self.ended, self.state = ended, job.state
 

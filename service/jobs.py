@@ -18,7 +18,7 @@ from ridgeway.exports import exported
 from ridgeway.fronts import find_front
 from ridgeway.offers import offered_models
 from ridgeway.profiles import check_spec, resolve_spec
-from ridgeway.spec import JobSpec, refuse_unsupported
+from ridgeway.spec import JobSpec
 from ridgeway.studies import TrialOrder
 from ridgeway.views import Front, Job, JobPage, JobState, TrialDetail, TrialPage, TrialState
 from service.context import Context, Cursor, IdempotencyKey, InContext, JobId, Limit, require_json
@@ -89,7 +89,6 @@ def _submit(context: Context, spec: JobSpec, key: str | None) -> tuple[Job, bool
 
 def _resolve(transaction: Connection, spec: JobSpec) -> tuple[JobSpec, str | None]:
     """The spec as workers will read it; InvalidInput for what no worker could run."""
-    refuse_unsupported(spec)
     check_spec(spec)
     models = offered_models(transaction)
     if spec.model.kind not in models:

@@ -18,7 +18,6 @@ from ridgeway.spec import (
     MlpModel,
     Range,
     parse_spec,
-    refuse_unsupported,
 )
 
 text = st.text(st.characters(exclude_characters="\x00", exclude_categories=("Cs",)), max_size=20)
@@ -274,21 +273,6 @@ def test_a_bad_field_is_named_with_its_value_and_what_is_accepted(body, field, v
     (error,) = caught.value.errors
     assert (error.field, error.value) == (field, value)
     assert says in error.message
-
-
-@pytest.mark.parametrize(
-    ("field", "value", "accepted"),
-    [
-        ("precision", "bf16", "float32, float64"),
-    ],
-)
-def test_what_cannot_be_run_yet_is_refused_with_what_can(field, value, accepted):
-    with pytest.raises(InvalidInput) as caught:
-        refuse_unsupported(parse_spec({"dataset": "d", field: value}))
-    (error,) = caught.value.errors
-    assert (error.field, error.value) == (field, value)
-    assert error.message.endswith(f"accepted: {accepted}")
-    refuse_unsupported(parse_spec({"dataset": "d"}))
 
 
 @pytest.mark.parametrize(

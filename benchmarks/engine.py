@@ -29,7 +29,7 @@ class Population:
         self.trainer = Trainer(task.spec, [task.fold], OUTPUTS, SEED, device, torch.float32)
         rows, batch = self.trainer.fold_rows, task.spec.batch_size
         self.minibatches = Minibatches(rows, batch, SEED, device)
-        self.chunks = self.trainer.chunks(configurations, self.minibatches.width)
+        self.chunks = self.trainer.chunks(configurations)
         self.members = len(configurations)
         self.left: list[Batch] = []
 
@@ -74,7 +74,7 @@ class Population:
         chunk = self.chunks[0]
         models = len(chunk.folds) * len(chunk.members)
         weights = _bytes([chunk.weights, *chunk.buffers.values()])
-        activations = self.trainer.floats_per_row * self.minibatches.width
+        activations = self.trainer.program.floats_per_row * self.minibatches.width
         return {
             "weights": weights // models,
             "optimizer": _bytes(chunk.state) // models,

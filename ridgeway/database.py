@@ -132,6 +132,16 @@ artifacts = Table(
     Column("created_at", _SECONDS, nullable=False),
 )
 
+# What workers measured: how many members of a model should share a step on a device.
+shared_steps = Table(
+    "shared_steps",
+    metadata,
+    Column("shape", sa.String(64), primary_key=True, comment="digest of the model's sizes"),
+    Column("device", sa.String(200), primary_key=True, comment="its make"),
+    Column("together", sa.Integer, nullable=False, comment="members"),
+    Column("measured_at", _SECONDS, nullable=False),
+)
+
 # Triggers on Optuna's `trial_values` keep it, whoever writes there.
 ranked_trials = Table(
     "ranked_trials",

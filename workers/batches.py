@@ -40,6 +40,12 @@ class Batch:
     sizes: tuple[int, ...]
 
 
+def batch_width(fold_rows: Sequence[int], batch_size: int) -> int:
+    """Rows of a batch of the largest fold, padding included."""
+    steps = math.ceil(max(fold_rows) / batch_size)
+    return aligned(math.ceil(max(fold_rows) / steps))
+
+
 class Minibatches:
     """Epochs of near-equal batches, as many for each fold: ceil(largest fold / batch size)."""
 
@@ -48,7 +54,7 @@ class Minibatches:
     ) -> None:
         self.fold_rows = fold_rows
         self.steps = math.ceil(max(fold_rows) / batch_size)
-        self.width = aligned(math.ceil(max(fold_rows) / self.steps))
+        self.width = batch_width(fold_rows, batch_size)
         self.device = device
         self.starts = [sum(fold_rows[:fold]) for fold in range(len(fold_rows))]
         self.generators = [

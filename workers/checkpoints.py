@@ -106,10 +106,8 @@ def identity(trainer: Trainer, configurations: Sequence[Configuration]) -> str:
         trainer.spec.model_dump_json(),
         [repr(configuration) for configuration in configurations],
         trainer.seed,
-        trainer.device.type,
+        trainer.plan.kept(),
         str(trainer.dtype),
-        trainer.backend.name,
-        trainer.notes,  # before training: whether kernels were compiled, which round otherwise
         trainer.fold_rows,
         trainer.layout.columns,
     ]

@@ -22,7 +22,7 @@ class Ledger:
 
     def __init__(self, trainer: Trainer, epochs: Sequence[int]) -> None:
         """epochs: how long each member trains."""
-        members, folds, layout = len(epochs), len(trainer.folds), trainer.layout
+        members, folds = len(epochs), len(trainer.folds)
         self.trainer = trainer
         self.epochs = np.array(epochs)
         self.notes: list[str] = []  # what the job should warn of, beside the trainer's
@@ -33,7 +33,7 @@ class Ledger:
         self.nonzero = np.zeros((members, folds), dtype=np.int64)
         self.states = {
             name: value.unsqueeze(0).repeat(members, *[1] * value.dim()).cpu()
-            for name, value in {**layout.views(trainer.initial), **trainer.initial_buffers}.items()
+            for name, value in trainer.program.named().items()
             if name not in trainer.backend.dropouts
         }
 

@@ -69,7 +69,7 @@ class Part:
         )
         self._minibatches.skip(state.epoch)
         own = [configurations[member] for member in state.members]
-        self._chunks = trainer.chunks(own, self._minibatches.width)
+        self._chunks = trainer.chunks(own)
         for chunk in self._chunks:
             chunk.members = tuple(state.members[place] for place in chunk.members)
         self._best: list[Chunk] = []

@@ -13,6 +13,7 @@ from workers.convex import refit_convex, train_convex
 from workers.datasets import Fold
 from workers.ledgers import Ledger, ScoredLedger
 from workers.models import predict
+from workers.precision import exact_products
 from workers.results import PopulationResult, TrainedModels, models_of, result_of
 from workers.runs import PopulationState, Run, Watch
 from workers.training import Trainer
@@ -22,12 +23,15 @@ __all__ = [
     "PopulationState",
     "TrainedModels",
     "Watch",
+    "own_generators",
     "predict",
     "refit_population",
+    "train_members",
     "train_population",
 ]
 
 
+@exact_products()
 def train_population(
     spec: JobSpec,
     configurations: Sequence[Configuration],
@@ -51,13 +55,26 @@ def train_population(
             spec, configurations, folds, outputs,
             seed=seed, device=device, dtype=dtype, on_epoch=on_epoch,
         )  # fmt: skip
-    with _own_generators(device):
+    with own_generators(device):
         trainer = Trainer(spec, folds, outputs, seed, device, dtype)
+    return train_members(trainer, configurations, on_epoch, watch or Watch())
+
+
+@exact_products()
+def train_members(
+    trainer: Trainer,
+    configurations: Sequence[Configuration],
+    on_epoch: Callable[[int, int], None],
+    watch: Watch,
+) -> PopulationResult:
+    """train_population by a trainer that may have trained others before."""
+    with own_generators(trainer.device):
         ledger = ScoredLedger(trainer, len(configurations))
-        Run(trainer, configurations, ledger, on_epoch, watch or Watch()).finish()
+        Run(trainer, configurations, ledger, on_epoch, watch).finish()
         return result_of(trainer, ledger)
 
 
+@exact_products()
 def refit_population(
     spec: JobSpec,
     configurations: Sequence[Configuration],
@@ -81,13 +98,13 @@ def refit_population(
             spec, configurations, fold, outputs,
             seed=seed, device=device, dtype=dtype, on_epoch=on_epoch,
         )  # fmt: skip
-    with _own_generators(device):
+    with own_generators(device):
         trainer = Trainer(spec, [fold], outputs, seed, device, dtype)
         ledger = Ledger(trainer, epochs or [spec.epochs] * len(configurations))
         Run(trainer, configurations, ledger, on_epoch, Watch()).finish()
         return models_of(trainer, ledger)
 
 
-def _own_generators(device: torch.device) -> AbstractContextManager[None]:
+def own_generators(device: torch.device) -> AbstractContextManager[None]:
     """Seeds set inside are undone outside."""
     return torch.random.fork_rng(devices=[device] if device.type == "cuda" else [])

@@ -139,8 +139,9 @@ class Run:
         if self.trainer.device.type == "cuda":
             torch.cuda.empty_cache()
         self.ledger.notes = [FEWER_NOTE]
-        parts = (part, *self._todo)
-        self._todo = deque(half for whole in parts for half in whole.split((size + 1) // 2))
+        half = (size + 1) // 2
+        self.trainer.together = min(self.trainer.together, half)
+        self._todo = deque(one for whole in (part, *self._todo) for one in whole.split(half))
 
 
 def is_out_of_memory(error: BaseException) -> bool:

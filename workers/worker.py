@@ -9,11 +9,10 @@ import random
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
-from dataclasses import dataclass
 from importlib.metadata import version
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from sqlalchemy.engine import Connection
@@ -24,6 +23,7 @@ from ridgeway.database import Database
 from ridgeway.datasets import dataset_by_id
 from ridgeway.errors import JobUnrunnable, LeaseLost, NotFound
 from ridgeway.leases import Claimant, Lease
+from ridgeway.measurements import remember_together, remembered_together
 from ridgeway.settings import Settings
 from ridgeway.store import Store
 from workers.checkpoints import Checkpoints, discard
@@ -31,13 +31,17 @@ from workers.configurations import Configuration
 from workers.datasets import Prepared, load_frame, offered_datasets, prepare
 from workers.models import offered_models
 from workers.outcomes import failed_outcomes, outcomes_of
-from workers.population import Watch, train_population
+from workers.planner import LEAST_MEASURED, device_name, measured_together, shape_of
+from workers.plans import Plan
+from workers.population import PopulationResult, Watch, train_members, train_population
 from workers.probe import unprobed
-from workers.pruning import History, history_of, pruner_of
+from workers.pruning import history_of, pruner_of
 from workers.recommend import answer, own_complete_trials
 from workers.runs import Rung
 from workers.sampling import Mirror, search_space
 from workers.strength import strength_range
+from workers.training import Trainer
+from workers.workbench import Workbench
 
 log = logging.getLogger("ridgeway.worker")
 T = TypeVar("T")
@@ -61,15 +65,6 @@ def reason_of(error: BaseException) -> str:
 
 class Stopping(Exception):
     """The worker was asked to stop; its lease goes back."""
-
-
-@dataclass(frozen=True)
-class Workbench:
-    """What a worker keeps of a job from one population to the next."""
-
-    prepared: Prepared
-    mirror: Mirror
-    history: History  # what the job's pruner compares
 
 
 class Worker:
@@ -172,21 +167,13 @@ class Worker:
     def _train(self, lease: Lease) -> None:
         started = time.perf_counter()
         bench = self._bench(lease)
-        first, configurations = self._configurations(lease, bench)
+        plan = lease.plan or self._plan(lease, bench)
+        first, configurations = self._configurations(lease, bench, plan)
         watch = self._watch(lease, bench, first, configurations)
         sampled = time.perf_counter()
         warnings: tuple[str, ...] = ()
         try:
-            result = train_population(
-                bench.prepared.spec,
-                configurations,
-                bench.prepared.folds,
-                bench.prepared.outputs,
-                seed=lease.spec.seed,
-                device=self._device,
-                on_epoch=self._check,
-                watch=watch,
-            )
+            result = self._trained(bench, plan, configurations, watch)
         except (LeaseLost, NotFound, Stopping, JobUnrunnable, DBAPIError):
             raise
         except (Exception, SystemExit) as error:  # a plug-in may raise anything
@@ -209,7 +196,42 @@ class Worker:
             time.perf_counter() - trained,
         )
 
-    def _configurations(self, lease: Lease, bench: Workbench) -> tuple[int, list[Configuration]]:
+    def _trained(
+        self,
+        bench: Workbench,
+        plan: Mapping[str, Any],
+        configurations: Sequence[Configuration],
+        watch: Watch,
+    ) -> PopulationResult:
+        spec, prepared = bench.prepared.spec, bench.prepared
+        if spec.optimizer == "fista":
+            return train_population(
+                spec, configurations, prepared.folds, prepared.outputs,
+                seed=spec.seed, device=self._device, on_epoch=self._check,
+            )  # fmt: skip
+        trainer = bench.trainer(Plan.of_job(plan))
+        self._choose_together(bench, trainer, configurations)
+        return train_members(trainer, configurations, self._check, watch)
+
+    def _choose_together(
+        self, bench: Workbench, trainer: Trainer, configurations: Sequence[Configuration]
+    ) -> None:
+        """Once a job: as many members side by side as was measured to be best on such a device."""
+        if bench.sized or len(configurations) < LEAST_MEASURED:
+            return
+        shape, device = shape_of(trainer), device_name(self._device)
+        found = self._read(lambda transaction: remembered_together(transaction, shape, device))
+        if found is None:
+            found = measured_together(trainer, configurations, lambda: self._check(0, 0))
+            if found is not None:
+                together = found
+                self._write(lambda t: remember_together(t, shape, device, together))
+        trainer.together = found or trainer.together
+        bench.sized = True
+
+    def _configurations(
+        self, lease: Lease, bench: Workbench, plan: Mapping[str, Any]
+    ) -> tuple[int, list[Configuration]]:
         """The first number and what to train: proposed now, or by an earlier holder."""
 
         def look(transaction: Connection) -> int:
@@ -220,7 +242,6 @@ class Worker:
         if lease.first_number is not None:
             params = bench.mirror.params(lease.first_number, lease.size)
             return lease.first_number, [Configuration.from_params(lease.spec, p) for p in params]
-        plan = lease.plan or self._plan(lease, bench.prepared)
         low, high = plan["lambda"]
         space = search_space(lease.spec, (low, high))
         params = bench.mirror.propose(space, lease.size, lease.ordinal, start)
@@ -276,15 +297,18 @@ class Worker:
             if address is not None:
                 discard(self._store, address)
 
-    def _plan(self, lease: Lease, prepared: Prepared) -> dict[str, list[float]]:
+    def _plan(self, lease: Lease, bench: Workbench) -> dict[str, Any]:
+        """What the job's first worker finds out, for all of them."""
         try:
-            found = strength_range(prepared, device=self._device, on_epoch=self._check)
+            found = strength_range(bench.prepared, device=self._device, on_epoch=self._check)
         except (LeaseLost, Stopping, JobUnrunnable):
             raise
         except (Exception, SystemExit) as error:  # trials that fail alike will say so themselves
             log.exception("job %s: the probe of the λ range failed", lease.job_id)
             found = unprobed(f"the probe failed: {reason_of(error)}")
-        plan = {"lambda": [found.low, found.high]}
+        plan: dict[str, Any] = {"lambda": [found.low, found.high]}
+        if lease.spec.optimizer != "fista":
+            plan |= bench.trainer(Plan()).plan.kept()
         return self._write(
             lambda transaction: leases.fix_plan(transaction, lease, plan, found.warnings)
         )
@@ -293,7 +317,7 @@ class Worker:
         bench = self._benches.pop(lease.job_id, None)
         if bench is None:
             mirror, history = Mirror(lease.spec, lease.study_id), history_of(lease.spec)
-            bench = Workbench(self._prepare(lease), mirror, history)
+            bench = Workbench(self._prepare(lease), mirror, history, self._device)
         self._benches[lease.job_id] = bench
         while len(self._benches) > CACHED_JOBS:
             self._benches.popitem(last=False)

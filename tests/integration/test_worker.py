@@ -9,9 +9,11 @@ from typing import Any
 
 import optuna
 import pytest
+import sqlalchemy as sa
 from safetensors import safe_open
 from sqlalchemy.exc import OperationalError
 
+from ridgeway import database as tables
 from ridgeway import jobs, leases
 from ridgeway.bundled import bundled_profiles
 from ridgeway.database import Database
@@ -144,7 +146,7 @@ def test_an_error_in_training_fails_that_population_and_the_job_goes_on(
     database, store, settings, monkeypatch
 ):
     job_id = submit(database)
-    real = worker_module.train_population
+    real = worker_module.train_members
     calls: list[int] = []
 
     def once_broken(*args: Any, **options: Any) -> Any:
@@ -153,7 +155,7 @@ def test_an_error_in_training_fails_that_population_and_the_job_goes_on(
             raise MemoryError("no room")
         return real(*args, **options)
 
-    monkeypatch.setattr(worker_module, "train_population", once_broken)
+    monkeypatch.setattr(worker_module, "train_members", once_broken)
     run_dry(make_worker(database, store, settings))
     job = find(database, job_id)
     assert (job.state, job.progress.failed, job.progress.complete) == ("succeeded", 2, 18)
@@ -193,7 +195,7 @@ def test_what_a_plugin_says_is_kept_whatever_it_says(database, store, settings, 
     def rude(*args: Any, **options: Any) -> Any:
         raise SystemExit("\x00\ud800" + "x" * 10_000)
 
-    monkeypatch.setattr(worker_module, "train_population", rude)
+    monkeypatch.setattr(worker_module, "train_members", rude)
     job_id = submit(database, trials=1)
     run_dry(make_worker(database, store, settings))
     reason = trials(database, job_id)[0].reason
@@ -220,14 +222,14 @@ def test_foreign_trials_that_fit_teach_the_sampler_and_others_do_no_harm(databas
 def test_a_cancelled_job_stops_in_mid_population(database, store, settings, monkeypatch):
     job_id = submit(database)
     worker = make_worker(database, store, settings)
-    real = worker_module.train_population
+    real = worker_module.train_members
 
     def cancelled_meanwhile(*args: Any, **options: Any) -> Any:
         with database.transaction() as transaction:
             jobs.cancel_job(transaction, job_id)
         return real(*args, **options)
 
-    monkeypatch.setattr(worker_module, "train_population", cancelled_meanwhile)
+    monkeypatch.setattr(worker_module, "train_members", cancelled_meanwhile)
     assert worker.work_once()
     assert not worker.work_once()
     job = find(database, job_id)
@@ -237,13 +239,13 @@ def test_a_cancelled_job_stops_in_mid_population(database, store, settings, monk
 def test_sigterm_in_mid_population_hands_the_lease_back(database, store, settings, monkeypatch):
     job_id = submit(database)
     worker = make_worker(database, store, settings)
-    real = worker_module.train_population
+    real = worker_module.train_members
 
     def stopped_meanwhile(*args: Any, **options: Any) -> Any:
         worker.stop()
         return real(*args, **options)
 
-    monkeypatch.setattr(worker_module, "train_population", stopped_meanwhile)
+    monkeypatch.setattr(worker_module, "train_members", stopped_meanwhile)
     assert worker.work_once()
     monkeypatch.undo()
     assert find(database, job_id).progress.running == 2
@@ -261,7 +263,7 @@ def test_a_population_taken_over_keeps_the_parameters_it_was_reserved_with(
     def die(*args: Any, **options: Any) -> Any:
         raise KeyboardInterrupt  # as abrupt as a process's death: nothing is handed back
 
-    monkeypatch.setattr(worker_module, "train_population", die)
+    monkeypatch.setattr(worker_module, "train_members", die)
     with pytest.raises(KeyboardInterrupt):
         dying.work_once()
     monkeypatch.undo()
@@ -315,3 +317,56 @@ def test_the_loop_records_the_worker_renews_its_lease_and_ends_when_told(
     assert job.state == "running"
     run_dry(make_worker(database, store, settings))
     assert find(database, job_id).progress.complete == 200
+
+
+def test_what_was_measured_is_remembered_and_used_by_the_next_worker(
+    database, store, settings, monkeypatch
+):
+    measured: list[int] = []
+
+    def measure(trainer: Any, configurations: Any, on_step: Any) -> int:
+        measured.append(len(configurations))
+        return 3
+
+    used: list[int] = []
+    real = worker_module.train_members
+
+    def trained(trainer: Any, *arguments: Any) -> Any:
+        used.append(trainer.together)
+        return real(trainer, *arguments)
+
+    monkeypatch.setattr(worker_module, "LEAST_MEASURED", 1)
+    monkeypatch.setattr(worker_module, "measured_together", measure)
+    monkeypatch.setattr(worker_module, "train_members", trained)
+    for _ in range(2):
+        submit(database)
+        run_dry(make_worker(database, store, settings))
+    assert len(measured) == 1
+    assert set(used) == {3}
+
+
+def test_the_first_worker_chooses_the_backend_for_all(database, store, settings, monkeypatch):
+    job_id = submit(database)
+    worker = make_worker(database, store, settings)
+    assert worker.work_once()
+    with database.reading() as transaction:
+        plan = transaction.execute(
+            sa.select(tables.jobs.c.plan).where(tables.jobs.c.id == job_id)
+        ).scalar_one()
+    assert plan["backend"] == "dense"
+    assert plan["device"] == "cpu"
+    with database.transaction() as transaction:
+        changed = {**plan, "backend": "vmap"}
+        transaction.execute(
+            sa.update(tables.jobs).where(tables.jobs.c.id == job_id).values(plan=changed)
+        )
+    used: list[str] = []
+    real = worker_module.train_members
+
+    def trained(trainer: Any, *arguments: Any) -> Any:
+        used.append(trainer.backend.name)
+        return real(trainer, *arguments)
+
+    monkeypatch.setattr(worker_module, "train_members", trained)
+    run_dry(worker)
+    assert set(used) == {"vmap"}

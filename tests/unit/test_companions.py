@@ -116,7 +116,7 @@ def one_epoch(
     """Weights (F, columns) and values (F,) of each member; `poison` fills one's first weights."""
     trainer = Trainer(spec, UNEVEN, OUTPUTS, 0, CPU)
     minibatches = Minibatches(trainer.fold_rows, spec.batch_size, 0, CPU)
-    (chunk,) = trainer.chunks(members, minibatches.width)
+    (chunk,) = trainer.chunks(members)
     if poison is not None:
         chunk.weights[:, chunk.members.index(poison[0])] = poison[1]
     trainer.train_epoch(chunk, minibatches.epoch())

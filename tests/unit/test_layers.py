@@ -152,9 +152,11 @@ MAPPED = [
 ]
 # One after the other for another reason than vmap: rows of a batch meet each other, buffers change
 # in training, or that is faster.
-IN_TURN = ["BatchNorm", "SpectralNorm", "Conv"]
+IN_TURN = ["Conv"]
 # And what the job's note says of the others.
 NOT_MAPPED = {
+    "BatchNorm": "it has batch statistics",
+    "SpectralNorm": "it has batch statistics",
     "GRU": "Batching rule not implemented for aten::gru",
     "LSTM": "Batching rule not implemented for aten::lstm",
     "RNN": "Batching rule not implemented for aten::rnn",
@@ -205,7 +207,7 @@ def test_a_model_gets_its_backend_without_a_warning(kind: str) -> None:
 def test_a_model_that_vmap_cannot_do_runs_member_by_member_and_says_why(kind: str) -> None:
     backend, (note,) = backend_and_notes(kind)
     assert backend == "loop"
-    assert "runs member by member, which is slower (RuntimeError: " in note
+    assert "runs member by member, which is slower (" in note
     assert NOT_MAPPED[kind] in note
 
 

@@ -53,7 +53,7 @@ def at_rest(spec: JobSpec, members: list[Configuration]) -> Rest:
     """After STEPS steps with the gradient of all rows; so many are the schedule's horizon."""
     trainer = Trainer(spec, [FOLD], CLASSES, 0, CPU, torch.float64)
     minibatches = Minibatches([len(FOLD.train_targets)], 1000, 0, CPU)  # one, of all rows
-    (chunk,) = trainer.chunks(members, minibatches.width)
+    (chunk,) = trainer.chunks(members)
     assert trainer.train_epoch(chunk, minibatches.epoch() * STEPS).all()
     return Rest(trainer, chunk)
 

@@ -25,23 +25,25 @@ def choose_backend(
     *,
     batch_statistics: bool,
     library: Library | None = None,
+    wanted: str | None = None,
 ) -> tuple[Backend, str | None]:
     """The backend, and why it is a slower one; None where it isn't.
 
     trial: weights (1, 2, columns), buffers and a few rows for a trial step. batch_statistics: rows
     of a batch meet each other; such batches can't be padded, and padding is what keeps bits apart.
-    JobUnrunnable where the module itself fails.
+    wanted: a backend's name, taken if it can do it. JobUnrunnable where the module itself fails.
     """
-    in_turn = InTurn(model, layout, kind)
+    in_turn, mapped = InTurn(model, layout, kind), Mapped(model, layout, kind)
     with unrunnable_where_it_fails(type(model).__name__, "failed in training"):
         expected = _step(in_turn, trial)
-    if batch_statistics or _convolves_on_a_cpu(model, trial[0].device):
+    if batch_statistics:
+        return in_turn, "it has batch statistics, which padded batches would change"
+    convolves = _convolves_on_a_cpu(model, trial[0].device)
+    if wanted == InTurn.name or (convolves and wanted is None):
         return in_turn, None
-    if Dense.fits(model):
-        dense = Dense(model, layout, kind, library)
-        if _difference(dense, trial, expected) is None:
-            return dense, None
-    mapped = Mapped(model, layout, kind)
+    dense = Dense(model, layout, kind, library) if Dense.fits(model) else None
+    if dense and wanted != Mapped.name and _distance(_step(dense, trial), expected) is None:
+        return dense, None
     difference = _difference(mapped, trial, expected)
     return (mapped, None) if difference is None else (in_turn, difference)
 
@@ -60,6 +62,10 @@ def _difference(
         found = _step(backend, trial)
     except Exception as error:  # a module may fail under vmap in any way
         return f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"
+    return _distance(found, expected)
+
+
+def _distance(found: Tensor, expected: Tensor) -> str | None:
     # Not torch.testing: its assert_close imports two seconds' worth of torch.distributed and sympy.
     if torch.allclose(found, expected, rtol=1e-3, atol=1e-4, equal_nan=True):
         return None

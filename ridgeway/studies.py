@@ -424,6 +424,20 @@ def complete_trials(transaction: Connection, study_id: int) -> list[StudyTrial]:
     return _read(transaction, study_id, complete, attributes=True)
 
 
+def _best_trials(study_id: int, state: TrialState | None) -> sa.Select[Any]:
+    is_first = (_values.c.trial_id == _trials.c.trial_id) & (_values.c.objective == 0)
+    query = (
+        sa.select(_trials, _values.c.value, ranked_trials.c.signed_value)
+        .select_from(
+            ranked_trials.join(_trials, _trials.c.trial_id == ranked_trials.c.trial_id).join(
+                _values, is_first
+            )
+        )
+        .where(ranked_trials.c.study_id == study_id)
+    )
+    return query if state is None else query.where(_trials.c.state == state)
+
+
 def complete_values(transaction: Connection, study_id: int) -> dict[int, list[float]]:
     """The values of every COMPLETE trial that has all of them finite, by number."""
     objectives = sa.select(sa.func.count()).where(_directions.c.study_id == study_id)
@@ -551,7 +565,7 @@ def trial_page(
         rows = _numbered(transaction, query, past, limit + 1)
         places: list[Sequence[float]] = [(row.number,) for row in rows]
     else:
-        rows, places = _ranked(transaction, study_id, query, after, limit + 1)
+        rows, places = _ranked(transaction, study_id, query, state, after, limit + 1)
     place = places[limit - 1] if len(rows) > limit else None
     return _assemble(transaction, rows[:limit], attributes=True), place
 
@@ -568,6 +582,7 @@ def _ranked(
     transaction: Connection,
     study_id: int,
     query: sa.Select[Any],
+    state: TrialState | None,
     after: Sequence[float] | None,
     limit: int,
 ) -> tuple[list[Row[Any]], list[Sequence[float]]]:
@@ -576,11 +591,11 @@ def _ranked(
     valued: list[Row[Any]] = []
     past: float | None = None
     if after is None or not after[0]:
-        best = query.join(ranked_trials, ranked_trials.c.trial_id == _trials.c.trial_id)
-        best = best.where(ranked_trials.c.study_id == study_id).order_by(*rank).limit(limit)
+        # Their order comes first: SQLite moves no table to the other side of an outer join.
+        best = _best_trials(study_id, state).order_by(*rank).limit(limit)
         if after is not None:
             best = best.where(sa.tuple_(*rank) > sa.tuple_(*map(sa.literal, after[1:])))
-        valued = list(transaction.execute(best.add_columns(ranked_trials.c.signed_value)))
+        valued = list(transaction.execute(best))
     else:
         past = after[2]
     places: list[Sequence[float]] = [(0, row.signed_value, row.trial_id) for row in valued]

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-import sys
+import math
+import os
+import tempfile
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -13,7 +16,9 @@ from torch import Tensor, nn
 
 from workers.batches import Batch, Minibatches, derived_seed
 from workers.configurations import Configuration
+from workers.kernels import Library, load
 from workers.models import build_model
+from workers.planner import measured_together
 from workers.population import train_population
 from workers.training import Trainer
 
@@ -29,6 +34,7 @@ class Population:
         self.trainer = Trainer(task.spec, [task.fold], OUTPUTS, SEED, device, torch.float32)
         rows, batch = self.trainer.fold_rows, task.spec.batch_size
         self.minibatches = Minibatches(rows, batch, SEED, device)
+        self.trainer.together = len(configurations)
         self.chunks = self.trainer.chunks(configurations)
         self.members = len(configurations)
         self.left: list[Batch] = []
@@ -40,11 +46,6 @@ class Population:
         for chunk in self.chunks:
             self.trainer.train_epoch(chunk, batches)
         return len(batches) * self.members
-
-    @property
-    def chunk(self) -> int:
-        """Members that the trainer puts side by side."""
-        return max(len(chunk.members) for chunk in self.chunks)
 
     @contextmanager
     def timed(self, clock: Callable[[], float]) -> Iterator[dict[str, float]]:
@@ -87,10 +88,26 @@ def _bytes(tensors: Sequence[Tensor]) -> int:
     return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
 
 
-def compiled_graphs() -> int:
-    """How many graphs torch.compile has compiled in this process."""
-    dynamo: Any = sys.modules.get("torch._dynamo.utils")
-    return 0 if dynamo is None else dynamo.counters["stats"]["unique_graphs"]
+def planned_members(
+    task: Task, configurations: Sequence[Configuration], device: torch.device
+) -> int | None:
+    """Members side by side as the planner chooses for a long job; None where it has no choice."""
+    spec = task.spec.model_copy(update={"trials": 100_000})
+    trainer = Trainer(spec, [task.fold], OUTPUTS, SEED, device, torch.float32)
+    return measured_together(trainer, configurations, lambda: None)
+
+
+def compile_seconds() -> float:
+    """Wall time of compiling the kernels for float32 where nothing is kept on disk."""
+    before = os.environ.get("XDG_CACHE_HOME")
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ["XDG_CACHE_HOME"] = folder
+        started = time.perf_counter()
+        found = load.__wrapped__(torch.float32)
+        seconds = time.perf_counter() - started
+    del os.environ["XDG_CACHE_HOME"]
+    os.environ |= {} if before is None else {"XDG_CACHE_HOME": before}
+    return seconds if isinstance(found, Library) else math.nan
 
 
 def fresh_model(task: Task) -> nn.Module:

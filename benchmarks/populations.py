@@ -13,9 +13,9 @@ the same work, `bare` has no penalty at all. The mixture is a quarter each of no
 elastic_net, for both. Ours, both loops and the batched product of 64 x 128³ that gives the GEMM
 floor (benchmarks/floors.py) take turns in every repeat; medians are printed.
 
-`compile_time` is wall time from building a population to its first step's end, 0 where nothing was
-compiled; `time_share` comes from a run of its own, with timers inside; `member_bytes` is counted
-from tensors.
+Members train side by side, as many as the planner finds best unless --population says otherwise.
+`compile_time` is the wall time of compiling the kernels, once a machine; `time_share` comes from a
+run of its own, with timers inside; `member_bytes` is counted from tensors.
 """
 
 from __future__ import annotations
@@ -24,7 +24,6 @@ import argparse
 import math
 import os
 import tempfile
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
@@ -32,7 +31,14 @@ from typing import cast
 
 import demo
 import torch
-from engine import Population, compiled_graphs, first_batches, fresh_model, losses_after_epoch
+from engine import (
+    Population,
+    compile_seconds,
+    first_batches,
+    fresh_model,
+    losses_after_epoch,
+    planned_members,
+)
 from floors import Clock, clock_of, gemm_rate, rate, step_flops, torch_flops
 from loops import Loop, shuffled
 from models import WIDTHS, Task, plugins_installed, task
@@ -43,7 +49,7 @@ from workers.configurations import Configuration
 
 MODELS = ("linear", "mlp", "plugin", "cnn")
 MIXTURE: tuple[Penalty, ...] = ("none", "l1", "l2", "elastic_net")
-POPULATIONS: Mapping[str, int] = {"linear": 256, "mlp": 64, "plugin": 64, "cnn": 64}
+UNPLANNED = 16  # members of a population where the planner has no choice
 CURVES: Mapping[str, Sequence[int]] = {
     "population": (1, 4, 16, 64, 256, 1024, 4096),
     "rows": (256, 1024, 4096, 16384, 65536),
@@ -83,7 +89,7 @@ def options() -> argparse.ArgumentParser:
     made.set_defaults(repeats=5)
     made.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     made.add_argument("--model", choices=(*MODELS, "all"), default="all")
-    made.add_argument("--population", type=int, help="members; 256 linear ones, 64 of others")
+    made.add_argument("--population", type=int, help="members; as the planner chooses")
     made.add_argument("--rows", type=int, default=4096)
     made.add_argument("--width", type=int, help="hidden units, channels, or a linear one's inputs")
     made.add_argument("--batch", type=int, default=128)
@@ -97,9 +103,9 @@ def options() -> argparse.ArgumentParser:
     return made
 
 
-def curve(name: str, arguments: argparse.Namespace) -> Iterator[tuple[Task, int]]:
+def curve(name: str, arguments: argparse.Namespace) -> Iterator[tuple[Task, int | None]]:
     """The tasks and populations to measure: one, or those along a curve."""
-    population = arguments.population or POPULATIONS[name]
+    population: int | None = arguments.population
     rows, width, batch = arguments.rows, arguments.width, arguments.batch
     points = CURVES.get(arguments.curve, ())
     if arguments.curve == "population":
@@ -142,11 +148,14 @@ def penalties(penalty: str) -> Sequence[Penalty]:
 # --- steps a second ---------------------------------------------------------------------------
 
 
-def measured(chosen: Task, members: int, arguments: argparse.Namespace) -> Iterator[Row]:
+def measured(chosen: Task, members: int | None, arguments: argparse.Namespace) -> Iterator[Row]:
     """Every row of one point; on a curve the steps and the floor alone."""
     device = torch.device(arguments.device)
     clock, unit = clock_of(device)
-    population, compile_seconds = built(chosen, members, arguments.penalty, device)
+    if members is None:
+        few = configurations(arguments.penalty, UNPLANNED)
+        members = planned_members(chosen, few, device) or UNPLANNED
+    population = Population(chosen, configurations(arguments.penalty, members), device)
     most = steps_that_fit(population, arguments.seconds, clock)
     bare = Baseline(chosen, "none", device)
     penalised = Baseline(chosen, arguments.penalty, device)
@@ -162,7 +171,6 @@ def measured(chosen: Task, members: int, arguments: argparse.Namespace) -> Itera
         "model": chosen.name,
         "device": arguments.device,
         "population": members,
-        "together": population.chunk,
         "rows": chosen.rows,
         "width": chosen.width,
         "batch": arguments.batch,
@@ -179,7 +187,7 @@ def measured(chosen: Task, members: int, arguments: argparse.Namespace) -> Itera
     if arguments.curve:
         return
     yield Row("gemm_floor", limit, f"steps/{unit}", parameters={**kept, "gflops": gemm / 1e9})
-    yield Row("compile_time", compile_seconds, "s", parameters=details)
+    yield Row("compile_time", compile_seconds(), "s", parameters=details)
     for part, value in shares(population, most, arguments.seconds, clock).items():
         yield Row("time_share", value, "of the time", parameters={**details, "part": part})
     for part, count in population.member_bytes().items():
@@ -202,17 +210,6 @@ class Baseline:
         for loop, batches in zip(self.loops, self.batches, strict=True):
             loop.train(islice(batches, count))
         return count * len(self.loops)
-
-
-def built(
-    chosen: Task, members: int, penalty: str, device: torch.device
-) -> tuple[Population, float]:
-    """A population after its first step, and the wall seconds to there if it was compiled."""
-    before, started = compiled_graphs(), time.perf_counter()
-    population = Population(chosen, configurations(penalty, members), device)
-    population.train(1)
-    seconds = time.perf_counter() - started
-    return population, seconds if compiled_graphs() > before else 0.0
 
 
 def steps_that_fit(population: Population, seconds: float, clock: Clock) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import product
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from workers.backends.base import (
     Backend,
@@ -16,13 +16,29 @@ from workers.backends.base import (
     set_mode,
 )
 from workers.backends.mapped import call
-from workers.losses import row_losses
+from workers.layout import Layout
+from workers.losses import Kind, row_losses
 
 
 class InTurn(Backend):
     """What vmap can't do, or makes slower."""
 
     name = "loop"
+
+    def __init__(self, model: nn.Module, layout: Layout, kind: Kind) -> None:
+        super().__init__(model, layout, kind)
+        self._convolutions = {
+            f"{name}.weight" if name else "weight"
+            for name, module in model.named_modules()
+            if isinstance(module, nn.Conv2d)
+        }
+
+    def _laid_out(self, name: str, weight: Tensor) -> Tensor:
+        """Convolutions on a CPU are a fifth faster with channels last; so is all that follows."""
+        if weight.device.type != "cpu" or name not in self._convolutions:
+            return weight
+        return weight.contiguous(memory_format=torch.channels_last)
+    capturable = False  # seeds for each model, and a module may read numbers back
 
     def logits(self, weights: Tensor, buffers: Buffers, inputs: Tensor) -> Tensor:
         results: list[Tensor] = []
@@ -67,7 +83,7 @@ class InTurn(Backend):
         fold, member = place
         seed_generator(weights.device, seed or 0)
         views = self.layout.views(weights[place].detach())
-        leaves = {name: view.requires_grad_() for name, view in views.items()}
+        leaves = {name: self._laid_out(name, view).requires_grad_() for name, view in views.items()}
         inputs, smoothing = batch.inputs[fold], None
         if seed is not None and perturbation.input_noise is not None and batch.noise is not None:
             inputs = inputs + batch.noise[fold] * perturbation.input_noise[member]

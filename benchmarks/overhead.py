@@ -73,10 +73,12 @@ def _search(database: Database, trials: int) -> tuple[float, _Times]:
     return seconds, times
 
 
-_RESOLVED = {"target": "target", "task": "classification"}  # as the service would write it
+_RESOLVED = {"target": "label", "task": "classification"}  # as the service would write it
 
 
 def _trained(database: Database, job_id: str) -> bool:
     with database.reading() as transaction:
-        progress = jobs.find_job(transaction, job_id).progress
+        job = jobs.find_job(transaction, job_id)
+    progress = job.progress
+    assert not job.ended, job.error
     return progress.complete + progress.failed + progress.pruned == progress.trials

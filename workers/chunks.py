@@ -21,7 +21,7 @@ from workers.penalties import PENALTIES, group_soft_threshold
 BLOCK_FLOATS = 2**18
 
 
-@dataclass
+@dataclass(eq=False)
 class Chunk:
     """Members that train side by side on some folds. Its tensors change in place.
 
@@ -43,11 +43,12 @@ class Chunk:
     def step(self, optimizer: Stepping, layout: Layout, coefficients: Tensor) -> None:
         """One step of all models with the gradient they have, in place; coefficients (K, F * P, 1).
 
-        Rows go block by block through the whole step, unless that goes over memory once.
+        On a CPU rows go block by block through the whole step, unless that goes over memory once.
         """
         weights, gradient = self.weights.flatten(0, 1), self.gradient.flatten(0, 1)
         state = [tensor.flatten(0, 1) for tensor in self.state]
-        rows = max(1, BLOCK_FLOATS // layout.columns) if optimizer.passes > 1 else len(weights)
+        whole = optimizer.passes == 1 or weights.device.type != "cpu"
+        rows = len(weights) if whole else max(1, BLOCK_FLOATS // layout.columns)
         for start in range(0, len(weights), rows):
             block = slice(start, start + rows)
             metric, strength = optimizer.update(
@@ -66,6 +67,8 @@ class Chunk:
         """Group lasso's step of the rows from `start` on, of those members that have one."""
         members = len(self.members)
         first = members - sum(own.penalty == "group_lasso" for own in self.configurations)
+        if first == members:
+            return
         rows = torch.arange(start, start + len(weights), device=weights.device)
         grouped = (rows.remainder(members) >= first).nonzero().flatten()
         if len(grouped):

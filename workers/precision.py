@@ -51,11 +51,8 @@ def products_of(precision: Precision, device: torch.device) -> Iterator[None]:
 @contextmanager
 def _switched(value: str) -> Iterator[None]:
     # Not by their legacy names allow_tf32: torch refuses to read those where these were set.
-    switches: list[Any] = [
-        torch.backends.cuda.matmul,
-        torch.backends.cudnn.conv,
-        torch.backends.cudnn.rnn,
-    ]
+    cudnn: Any = torch.backends.cudnn  # whose stub knows no conv
+    switches: list[Any] = [torch.backends.cuda.matmul, cudnn.conv, cudnn.rnn]
     before = [switch.fp32_precision for switch in switches]
     try:
         for switch in switches:

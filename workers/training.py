@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -15,6 +16,7 @@ from workers.chunks import Chunk, Perturbations, fresh_chunk, penalty_order
 from workers.configurations import Configuration
 from workers.datasets import Fold
 from workers.feed import Feed
+from workers.graphs import CudaCapture, Graphs
 from workers.judging import Judge, Scores
 from workers.losses import Kind, kind_of
 from workers.plans import Plan
@@ -62,6 +64,8 @@ class Trainer:
         self.perturbations = Perturbations.of(spec, self.backend.dropouts)
         self.judge = Judge(spec, self.kind, folds, seed, device, self.dtype)
         self.together = self._usual_together()
+        on_gpu = device.type == "cuda" and self.backend.capturable
+        self.graphs = Graphs(CudaCapture(device)) if on_gpu else None
 
     # --- making chunks ------------------------------------------------------------------------
 
@@ -111,14 +115,20 @@ class Trainer:
         """One epoch, in place; which members (P,) kept a finite loss at every step."""
         trouble = torch.zeros_like(chunk.weights[..., 0])  # (F, P): NaN once a loss isn't finite
         coefficients = self._coefficients_ahead(chunk, len(batches))
+        take = partial(self.graphs.take, self._take_step) if self.graphs else self._take_step
         with products_of(self.spec.precision, self.device):
             for step in self._steps(chunk, batches):
                 if self.perturbations.input_noise:
                     step = self.feed.with_noise(step, chunk.steps)
                 seed = self.mask_seed + chunk.steps
-                trouble.add_(self._gradient(chunk, step, seed), alpha=0)
-                chunk.step(self.program.optimizer, self.layout, next(coefficients))
+                trouble.add_(take(chunk, step, next(coefficients), seed), alpha=0)
         return (trouble == 0).all(0)
+
+    def _take_step(self, chunk: Chunk, batch: StepBatch, coefficients: Tensor, seed: int) -> Tensor:
+        """One step, in place; losses (F, P). No number comes back from the device."""
+        losses = self._gradient(chunk, batch, seed)
+        chunk.step(self.program.optimizer, self.layout, coefficients)
+        return losses
 
     def _steps(self, chunk: Chunk, batches: Sequence[Batch]) -> Iterable[StepBatch]:
         if not self.program.fold_by_fold:

@@ -55,6 +55,7 @@ class Backend(ABC):
     """
 
     name: ClassVar[str]
+    capturable: ClassVar[bool] = True  # whether a step may be captured and replayed
 
     def __init__(self, model: nn.Module, layout: Layout, kind: Kind) -> None:
         self.model = model

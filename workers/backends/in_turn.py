@@ -24,6 +24,7 @@ class InTurn(Backend):
     """What vmap can't do, or makes slower."""
 
     name = "loop"
+    capturable = False  # seeds for each model, and a module may read numbers back
 
     def __init__(self, model: nn.Module, layout: Layout, kind: Kind) -> None:
         super().__init__(model, layout, kind)
@@ -38,7 +39,6 @@ class InTurn(Backend):
         if weight.device.type != "cpu" or name not in self._convolutions:
             return weight
         return weight.contiguous(memory_format=torch.channels_last)
-    capturable = False  # seeds for each model, and a module may read numbers back
 
     def logits(self, weights: Tensor, buffers: Buffers, inputs: Tensor) -> Tensor:
         results: list[Tensor] = []

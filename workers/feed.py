@@ -48,10 +48,12 @@ class Feed:
         """What these folds read in an epoch, step by step."""
         if self._epoch and self._epoch[0] is batches and self._epoch[1] == folds:
             return self._epoch[2]
-        rows = sum(batch.rows.shape[1] for batch in batches) * len(folds)
-        if rows * self.inputs.shape[1] > EPOCH_FLOATS:
-            return (self.step(batch, folds) for batch in batches)
-        laid_out = list(self._laid_out(batches, folds))
+        widths = [batch.rows.shape[1] for batch in batches]
+        one_by_one = (self.step(batch, folds) for batch in batches)
+        if sum(widths) * len(folds) * self.inputs.shape[1] > EPOCH_FLOATS:
+            return one_by_one
+        alike = len(set(widths)) == 1
+        laid_out = list(self._laid_out(batches, folds) if alike else one_by_one)
         self._epoch = (batches, folds, laid_out)
         return laid_out
 

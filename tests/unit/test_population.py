@@ -24,7 +24,7 @@ from torch import nn
 
 from ridgeway.errors import JobUnrunnable
 from ridgeway.spec import JobSpec
-from workers import judging, training
+from workers import feed, judging, training
 from workers.configurations import Configuration
 from workers.models import build_model, offered_models
 from workers.population import PopulationResult, predict, refit_population
@@ -215,6 +215,16 @@ def test_settling_holds_still_and_says_when_it_could_not() -> None:
     (note,) = short.notes
     assert "not seen to stay the same for 20 steps" in note
     assert "a tenth of the training, here 3 settling steps" in note
+
+
+def test_settling_goes_over_many_rows_in_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    spec = job(model={"kind": "linear"}, epochs=20, search={"penalty": "l1"})
+    members, folds = [configuration("l1", 0.01), configuration("l1", 0.1)], [made_up_fold(90)]
+    at_once = train(spec, members, folds, dtype=torch.float64)
+    monkeypatch.setattr(feed, "ROWS_AT_ONCE", 64)  # of 96, padding included
+    in_blocks = train(spec, members, folds, dtype=torch.float64)
+    np.testing.assert_allclose(in_blocks.values, at_once.values, rtol=1e-12)
+    np.testing.assert_array_equal(in_blocks.nonzero_weights, at_once.nonzero_weights)
 
 
 def test_only_sparse_members_move_while_settling() -> None:

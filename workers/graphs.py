@@ -161,15 +161,18 @@ class CudaCapture:
 
     def __init__(self, device: torch.device) -> None:
         self._device = device
-        # A pool that no graph uses can't be used again, and chunks come and go: this one stays.
-        self._first = torch.cuda.CUDAGraph()
-        with torch.cuda.device(device), torch.cuda.graph(self._first):
-            torch.zeros(1, device=device)
+        with torch.cuda.device(device):
+            self._stream = torch.cuda.Stream()
+            # Memory that no graph uses any more can't be shared anew, and chunks come and go: this
+            # graph stays.
+            self._first = torch.cuda.CUDAGraph()
+            with torch.cuda.graph(self._first, stream=self._stream):
+                torch.zeros(1, device=device)
 
     def __call__(self, call: Callable[[], None]) -> Callable[[], None]:
-        graph = torch.cuda.CUDAGraph()
+        graph, pool = torch.cuda.CUDAGraph(), self._first.pool()
         with torch.cuda.device(self._device), _undone_on_failure(self._device):
-            with torch.cuda.graph(graph, pool=self._first.pool()):
+            with torch.cuda.graph(graph, pool=pool, stream=self._stream):
                 call()
             return graph.replay
 

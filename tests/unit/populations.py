@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from ridgeway.spec import PENALTIES, JobSpec, parse_spec
-from workers import training
+from workers import programs
 from workers.backends import Backend
 from workers.backends.choosing import BACKENDS
 from workers.configurations import Configuration
@@ -107,7 +107,7 @@ def force_backend(name: str) -> Iterator[None]:
         return BACKENDS[name](model, layout, kind, **kernels), None
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(training, "choose_backend", chosen)
+        patch.setattr(programs, "choose_backend", chosen)
         yield
 
 

@@ -9,7 +9,7 @@ import torch
 
 from ridgeway.spec import JobSpec
 from workers.backends import StepBatch
-from workers.batches import ROW_ALIGNMENT, Batch, aligned, derived_seed
+from workers.batches import Batch, aligned, batch_width, derived_seed
 from workers.datasets import Fold
 from workers.losses import Kind, row_weights
 from workers.models import ROWS_AT_ONCE
@@ -33,7 +33,7 @@ class Feed:
         dtype: torch.dtype,
     ) -> None:
         self.fold_rows = [len(fold.train_targets) for fold in folds]
-        self.dtype, self.device = dtype, device
+        self.dtype, self.device, self._batch_size = dtype, device, spec.batch_size
         inputs = torch.cat([fold.train_inputs for fold in folds])
         targets = torch.cat([fold.train_targets for fold in folds])
         weights = torch.cat([row_weights(spec, fold.train_targets) for fold in folds])
@@ -75,9 +75,10 @@ class Feed:
         return replace(step, noise=noise.expand(step.inputs.shape))
 
     def trial_step(self) -> StepBatch:
-        """A few rows of the first fold."""
-        rows = torch.arange(ROW_ALIGNMENT, device=self.device).remainder(self.fold_rows[0])[None]
-        even = torch.full(rows.shape, 1 / ROW_ALIGNMENT, dtype=self.dtype, device=self.device)
+        """As many rows of the first fold as a batch has."""
+        width = batch_width(self.fold_rows, self._batch_size)
+        rows = torch.arange(width, device=self.device).remainder(self.fold_rows[0])[None]
+        even = torch.full(rows.shape, 1 / width, dtype=self.dtype, device=self.device)
         return StepBatch(self.inputs[rows], self.targets[rows], even)
 
     def _laid_out(self, batches: Sequence[Batch], folds: tuple[int, ...]) -> Iterator[StepBatch]:

@@ -12,10 +12,12 @@ from pathlib import Path
 
 import torch
 
-from workers.backends import InTurn
+from workers.backends import InTurn, Mapped
+from workers.backends.compiled import BLOCK_MEMBERS
 from workers.batches import Batch, Minibatches
 from workers.chunks import Chunk
 from workers.configurations import Configuration
+from workers.graphs import EAGER_STEPS
 from workers.runs import is_out_of_memory
 from workers.training import Trainer
 
@@ -25,6 +27,8 @@ LEAST_GAIN = 0.05  # of the time per member; a doubling that gains less is the l
 STEPS = 2
 ROUNDS = 3  # the fastest counts: what else the machine does only ever adds
 LONG_SECONDS = 30.0  # a job that trains for less does not pay for measuring
+COMPILED_SECONDS = 300.0  # a job that trains for less does not pay for compiling its step
+LEAST_FILLED = 0.8  # of a compiled step's blocks of members, or most of the gain is lost
 MEASURING_SHARE = 0.02  # of the job's training
 
 
@@ -87,6 +91,21 @@ def measured_together(
     return best
 
 
+def pays_to_compile(trainer: Trainer, populations_of: int) -> bool:
+    """Whether a job of such populations trains for so long that compiling its step is worth it."""
+    rounds = trainer.spec.precision not in ("float32", "float64")  # which a compiled step would not
+    if type(trainer.backend) is not Mapped or trainer.device.type != "cpu" or rounds:
+        return False
+    blocks = math.ceil(populations_of / BLOCK_MEMBERS)
+    if populations_of < LEAST_FILLED * blocks * BLOCK_MEMBERS:
+        return False
+    spec = trainer.spec
+    members = [Configuration("none", 0.0, 0.5, 1e-3, 0.0)] * LEAST_MEASURED
+    minibatches = Minibatches(trainer.fold_rows, spec.batch_size, trainer.seed, trainer.device)
+    seconds = _seconds_per_member(trainer, members, minibatches.epoch()[:STEPS])
+    return seconds * minibatches.steps * spec.epochs * spec.trials > COMPILED_SECONDS
+
+
 def _seconds_per_member(
     trainer: Trainer, members: Sequence[Configuration], batches: Sequence[Batch]
 ) -> float:
@@ -94,7 +113,9 @@ def _seconds_per_member(
     usual, trainer.together = trainer.together, len(members)
     try:
         chunks = trainer.chunks(members)
-        _train(trainer, chunks, batches)
+        eager = 1 if trainer.graphs is None else EAGER_STEPS + 1  # steps before the usual speed
+        for _ in range(0, eager, len(batches)):
+            _train(trainer, chunks, batches)
         rounds = [_train(trainer, chunks, batches) for _ in range(ROUNDS)]
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
 
 from ridgeway.errors import JobUnrunnable
 from ridgeway.spec import JobSpec
-from workers.backends import Backend, Buffers, StepBatch
-from workers.backends.choosing import choose_backend
+from workers.backends import Backend, Buffers, InTurn, Perturbation
+from workers.backends.choosing import Trial, choose_backend
 from workers.batches import derived_seed
+from workers.chunks import Perturbations
 from workers.feed import Feed
 from workers.kernels import CompiledOptimizer, Library, load
 from workers.layout import Layout
@@ -86,10 +88,12 @@ class Program:
             wanted=wanted,
         )
         if slower is not None:
-            self.notes.append(
-                "the model can't be trained for all members at once and runs member by member, "
-                f"which is slower ({slower})"
+            what = (
+                "the model can't be trained for all members at once and runs member by member"
+                if isinstance(backend, InTurn)
+                else "the model's training step can't be compiled"
             )
+            self.notes.append(f"{what}, which is slower ({slower})")
         return backend
 
     def _stepping(self) -> Stepping:
@@ -111,14 +115,24 @@ class Program:
             view.copy_(own[name].detach())
         return row
 
-    def _trial(self) -> tuple[Tensor, Buffers, StepBatch]:
-        """Two members on a few rows of the first fold."""
+    def _trial(self) -> Trial:
+        """With what the job does to a step's data, at a strength of zero."""
         weights = self.initial[:1].unsqueeze(1).repeat(1, 2, 1)
         buffers = {
             name: value[:1].unsqueeze(1).repeat_interleave(2, 1)
             for name, value in self.initial_buffers.items()
         }
-        return weights, buffers, self._feed.trial_step()
+        does, none, batch = (
+            Perturbations.of(self._spec, ()),
+            weights[0, :, 0] * 0,
+            self._feed.trial_step(),
+        )
+        perturbation = Perturbation(
+            none if does.label_smoothing else None, none if does.input_noise else None
+        )
+        if does.input_noise:
+            batch = replace(batch, noise=torch.zeros_like(batch.inputs))
+        return Trial(weights, buffers, batch, perturbation)
 
     def _note_normalisation(self, model: nn.Module) -> None:
         layers = normalisation_layers(model)

@@ -27,7 +27,8 @@ from workers.schedules import factors
 SETTLING_STEPS = 200
 UNCHANGED_STEPS = 20
 SETTLING_SHARE = 10  # settling may see a tenth of the samples that training saw
-CHUNK_FLOATS = 2**24  # numbers that a chunk works on in a step; beyond it nothing is gained
+# Numbers that a chunk works on in a step; beyond it nothing is gained.
+CHUNK_FLOATS = {"cpu": 2**24, "cuda": 2**28}
 MEMORY_FLOATS = 2**27  # 512 MiB of float32: weights and optimiser states trained at one time
 STEPS_AHEAD = 64  # whose coefficients are laid out at a time
 
@@ -80,7 +81,7 @@ class Trainer:
     def _usual_together(self) -> int:
         """Members whose step works on CHUNK_FLOATS numbers."""
         folds = 1 if self.program.fold_by_fold else len(self.folds)
-        size = max(1, CHUNK_FLOATS // (folds * self.member_floats))
+        size = max(1, CHUNK_FLOATS[self.device.type] // (folds * self.member_floats))
         return size - size % PRODUCT_ROWS if size > PRODUCT_ROWS else size  # no rows to pad
 
     @property

@@ -11,6 +11,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
+from dataclasses import replace
 from importlib.metadata import version
 from typing import Any, TypeVar
 
@@ -26,12 +27,19 @@ from ridgeway.leases import Claimant, Lease
 from ridgeway.measurements import remember_together, remembered_together
 from ridgeway.settings import Settings
 from ridgeway.store import Store
+from workers.backends.compiled import Compiled
 from workers.checkpoints import Checkpoints, discard
 from workers.configurations import Configuration
 from workers.datasets import Prepared, load_frame, offered_datasets, prepare
 from workers.models import offered_models
 from workers.outcomes import failed_outcomes, outcomes_of
-from workers.planner import LEAST_MEASURED, device_name, measured_together, shape_of
+from workers.planner import (
+    LEAST_MEASURED,
+    device_name,
+    measured_together,
+    pays_to_compile,
+    shape_of,
+)
 from workers.plans import Plan
 from workers.population import PopulationResult, Watch, train_members, train_population
 from workers.probe import unprobed
@@ -308,10 +316,18 @@ class Worker:
             found = unprobed(f"the probe failed: {reason_of(error)}")
         plan: dict[str, Any] = {"lambda": [found.low, found.high]}
         if lease.spec.optimizer != "fista":
-            plan |= bench.trainer(Plan()).plan.kept()
+            plan |= self._backend_plan(lease, bench).kept()
         return self._write(
             lambda transaction: leases.fix_plan(transaction, lease, plan, found.warnings)
         )
+
+    def _backend_plan(self, lease: Lease, bench: Workbench) -> Plan:
+        trainer = bench.trainer(Plan())
+        trials = lease.spec.trials
+        largest = leases.population_size(trials, self._settings.max_population, ordinal=trials)
+        if not pays_to_compile(trainer, largest):
+            return trainer.plan
+        return bench.trainer(replace(trainer.plan, backend=Compiled.name)).plan
 
     def _bench(self, lease: Lease) -> Workbench:
         bench = self._benches.pop(lease.job_id, None)

@@ -101,7 +101,7 @@ def test_a_refit_that_diverges_says_in_which_epoch(epochs: int) -> None:
 
 def test_the_size_of_chunks_and_parts_changes_no_bit(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = crowd("mlp", "adamw", 2)
-    monkeypatch.setattr(training, "CHUNK_FLOATS", 2**14)
+    monkeypatch.setitem(training.CHUNK_FLOATS, "cpu", 2**14)
     monkeypatch.setattr(training, "MEMORY_FLOATS", 2**14)
     seen: list[tuple[int, int]] = []
     parts = train(

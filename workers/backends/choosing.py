@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor, nn
 
 from workers.backends.base import Backend, Buffers, Perturbation, StepBatch
+from workers.backends.compiled import BLOCK_MEMBERS, Compiled
 from workers.backends.dense import Dense
 from workers.backends.in_turn import InTurn
 from workers.backends.mapped import Mapped
@@ -14,23 +17,33 @@ from workers.layout import Layout
 from workers.losses import Kind
 from workers.models import unrunnable_where_it_fails
 
-BACKENDS: dict[str, type[Backend]] = {each.name: each for each in (Dense, Mapped, InTurn)}
+BACKENDS: dict[str, type[Backend]] = {each.name: each for each in (Dense, Mapped, Compiled, InTurn)}
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One step that tells backends apart: two members of one fold, weights (1, 2, columns)."""
+
+    weights: Tensor
+    buffers: Buffers
+    batch: StepBatch
+    perturbation: Perturbation
 
 
 def choose_backend(
     model: nn.Module,
     layout: Layout,
     kind: Kind,
-    trial: tuple[Tensor, Buffers, StepBatch],
+    trial: Trial,
     *,
     batch_statistics: bool,
     library: Library | None = None,
     wanted: str | None = None,
 ) -> tuple[Backend, str | None]:
-    """The backend, and why it is a slower one; None where it isn't.
+    """The backend, and why it is a slower one than was to be expected; None where it isn't.
 
-    trial: weights (1, 2, columns), buffers and a few rows for a trial step. batch_statistics: rows
-    of a batch meet each other; such batches can't be padded, and padding is what keeps bits apart.
+    batch_statistics: rows of a batch meet each other; such batches can't be padded, and padding is
+    what keeps bits apart.
     wanted: a backend's name, taken if it can do it. JobUnrunnable where the module itself fails.
     """
     in_turn, mapped = InTurn(model, layout, kind), Mapped(model, layout, kind)
@@ -38,14 +51,20 @@ def choose_backend(
         expected = _step(in_turn, trial)
     if batch_statistics:
         return in_turn, "it has batch statistics, which padded batches would change"
-    convolves = _convolves_on_a_cpu(model, trial[0].device)
+    convolves = _convolves_on_a_cpu(model, trial.weights.device)
     if wanted == InTurn.name or (convolves and wanted is None):
         return in_turn, None
     dense = Dense(model, layout, kind, library) if Dense.fits(model) else None
     if dense and wanted != Mapped.name and _distance(_step(dense, trial), expected) is None:
         return dense, None
     difference = _difference(mapped, trial, expected)
-    return (mapped, None) if difference is None else (in_turn, difference)
+    if difference is not None:
+        return in_turn, difference
+    if wanted != Compiled.name:
+        return mapped, None
+    compiled = Compiled(model, layout, kind)
+    difference = _difference(compiled, trial, expected) or _unlike_by_place(compiled, trial)
+    return (compiled, None) if difference is None else (mapped, difference)
 
 
 def _convolves_on_a_cpu(model: nn.Module, device: torch.device) -> bool:
@@ -54,9 +73,7 @@ def _convolves_on_a_cpu(model: nn.Module, device: torch.device) -> bool:
     return device.type == "cpu" and convolves
 
 
-def _difference(
-    backend: Backend, trial: tuple[Tensor, Buffers, StepBatch], expected: Tensor
-) -> str | None:
+def _difference(backend: Backend, trial: Trial, expected: Tensor) -> str | None:
     """How a trial step fails or ends elsewhere than expected; None where it ends there."""
     try:
         found = _step(backend, trial)
@@ -72,10 +89,20 @@ def _distance(found: Tensor, expected: Tensor) -> str | None:
     return f"a trial step ends up to {(found - expected).abs().max():.2g} away"
 
 
-def _step(backend: Backend, trial: tuple[Tensor, Buffers, StepBatch]) -> Tensor:
-    """Logits without dropout after a training step's gradient with it."""
-    weights, buffers, batch = trial
+def _unlike_by_place(backend: Compiled, trial: Trial) -> str | None:
+    """How one model's gradient depends on its place among others; None where no bit does."""
+    alike = torch.zeros(BLOCK_MEMBERS, dtype=torch.int64, device=trial.weights.device)
+    own = {name: value[:, alike] for name, value in trial.buffers.items()}
+    weights, perturbation = trial.weights[:, alike], trial.perturbation.keep(alike)
     gradient = torch.zeros_like(weights)
-    _, buffers = backend.gradient(weights, buffers, batch, Perturbation(), 0, gradient)
+    backend.gradient(weights, own, trial.batch, perturbation, 0, gradient)
+    return None if (gradient == gradient[:, :1]).all() else "rounding depends on a member's place"
+
+
+def _step(backend: Backend, trial: Trial) -> Tensor:
+    """Logits without dropout after a training step's gradient with it."""
+    weights, batch = trial.weights, trial.batch
+    gradient = torch.zeros_like(weights)
+    _, buffers = backend.gradient(weights, trial.buffers, batch, trial.perturbation, 0, gradient)
     logits = backend.logits(weights, buffers, batch.inputs)
     return torch.cat([logits.flatten(), gradient.flatten()])

@@ -84,7 +84,7 @@ def _compiler() -> list[str] | None:
 
 def _compiled(compiler: Sequence[str], defines: Sequence[str]) -> Path:
     """The library's path. Processes that compile it at once end with one whole file."""
-    folder = _private_folder()
+    folder = private_folder()
     target = folder / f"kernels-{_fingerprint(compiler, defines)}.so"
     if not target.exists():
         with tempfile.TemporaryDirectory(dir=folder) as scratch:
@@ -121,7 +121,7 @@ def _processor() -> str:
     return "\n".join([platform.machine(), sys.platform, *dict.fromkeys(told)])
 
 
-def _private_folder() -> Path:
+def private_folder() -> Path:
     """Where nobody else can write: what is loaded from there runs as ourselves.
 
     The user's cache folder; where that can't be had, one that goes with this process.

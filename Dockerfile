@@ -28,6 +28,10 @@ CMD ["python", "-P", "-m", "service", "--host", "0.0.0.0", "--port", "8000"]
 
 FROM base AS workers
 ARG TORCH_INDEX=
+# Workers compile their training kernels for the processor that they find themselves on.
+RUN apt-get update \
+    && apt-get install -y --no-install-recommends g++ \
+    && rm -rf /var/lib/apt/lists/*
 # A layer of its own, which a change of our code does not rebuild. Its dependencies come below.
 RUN if [ -n "$TORCH_INDEX" ]; then \
         pip install -c constraints.txt --index-url "$TORCH_INDEX" --no-deps torch; \

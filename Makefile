@@ -40,8 +40,11 @@ demo: $(INSTALLED)  ## search breast_cancer for its penalty: service, workers, H
 serve: $(INSTALLED)  ## keep service and workers running on ridgeway-data/ (what the demo did is there)
 	@$(BIN)/ridgeway serve
 
+# A file's tests stay in one process: some share a server. Those with services and workers of their
+# own, some with the clock in hand, have the machine for themselves.
 test: $(INSTALLED)  ## run every test, PostgreSQL included
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --ignore tests/acceptance
+	$(BIN)/python -m pytest tests/acceptance
 
 soak: $(INSTALLED)  ## kill simulated workers for MINUTES (10) over 100,000 trials, check nothing is lost
 	$(BIN)/python tests/soak.py --minutes $(MINUTES)

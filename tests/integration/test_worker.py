@@ -196,6 +196,8 @@ def test_what_a_plugin_says_is_kept_whatever_it_says(database, store, settings, 
         raise SystemExit("\x00\ud800" + "x" * 10_000)
 
     monkeypatch.setattr(worker_module, "train_members", rude)
+    # What is logged travels between pytest's processes, which lone surrogates can't.
+    monkeypatch.setattr(worker_module.log, "disabled", True)
     job_id = submit(database, trials=1)
     run_dry(make_worker(database, store, settings))
     reason = trials(database, job_id)[0].reason

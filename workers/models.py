@@ -167,7 +167,8 @@ def predict(
     model.to(first.device, first.dtype).eval()
     state = dict(parameters)
     with torch.no_grad():
-        blocks = inputs.to(first.device, first.dtype).split(ROWS_AT_ONCE)
+        # A copy: a module may write into what it is given.
+        blocks = inputs.to(first.device, first.dtype, copy=True).split(ROWS_AT_ONCE)
         return torch.cat([functional_call(model, state, (block,), strict=True) for block in blocks])
 
 

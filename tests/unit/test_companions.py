@@ -27,9 +27,16 @@ from workers import training
 from workers.backends.choosing import BACKENDS
 from workers.batches import Minibatches
 from workers.configurations import Configuration
-from workers.population import predict, refit_population, train_population
+from workers.population import (
+    Watch,
+    predict,
+    refit_population,
+    train_members,
+    train_population,
+)
 from workers.training import Trainer
 
+EAGER = [name for name in BACKENDS if name != "compiled"]  # which draws no masks: test_compiled.py
 UNEVEN = [made_up_fold(50, classes=3, seed=1), made_up_fold(43, classes=3, valid=27, seed=2)]
 OUTPUTS = 3
 UNSHRUNK = (Phase.explicit, Phase.generate)  # each example trains: shrinking would take minutes
@@ -87,7 +94,7 @@ def quick_settling() -> Iterator[None]:
         yield
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", EAGER)
 @pytest.mark.parametrize("model", ["linear", "mlp"])
 @settings(max_examples=10, phases=UNSHRUNK)
 @given(company=companies(), optimizer=optimizers, folds=st.integers(1, 2))
@@ -105,6 +112,22 @@ def test_a_member_is_bitwise_the_same_alone_and_in_any_company(
         crowd = train(spec, members, UNEVEN[:folds], OUTPUTS)
         alone = train(spec, [members[watched]], UNEVEN[:folds], OUTPUTS)
     assert_same_member(alone, 0, crowd, watched)
+
+
+@pytest.mark.parametrize("backend", EAGER)
+@pytest.mark.parametrize("folds", [1, 2])
+def test_a_step_of_one_member_leaves_the_rows_as_they_are_for_the_next(
+    backend: str, folds: int
+) -> None:
+    members = [configuration(penalty, 0.1, input_noise=0.5) for penalty in ("none", "l1", "l2")]
+    spec = everything("adamw", "mlp")
+    with force_backend(backend), quick_settling():
+        together = train(spec, members, UNEVEN[:folds], OUTPUTS)
+        trainer = Trainer(spec, UNEVEN[:folds], OUTPUTS, 0, CPU)
+        trainer.together = 1
+        one_by_one = train_members(trainer, members, lambda epoch, epochs: None, Watch())
+    for member in range(len(members)):
+        assert_same_member(one_by_one, member, together, member)
 
 
 # --- poison ---------------------------------------------------------------------------------------
@@ -128,7 +151,7 @@ def one_epoch(
     }
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", EAGER)
 @settings(max_examples=12, phases=UNSHRUNK)
 @given(
     company=companies(most=6),
@@ -151,7 +174,7 @@ def test_what_is_not_finite_in_one_members_weights_reaches_no_other(
         assert same_bits(values, alike[1])
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", EAGER)
 @settings(max_examples=10, phases=UNSHRUNK)
 @given(company=companies(most=6), optimizer=optimizers)
 def test_a_diverging_member_ends_with_its_epoch_and_touches_nobody(
@@ -185,7 +208,7 @@ def test_a_diverging_member_ends_with_its_epoch_and_touches_nobody(
 # --- folds and precision --------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", EAGER)
 def test_a_fold_is_bitwise_the_same_whichever_folds_train_beside_it(backend: str) -> None:
     """It has minibatches of its own; as many rows beside it leave it the same number of steps."""
     members = [configuration(penalty, 0.1, dropout=0.3, input_noise=0.1) for penalty in PENALTIES]

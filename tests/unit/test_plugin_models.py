@@ -6,11 +6,21 @@ from pathlib import Path
 
 import pytest
 import torch
-from populations import configuration, install_models, job, made_up_fold, mixed, train
+from populations import (
+    assert_same_member,
+    configuration,
+    force_backend,
+    install_models,
+    job,
+    made_up_fold,
+    mixed,
+    train,
+)
 from torch import Tensor, nn
 
 from ridgeway.errors import JobUnrunnable
 from workers.backends import Backend, Dense, InTurn, Perturbation, StepBatch
+from workers.backends.choosing import BACKENDS
 from workers.layout import Layout
 from workers.models import build_model, describe_parameters, predict
 
@@ -56,6 +66,14 @@ class Unsaved(nn.Module):
     def forward(self, x):
         return self.layer(x * self.scale)
 
+class Writing(nn.Module):
+    def __init__(self, inputs, outputs):
+        super().__init__()
+        self.layer = nn.Linear(inputs, outputs)
+    def forward(self, x):
+        x -= 1.0
+        return self.layer(x)
+
 def leaving(inputs, outputs):
     sys.exit("no licence")
 
@@ -80,6 +98,7 @@ TRAINABLE = [
     "normed",
     "hooked",
     "Unsaved",
+    "Writing",
 ]
 FOLDS = [made_up_fold(50, seed=1), made_up_fold(43, valid=27, seed=2)]
 
@@ -101,7 +120,8 @@ def module(kind: str) -> nn.Module:
 def test_a_trained_model_predicts_what_training_evaluated(kind: str) -> None:
     spec = job(model={"kind": kind}, epochs=4, batch_size=16)
     result = train(spec, mixed(4), FOLDS)
-    assert not any("member by member" in note for note in result.notes)
+    in_turn = any("member by member" in note for note in result.notes)
+    assert in_turn == (kind == "normed")  # batch statistics
     for member in range(4):
         for number, fold in enumerate(FOLDS):
             logits = predict(spec, result.parameters(member, number), fold.valid_inputs, 1)
@@ -178,6 +198,21 @@ def test_a_repeated_activation_is_applied_each_time() -> None:
 @pytest.mark.parametrize("kind", ["repeated_layer", "tied", "without_bias", "frozen", "normed"])
 def test_layers_that_share_or_lack_trained_parameters_are_no_batched_product(kind: str) -> None:
     assert not Dense.fits(module(kind))
+
+
+# --- code that writes into what it is given -------------------------------------------------------
+
+
+@pytest.mark.parametrize("backend", sorted(BACKENDS.keys() - {"dense"}))
+def test_a_module_that_writes_into_its_inputs_changes_its_own_alone(backend: str) -> None:
+    spec, members = job(model={"kind": "Writing"}, epochs=2, batch_size=16), mixed(3)
+    with force_backend(backend):
+        crowd = train(spec, members, FOLDS)
+        alone = train(spec, members[2:], FOLDS)
+    assert_same_member(alone, 0, crowd, 2)
+    rows = FOLDS[0].valid_inputs.clone()
+    predict(spec, crowd.parameters(0, 0), FOLDS[0].valid_inputs, 1)
+    assert torch.equal(FOLDS[0].valid_inputs, rows)
 
 
 # --- code that exits ----------------------------------------------------------------------------

@@ -94,9 +94,10 @@ def set_mode(model: nn.Module, training: bool) -> None:
 
 
 def per_model(rows: Tensor, members: int) -> Tensor:
-    """(F, ...) to (F * P, ...): every member of a fold gets the fold's rows."""
+    """(F, ...) to (F * P, ...): every member of a fold gets a copy of the fold's rows."""
     shape = (rows.shape[0], members, *rows.shape[1:])
-    return rows.unsqueeze(1).expand(shape).flatten(0, 1).contiguous()
+    copies = rows.unsqueeze(1).expand(shape).clone(memory_format=torch.contiguous_format)
+    return copies.flatten(0, 1)
 
 
 def noisy(batch: StepBatch, scale: Tensor | None, members: int) -> Tensor:

@@ -83,7 +83,7 @@ class Compiled(Mapped):
 
     def _loss(self, parameters: Buffers, own: dict[str, Any], shared: dict[str, Tensor]) -> Tensor:
         """Of one model: what is its own, and what it shares with all members of its fold."""
-        inputs = shared["inputs"]
+        inputs = shared["inputs"].clone()  # a module may write into what it is given
         if "input_noise" in own and "noise" in shared:
             inputs = inputs + own["input_noise"] * shared["noise"]
         logits, _ = call(self.model, parameters, own["buffers"], inputs)

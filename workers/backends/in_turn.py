@@ -47,7 +47,8 @@ class InTurn(Backend):
             for place in product(range(weights.shape[0]), range(weights.shape[1])):
                 own = {name: value[place].clone() for name, value in buffers.items()}
                 parameters = self.layout.views(weights[place])
-                results.append(call(self.model, parameters, own, inputs[place[0]])[0])
+                # A copy, here and below: a module may write into what it is given.
+                results.append(call(self.model, parameters, own, inputs[place[0]].clone())[0])
         return torch.stack(results).unflatten(0, weights.shape[:2]).transpose(2, 3)
 
     def gradient(
@@ -84,7 +85,7 @@ class InTurn(Backend):
         seed_generator(weights.device, seed or 0)
         views = self.layout.views(weights[place].detach())
         leaves = {name: self._laid_out(name, view).requires_grad_() for name, view in views.items()}
-        inputs, smoothing = batch.inputs[fold], None
+        inputs, smoothing = batch.inputs[fold].clone(), None
         if seed is not None and perturbation.input_noise is not None and batch.noise is not None:
             inputs = inputs + batch.noise[fold] * perturbation.input_noise[member]
         if seed is not None and perturbation.label_smoothing is not None:

@@ -163,7 +163,7 @@ class Worker:
             raise
         except JobUnrunnable as error:
             self._fail(lease, plain(str(error)))
-        except Exception as error:
+        except (Exception, SystemExit) as error:  # a plug-in may raise anything
             log.exception("job %s: %s %d failed", lease.job_id, lease.kind, lease.ordinal)
             self._fail(lease, reason_of(error))
 
@@ -325,7 +325,12 @@ class Worker:
         trainer = bench.trainer(Plan())
         trials = lease.spec.trials
         largest = leases.population_size(trials, self._settings.max_population, ordinal=trials)
-        if not pays_to_compile(trainer, largest):
+        try:
+            pays = pays_to_compile(trainer, largest)
+        except (Exception, SystemExit):  # trials that fail alike will say so themselves
+            log.exception("job %s: a step could not be timed", lease.job_id)
+            pays = False
+        if not pays:
             return trainer.plan
         return bench.trainer(replace(trainer.plan, backend=Compiled.name)).plan
 

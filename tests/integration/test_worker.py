@@ -162,6 +162,32 @@ def test_an_error_in_training_fails_that_population_and_the_job_goes_on(
     assert trials(database, job_id)[0].reason == "MemoryError: no room"
 
 
+def test_a_plugin_that_exits_while_its_step_is_timed_costs_nothing(
+    database, store, settings, monkeypatch
+):
+    def leaves(*args: Any) -> bool:
+        raise SystemExit(3)
+
+    monkeypatch.setattr(worker_module, "pays_to_compile", leaves)
+    job_id = submit(database)
+    run_dry(make_worker(database, store, settings))
+    job = find(database, job_id)
+    assert (job.state, job.progress.complete) == ("succeeded", 20)
+
+
+def test_a_plugin_that_exits_in_the_last_refit_ends_its_job_and_no_worker(
+    database, store, settings, monkeypatch
+):
+    def leaves(*args: Any, **options: Any) -> None:
+        raise SystemExit("no licence")
+
+    monkeypatch.setattr(worker_module, "answer", leaves)
+    job_id = submit(database)
+    run_dry(make_worker(database, store, settings))
+    job = find(database, job_id)
+    assert (job.state, job.error) == ("failed", "SystemExit: no licence")
+
+
 def test_a_data_set_that_the_store_has_lost_fails_the_job(database, store, settings, monkeypatch):
     def lost(*args: Any) -> Any:
         raise NotFound("The store holds no 'datasets/x.parquet'.")

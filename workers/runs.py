@@ -134,6 +134,8 @@ class Run:
         staying = set(np.flatnonzero(self.ledger.in_training).tolist())
         part = self._last.only(staying)
         size = len(part.members)
+        if size == 0:  # all had left: it was a checkpoint that did not fit
+            return
         if size == 1:
             raise MemoryError(f"one trial alone does not fit into memory: {lacking}")
         if self.trainer.device.type == "cuda":

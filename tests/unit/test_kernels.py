@@ -182,7 +182,11 @@ def test_a_folder_that_others_can_write_is_not_loaded_from(tmp_path: Path) -> No
 @pytest.mark.usefixtures("_afresh")
 @pytest.mark.parametrize(
     ("compiler", "reason"),
-    [("no-such-compiler", "there is no C compiler"), ("false", "the C compiler failed")],
+    [
+        ("no-such-compiler", "there is no C compiler"),
+        ("false", "the C compiler failed"),
+        ('cc "half quoted', "the C compiler failed: No closing quotation"),
+    ],
 )
 def test_training_goes_on_without_a_compiler_and_says_so(
     compiler: str, reason: str, monkeypatch: pytest.MonkeyPatch

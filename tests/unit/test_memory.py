@@ -107,6 +107,22 @@ def test_members_that_go_through_a_rung_again_are_not_asked_again(
     assert asked == [(2, 9), (6, 3), (6, 3)]
 
 
+def test_a_checkpoint_that_does_not_fit_once_a_part_has_left_costs_no_trial(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    spec = job(model={"kind": "linear"}, epochs=3)
+    expected = train(spec, mixed(4), FOLDS)
+    monkeypatch.setattr(Trainer, "parts", lambda self, members: [range(2), range(2, members)])
+    kept: list[int] = []
+
+    def keep(state: Callable[[], PopulationState]) -> None:
+        kept.append(1)
+        if len(kept) == spec.epochs:  # the first part has left, the second is to do
+            raise MemoryError
+
+    assert_same_results(train(spec, mixed(4), FOLDS, watch=Watch(keep=keep)), expected)
+
+
 def test_one_member_that_does_not_fit_ends_the_training_with_a_reason(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -65,12 +65,12 @@ def _as_c(argument: Tensor | Step | int | None) -> Any:
 @cache
 def load(dtype: torch.dtype) -> Library | str:
     """The kernels, compiled now if they are not on disk; or why there are none."""
-    compiler = _compiler()
-    if compiler is None:
-        return "there is no C compiler (cc, gcc or clang, or what CC names)"
     try:
+        compiler = _compiler()
+        if compiler is None:
+            return "there is no C compiler (cc, gcc or clang, or what CC names)"
         return Library(_compiled(compiler, DEFINES[dtype]), dtype)
-    except (OSError, subprocess.SubprocessError) as error:
+    except (OSError, ValueError, subprocess.SubprocessError) as error:  # ValueError: CC's quotes
         return f"the C compiler failed: {_told(error)}"
 
 

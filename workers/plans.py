@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 
@@ -24,6 +24,10 @@ class Plan:
         """From what the job keeps, if it keeps any."""
         own = kept or {}
         return cls(own.get("device"), own.get("backend"), own.get("compiled"))
+
+    def of_refits(self) -> Plan:
+        """The same without compiling a step, which so few members are not worth."""
+        return replace(self, backend="vmap") if self.backend == "compiled" else self
 
     def kept(self) -> dict[str, Any]:
         """As the job keeps it."""

@@ -13,6 +13,7 @@ from workers.convex import refit_convex, train_convex
 from workers.datasets import Fold
 from workers.ledgers import Ledger, ScoredLedger
 from workers.models import predict
+from workers.plans import Plan
 from workers.precision import exact_products
 from workers.results import PopulationResult, TrainedModels, models_of, result_of
 from workers.runs import PopulationState, Run, Watch
@@ -85,13 +86,14 @@ def refit_population(
     device: torch.device,
     epochs: Sequence[int] | None = None,
     dtype: torch.dtype | None = None,
+    plan: Plan | None = None,
     on_epoch: Callable[[int, int], None] = lambda epoch, epochs: None,
 ) -> TrainedModels:
     """Train every configuration on one fold without scoring any: bitwise train_population's models.
 
     epochs: how long each configuration trains, under a schedule over the spec's epochs; so many by
-    default. Divergence shows in the training loss, and at the end in logits for the fold's
-    validation rows that are not finite. on_epoch and errors as in train_population.
+    default. plan: the job's. Divergence shows in the training loss, and at the end in logits for
+    the fold's validation rows that are not finite. on_epoch and errors as in train_population.
     """
     if spec.optimizer == "fista":
         return refit_convex(
@@ -99,7 +101,7 @@ def refit_population(
             seed=seed, device=device, dtype=dtype, on_epoch=on_epoch,
         )  # fmt: skip
     with own_generators(device):
-        trainer = Trainer(spec, [fold], outputs, seed, device, dtype)
+        trainer = Trainer(spec, [fold], outputs, seed, device, dtype, plan)
         ledger = Ledger(trainer, epochs or [spec.epochs] * len(configurations))
         Run(trainer, configurations, ledger, on_epoch, Watch()).finish()
         return models_of(trainer, ledger)

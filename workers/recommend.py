@@ -24,6 +24,7 @@ from workers.configurations import Configuration
 from workers.conversions import glmnet, sklearn_least_squares, sklearn_logistic
 from workers.datasets import Fold, Prepared
 from workers.metrics import score
+from workers.plans import Plan
 from workers.population import TrainedModels, predict, refit_population
 
 MODEL = "model.safetensors"
@@ -103,6 +104,7 @@ def answer(
         seed=spec.seed,
         device=device,
         epochs=[epochs[number] for number in numbers],
+        plan=Plan.of_job(lease.plan).of_refits(),
         on_epoch=on_epoch,
     )
     # Only now, with every choice made and every model trained, are the sealed rows looked at.

@@ -9,15 +9,15 @@ import random
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, suppress
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from importlib.metadata import version
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 from sqlalchemy.engine import Connection
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError
 
 from ridgeway import leases, offers
 from ridgeway.database import Database
@@ -33,6 +33,7 @@ from workers.configurations import Configuration
 from workers.datasets import Prepared, load_frame, offered_datasets, prepare
 from workers.models import offered_models
 from workers.outcomes import failed_outcomes, outcomes_of
+from workers.persistence import Persistence, Stopping
 from workers.planner import (
     LEAST_MEASURED,
     device_name,
@@ -52,11 +53,8 @@ from workers.training import Trainer
 from workers.workbench import Workbench
 
 log = logging.getLogger("ridgeway.worker")
-T = TypeVar("T")
 
 CACHED_JOBS = 4  # whose data and history a worker keeps in memory
-SHORTEST_PAUSE_SECONDS = 0.1
-LONGEST_PAUSE_SECONDS = 2.0
 LONGEST_MESSAGE = 2000  # characters
 
 
@@ -71,10 +69,6 @@ def reason_of(error: BaseException) -> str:
     return plain(f"{type(error).__name__}: {error}")
 
 
-class Stopping(Exception):
-    """The worker was asked to stop; its lease goes back."""
-
-
 class Worker:
     """One process, one device, one lease at a time."""
 
@@ -87,6 +81,7 @@ class Worker:
         self._settings = settings
         self._device = torch.device(device)
         self._stopping = threading.Event()
+        self._persistence = Persistence(database, self._stopping)
         self._lost: Lease | None = None
         self._lease: Lease | None = None
         self._checkpointed = False  # whether the lease may have a checkpoint
@@ -107,7 +102,7 @@ class Worker:
     def run(self) -> None:
         """Work until `stop`."""
         try:
-            self._write(self._record)
+            self._persistence.write(self._record)
         except Stopping:
             return
         heartbeat = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
@@ -123,7 +118,7 @@ class Worker:
                 # A little jitter keeps many idle workers from asking in step.
                 self._stopping.wait(self._settings.poll_seconds * random.uniform(0.8, 1.2))
         heartbeat.join()
-        self._try(lambda transaction: offers.mark_gone(transaction, self.id))
+        self._persistence.attempt(lambda transaction: offers.mark_gone(transaction, self.id))
 
     def work_once(self) -> bool:
         """Do one lease's work; False when there is none."""
@@ -146,7 +141,7 @@ class Worker:
         except NotFound:
             log.warning("job %s is gone", lease.job_id)
         except Stopping:
-            self._try(lambda transaction: leases.release(transaction, lease))
+            self._persistence.attempt(lambda transaction: leases.release(transaction, lease))
         finally:
             self._lease = None
         if self._checkpointed:
@@ -168,7 +163,7 @@ class Worker:
             self._fail(lease, reason_of(error))
 
     def _fail(self, lease: Lease, message: str) -> None:
-        self._write(lambda transaction: leases.fail_job(transaction, lease, message))
+        self._persistence.write(lambda transaction: leases.fail_job(transaction, lease, message))
 
     # --- a population -------------------------------------------------------------------------
 
@@ -191,7 +186,7 @@ class Worker:
             outcomes = outcomes_of(bench.prepared.spec, configurations, result, first)
             warnings = result.notes
         trained = time.perf_counter()
-        self._write(
+        self._persistence.write(
             lambda transaction: leases.finish_population(transaction, lease, outcomes, warnings)
         )
         log.info(
@@ -228,12 +223,14 @@ class Worker:
         if bench.sized or len(configurations) < LEAST_MEASURED:
             return
         shape, device = shape_of(trainer), device_name(self._device)
-        found = self._read(lambda transaction: remembered_together(transaction, shape, device))
+        found = self._persistence.read(
+            lambda transaction: remembered_together(transaction, shape, device)
+        )
         if found is None:
             found = measured_together(trainer, configurations, lambda: self._check(0, 0))
             if found is not None:
                 together = found
-                self._write(lambda t: remember_together(t, shape, device, together))
+                self._persistence.write(lambda t: remember_together(t, shape, device, together))
         trainer.together = found or trainer.together
         bench.sized = True
 
@@ -246,14 +243,16 @@ class Worker:
             bench.mirror.sync(transaction)
             return leases.trials_before(transaction, lease)
 
-        start = self._read(look)
+        start = self._persistence.read(look)
         if lease.first_number is not None:
             params = bench.mirror.params(lease.first_number, lease.size)
             return lease.first_number, [Configuration.from_params(lease.spec, p) for p in params]
         low, high = plan["lambda"]
         space = search_space(lease.spec, (low, high))
         params = bench.mirror.propose(space, lease.size, lease.ordinal, start)
-        first = self._write(lambda transaction: leases.reserve(transaction, lease, params, space))
+        first = self._persistence.write(
+            lambda transaction: leases.reserve(transaction, lease, params, space)
+        )
         return first, [Configuration.from_params(lease.spec, p) for p in params]
 
     def _watch(
@@ -268,7 +267,7 @@ class Worker:
 
         def record(address: str) -> str | None:
             self._checkpointed = True
-            return self._write(
+            return self._persistence.write(
                 lambda transaction: leases.record_checkpoint(transaction, lease, address)
             )
 
@@ -290,7 +289,7 @@ class Worker:
                 leases.report(transaction, lease, curves)
                 bench.history.sync(transaction, lease.study_id)
 
-            self._write(report)
+            self._persistence.write(report)
             return {number - first for number in pruner.decide(rung.epoch, curves)}
 
         rungs = pruner.rungs(lease.spec.epochs) if pruner else ()
@@ -317,7 +316,7 @@ class Worker:
         plan: dict[str, Any] = {"lambda": [found.low, found.high]}
         if lease.spec.optimizer != "fista":
             plan |= self._backend_plan(lease, bench).kept()
-        return self._write(
+        return self._persistence.write(
             lambda transaction: leases.fix_plan(transaction, lease, plan, found.warnings)
         )
 
@@ -349,7 +348,9 @@ class Worker:
         try:
             stored = None
             if dataset_id is not None:
-                stored = self._read(lambda transaction: dataset_by_id(transaction, dataset_id))
+                stored = self._persistence.read(
+                    lambda transaction: dataset_by_id(transaction, dataset_id)
+                )
             frame = load_frame(lease.spec.dataset, stored, self._store)
         except NotFound as error:
             raise JobUnrunnable(str(error)) from None
@@ -359,18 +360,20 @@ class Worker:
 
     def _answer(self, lease: Lease) -> None:
         prepared = self._bench(lease).prepared
-        candidates = self._read(lambda transaction: own_complete_trials(transaction, lease))
+        candidates = self._persistence.read(
+            lambda transaction: own_complete_trials(transaction, lease)
+        )
         given = answer(
             lease, candidates, prepared, self._store, device=self._device, on_epoch=self._check
         )
-        self._write(
+        self._persistence.write(
             lambda transaction: leases.finish_answer(
                 transaction, lease, given.recommended, given.artifacts, given.warnings
             )
         )
         self._benches.pop(lease.job_id, None)
 
-    # --- heartbeat and transactions -----------------------------------------------------------
+    # --- heartbeat -----------------------------------------------------------
 
     def _check(self, epoch: int, epochs: int) -> None:
         """Between epochs: is this still ours to train?"""
@@ -394,37 +397,6 @@ class Worker:
                 log.warning("no heartbeat, the database does not answer: %s", error.orig)
             except Exception:  # whatever it is, a worker without a heartbeat loses its leases
                 log.exception("no heartbeat")
-
-    def _write(self, change: Callable[[Connection], T]) -> T:
-        """One transaction, tried again while the database does not answer; nothing is lost."""
-        return self._persist(self._database.transaction, change)
-
-    def _read(self, look: Callable[[Connection], T]) -> T:
-        return self._persist(self._database.reading, look)
-
-    def _persist(
-        self,
-        begin: Callable[[], AbstractContextManager[Connection]],
-        work: Callable[[Connection], T],
-    ) -> T:
-        pause = SHORTEST_PAUSE_SECONDS
-        while True:
-            try:
-                with begin() as transaction:
-                    return work(transaction)
-            except (OperationalError, InterfaceError) as error:
-                log.warning("the database does not answer, trying again: %s", error.orig)
-                if self._stopping.wait(pause):
-                    raise Stopping() from error
-                pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
-
-    def _try(self, change: Callable[[Connection], None]) -> None:
-        """One transaction whose failure does no harm: what it says, time says as well."""
-        try:
-            with self._database.transaction() as transaction:
-                change(transaction)
-        except DBAPIError as error:
-            log.warning("the database does not answer: %s", error.orig)
 
     def _record(self, transaction: Connection) -> None:
         offers.record_worker(

@@ -24,6 +24,7 @@ from ridgeway.settings import Settings
 from ridgeway.spec import parse_spec
 from ridgeway.store import Store
 from ridgeway.views import Job, Trial
+from workers import recommend
 from workers import worker as worker_module
 from workers.worker import Worker
 
@@ -395,6 +396,15 @@ def test_the_first_worker_chooses_the_backend_for_all(database, store, settings,
         used.append(trainer.backend.name)
         return real(trainer, *arguments)
 
+    refitted: list[str | None] = []
+    real_refit = recommend.refit_population
+
+    def refit(*arguments: Any, **options: Any) -> Any:
+        refitted.append(options["plan"].backend)
+        return real_refit(*arguments, **options)
+
     monkeypatch.setattr(worker_module, "train_members", trained)
+    monkeypatch.setattr(recommend, "refit_population", refit)
     run_dry(worker)
     assert set(used) == {"vmap"}
+    assert refitted == ["vmap"]

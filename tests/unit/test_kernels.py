@@ -171,6 +171,18 @@ def test_the_library_is_compiled_once_where_nobody_else_can_write(tmp_path: Path
 
 @needs_compiler
 @pytest.mark.usefixtures("_afresh")
+def test_a_damaged_library_is_compiled_again(tmp_path: Path) -> None:
+    load(torch.float32)
+    (kept,) = (tmp_path / "ridgeway").iterdir()
+    damaged = kept.with_suffix(".damaged")
+    damaged.write_bytes(b"not a library")
+    damaged.replace(kept)  # another file: the one that is loaded stays as it is
+    load.cache_clear()
+    assert isinstance(load(torch.float32), Library)
+
+
+@needs_compiler
+@pytest.mark.usefixtures("_afresh")
 def test_a_folder_that_others_can_write_is_not_loaded_from(tmp_path: Path) -> None:
     folder = tmp_path / "ridgeway"
     folder.mkdir()

@@ -69,7 +69,12 @@ def load(dtype: torch.dtype) -> Library | str:
         compiler = _compiler()
         if compiler is None:
             return "there is no C compiler (cc, gcc or clang, or what CC names)"
-        return Library(_compiled(compiler, DEFINES[dtype]), dtype)
+        path = _compiled(compiler, DEFINES[dtype])
+        try:
+            return Library(path, dtype)
+        except OSError:  # a damaged file: once more
+            path.unlink(missing_ok=True)
+            return Library(_compiled(compiler, DEFINES[dtype]), dtype)
     except (OSError, ValueError, subprocess.SubprocessError) as error:  # ValueError: CC's quotes
         return f"the C compiler failed: {_told(error)}"
 

@@ -122,16 +122,14 @@ class Program:
             name: value[:1].unsqueeze(1).repeat_interleave(2, 1)
             for name, value in self.initial_buffers.items()
         }
-        does, none, batch = (
-            Perturbations.of(self._spec, ()),
-            weights[0, :, 0] * 0,
-            self._feed.trial_step(),
-        )
-        perturbation = Perturbation(
-            none if does.label_smoothing else None, none if does.input_noise else None
-        )
+        batch, nothing = self._feed.trial_step(), weights.new_zeros(2)
+        does = Perturbations.of(self._spec, ())
         if does.input_noise:
             batch = replace(batch, noise=torch.zeros_like(batch.inputs))
+        perturbation = Perturbation(
+            label_smoothing=nothing if does.label_smoothing else None,
+            input_noise=nothing if does.input_noise else None,
+        )
         return Trial(weights, buffers, batch, perturbation)
 
     def _note_normalisation(self, model: nn.Module) -> None:

@@ -79,8 +79,8 @@ ROWS = {"age": [31.0, None, 40.5], "city": ["Oslo", "Rome", None], "y": [0.0, 1.
         CSV.replace(b"age,", b" age ,").replace(b"31", b" 31 "),
         CSV.replace(b"Oslo", b'"Oslo"'),
         CSV.replace(b"\n,", b"\nNA,").replace(b"40.5,,", b"40.5,?,"),
-        gzip.compress(CSV),
-        gzip.compress(CSV[:20]) + gzip.compress(CSV[20:]),
+        gzip.compress(CSV, mtime=0),
+        gzip.compress(CSV[:20], mtime=0) + gzip.compress(CSV[20:], mtime=0),
         parquet(age=[31, None, 40.5], city=["Oslo", "Rome", None], y=[0, 1, 0]),
         parquet(
             age=pa.array([31, None, 40.5], pa.float32()),
@@ -172,8 +172,8 @@ def test_parquet_round_trips_numbers_and_texts(
         ("a,b\n1,2\n".encode("utf-16"), "is UTF-16"),
         (b"a,b\n1," + b"x" * 1001 + b"\n", "column 'b', row 2: a text of more than 1000"),
         (b"a" * 201 + b",b\n1,2\n", "column 1: the name has 201 characters"),
-        (gzip.compress(CSV)[:-9], "is a broken gzip file"),
-        (gzip.compress(CSV)[:15] + b"\xff\xff\xff\xff\xff", "is a broken gzip file"),
+        (gzip.compress(CSV, mtime=0)[:-9], "is a broken gzip file"),
+        (gzip.compress(CSV, mtime=0)[:15] + b"\xff\xff\xff\xff\xff", "is a broken gzip file"),
         (b"PAR1", "is a broken Parquet file"),
         (parquet(**ROWS)[:-30], "is a broken Parquet file"),
         (parquet(x=[1.0, float("-inf")], y=[0, 1]), "column 'x', row 2: -inf is infinite"),
@@ -212,7 +212,7 @@ def test_a_stray_text_among_numbers_is_pointed_at(read: Read) -> None:
     [
         (CSV, {"max_upload_bytes": 10}, "at most 10"),
         (
-            gzip.compress(b"a,b\n" + b"1,2\n" * 10_000),
+            gzip.compress(b"a,b\n" + b"1,2\n" * 10_000, mtime=0),
             {"max_upload_bytes": 1000},
             "unpacks to more",
         ),
@@ -301,7 +301,12 @@ def test_a_name_that_promises_another_format_is_refused(read: Read) -> None:
 
 # --- whatever the bytes -----------------------------------------------------------------------
 
-GOOD = [CSV, parquet(**ROWS), npz(X=np.eye(3), y=np.array(["a", "b", "c"])), gzip.compress(CSV)]
+GOOD = [
+    CSV,
+    parquet(**ROWS),
+    npz(X=np.eye(3), y=np.array(["a", "b", "c"])),
+    gzip.compress(CSV, mtime=0),
+]
 
 
 def mutated(data: bytes, changes: list[tuple[int, int]], cut: int) -> bytes:

@@ -94,7 +94,7 @@ def test_importances_and_plots_come_from_our_study(database, storage):
     curves = plots.plot_intermediate_values(study)
     assert len(curves.data) == 32  # of the complete trials
     assert len(plots.plot_slice(study).data) == 3
-    assert len(plots.plot_parallel_coordinate(study).data[0].dimensions) == 4
+    assert len(plots.plot_parallel_coordinate(study).data[0].x) == 4  # value and parameters
 
 
 ASK_AND_TELL = """

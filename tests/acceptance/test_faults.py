@@ -64,8 +64,9 @@ def test_killed_workers_lose_and_double_no_trial(deployment):
     for seed in range(2):
         wait_until(lambda: now(deployment, job).progress.running > 0)
         time.sleep(random.Random(seed).uniform(0.0, 0.3))
+        killed = {*deployment.pids("workers")}
         assert deployment.kill("workers")
-        wait_until(lambda: bool(deployment.pids("workers")))
+        wait_until(lambda: bool({*deployment.pids("workers")} - killed))
     check_invariants(deployment, finished(deployment, job), 40)
 
 

@@ -17,6 +17,7 @@ import sqlalchemy as sa
 from deployments import Deployment, Installation, wait_until
 from invariants import check
 
+from ridgeway.database import workers
 from ridgeway.errors import Unreachable
 from ridgeway.views import Job
 
@@ -110,7 +111,17 @@ def checked(deployment: Deployment, job: Job) -> Job:
     return done
 
 
+def started(deployment: Deployment) -> int:
+    """Workers that have checked the database and said what they offer."""
+    database = deployment.database()
+    with database.reading() as transaction:
+        count = transaction.execute(sa.select(sa.func.count()).select_from(workers)).scalar_one()
+    database.close()
+    return count
+
+
 def test_the_same_processes_go_on_when_the_server_is_back(deployment, server):
+    wait_until(lambda: started(deployment) == len(deployment.pids("workers")))
     job = submit(deployment, trials=400)
     processes = {*deployment.pids("workers"), *deployment.pids("service")}
     wait_until(lambda: ended(look(deployment, job)) > 0)

@@ -59,14 +59,19 @@ def now(deployment: Deployment, job: Job) -> Job:
         return client.job(job)
 
 
+def replace_workers(deployment: Deployment) -> None:
+    """Kill them; their supervisor starts others."""
+    killed = {*deployment.pids("workers")}
+    assert deployment.kill("workers")
+    wait_until(lambda: bool({*deployment.pids("workers")} - killed))
+
+
 def test_killed_workers_lose_and_double_no_trial(deployment):
     job = submit(deployment)
     for seed in range(2):
         wait_until(lambda: now(deployment, job).progress.running > 0)
         time.sleep(random.Random(seed).uniform(0.0, 0.3))
-        killed = {*deployment.pids("workers")}
-        assert deployment.kill("workers")
-        wait_until(lambda: bool({*deployment.pids("workers")} - killed))
+        replace_workers(deployment)
     check_invariants(deployment, finished(deployment, job), 40)
 
 

@@ -370,17 +370,6 @@ def trials_in(transaction: Connection, study_id: int, first: int, size: int) -> 
     return _read(transaction, study_id, inside)
 
 
-def new_trials(
-    transaction: Connection, study_id: int, after_id: int, unfinished: Iterable[int]
-) -> list[StudyTrial]:
-    """Trials that a mirror lacks: created after `after_id`, or seen unfinished and now finished."""
-    fresh = _read(transaction, study_id, _trials.c.trial_id > after_id)
-    ended = _trials.c.trial_id.in_(list(unfinished)) & _trials.c.state.in_(
-        [TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL]
-    )
-    return _read(transaction, study_id, ended) + fresh
-
-
 def new_reports(
     transaction: Connection,
     study_id: int,

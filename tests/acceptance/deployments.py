@@ -15,9 +15,11 @@ from pathlib import Path
 
 import psutil
 import yaml
+from invariants import check
 
 from ridgeway.client import Client
 from ridgeway.database import Database
+from ridgeway.views import Job
 
 PATIENCE_SECONDS = 240.0
 REPOSITORY = Path(__file__).parents[2]
@@ -196,3 +198,13 @@ def composed_commands() -> dict[str, list[str]]:
     compose = yaml.safe_load((REPOSITORY / "docker-compose.yml").read_text())
     services = compose["services"].items()
     return {name: service["command"] for name, service in services if "command" in service}
+
+
+def checked(deployment: Deployment, job: Job) -> Job:
+    """The job at its end, with nothing lost and nothing doubled."""
+    with deployment.client as client:
+        client.wait(job, timeout=240)
+    database = deployment.database()
+    done = check(database, job.id)
+    database.close()
+    return done

@@ -14,8 +14,7 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from deployments import Deployment, Installation, wait_until
-from invariants import check
+from deployments import Deployment, Installation, checked, wait_until
 
 from ridgeway.database import VERSION_TABLE, Database, require_schema
 from ridgeway.database import leases as lease_table
@@ -57,15 +56,6 @@ def ended(deployment: Deployment, job: Job) -> int:
 def submit(deployment: Deployment, **fields: Any) -> Job:
     with deployment.client as client:
         return client.submit({**SMALL, **fields})
-
-
-def checked(deployment: Deployment, job: Job) -> Job:
-    with deployment.client as client:
-        client.wait(job, timeout=240)
-    database = deployment.database()
-    done = check(database, job.id)
-    database.close()
-    return done
 
 
 def log_of(deployment: Deployment) -> str:

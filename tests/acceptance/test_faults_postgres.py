@@ -14,8 +14,7 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from deployments import Deployment, Installation, wait_until
-from invariants import check
+from deployments import Deployment, Installation, checked, wait_until
 
 from ridgeway.database import workers
 from ridgeway.errors import Unreachable
@@ -100,15 +99,6 @@ def ended(job: Job) -> int:
 def look(deployment: Deployment, job: Job) -> Job:
     with deployment.client as client:
         return client.job(job)
-
-
-def checked(deployment: Deployment, job: Job) -> Job:
-    with deployment.client as client:
-        client.wait(job, timeout=240)
-    database = deployment.database()
-    done = check(database, job.id)
-    database.close()
-    return done
 
 
 def started(deployment: Deployment) -> int:

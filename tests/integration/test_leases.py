@@ -13,6 +13,7 @@ import optuna
 import pytest
 import sqlalchemy as sa
 from optuna.distributions import CategoricalDistribution, FloatDistribution
+from simulated import recommended
 
 from ridgeway import jobs, leases
 from ridgeway.database import Database
@@ -22,7 +23,7 @@ from ridgeway.errors import Conflict, LeaseLost
 from ridgeway.leases import Claimant, Lease
 from ridgeway.spec import parse_spec
 from ridgeway.studies import Outcome
-from ridgeway.views import Baseline, Chosen, Job, Recommended, SealedScores
+from ridgeway.views import Job
 
 SPACE = {
     "penalty": CategoricalDistribution(("none", "l1")),
@@ -121,31 +122,6 @@ def overdue(database: Database, lease: Lease) -> None:
         )
 
 
-def answer() -> Recommended:
-    chosen = Chosen(
-        number=0,
-        value=0.0,
-        standard_error=0.1,
-        params={"penalty": "none"},
-        nonzero_weights=3.0,
-        refit_nonzero_weights=3,
-        weights=5,
-    )
-    scores = SealedScores(
-        evaluations=1,
-        metric="accuracy",
-        rows=9,
-        simplest=0.9,
-        best=0.9,
-        none=None,
-        baseline=0.1,
-        loss={"simplest": 0.1},
-    )
-    return Recommended(
-        simplest=chosen, best=chosen, none=None, baseline=Baseline(value=2.3), test=scores
-    )
-
-
 def test_populations_start_small_double_and_stay_within_a_tenth_of_the_budget():
     assert [leases.population_size(200, 64, k) for k in range(5)] == [4, 8, 16, 20, 20]
     assert leases.population_size(5, 64, 0) == 1
@@ -164,7 +140,7 @@ def test_a_job_is_claimed_in_populations_until_its_budget_is_spent_and_then_answ
     assert lease.kind == "answer"
     assert claim(database) is None
     with database.transaction() as transaction:
-        leases.finish_answer(transaction, lease, answer(), {})
+        leases.finish_answer(transaction, lease, recommended(), {})
     job = find(database, job_id)
     assert (job.state, job.progress.complete, job.progress.running) == ("succeeded", 20, 0)
     assert job.best is not None
@@ -370,9 +346,9 @@ def test_a_killed_answer_is_given_by_another_worker_once(database):
     second = must_claim(database, worker="worker-2")
     assert (second.kind, second.id, second.fence) == ("answer", first.id, 2)
     with database.transaction() as transaction:
-        leases.finish_answer(transaction, second, answer(), {})
+        leases.finish_answer(transaction, second, recommended(), {})
     with pytest.raises(LeaseLost), database.transaction() as transaction:
-        leases.finish_answer(transaction, first, answer(), {})
+        leases.finish_answer(transaction, first, recommended(), {})
     assert find(database, job_id).state == "succeeded"
 
 
@@ -381,7 +357,7 @@ def test_the_answers_artifacts_are_found_by_name(database):
     kept = {"model.safetensors": jobs.Artifact("jobs/x/model.safetensors", "0" * 64, 12)}
     lease = train_all(database)
     with database.transaction() as transaction:
-        leases.finish_answer(transaction, lease, answer(), kept, ["worth knowing"])
+        leases.finish_answer(transaction, lease, recommended(), kept, ["worth knowing"])
     with database.reading() as transaction:
         found = jobs.find_artifact(transaction, job_id, "model.safetensors")
     assert found == kept["model.safetensors"]
@@ -442,7 +418,7 @@ def test_a_job_that_runs_out_of_time_while_it_is_answered_keeps_its_answer(datab
         jobs.sweep(transaction)
     assert claim(database) is None
     with database.transaction() as transaction:
-        leases.finish_answer(transaction, lease, answer(), {})
+        leases.finish_answer(transaction, lease, recommended(), {})
     job = find(database, job_id)
     assert (job.state, job.warnings, job.progress.complete) == ("succeeded", [], 1)
 

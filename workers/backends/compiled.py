@@ -18,9 +18,7 @@ from workers.losses import Kind, row_losses
 # Members that one call computes. It is fixed, because every other number would be compiled anew,
 # and so that a member's bits can't depend on how many there are; the last block is filled up.
 BLOCK_MEMBERS = 16
-MOST_SHAPES = (
-    256  # that one process may compile; a step has one, and the step of another job another
-)
+MOST_SHAPES = 256  # that one process may compile; a job has one
 
 
 class Compiled(Mapped):

@@ -20,9 +20,9 @@ import torch
 from optuna.trial import TrialState
 from rows import Row, median, parser
 
+from ridgeway.reading import StudyTrial
 from ridgeway.spec import parse_spec
 from ridgeway.store import Store
-from ridgeway.studies import StudyTrial
 from workers.configurations import Configuration
 from workers.datasets import load_frame, prepare
 from workers.population import train_population

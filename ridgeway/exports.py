@@ -7,7 +7,7 @@ import io
 from collections.abc import Iterator, Sequence
 from typing import Any, Literal, TypeAlias
 
-from ridgeway import studies
+from ridgeway import reading
 from ridgeway.database import Database
 from ridgeway.jobs import list_trials, study_of
 from ridgeway.views import Trial
@@ -34,7 +34,7 @@ def _json_lines(database: Database, job_id: str) -> Iterator[str]:
 def _csv(database: Database, job_id: str, study_id: int) -> Iterator[str]:
     """A column for each parameter that any trial has."""
     with database.reading() as transaction:
-        params = studies.param_names(transaction, study_id)
+        params = reading.param_names(transaction, study_id)
     yield _lines([[*BEFORE, *params, *AFTER]])
     for trials in _pages(database, job_id):
         yield _lines([_cells(trial, params) for trial in trials])

@@ -7,7 +7,7 @@ from math import inf
 
 from sqlalchemy.engine import Connection
 
-from ridgeway import studies
+from ridgeway import reading
 from ridgeway.jobs import find_job, study_of
 from ridgeway.leases import own_numbers
 from ridgeway.views import Front, FrontTrial
@@ -18,7 +18,7 @@ def find_front(transaction: Connection, job_id: str) -> Front:
     spec = find_job(transaction, job_id).spec
     study_id = study_of(transaction, job_id)
     own = {number for numbers in own_numbers(transaction, job_id) for number in numbers}
-    values = studies.complete_values(transaction, study_id)
+    values = reading.complete_values(transaction, study_id)
     signs = [-1.0 if maximise else 1.0 for maximise in spec.directions]
     losses = {
         number: tuple(sign * value for sign, value in zip(signs, of_trial, strict=True))
@@ -26,7 +26,7 @@ def find_front(transaction: Connection, job_id: str) -> Front:
         if number in own
     }
     front = pareto_front(losses)
-    params = studies.params_of(transaction, study_id, front)
+    params = reading.params_of(transaction, study_id, front)
     return Front(
         objectives=[spec.objective, *spec.further_objectives],
         trials=[

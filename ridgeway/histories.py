@@ -11,14 +11,13 @@ from dataclasses import dataclass
 from itertools import islice
 
 import sqlalchemy as sa
-from optuna.storages._rdb import models
 from optuna.trial import TrialState
 from sqlalchemy.engine import Connection
 
-_trials: sa.Table = models.TrialModel.__table__
-_params: sa.Table = models.TrialParamModel.__table__
-_values: sa.Table = models.TrialValueModel.__table__
-_curves: sa.Table = models.TrialIntermediateValueModel.__table__
+from ridgeway.optuna_tables import curves as _curves
+from ridgeway.optuna_tables import params as _params
+from ridgeway.optuna_tables import trials as _trials
+from ridgeway.optuna_tables import values as _values
 
 SLICE = 2000  # trials read by one statement
 _INFINITE = {"INF_POS": float("inf"), "INF_NEG": float("-inf")}

@@ -10,7 +10,7 @@ from optuna.study import StudyDirection
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
-from ridgeway import studies
+from ridgeway import reading, studies
 from ridgeway.database import Database
 from ridgeway.errors import Conflict, InvalidInput
 
@@ -26,7 +26,7 @@ def import_study(database: Database, url: str, name: str) -> int:
     states = (studies.TrialState.COMPLETE, studies.TrialState.PRUNED, studies.TrialState.FAIL)
     trials = source.get_trials(deepcopy=False, states=states)
     with database.transaction() as transaction:
-        if studies.find_study(transaction, name) is not None:
+        if reading.find_study(transaction, name) is not None:
             raise Conflict(f"There is a study {name} in this database already.")
         study_id = studies.create_study(transaction, name, directions, source.user_attrs)
         studies.add_trials(transaction, study_id, trials)

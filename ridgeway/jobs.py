@@ -20,7 +20,7 @@ import sqlalchemy as sa
 from optuna.trial import TrialState as OptunaState
 from sqlalchemy.engine import Connection, Row
 
-from ridgeway import studies
+from ridgeway import reading, studies
 from ridgeway.combinations import objective_warnings
 from ridgeway.database import artifacts, current_time, jobs, leases, now
 from ridgeway.errors import Conflict, InvalidInput, NotFound
@@ -169,14 +169,14 @@ def list_trials(
     job_id: str,
     *,
     state: TrialState | None,
-    order: studies.TrialOrder,
+    order: reading.TrialOrder,
     cursor: str | None,
     limit: int,
 ) -> TrialPage:
     """The trials of a job's study, by number or from the best value to the worst."""
     row = _row(transaction, job_id)
     kinds = (int,) if order == "number" else (int, float, int)
-    found, place = studies.trial_page(
+    found, place = reading.trial_page(
         transaction,
         row.study_id,
         state=OptunaState[state.upper()] if state else None,
@@ -191,12 +191,12 @@ def list_trials(
 def find_trial(transaction: Connection, job_id: str, number: int) -> TrialDetail:
     """One trial with its curve."""
     row = _row(transaction, job_id)
-    trial = studies.all_attributes(transaction, row.study_id, number)
+    trial = reading.all_attributes(transaction, row.study_id, number)
     if trial is None:
         raise NotFound(f"Job {job_id} has no trial {number}.")
     return TrialDetail(
         **_trial_fields(trial),
-        curve=studies.trial_curve(transaction, trial.id),
+        curve=reading.trial_curve(transaction, trial.id),
         fold_values=_numbers(trial.attributes.get("fold_values"), int | float),
         fold_nonzero_weights=_numbers(trial.attributes.get("fold_nonzero_weights"), int),
         attributes=dict(trial.attributes),
@@ -208,7 +208,7 @@ def _numbers(value: Any, kind: Any) -> Any:
     return items if items and all(isinstance(item, kind) for item in items) else None
 
 
-def _trial_fields(trial: studies.StudyTrial) -> dict[str, Any]:
+def _trial_fields(trial: reading.StudyTrial) -> dict[str, Any]:
     # A stock Optuna process may have written attributes of our names and of any type.
     def number(key: str) -> float | None:
         value = trial.attributes.get(key)

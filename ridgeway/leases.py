@@ -20,7 +20,7 @@ from optuna.distributions import BaseDistribution
 from optuna.trial import TrialState
 from sqlalchemy.engine import Connection, Row
 
-from ridgeway import studies
+from ridgeway import reading, studies
 from ridgeway.database import artifacts, current_time, jobs, leases, now
 from ridgeway.errors import LeaseLost
 from ridgeway.jobs import OPEN_LEASE, Artifact, end_as_failed, lock_job, update_job, withdraw_leases
@@ -509,7 +509,7 @@ def _better(
     value = cast("float", first.value)
     if row.best and (sign * row.best["value"], row.best["number"]) < (sign * value, first.number):
         return row.best
-    (trial,) = studies.trials_in(transaction, lease.study_id, first.number, 1)
+    (trial,) = reading.trials_in(transaction, lease.study_id, first.number, 1)
     return Best(
         number=first.number,
         value=value,
@@ -530,7 +530,7 @@ def _conclude(transaction: Connection, job_id: str) -> None:
         and row.state in ("running", "paused")
         and not _open_leases(transaction, job_id)
     ):
-        reason = studies.commonest_reason(transaction, row.study_id) or "no reason was recorded"
+        reason = reading.commonest_reason(transaction, row.study_id) or "no reason was recorded"
         ended = row.failed + row.pruned
         end_as_failed(
             transaction, row, f"None of the {ended} trials was complete. Most often: {reason}"

@@ -18,7 +18,7 @@ from optuna.distributions import (
 )
 from sqlalchemy.engine import Connection
 
-from ridgeway import studies
+from ridgeway import reading, studies
 from ridgeway.database import jobs
 from ridgeway.errors import InvalidInput
 from ridgeway.spec import JobSpec
@@ -36,18 +36,18 @@ def seed_study(transaction: Connection, spec: JobSpec, study_id: int) -> int:
     if spec.warm_start is None:
         return 0
     field, name = spec.warm_start.named
-    source = studies.find_study(transaction, name)
+    source = reading.find_study(transaction, name)
     if field == "warm_start.job":
         _check_job(transaction, spec, name)
     elif source is None:
         raise InvalidInput.of(field, name, "is no study of this service's database")
     assert source is not None, "a job has a study"
     _check_study(transaction, spec, field, name, source)
-    numbers = studies.ranked_numbers(transaction, source)
+    numbers = reading.ranked_numbers(transaction, source)
     if not numbers:
         raise InvalidInput.of(field, name, "has no complete trial to learn from")
     chosen = numbers[:: -(-len(numbers) // MOST)]
-    trials = studies.frozen_trials(transaction, source, sorted(chosen), {ATTRIBUTE: name})
+    trials = reading.frozen_trials(transaction, source, sorted(chosen), {ATTRIBUTE: name})
     studies.add_trials(transaction, study_id, trials)
     return len(trials)
 
@@ -66,12 +66,12 @@ def _check_job(transaction: Connection, spec: JobSpec, job_id: str) -> None:
 def _check_study(
     transaction: Connection, spec: JobSpec, field: str, name: str, source: int
 ) -> None:
-    if studies.directions(transaction, source) != spec.directions:
+    if reading.directions(transaction, source) != spec.directions:
         wanted = ", ".join("maximize" if more else "minimize" for more in spec.directions)
         message = f"has other directions; accepted: a study with {wanted}"
         raise InvalidInput.of(field, name, message)
     space = _space(spec)
-    found = studies.distributions_of(transaction, source)
+    found = reading.distributions_of(transaction, source)
     for param, distributions in found.items():
         if param not in space:
             accepted = ", ".join(space)

@@ -18,8 +18,8 @@ from ridgeway.exports import exported
 from ridgeway.fronts import find_front
 from ridgeway.offers import offered_models
 from ridgeway.profiles import check_spec, resolve_spec
+from ridgeway.reading import TrialOrder
 from ridgeway.spec import JobSpec
-from ridgeway.studies import TrialOrder
 from ridgeway.views import Front, Job, JobPage, JobState, TrialDetail, TrialPage, TrialState
 from service.context import Context, Cursor, IdempotencyKey, InContext, JobId, Limit, require_json
 from service.problems import problems

@@ -28,7 +28,7 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 
-from ridgeway import jobs, leases, studies
+from ridgeway import jobs, leases, reading
 from ridgeway.database import Database
 from ridgeway.database import jobs as job_table
 from ridgeway.errors import LeaseLost, NotFound
@@ -157,7 +157,7 @@ class SimulatedWorker:
         if set(self._conduct.poison) & set(range(first, first + lease.size)):
             self._die()
         with self._database.reading() as transaction:
-            trials = studies.trials_in(transaction, lease.study_id, first, lease.size)
+            trials = reading.trials_in(transaction, lease.study_id, first, lease.size)
         self._tell(f"training {first} {lease.size}")
         self._at("in training")
         if self._stopping.wait(self._conduct.train_seconds):

@@ -15,7 +15,7 @@ import numpy as np
 from optuna.trial import TrialState
 from sqlalchemy.engine import Connection
 
-from ridgeway import studies
+from ridgeway import reading
 from ridgeway.spec import JobSpec
 
 INTERVALS = 10  # rungs of the median rule in a training, about
@@ -132,7 +132,7 @@ class History:
 
     def sync(self, transaction: Connection, study_id: int) -> None:
         """Take in what has come to the study since the last time."""
-        found = studies.new_reports(
+        found = reading.new_reports(
             transaction, study_id, self.steps, self._last_id, self._unfinished
         )
         for trial in found:

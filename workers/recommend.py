@@ -13,12 +13,12 @@ from safetensors.torch import save
 from sqlalchemy.engine import Connection
 from torch import Tensor
 
-from ridgeway import leases, studies
+from ridgeway import leases, reading
 from ridgeway.jobs import Artifact
 from ridgeway.leases import Lease
+from ridgeway.reading import StudyTrial
 from ridgeway.spec import JobSpec, LinearModel, MlpModel, Objective
 from ridgeway.store import Store
-from ridgeway.studies import StudyTrial
 from ridgeway.views import Baseline, Chosen, Recommended, SealedScores
 from workers.configurations import Configuration
 from workers.conversions import glmnet, sklearn_least_squares, sklearn_logistic
@@ -43,7 +43,7 @@ class Answer:
 def own_complete_trials(transaction: Connection, lease: Lease) -> list[StudyTrial]:
     """The COMPLETE trials that this job's workers trained; foreign ones are no candidates."""
     own = leases.own_numbers(transaction, lease.job_id)
-    complete = studies.complete_trials(transaction, lease.study_id)
+    complete = reading.complete_trials(transaction, lease.study_id)
     return [trial for trial in complete if any(trial.number in numbers for numbers in own)]
 
 

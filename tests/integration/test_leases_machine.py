@@ -20,7 +20,7 @@ from hypothesis.stateful import (
 from invariants import Study, check, objective
 from simulated import SPACE, outcome_of, recommended, submit
 
-from ridgeway import jobs, leases, studies
+from ridgeway import jobs, leases, reading
 from ridgeway.database import Database
 from ridgeway.database import leases as lease_table
 from ridgeway.errors import LeaseLost
@@ -152,7 +152,7 @@ class Workshop(RuleBasedStateMachine):
         first = lease.first_number
         assert first is not None
         with self.database.reading() as transaction:
-            trials = studies.trials_in(transaction, lease.study_id, first, lease.size)
+            trials = reading.trials_in(transaction, lease.study_id, first, lease.size)
         outcomes = [outcome_of(trial.number, float(trial.params["lambda"])) for trial in trials]
         self._refusable(lambda t: leases.finish_population(t, lease, outcomes))
 

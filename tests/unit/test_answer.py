@@ -15,9 +15,9 @@ from sklearn.linear_model import Lasso
 from sklearn.metrics import r2_score
 
 from ridgeway.leases import Lease
+from ridgeway.reading import StudyTrial
 from ridgeway.spec import JobSpec, parse_spec
 from ridgeway.store import Store
-from ridgeway.studies import StudyTrial
 from workers.bundled import bundled_frame
 from workers.datasets import Prepared, prepare
 from workers.recommend import MODEL, Answer, answer

@@ -76,12 +76,11 @@ def test_nobody_else_opens_optunas_storage() -> None:
     ]
     knowing = {str(path.relative_to(ROOT)) for path in ours if _uses_optuna_storages(path)}
     # `migrate` creates Optuna's tables through Optuna's own storage, an import reads another
-    # database through it, and the dashboard is handed one; every other statement on them is in
-    # studies and histories.
-    assert "ridgeway/studies.py" in knowing
+    # database through it, and the dashboard is handed one; every other statement on them goes
+    # through optuna_tables.
+    assert "ridgeway/optuna_tables.py" in knowing
     assert knowing <= {
-        "ridgeway/studies.py",
-        "ridgeway/histories.py",
+        "ridgeway/optuna_tables.py",
         "ridgeway/database.py",
         "ridgeway/imports.py",
         "service/dashboard.py",

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from optuna.trial import TrialState
 
-from ridgeway.studies import StudyTrial
+from ridgeway.reading import StudyTrial
 from workers.recommend import choose
 
 

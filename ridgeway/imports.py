@@ -7,6 +7,7 @@ from pathlib import Path
 import optuna
 from optuna.storages import RDBStorage
 from optuna.study import StudyDirection
+from optuna.trial import TrialState
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
@@ -23,7 +24,7 @@ def import_study(database: Database, url: str, name: str) -> int:
     """
     source = _load(url, name)
     directions = [direction == StudyDirection.MAXIMIZE for direction in source.directions]
-    states = (studies.TrialState.COMPLETE, studies.TrialState.PRUNED, studies.TrialState.FAIL)
+    states = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
     trials = source.get_trials(deepcopy=False, states=states)
     with database.transaction() as transaction:
         if reading.find_study(transaction, name) is not None:

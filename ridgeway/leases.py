@@ -283,9 +283,7 @@ def _start(transaction: Connection, row: Row[Any], lease: Row[Any]) -> Lease:
 def renew(transaction: Connection, lease: Lease, lease_seconds: float) -> None:
     """Hold the lease for another while; LeaseLost if it is no longer ours."""
     renewed = transaction.execute(
-        sa.update(leases)
-        .where(leases.c.id == lease.id, leases.c.fence == lease.fence, leases.c.state == "running")
-        .values(expires_at=now() + lease_seconds)
+        sa.update(leases).where(_ours(lease)).values(expires_at=now() + lease_seconds)
     )
     if renewed.rowcount == 0:
         raise LeaseLost()
@@ -333,10 +331,8 @@ def record_checkpoint(transaction: Connection, lease: Lease, address: str) -> st
 
     Whoever came as far has not been killed by its trials: attempts are counted anew.
     """
-    held = (
-        (leases.c.id == lease.id) & (leases.c.fence == lease.fence) & (leases.c.state == "running")
-    )
-    row = transaction.execute(sa.select(leases).where(held).with_for_update()).one_or_none()
+    ours = sa.select(leases).where(_ours(lease)).with_for_update()
+    row = transaction.execute(ours).one_or_none()
     if row is None:
         raise LeaseLost()
     transaction.execute(
@@ -479,6 +475,12 @@ def own_numbers(transaction: Connection, job_id: str) -> list[range]:
     )
     rows = transaction.execute(query)
     return [range(row.first_number, row.first_number + row.size) for row in rows]
+
+
+def _ours(lease: Lease) -> sa.ColumnElement[bool]:
+    """The lease's row, as long as it runs under the fence that we hold."""
+    same = (leases.c.id == lease.id) & (leases.c.fence == lease.fence)
+    return same & (leases.c.state == "running")
 
 
 def _held(transaction: Connection, lease: Lease, also_done: bool = False) -> Any:

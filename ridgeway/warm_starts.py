@@ -36,12 +36,10 @@ def seed_study(transaction: Connection, spec: JobSpec, study_id: int) -> int:
     if spec.warm_start is None:
         return 0
     field, name = spec.warm_start.named
+    _check_job(transaction, spec, field, name)
     source = reading.find_study(transaction, name)
-    if field == "warm_start.job":
-        _check_job(transaction, spec, name)
-    elif source is None:
+    if source is None:
         raise InvalidInput.of(field, name, "is no study of this service's database")
-    assert source is not None, "a job has a study"
     _check_study(transaction, spec, field, name, source)
     numbers = reading.ranked_numbers(transaction, source)
     if not numbers:
@@ -52,15 +50,17 @@ def seed_study(transaction: Connection, spec: JobSpec, study_id: int) -> int:
     return len(trials)
 
 
-def _check_job(transaction: Connection, spec: JobSpec, job_id: str) -> None:
-    field = "warm_start.job"
-    row = transaction.execute(sa.select(jobs.c.spec).where(jobs.c.id == job_id)).one_or_none()
+def _check_job(transaction: Connection, spec: JobSpec, field: str, name: str) -> None:
+    """A job's study goes by the job's id, whichever of the two the client calls it."""
+    row = transaction.execute(sa.select(jobs.c.spec).where(jobs.c.id == name)).one_or_none()
+    if row is None and field == "warm_start.job":
+        raise InvalidInput.of(field, name, "is no job of this service")
     if row is None:
-        raise InvalidInput.of(field, job_id, "is no job of this service")
+        return
     objective = JobSpec.model_validate(row.spec).objective
     if objective != spec.objective:
         message = f"has another objective; accepted: a job whose objective is {spec.objective}"
-        raise InvalidInput.of(field, job_id, f"{message}, met {objective}")
+        raise InvalidInput.of(field, name, f"{message}, met {objective}")
 
 
 def _check_study(

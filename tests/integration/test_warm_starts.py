@@ -111,7 +111,8 @@ def test_a_warm_start_that_cannot_teach_is_refused_with_what_would_be_accepted(d
     submit(database, warm_start={"job": source}, search={**SEARCH, "lambda": "auto"})
     refused("is no job", warm_start={"job": "nothing"})
     refused("is no study", warm_start={"study": "nothing"})
-    refused("accepted: a job whose objective is accuracy", objective="accuracy")
+    for named in ({"job": source}, {"study": source}):
+        refused("whose objective is accuracy", objective="accuracy", warm_start=named)
     refused("other directions", objectives=["loss", "nonzero_weights"])
     refused("searches penalty otherwise", search={**SEARCH, "penalty": ["l1"]})
     refused("searches learning_rate otherwise", search={**SEARCH, "learning_rate": 0.01})

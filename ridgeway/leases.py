@@ -82,8 +82,11 @@ def claim(transaction: Connection, claimant: Claimant) -> Lease | None:
         row = lock_job(transaction, job_id)
         if row.state not in CLAIMABLE:
             continue
-        lease = _take_over(transaction, row, claimant)
+        lost = transaction.execute(_LOST_LEASES, {"job": row.id}).all()
+        lease = _take_over(transaction, row, lost, claimant)
         if lease is None:
+            if lost:  # given up: the job has changed
+                row = lock_job(transaction, job_id)
             lease = _carve(transaction, row, claimant) or _answer(transaction, row, claimant)
         if lease is not None:
             return _start(transaction, row, lease)
@@ -119,9 +122,11 @@ def _jobs_with_work(claimant: Claimant) -> sa.Select[str]:
     )
 
 
-def _take_over(transaction: Connection, row: Row[Any], claimant: Claimant) -> Row[Any] | None:
+def _take_over(
+    transaction: Connection, row: Row[Any], lost_leases: Sequence[Row[Any]], claimant: Claimant
+) -> Row[Any] | None:
     """The job's first lost lease under the next fence; what has cost too many workers is failed."""
-    for lost in transaction.execute(_LOST_LEASES, {"job": row.id}).all():
+    for lost in lost_leases:
         if lost.attempts < claimant.max_attempts:
             if _suspect(lost, claimant.max_attempts):
                 _split(transaction, lost, claimant.max_attempts - lost.attempts)
@@ -182,7 +187,6 @@ def _give_up(transaction: Connection, job_id: str, lost: Row[Any]) -> None:
 
 def _carve(transaction: Connection, row: Row[Any], claimant: Claimant) -> Row[Any] | None:
     """A new population out of the budget."""
-    row = lock_job(transaction, row.id)
     overdue = row.deadline is not None and row.deadline <= current_time(transaction)
     left = row.trials - row.claimed
     if row.state not in CLAIMABLE or row.closed or overdue or left <= 0:
@@ -201,7 +205,6 @@ def _carve(transaction: Connection, row: Row[Any], claimant: Claimant) -> Row[An
 
 def _answer(transaction: Connection, row: Row[Any], claimant: Claimant) -> Row[Any] | None:
     """The answer's lease, once the budget is spent and nothing is live."""
-    row = lock_job(transaction, row.id)
     spent = row.closed or row.claimed >= row.trials
     if row.state != "running" or not spent or _open_leases(transaction, row.id):
         return None
@@ -220,7 +223,6 @@ def _open_leases(transaction: Connection, job_id: str) -> int:
 def _new_lease(
     transaction: Connection, job_id: str, kind: str, ordinal: int, size: int, claimant: Claimant
 ) -> Row[Any]:
-    created = current_time(transaction)
     return transaction.execute(
         _NEW_LEASE,
         {
@@ -232,8 +234,7 @@ def _new_lease(
             "worker_id": claimant.worker_id,
             "fence": 1,
             "attempts": 1,
-            "expires_at": created + claimant.lease_seconds,
-            "created_at": created,
+            "lease_seconds": claimant.lease_seconds,
         },
     ).one()
 
@@ -293,7 +294,7 @@ def fix_plan(
     transaction: Connection, lease: Lease, plan: Mapping[str, Any], warnings: Sequence[str] = ()
 ) -> dict[str, Any]:
     """Record what the job's first worker found out; the plan in force, which the first one set."""
-    row = _held(transaction, lease)
+    row, _ = _held(transaction, lease)
     if row.plan is None:
         update_job(transaction, row.id, plan=dict(plan), warnings=_with(row.warnings, warnings))
         return dict(plan)
@@ -310,10 +311,9 @@ def reserve(
 
     Repeated by the same holder, whose commit's reply was lost, it gives the number it gave before.
     """
-    row = _held(transaction, lease)
-    before = transaction.execute(_HELD_LEASE, {"lease": lease.id}).one().first_number
-    if before is not None:
-        return int(before)
+    row, held = _held(transaction, lease)
+    if held.first_number is not None:
+        return int(held.first_number)
     first = studies.reserve_trials(transaction, lease.study_id, params, distributions)
     transaction.execute(_UPDATED_LEASE, {"lease": lease.id, "first_number": first})
     update_job(transaction, row.id, running=row.running + len(params))
@@ -361,8 +361,8 @@ def finish_population(
     warnings: Sequence[str] = (),
 ) -> None:
     """Write every outcome, count it, and end the lease. Repeated by the same holder, a no-op."""
-    row = _held(transaction, lease, also_done=True)
-    if row is None:
+    row, held = _held(transaction, lease, also_done=True)
+    if held.state == "done":
         return
     finished = studies.finish_trials(transaction, lease.study_id, outcomes)
     counted = [outcome for outcome in outcomes if outcome.number in finished]
@@ -379,7 +379,8 @@ def finish_population(
         warnings=_with(row.warnings, warnings),
     )
     _end_lease(transaction, lease.id, "done")
-    _conclude(transaction, row.id)
+    if not row.complete and not complete:
+        _conclude(transaction, row.id)
 
 
 def finish_answer(
@@ -393,8 +394,8 @@ def finish_answer(
 
     The looks at the sealed test set are counted here, as an answer that nobody sees is no look.
     """
-    row = _held(transaction, lease, also_done=True)
-    if row is None:
+    row, held = _held(transaction, lease, also_done=True)
+    if held.state == "done":
         return
     finished = current_time(transaction)
     for name, artifact in kept.items():
@@ -430,7 +431,7 @@ def _counted(recommended: Recommended, evaluations: int) -> dict[str, Any]:
 
 def fail_job(transaction: Connection, lease: Lease, message: str) -> None:
     """The holder found that the job can't be trained at all: end it with a message to act on."""
-    row = _held(transaction, lease)
+    row, _ = _held(transaction, lease)
     failed = withdraw_leases(transaction, row, "the job failed")
     end_as_failed(transaction, row, message, failed)
 
@@ -483,20 +484,21 @@ def _ours(lease: Lease) -> sa.ColumnElement[bool]:
     return same & (leases.c.state == "running")
 
 
-def _held(transaction: Connection, lease: Lease, also_done: bool = False) -> Any:
-    """The locked row of the lease's job; LeaseLost unless the lease is still ours.
+def _held(
+    transaction: Connection, lease: Lease, also_done: bool = False
+) -> tuple[Row[Any], Row[Any]]:
+    """The locked rows of the lease's job and of the lease; LeaseLost unless it is still ours.
 
-    None where `also_done` and this very holder has finished it before: its commit's reply was lost.
+    `also_done`: or was when this very holder finished it, whose commit's reply was lost.
     """
     row = lock_job(transaction, lease.job_id)
     held = transaction.execute(_HELD_LEASE, {"lease": lease.id}).one_or_none()
     if held is None or held.fence != lease.fence:
         raise LeaseLost()
-    if also_done and held.state == "done":
-        return None
-    if held.state != "running" or row.state in ENDED:
+    finished = also_done and held.state == "done"
+    if not finished and (held.state != "running" or row.state in ENDED):
         raise LeaseLost()
-    return row
+    return row, held
 
 
 def _better(
@@ -552,6 +554,10 @@ def _end_lease(transaction: Connection, lease_id: int, state: str) -> None:
 _THE_LEASE = leases.c.id == sa.bindparam("lease", type_=sa.Integer)
 _HELD_LEASE = sa.select(leases).where(_THE_LEASE).with_for_update()
 _UPDATED_LEASE = sa.update(leases).where(_THE_LEASE)
-_NEW_LEASE = sa.insert(leases).returning(leases)
+_NEW_LEASE = (
+    sa.insert(leases)
+    .values(created_at=now(), expires_at=now() + sa.bindparam("lease_seconds", type_=sa.Double))
+    .returning(leases)
+)
 _OF_JOB = leases.c.job_id == sa.bindparam("job", type_=sa.String)
 _LOST_LEASES = sa.select(leases).where(_OF_JOB, _lost()).order_by(leases.c.id).with_for_update()

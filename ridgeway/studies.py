@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
@@ -21,7 +21,7 @@ from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.engine import Connection
 
 from ridgeway.bulk import delete_rows, insert_rows, moment_text, update_rows
-from ridgeway.database import current_time
+from ridgeway.database import now
 from ridgeway.optuna_tables import attributes as _attributes
 from ridgeway.optuna_tables import curves as _curves
 from ridgeway.optuna_tables import directions as _directions
@@ -37,7 +37,8 @@ from ridgeway.views import Params
 class Outcome:
     """What became of one trial: a failed one has no `value`, and `reason` says why.
 
-    A pruned one's value is its last report, None where that was NaN, as Optuna has it.
+    A pruned one's value is its last report, None where that was NaN, as Optuna has it. What
+    Optuna's tables keep of it is laid out at once, not while a transaction makes others wait.
     """
 
     number: int
@@ -47,6 +48,22 @@ class Outcome:
     reason: str | None = None
     pruned: bool = False
     further_values: Sequence[float] = ()  # of the objectives after the first
+    value_rows: Sequence[tuple[Any, ...]] = field(init=False, repr=False, compare=False)
+    curve_rows: Sequence[tuple[Any, ...]] = field(init=False, repr=False, compare=False)
+    attribute_rows: Sequence[tuple[str, str]] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        values = () if self.value is None else (self.value, *self.further_values)
+        reason = {"reason": self.reason} if self.reason else {}
+        rows = {
+            "value_rows": [(index, *_stored(value)) for index, value in enumerate(values)],
+            "curve_rows": _points(self.curve),
+            "attribute_rows": [
+                (key, json.dumps(value)) for key, value in {**self.attributes, **reason}.items()
+            ],
+        }
+        for name, laid_out in rows.items():
+            object.__setattr__(self, name, laid_out)  # the dataclass is frozen
 
     @property
     def state(self) -> TrialState:
@@ -91,11 +108,7 @@ def reserve_trials(
     distributions: Mapping[str, BaseDistribution],
 ) -> int:
     """Write one RUNNING trial for each set of parameters; the first of their numbers."""
-    _lock(transaction, study_id)
-    highest = transaction.execute(_HIGHEST_NUMBER, {"study": study_id}).scalar()
-    first = 0 if highest is None else int(highest) + 1
-    ids = _new_trial_ids(transaction, len(params))
-    started = moment_text(current_time(transaction))
+    ids, first, started = _places(transaction, study_id, len(params))
     insert_rows(
         transaction,
         _trials,
@@ -121,10 +134,7 @@ def reserve_trials(
 
 def add_trials(transaction: Connection, study_id: int, trials: Sequence[FrozenTrial]) -> None:
     """Finished trials from elsewhere, with the next numbers, in their order."""
-    _lock(transaction, study_id)
-    highest = transaction.execute(_HIGHEST_NUMBER, {"study": study_id}).scalar()
-    first = 0 if highest is None else int(highest) + 1
-    ids = _new_trial_ids(transaction, len(trials))
+    ids, first, _ = _places(transaction, study_id, len(trials))
     known = list(zip(ids, trials, strict=True))
     insert_rows(
         transaction,
@@ -149,7 +159,7 @@ def add_trials(transaction: Connection, study_id: int, trials: Sequence[FrozenTr
     ]
     insert_rows(transaction, _values, ("trial_id", "objective", "value", "value_type"), values)
     points = [
-        (id_, step, point)
+        (id_, step, *_stored(point))
         for id_, trial in known
         for step, point in trial.intermediate_values.items()
     ]
@@ -173,12 +183,11 @@ def finish_trials(transaction: Connection, study_id: int, outcomes: Sequence[Out
     by_number = {outcome.number: outcome for outcome in outcomes}
     if not by_number:
         return set()
-    ids = {
-        trial_id: by_number[number]
-        for trial_id, number in _running(transaction, study_id, min(by_number), max(by_number))
-        if number in by_number
-    }
-    finished = moment_text(current_time(transaction))
+    running = _running(transaction, study_id, min(by_number), max(by_number))
+    ids = {row.trial_id: by_number[row.number] for row in running if row.number in by_number}
+    if not ids:
+        return set()
+    finished = moment_text(running[0].now)
     update_rows(
         transaction,
         _trials,
@@ -206,7 +215,7 @@ def report_trials(
     if not curves:
         return
     running = _running(transaction, study_id, min(curves), max(curves))
-    numbers = {trial_id: number for trial_id, number in running if number in curves}
+    numbers = {row.trial_id: row.number for row in running if row.number in curves}
     last_steps = transaction.execute(
         sa.select(_curves.c.trial_id, sa.func.max(_curves.c.step).label("step"))
         .where(_curves.c.trial_id.in_(list(numbers)))
@@ -214,10 +223,9 @@ def report_trials(
     )
     reported: dict[int, int] = {row.trial_id: row.step for row in last_steps}
     points = [
-        (trial_id, step, point)
+        (trial_id, *point)
         for trial_id, number in numbers.items()
-        for step, point in enumerate(curves[number], start=1)
-        if step > reported.get(trial_id, 0)
+        for point in _points(curves[number])[reported.get(trial_id, 0) :]
     ]
     _insert_points(transaction, points)
 
@@ -225,48 +233,23 @@ def report_trials(
 def _insert_results(transaction: Connection, outcomes: Mapping[int, Outcome]) -> None:
     # Reports of a trial in training are replaced by its whole curve: settling moves a point of it.
     delete_rows(transaction, _curves, "trial_id", list(outcomes))
-    insert_rows(
-        transaction,
-        _values,
-        ("trial_id", "objective", "value", "value_type"),
-        [
-            (trial_id, objective, *_stored(value))
-            for trial_id, outcome in outcomes.items()
-            if outcome.value is not None
-            for objective, value in enumerate((outcome.value, *outcome.further_values))
-        ],
-    )
-    points = [
-        (trial_id, step, point)
-        for trial_id, outcome in outcomes.items()
-        for step, point in enumerate(outcome.curve, start=1)
-    ]
+    known = outcomes.items()
+    values = [(trial_id, *row) for trial_id, outcome in known for row in outcome.value_rows]
+    insert_rows(transaction, _values, ("trial_id", "objective", "value", "value_type"), values)
+    points = [(trial_id, *row) for trial_id, outcome in known for row in outcome.curve_rows]
     _insert_points(transaction, points)
-    insert_rows(
-        transaction,
-        _attributes,
-        ("trial_id", "key", "value_json"),
-        [
-            (trial_id, key, json.dumps(value))
-            for trial_id, outcome in outcomes.items()
-            for key, value in _attributes_of(outcome).items()
-        ],
-    )
+    texts = [(trial_id, *row) for trial_id, outcome in known for row in outcome.attribute_rows]
+    insert_rows(transaction, _attributes, ("trial_id", "key", "value_json"), texts)
 
 
-def _insert_points(transaction: Connection, points: Iterable[tuple[int, int, float]]) -> None:
-    insert_rows(
-        transaction,
-        _curves,
-        ("trial_id", "step", "intermediate_value", "intermediate_value_type"),
-        [(trial_id, step, *_stored(value)) for trial_id, step, value in points],
-    )
+def _insert_points(transaction: Connection, points: Sequence[Sequence[Any]]) -> None:
+    columns = ("trial_id", "step", "intermediate_value", "intermediate_value_type")
+    insert_rows(transaction, _curves, columns, points)
 
 
-def _attributes_of(outcome: Outcome) -> Mapping[str, Any]:
-    return (
-        {**outcome.attributes, "reason": outcome.reason} if outcome.reason else outcome.attributes
-    )
+def _points(curve: Sequence[float]) -> list[tuple[Any, ...]]:
+    """Steps, from 1 on, with what was reported at them."""
+    return [(step, *_stored(point)) for step, point in enumerate(curve, start=1)]
 
 
 def _stored(value: float) -> tuple[float | None, str]:
@@ -278,24 +261,21 @@ def _stored(value: float) -> tuple[float | None, str]:
     return None, "INF_POS" if value > 0 else "INF_NEG"
 
 
-def _running(
-    transaction: Connection, study_id: int, first: int, last: int
-) -> list[tuple[int, int]]:
-    """Id and number of the RUNNING trials among these numbers, held until the commit."""
-    found = transaction.execute(_RUNNING, {"study": study_id, "first": first, "last": last})
-    return [(row.trial_id, row.number) for row in found]
+def _running(transaction: Connection, study_id: int, first: int, last: int) -> Sequence[Any]:
+    """The RUNNING trials among these numbers, held until the commit, and the database's time."""
+    return transaction.execute(_RUNNING, {"study": study_id, "first": first, "last": last}).all()
 
 
-def _lock(transaction: Connection, study_id: int) -> None:
-    """Hold the study's row until the commit; on SQLite the transaction holds everything."""
-    transaction.execute(_LOCKED_STUDY, {"study": study_id}).scalar_one()
-
-
-def _new_trial_ids(transaction: Connection, count: int) -> list[int]:
-    if transaction.dialect.name == "sqlite":
-        highest = transaction.execute(_HIGHEST_ID).scalar() or 0
-        return list(range(highest + 1, highest + 1 + count))
-    return list(transaction.execute(_NEXT_IDS, {"count": count}).scalars())
+def _places(transaction: Connection, study_id: int, count: int) -> tuple[list[int], int, str]:
+    """Ids for new trials, the first of their numbers, and the moment; held until the commit."""
+    if transaction.dialect.name == "sqlite":  # whose transaction holds everything
+        row = transaction.execute(_SQLITE_PLACES, {"study": study_id}).one()
+        ids = list(range(row.id, row.id + count))
+    else:
+        transaction.execute(_LOCKED_STUDY, {"study": study_id})
+        row = transaction.execute(_POSTGRESQL_PLACES, {"study": study_id, "count": count}).one()
+        ids = list(row.ids)
+    return ids, row.number, moment_text(row.now)
 
 
 @lru_cache(maxsize=1024)
@@ -309,13 +289,32 @@ _LOCKED_STUDY = (
     sa.select(_studies.c.study_id).where(_studies.c.study_id == _study).with_for_update()
 )
 # Optuna numbers a trial by counting those before it; numbers have no gaps.
-_HIGHEST_NUMBER = sa.select(sa.func.max(_trials.c.number)).where(_trials.c.study_id == _study)
-_HIGHEST_ID = sa.select(sa.func.max(_trials.c.trial_id))
-_NEXT_IDS = sa.select(
-    sa.func.nextval(sa.func.pg_get_serial_sequence("trials", "trial_id"))
-).select_from(sa.func.generate_series(1, sa.bindparam("count", type_=sa.Integer)).table_valued("n"))
+_NUMBER = (
+    sa.select((sa.func.coalesce(sa.func.max(_trials.c.number), -1) + 1).label("number"))
+    .where(_trials.c.study_id == _study)
+    .scalar_subquery()
+)
+_SQLITE_PLACES = sa.select(
+    _NUMBER.label("number"),
+    sa.select(sa.func.coalesce(sa.func.max(_trials.c.trial_id), 0) + 1)
+    .scalar_subquery()
+    .label("id"),
+    now().label("now"),
+)
+# After the study's row is locked: a statement sees what was committed before it began.
+_POSTGRESQL_PLACES = sa.select(
+    _NUMBER.label("number"),
+    sa.func.array(
+        sa.select(sa.func.nextval(sa.func.pg_get_serial_sequence("trials", "trial_id")))
+        .select_from(
+            sa.func.generate_series(1, sa.bindparam("count", type_=sa.Integer)).table_valued("n")
+        )
+        .scalar_subquery()
+    ).label("ids"),
+    now().label("now"),
+)
 _RUNNING = (
-    sa.select(_trials.c.trial_id, _trials.c.number)
+    sa.select(_trials.c.trial_id, _trials.c.number, now().label("now"))
     .where(
         _trials.c.study_id == _study,
         _trials.c.number.between(

@@ -297,7 +297,7 @@ def _begin_sqlite(connection: Connection) -> None:
         driver.execute(f"PRAGMA busy_timeout = {given}")
 
 
-NAPS_MILLISECONDS = 3  # SQLite takes one of 1 ms and one of 2 ms
+NAPS_MILLISECONDS = 18  # four naps of 1 to 10 ms: shorter ones only take the writer's core
 
 
 # --- schema -----------------------------------------------------------------------------------

@@ -19,8 +19,7 @@ from ridgeway.leases import Lease
 from ridgeway.store import Store, sha256
 from workers.configurations import Configuration
 from workers.parts import PartState
-from workers.runs import PopulationState
-from workers.training import Trainer
+from workers.runs import PopulationState, Problem
 
 log = logging.getLogger("ridgeway.worker")
 
@@ -45,9 +44,9 @@ class Checkpoints:
     _identity: str = ""
     _since: float = field(default_factory=time.monotonic)
 
-    def start(self, trainer: Trainer) -> PopulationState | None:
+    def start(self, problem: Problem) -> PopulationState | None:
         """Where an earlier holder of the lease left off; None to begin anew."""
-        self._identity = identity(trainer, self.configurations)
+        self._identity = identity(problem, self.configurations)
         self._since = time.monotonic()
         address = self.lease.checkpoint
         if address is None:
@@ -98,18 +97,23 @@ def discard(store: Store, address: str) -> None:
         log.warning("%s stays in the store: %s", address, error)
 
 
-def identity(trainer: Trainer, configurations: Sequence[Configuration]) -> str:
-    """A checksum of all that must be the same if a population is to go on bit for bit."""
+def identity(problem: Problem, configurations: Sequence[Configuration]) -> str:
+    """A checksum of all that must be the same if a population is to go on bit for bit.
+
+    Half a training on a CPU and half on a GPU, or by two versions of torch, would be a result that
+    neither gives: the population trains anew there. The plan names device type, backend and
+    kernels. Makes of one type may differ in their last bits; hours of training are worth more.
+    """
     words = [
         FORMAT,
         torch.__version__,
-        trainer.spec.model_dump_json(),
+        problem.spec.model_dump_json(),
         [repr(configuration) for configuration in configurations],
-        trainer.seed,
-        trainer.plan.kept(),
-        str(trainer.dtype),
-        trainer.fold_rows,
-        trainer.layout.columns,
+        problem.seed,
+        problem.plan.kept(),
+        str(problem.dtype),
+        list(problem.fold_rows),
+        problem.layout.columns,
     ]
     return hashlib.sha256(json.dumps(words).encode()).hexdigest()
 

@@ -17,12 +17,15 @@ from workers.fista import STEPS, Fista
 from workers.fullbatch import TrainingRows
 from workers.judging import Judge, Scores
 from workers.layout import Layout
-from workers.ledgers import fold_means
+from workers.ledgers import Roll, fold_means
 from workers.losses import Kind, finite, kind_of, row_weights
 from workers.models import ROWS_AT_ONCE, build_model, describe_parameters
+from workers.parts import PartState
 from workers.penalties import PENALTIES
+from workers.plans import Plan
 from workers.precision import dtype_of
 from workers.results import PopulationResult, TrainedModels
+from workers.runs import Run, Watch
 from workers.terms import Strengths
 
 MEMORY_FLOATS = 2**27  # 512 MiB of float32, which members solved at one time may take
@@ -41,28 +44,27 @@ def train_convex(
     device: torch.device,
     dtype: torch.dtype | None = None,
     on_epoch: OnEpoch,
+    watch: Watch,
 ) -> PopulationResult:
     """`train_population` by the full-batch solver: an epoch is one of its rounds.
 
-    A member whose folds have all converged leaves, and its curve stays at its last value; where
-    all have left, on_epoch is told the last epoch.
+    A member whose folds have all converged leaves, and its curve stays at its last value.
     """
     problem = Problem(spec, folds, outputs, seed, device, dtype)
-    solutions = [ScoredSolution(problem, own) for own in problem.parts(configurations)]
-    _solve(solutions, on_epoch)
-    curves = np.concatenate([solution.fold_curves for solution in solutions])
-    values = curves[:, :, -1]
-    errors = np.concatenate([solution.standard_errors for solution in solutions])
+    found = ScoredSolutions(problem, len(configurations))
+    _solve(problem, configurations, found, on_epoch, watch)
+    values = found.fold_curves[:, :, -1]
+    errors = found.standard_errors
     if len(folds) > 1:
         errors = values.std(axis=1, ddof=1) / math.sqrt(len(folds))
     return PopulationResult(
-        **vars(_models(problem, solutions)),
-        curves=fold_means(curves),
+        **vars(_models(problem, configurations, found)),
+        curves=fold_means(found.fold_curves),
         values=fold_means(values),
         fold_values=values,
         standard_errors=errors,
         epochs=spec.epochs,
-        member_epochs=np.concatenate([solution.epochs for solution in solutions]),
+        member_epochs=found.ended_at,
         updates=spec.epochs * STEPS,
     )
 
@@ -77,16 +79,20 @@ def refit_convex(
     device: torch.device,
     dtype: torch.dtype | None = None,
     on_epoch: OnEpoch,
+    watch: Watch,
 ) -> TrainedModels:
     """`refit_population` by the full-batch solver: bitwise train_convex's models."""
     problem = Problem(spec, [fold], outputs, seed, device, dtype)
-    solutions = [Solution(problem, own) for own in problem.parts(configurations)]
-    _solve(solutions, on_epoch)
-    return _models(problem, solutions)
+    found = Solutions(problem, len(configurations))
+    _solve(problem, configurations, found, on_epoch, watch)
+    return _models(problem, configurations, found)
 
 
 class Problem:
-    """One job's linear model and folds on a device."""
+    """One job's linear model and folds on a device.
+
+    together: members that fit into memory at one time.
+    """
 
     def __init__(
         self,
@@ -97,7 +103,8 @@ class Problem:
         device: torch.device,
         dtype: torch.dtype | None,
     ) -> None:
-        self.spec, self.outputs, self.device = spec, outputs, device
+        self.spec, self.outputs, self.seed, self.device = spec, outputs, seed, device
+        self.plan = Plan(device.type, "fista", False)
         self.dtype = dtype or dtype_of(spec)
         self.kind: Kind = kind_of(spec.task, outputs)
         self.rows = [
@@ -111,19 +118,19 @@ class Problem:
         self.layout = Layout.of(describe_parameters(model, spec.penalize, spec.group_by))
         self.backend = Dense(model, self.layout, self.kind)
         self.judge = Judge(spec, self.kind, folds, seed, device, self.dtype)
+        self.fold_rows = [len(each.targets) for each in self.rows]
+        floats = COLUMN_FLOATS * (self.features + 1) + ROW_FLOATS * max(self.fold_rows)
+        self.together = max(1, MEMORY_FLOATS // (len(self.rows) * outputs * floats))
 
     def logits(self, rows: Tensor) -> Tensor:
         """Of parameters (F, P, columns) for the validation rows: (F, P, outputs, m)."""
         blocks = self.judge.inputs.split(ROWS_AT_ONCE, dim=1)
         return torch.cat([self.backend.logits(rows, {}, block) for block in blocks], dim=-1)
 
-    def parts(self, configurations: Sequence[Configuration]) -> list[Sequence[Configuration]]:
-        """Configurations that fit into memory together, in order."""
-        rows = max(len(each.targets) for each in self.rows)
-        floats = COLUMN_FLOATS * (self.features + 1) + ROW_FLOATS * rows
-        size = max(1, MEMORY_FLOATS // (len(self.rows) * self.outputs * floats))
-        starts = range(0, len(configurations), size)
-        return [configurations[start : start + size] for start in starts]
+    def parts(self, members: int) -> list[range]:
+        """Members that fit into memory together, in order."""
+        size = self.together
+        return [range(start, min(start + size, members)) for start in range(0, members, size)]
 
     def solver(self, configurations: Sequence[Configuration]) -> Fista:
         """Members before their first round."""
@@ -147,115 +154,142 @@ class Problem:
         )
 
 
-class Solution:
-    """Some members of a job, solved on all folds.
+class Solutions(Roll):
+    """What is known of a population's members: converged (P,), weights (P, F, columns)."""
 
-    epochs (P,) that each took; diverged_at (P,), 0 where it did not; converged (P,); and the
-    parameters in the end, weights (P, F, columns), zeros where a member diverged.
-    """
-
-    def __init__(self, problem: Problem, configurations: Sequence[Configuration]) -> None:
-        self.problem, self.configurations = problem, configurations
-        members = len(configurations)
-        self.epochs = np.zeros(members, dtype=np.int64)
-        self.diverged_at = np.zeros(members, dtype=np.int64)
+    def __init__(self, problem: Problem, members: int) -> None:
+        shape = (members, len(problem.rows), problem.layout.columns)
+        super().__init__(members, {"weights": torch.zeros(shape, dtype=problem.dtype)})
+        self.problem = problem
         self.converged = np.zeros(members, dtype=bool)
-        self.weights = torch.empty(0)
 
-    def solve(self, on_epoch: OnEpoch) -> None:
-        """Until every member has left or the last epoch is over; then on_epoch is told the last."""
-        solver, most = self.problem.solver(self.configurations), self.problem.spec.epochs
-        everyone = torch.arange(len(self.epochs))
-        for epoch in range(1, most + 1):
-            going = solver.active.cpu().nonzero().flatten()
-            solver.advance()
-            self.epochs[going] = epoch
-            self._note_health(~solver.failed, everyone, epoch)
-            healthy = self.judge_epoch(going, self._rows(solver, going), epoch)
-            self._note_health(healthy, going, epoch)
-            if not solver.active.any():
-                break
-            if epoch < most:
-                on_epoch(epoch, most)
-        self._end(solver, self._rows(solver, everyone))
-        on_epoch(most, most)
-
-    def judge_epoch(self, members: Tensor, rows: Tensor, epoch: int) -> Tensor:
+    def judge_epoch(self, members: Sequence[int], rows: Tensor, epoch: int) -> Tensor:
         """Whether these members' parameters (F, P, columns) can be used (P,)."""
         return finite(self.problem.logits(rows)).all(0)
 
-    def judge_end(self, rows: Tensor) -> None:
-        """What all members end with, rows (F, P, columns)."""
-
-    def _rows(self, solver: Fista, members: Tensor) -> Tensor:
-        """Parameters of these members as found so far."""
-        layout, members = self.problem.layout, members.to(solver.weights.device)
-        weights, intercepts = solver.weights[:, members], solver.intercepts[:, members]
-        rows = weights.new_zeros(*weights.shape[:2], layout.columns)
-        views = layout.views(rows)
-        views["weight"].copy_(weights)
-        views["bias"].copy_(intercepts)
-        return rows
-
-    def _note_health(self, healthy: Tensor, members: Tensor, epoch: int) -> None:
-        sick = members[~healthy.cpu()].numpy()
-        self.diverged_at[sick[self.diverged_at[sick] == 0]] = epoch
-
-    def _end(self, solver: Fista, rows: Tensor) -> None:
-        self.judge_end(rows)
-        alive = self.diverged_at == 0
-        self.converged = solver.converged.all(0).cpu().numpy() & alive
-        self.weights = rows.transpose(0, 1).cpu()
-        self.weights[torch.from_numpy(~alive)] = 0
+    def note_end(self, members: Sequence[int], rows: Tensor, converged: Tensor, epoch: int) -> None:
+        """These members leave after this epoch, with these parameters (F, P, columns)."""
+        self.ended_at[list(members)] = epoch
+        self.converged[list(members)] = converged.cpu().numpy()
+        self.states["weights"][list(members)] = rows.transpose(0, 1).cpu()
 
 
-class ScoredSolution(Solution):
+class ScoredSolutions(Solutions):
     """Curves too: fold_curves (P, F, E), NaN from divergence on; standard_errors (P,)."""
 
-    def __init__(self, problem: Problem, configurations: Sequence[Configuration]) -> None:
-        super().__init__(problem, configurations)
-        shape = (len(configurations), len(problem.rows), problem.spec.epochs)
-        self.fold_curves = np.full(shape, np.nan)
-        self.standard_errors = np.full(len(configurations), np.nan)
+    def __init__(self, problem: Problem, members: int) -> None:
+        super().__init__(problem, members)
+        self.fold_curves = np.full((members, len(problem.rows), problem.spec.epochs), np.nan)
+        self.standard_errors = np.full(members, np.nan)
 
-    def judge_epoch(self, members: Tensor, rows: Tensor, epoch: int) -> Tensor:
+    def judge_epoch(self, members: Sequence[int], rows: Tensor, epoch: int) -> Tensor:
         scores = self._scores(rows, with_errors=False)
-        self.fold_curves[members, :, epoch - 1 :] = scores.values.numpy()[..., None]
+        self.fold_curves[list(members), :, epoch - 1 :] = scores.values.numpy()[..., None]
         return scores.healthy
 
-    def judge_end(self, rows: Tensor) -> None:
-        self.standard_errors[:] = self._scores(rows, with_errors=True).errors.numpy()
-        for member in np.flatnonzero(self.diverged_at):
+    def note_end(self, members: Sequence[int], rows: Tensor, converged: Tensor, epoch: int) -> None:
+        super().note_end(members, rows, converged, epoch)
+        scores = self._scores(rows, with_errors=True)
+        self.standard_errors[list(members)] = scores.errors.numpy()
+
+    def erase_unused(self) -> None:
+        """A diverged member keeps its curve up to its last whole epoch too."""
+        super().erase_unused()
+        for member in np.flatnonzero(~self.alive):
             self.fold_curves[member, :, self.diverged_at[member] - 1 :] = np.nan
-            self.standard_errors[member] = np.nan
 
     def _scores(self, rows: Tensor, *, with_errors: bool) -> Scores:
         logits = self.problem.logits(rows)
         return self.problem.judge.scores_of(logits, range(len(rows)), with_errors=with_errors)
 
 
-def _solve(solutions: Sequence[Solution], on_epoch: OnEpoch) -> None:
-    """One after the other; on_epoch counts the epochs of all."""
-    for number, solution in enumerate(solutions):
+class Solving:
+    """Members that are solved side by side, on all folds, until each has left."""
 
-        def progress(epoch: int, epochs: int, before: int = number) -> None:
-            on_epoch(before * epochs + epoch, len(solutions) * epochs)
+    def __init__(
+        self,
+        problem: Problem,
+        configurations: Sequence[Configuration],
+        state: PartState,
+        found: Solutions,
+    ) -> None:
+        """configurations: of the whole population."""
+        self.problem, self.found, self.epoch = problem, found, state.epoch
+        self._everyone = state.members
+        self._solver = problem.solver([configurations[member] for member in state.members])
+        if state.epoch:
+            self._solver.take(state.tensors)
 
-        solution.solve(progress)
+    @property
+    def members(self) -> tuple[int, ...]:
+        """Those that have not left, in order."""
+        return tuple(member for member in self._everyone if self.found.in_training[member])
+
+    def train_epoch(self) -> None:
+        """One round; members that diverge or converge leave, and all do after the last epoch."""
+        self.epoch += 1
+        members, solver = self.members, self._solver
+        solver.advance()
+        healthy = self.found.judge_epoch(members, self._rows(members), self.epoch)
+        failed = solver.failed[self._places(members)].cpu()
+        self.found.note_diverged(members, healthy.cpu() & ~failed, self.epoch)
+        converged = solver.converged.all(0)
+        last = self.epoch == self.problem.spec.epochs
+        arrived = (converged | last)[self._places(self.members)].tolist()
+        leaving = [member for member, ends in zip(self.members, arrived, strict=True) if ends]
+        if leaving:
+            rows, places = self._rows(leaving), self._places(leaving)
+            self.found.note_end(leaving, rows, converged[places], self.epoch)
+
+    def compact(self) -> None:
+        """The solver has dropped those that left."""
+
+    def frozen(self, decided: int) -> PartState:
+        """A copy that another process can go on from."""
+        members = self.members
+        tensors = self._solver.state(self._places(members)) if members else {}
+        return PartState(members, self.epoch, decided, tensors=tensors)
+
+    def _places(self, members: Sequence[int]) -> list[int]:
+        """The members' places in the solver."""
+        place = {member: place for place, member in enumerate(self._everyone)}
+        return [place[member] for member in members]
+
+    def _rows(self, members: Sequence[int]) -> Tensor:
+        """Parameters (F, P, columns) of these members as found so far."""
+        layout, places = self.problem.layout, self._places(members)
+        weights, intercepts = self._solver.weights[:, places], self._solver.intercepts[:, places]
+        rows = weights.new_zeros(*weights.shape[:2], layout.columns)
+        views = layout.views(rows)
+        views["weight"].copy_(weights)
+        views["bias"].copy_(intercepts)
+        return rows
 
 
-def _models(problem: Problem, solutions: Sequence[Solution]) -> TrainedModels:
-    """Solutions laid end to end."""
-    weights = torch.cat([solution.weights for solution in solutions])
-    diverged_at = np.concatenate([solution.diverged_at for solution in solutions])
-    converged = np.concatenate([solution.converged for solution in solutions])
-    sparse = [PENALTIES[own.penalty].sparse for each in solutions for own in each.configurations]
+def _solve(
+    problem: Problem,
+    configurations: Sequence[Configuration],
+    found: Solutions,
+    on_epoch: OnEpoch,
+    watch: Watch,
+) -> None:
+    def begin(state: PartState) -> Solving:
+        return Solving(problem, configurations, state, found)
+
+    Run(problem, begin, found, on_epoch, watch).finish()
+
+
+def _models(
+    problem: Problem, configurations: Sequence[Configuration], found: Solutions
+) -> TrainedModels:
+    weights, alive = found.states["weights"], found.alive
+    sparse = np.array([PENALTIES[own.penalty].sparse for own in configurations])
     return TrainedModels(
         nonzero_weights=problem.layout.nonzero(weights).numpy(),
         weights=problem.layout.weights,
-        diverged_at=diverged_at,
-        converged=converged,
-        settled=converged | (~np.array(sparse) & (diverged_at == 0)),
-        notes=(),
+        diverged_at=found.diverged_at,
+        converged=found.converged,
+        settled=found.converged | (~sparse & alive),
+        notes=tuple(found.notes),
         states=problem.layout.views(weights),
     )

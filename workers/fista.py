@@ -8,7 +8,7 @@ directions by conjugate gradients, finish. Beck & Teboulle (2009), restarts by O
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -25,6 +25,8 @@ CONJUGATE_STEPS = 25  # in a cycle
 STEPS = CYCLES * (ACCELERATED_STEPS + CONJUGATE_STEPS)  # in a round
 LENGTHS = (1.0, 1 / 2, 1 / 4, 1 / 8, 1 / 16, 1 / 64)  # tried of a Newton step
 TOLERANCE = {torch.float64: 1e-9, torch.float32: 1e-5}
+ON_THE_WAY = ("point", "ahead", "momentum")  # of a search, what its members need to go on
+FOUND = ("_found", "residuals", "converged")  # the same of the solver
 STACK = 16  # rows in a product of matrices, members times outputs, are a multiple of this
 
 
@@ -114,6 +116,21 @@ class Fista:
     def failed(self) -> Tensor:
         """Which members (P,) have weights or gradients that are not finite."""
         return self.residuals.isnan().any(0)
+
+    def state(self, members: Sequence[int]) -> dict[str, Tensor]:
+        """Copies of where these active members are, (F, P, ...) by name, on the host."""
+        search = self._search
+        first = [int((search.members == member).nonzero()[0]) for member in members]
+        own = {name: getattr(search, name)[:, first].cpu() for name in ON_THE_WAY}
+        return own | {name: getattr(self, name)[:, list(members)].cpu() for name in FOUND}
+
+    def take(self, state: Mapping[str, Tensor]) -> None:
+        """Go on where others, as many, were."""
+        for name in FOUND:
+            getattr(self, name).copy_(state[name])
+        members = self._search.members
+        own = {name: state[name].to(members.device)[:, members] for name in ON_THE_WAY}
+        self._search = replace(self._search, **own)
 
     def advance(self) -> None:
         """One round: about 100 full-batch steps of every active member."""

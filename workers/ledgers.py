@@ -13,29 +13,18 @@ from workers.judging import Scores
 from workers.training import Trainer
 
 
-class Ledger:
-    """What is known of a population's members, filled in as they go.
+class Roll:
+    """Which of a population's members have left training, and with what.
 
-    ended_at (P,): the epoch after which a member left training, 0 while it has not. value_epochs
-    (P,): the epoch whose weights it ended with, before settling.
+    ended_at, diverged_at (P,): the epoch after which a member left, in which it diverged; 0 while
+    it has not. states: what members end with, (P, F, ...) by name.
     """
 
-    def __init__(self, trainer: Trainer, epochs: Sequence[int]) -> None:
-        """epochs: how long each member trains."""
-        members, folds = len(epochs), len(trainer.folds)
-        self.trainer = trainer
-        self.epochs = np.array(epochs)
-        self.notes: list[str] = []  # what the job should warn of, beside the trainer's
+    def __init__(self, members: int, states: Mapping[str, Tensor]) -> None:
+        self.notes: list[str] = []  # what the job should warn of, beside the problem's
         self.diverged_at = np.zeros(members, dtype=np.int64)
         self.ended_at = np.zeros(members, dtype=np.int64)
-        self.value_epochs = np.zeros(members, dtype=np.int64)
-        self.settled = np.ones(members, dtype=bool)
-        self.nonzero = np.zeros((members, folds), dtype=np.int64)
-        self.states = {
-            name: value.unsqueeze(0).repeat(members, *[1] * value.dim()).cpu()
-            for name, value in trainer.program.named().items()
-            if name not in trainer.backend.dropouts
-        }
+        self.states = states
 
     @property
     def alive(self) -> np.ndarray:
@@ -43,14 +32,69 @@ class Ledger:
         return self.diverged_at == 0
 
     @property
-    def whole(self) -> np.ndarray:
-        """Which members went through their training: (P,)."""
-        return self.alive
-
-    @property
     def in_training(self) -> np.ndarray:
         """Which members have not left: (P,)."""
         return self.ended_at == 0
+
+    def note_diverged(self, members: Sequence[int], healthy: Tensor, epoch: int) -> None:
+        """Those of the members that are not healthy (P,) have diverged in this epoch, and leave."""
+        for member, well in zip(members, healthy.tolist(), strict=True):
+            if not well and self.diverged_at[member] == 0:
+                self.diverged_at[member] = self.ended_at[member] = epoch
+
+    def erase_unused(self) -> None:
+        """A diverged member keeps nothing but its epoch."""
+        self._erase(self.diverged_at > 0)
+
+    def _erase(self, gone: np.ndarray) -> None:
+        for value in self.states.values():
+            value[torch.from_numpy(gone)] = 0
+
+    # --- between two processes ----------------------------------------------------------------
+
+    def arrays(self) -> dict[str, Tensor]:
+        """Copies of all that is known, by name; of weights those of members that have left."""
+        known = {name: torch.from_numpy(value.copy()) for name, value in self._kept().items()}
+        ended = torch.from_numpy(~self.in_training)
+        return known | {f"states.{name}": value[ended] for name, value in self.states.items()}
+
+    def take(self, arrays: Mapping[str, Tensor]) -> None:
+        """Know what another one's `arrays` say."""
+        for name, value in self._kept().items():
+            value[...] = arrays[name].numpy()
+        ended = torch.from_numpy(~self.in_training)
+        for name, value in self.states.items():
+            value[ended] = arrays[f"states.{name}"]
+
+    def _kept(self) -> dict[str, np.ndarray]:
+        return {name: value for name, value in vars(self).items() if isinstance(value, np.ndarray)}
+
+
+class Ledger(Roll):
+    """What is known of a population's members, filled in as they go.
+
+    value_epochs (P,): the epoch whose weights a member ended with, before settling.
+    """
+
+    def __init__(self, trainer: Trainer, epochs: Sequence[int]) -> None:
+        """epochs: how long each member trains."""
+        members, folds = len(epochs), len(trainer.folds)
+        states = {
+            name: value.unsqueeze(0).repeat(members, *[1] * value.dim()).cpu()
+            for name, value in trainer.program.named().items()
+            if name not in trainer.backend.dropouts
+        }
+        super().__init__(members, states)
+        self.trainer = trainer
+        self.epochs = np.array(epochs)
+        self.value_epochs = np.zeros(members, dtype=np.int64)
+        self.settled = np.ones(members, dtype=bool)
+        self.nonzero = np.zeros((members, folds), dtype=np.int64)
+
+    @property
+    def whole(self) -> np.ndarray:
+        """Which members went through their training: (P,)."""
+        return self.alive
 
     # --- who ends when ------------------------------------------------------------------------
 
@@ -78,9 +122,7 @@ class Ledger:
 
     def note_health(self, chunk: Chunk, healthy: Tensor, epoch: int) -> None:
         """Members that are not healthy (P,) have diverged in this epoch, and leave."""
-        for member, well in zip(chunk.members, healthy.tolist(), strict=True):
-            if not well and self.diverged_at[member] == 0:
-                self.diverged_at[member] = self.ended_at[member] = epoch
+        self.note_diverged(chunk.members, healthy, epoch)
 
     def note_weights(self, chunk: Chunk) -> None:
         """The chunk's members end with these parameters and buffers."""
@@ -100,34 +142,10 @@ class Ledger:
         self.ended_at[list(members)] = epoch
         self.value_epochs[list(members)] = value_epoch
 
-    def erase_unused(self) -> None:
-        """A diverged member keeps nothing but its epoch."""
-        self._erase(self.diverged_at > 0)
-
     def _erase(self, gone: np.ndarray) -> None:
+        super()._erase(gone)
         self.nonzero[gone] = 0
         self.settled[gone] = False
-        for value in self.states.values():
-            value[torch.from_numpy(gone)] = 0
-
-    # --- between two processes ----------------------------------------------------------------
-
-    def arrays(self) -> dict[str, Tensor]:
-        """Copies of all that is known, by name; of weights those of members that have left."""
-        known = {name: torch.from_numpy(value.copy()) for name, value in self._kept().items()}
-        ended = torch.from_numpy(~self.in_training)
-        return known | {f"states.{name}": value[ended] for name, value in self.states.items()}
-
-    def take(self, arrays: Mapping[str, Tensor]) -> None:
-        """Know what another ledger's `arrays` say."""
-        for name, value in self._kept().items():
-            value[...] = arrays[name].numpy()
-        ended = torch.from_numpy(~self.in_training)
-        for name, value in self.states.items():
-            value[ended] = arrays[f"states.{name}"]
-
-    def _kept(self) -> dict[str, np.ndarray]:
-        return {name: value for name, value in vars(self).items() if isinstance(value, np.ndarray)}
 
 
 class ScoredLedger(Ledger):

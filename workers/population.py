@@ -13,6 +13,7 @@ from workers.convex import refit_convex, train_convex
 from workers.datasets import Fold
 from workers.ledgers import Ledger, ScoredLedger
 from workers.models import predict
+from workers.parts import Part, PartState
 from workers.plans import Plan
 from workers.precision import exact_products
 from workers.results import PopulationResult, TrainedModels, models_of, result_of
@@ -54,7 +55,7 @@ def train_population(
     if spec.optimizer == "fista":
         return train_convex(
             spec, configurations, folds, outputs,
-            seed=seed, device=device, dtype=dtype, on_epoch=on_epoch,
+            seed=seed, device=device, dtype=dtype, on_epoch=on_epoch, watch=watch or Watch(),
         )  # fmt: skip
     with own_generators(device):
         trainer = Trainer(spec, folds, outputs, seed, device, dtype)
@@ -71,7 +72,7 @@ def train_members(
     """train_population by a trainer that may have trained others before."""
     with own_generators(trainer.device):
         ledger = ScoredLedger(trainer, len(configurations))
-        Run(trainer, configurations, ledger, on_epoch, watch).finish()
+        _train(trainer, configurations, ledger, on_epoch, watch)
         return result_of(trainer, ledger)
 
 
@@ -88,6 +89,7 @@ def refit_population(
     dtype: torch.dtype | None = None,
     plan: Plan | None = None,
     on_epoch: Callable[[int, int], None] = lambda epoch, epochs: None,
+    watch: Watch | None = None,
 ) -> TrainedModels:
     """Train every configuration on one fold without scoring any: bitwise train_population's models.
 
@@ -98,13 +100,26 @@ def refit_population(
     if spec.optimizer == "fista":
         return refit_convex(
             spec, configurations, fold, outputs,
-            seed=seed, device=device, dtype=dtype, on_epoch=on_epoch,
+            seed=seed, device=device, dtype=dtype, on_epoch=on_epoch, watch=watch or Watch(),
         )  # fmt: skip
     with own_generators(device):
         trainer = Trainer(spec, [fold], outputs, seed, device, dtype, plan)
         ledger = Ledger(trainer, epochs or [spec.epochs] * len(configurations))
-        Run(trainer, configurations, ledger, on_epoch, Watch()).finish()
+        _train(trainer, configurations, ledger, on_epoch, watch or Watch())
         return models_of(trainer, ledger)
+
+
+def _train(
+    trainer: Trainer,
+    configurations: Sequence[Configuration],
+    ledger: Ledger,
+    on_epoch: Callable[[int, int], None],
+    watch: Watch,
+) -> None:
+    def begin(state: PartState) -> Part:
+        return Part(trainer, configurations, state, ledger)
+
+    Run(trainer, begin, ledger, on_epoch, watch).finish()
 
 
 def own_generators(device: torch.device) -> AbstractContextManager[None]:

@@ -5,20 +5,59 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from workers.configurations import Configuration
-from workers.ledgers import Ledger, ScoredLedger
-from workers.parts import Part, PartState
-from workers.training import Trainer
+from ridgeway.spec import JobSpec
+from workers.layout import Layout
+from workers.ledgers import Roll, ScoredLedger
+from workers.parts import PartState
+from workers.plans import Plan
 
 FEWER_NOTE = (
     "a worker ran out of memory and trained fewer trials side by side: the results are the same, "
     "and it took longer"
 )
+
+
+class Problem(Protocol):
+    """One job's model and folds on a device: what decides a member's bits, and how many fit."""
+
+    @property
+    def spec(self) -> JobSpec: ...
+    @property
+    def seed(self) -> int: ...
+    @property
+    def device(self) -> torch.device: ...
+    @property
+    def dtype(self) -> torch.dtype: ...
+    @property
+    def plan(self) -> Plan: ...
+    @property
+    def fold_rows(self) -> Sequence[int]: ...
+    @property
+    def layout(self) -> Layout: ...
+
+    together: int
+
+    def parts(self, members: int) -> Sequence[Sequence[int]]:
+        """Members that fit into memory together, in order."""
+        ...
+
+
+class InTraining(Protocol):
+    """Members that train side by side until each has left."""
+
+    epoch: int
+
+    @property
+    def members(self) -> tuple[int, ...]: ...
+    def train_epoch(self) -> None: ...
+    def compact(self) -> None: ...
+    def frozen(self, decided: int) -> PartState: ...
 
 
 @dataclass(frozen=True)
@@ -46,13 +85,13 @@ class Watch:
 
     prune is asked after each epoch of `rungs` which members to end. keep may call what it is given,
     after any epoch, for a copy of the state. start: a state to go on from; it must be of the same
-    population and trainer.
+    population and problem.
     """
 
     rungs: Collection[int] = ()
     prune: Callable[[Rung], Collection[int]] = lambda rung: ()
     keep: Callable[[Callable[[], PopulationState]], None] = lambda state: None
-    start: Callable[[Trainer], PopulationState | None] = lambda trainer: None
+    start: Callable[[Problem], PopulationState | None] = lambda problem: None
 
 
 class Run:
@@ -60,16 +99,17 @@ class Run:
 
     def __init__(
         self,
-        trainer: Trainer,
-        configurations: Sequence[Configuration],
-        ledger: Ledger,
+        problem: Problem,
+        begin: Callable[[PartState], InTraining],
+        ledger: Roll,
         on_epoch: Callable[[int, int], None],
         watch: Watch,
     ) -> None:
-        self.trainer, self.configurations, self.ledger = trainer, configurations, ledger
+        """begin: a part in training, where its state left off; it tells the ledger who leaves."""
+        self.problem, self.begin, self.ledger = problem, begin, ledger
         self.on_epoch, self.watch = on_epoch, watch
-        parts = (PartState(tuple(part)) for part in trainer.parts(len(configurations)))
-        state = watch.start(trainer)
+        parts = (PartState(tuple(part)) for part in problem.parts(len(ledger.ended_at)))
+        state = watch.start(problem)
         if state is not None:
             ledger.take(state.ledger)
             parts = state.parts
@@ -91,15 +131,15 @@ class Run:
     def _train(self) -> str | None:
         """The current part to its end; what memory it lacked, None if it had enough."""
         try:
-            self._train_part(Part(self.trainer, self.configurations, self._last, self.ledger))
+            self._train_part(self.begin(self._last))
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
             return str(error)
         return None
 
-    def _train_part(self, part: Part) -> None:
-        epochs = self.trainer.spec.epochs
+    def _train_part(self, part: InTraining) -> None:
+        epochs = self.problem.spec.epochs
         while part.members:
             part.train_epoch()
             if part.members and part.epoch in self.watch.rungs:
@@ -110,7 +150,7 @@ class Run:
                 self._done * epochs + part.epoch, (self._done + 1 + len(self._todo)) * epochs
             )
 
-    def _prune(self, part: Part) -> None:
+    def _prune(self, part: InTraining) -> None:
         """Ask once: members that go through a rung again, for lack of memory, are not asked."""
         assert isinstance(self.ledger, ScoredLedger)
         if part.epoch <= self._last.decided:
@@ -121,7 +161,7 @@ class Run:
         part.compact()
         self._last = replace(self._last, decided=part.epoch)
 
-    def _state(self, part: Part) -> PopulationState:
+    def _state(self, part: InTraining) -> PopulationState:
         self._last = part.frozen(self._last.decided)
         current = (self._last,) if self._last.members else ()
         return PopulationState(self.ledger.arrays(), (*current, *self._todo))
@@ -138,11 +178,11 @@ class Run:
             return
         if size == 1:
             raise MemoryError(f"one trial alone does not fit into memory: {lacking}")
-        if self.trainer.device.type == "cuda":
+        if self.problem.device.type == "cuda":
             torch.cuda.empty_cache()
         self.ledger.notes = [FEWER_NOTE]
         half = (size + 1) // 2
-        self.trainer.together = min(self.trainer.together, half)
+        self.problem.together = min(self.problem.together, half)
         self._todo = deque(one for whole in (part, *self._todo) for one in whole.split(half))
 
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
+from copy import copy
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from populations import configuration, install_models, job, made_up_fold, mixed, same_bits, train
 
 from ridgeway.errors import LeaseLost
@@ -83,6 +87,7 @@ def interrupted(
     stops: Sequence[int],
     prune: Callable[[Rung], Sequence[int]] = lambda rung: (),
     rungs: Sequence[int] = (),
+    **options: Any,
 ) -> tuple[PopulationResult, Row]:
     """A training that is stopped after these epochs, each time taken up by another worker."""
     row = Row()
@@ -94,9 +99,9 @@ def interrupted(
 
         watch = watched(held(store, row, members), rungs=rungs, prune=prune)
         with pytest.raises(Stopped):
-            train(spec, list(members), FOLDS, watch=watch, on_epoch=stopping)
+            train(spec, list(members), FOLDS, watch=watch, on_epoch=stopping, **options)
     watch = watched(held(store, row, members), rungs=rungs, prune=prune)
-    return train(spec, list(members), FOLDS, watch=watch), row
+    return train(spec, list(members), FOLDS, watch=watch, **options), row
 
 
 def assert_same_results(left: PopulationResult, right: PopulationResult) -> None:
@@ -169,6 +174,21 @@ def test_parts_that_have_not_begun_are_part_of_a_checkpoint(
     assert_same_results(result, whole)
 
 
+@pytest.mark.parametrize("at_once", [2**27, 2**13])
+def test_linear_models_on_their_way_to_the_optimum_are_resumed_too(
+    at_once: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("workers.convex.MEMORY_FLOATS", at_once)
+    spec = job(optimizer="fista", model={"kind": "linear"}, epochs=6, precision="float64")
+    members = [*mixed(6), configuration(label_smoothing=math.inf)]
+    whole = train(spec, members, FOLDS, dtype=torch.float64)
+    assert whole.diverged_at[6] == 1
+    assert whole.member_epochs[:6].min() < whole.member_epochs.max()
+    result, row = interrupted(spec, members, Store(str(tmp_path)), [1, 3], dtype=torch.float64)
+    assert_same_results(result, whole)
+    assert len(row.addresses) > 3
+
+
 # --- when, and how long ---------------------------------------------------------------------------
 
 
@@ -226,9 +246,28 @@ def test_a_holder_that_has_lost_its_lease_leaves_nothing_behind(tmp_path: Path) 
 # --- checkpoints that are no use ------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("harm", ["bits", "cut", "gone", "another", "seed"])
+def take_over_with(monkeypatch: pytest.MonkeyPatch, what: str) -> None:
+    """From here on trainers say that they compute in another way; on a CPU all the same."""
+    another = {
+        "device": {"device": "cuda"},
+        "backend": {"backend": "vmap"},
+        "kernels": {"compiled": None},
+    }
+    real = checkpoints_module.identity
+
+    def identity(problem: Any, members: Sequence[Configuration]) -> str:
+        changed = copy(problem)
+        changed.plan = replace(problem.plan, **another.get(what, {}))
+        return real(changed, members)
+
+    monkeypatch.setattr(checkpoints_module, "identity", identity)
+
+
+@pytest.mark.parametrize(
+    "harm", ["bits", "cut", "gone", "another", "seed", "torch", "device", "backend", "kernels"]
+)
 def test_a_checkpoint_that_is_no_use_is_ignored_with_a_warning(
-    harm: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    harm: str, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store, row, members = Store(str(tmp_path)), Row(), mixed(3)
     spec = job(model={"kind": "linear"}, epochs=4)
@@ -245,6 +284,10 @@ def test_a_checkpoint_that_is_no_use_is_ignored_with_a_warning(
         path.unlink()
     elif harm == "another":
         members = mixed(4)[1:]
+    elif harm == "torch":
+        monkeypatch.setattr(torch, "__version__", "0.4.1")
+    else:
+        take_over_with(monkeypatch, harm)
     seed = 1 if harm == "seed" else 0
     expected = train(spec, members, FOLDS, seed=seed)
     epochs: list[int] = []

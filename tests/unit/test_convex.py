@@ -132,7 +132,7 @@ def test_a_trial_ends_with_its_convergence_and_its_curve_stays_there() -> None:
     assert result.converged.all()
     quick, slow = result.member_epochs.tolist()
     assert 1 <= quick < slow < 40
-    assert told == [(epoch, 40) for epoch in range(1, slow)] + [(40, 40)]
+    assert told == [(epoch, 40) for epoch in range(1, slow + 1)]
     assert (result.curves[0, quick - 1 :] == result.values[0]).all()
     assert result.curves[1, 0] != result.values[1] == result.curves[1, slow - 1]
     first, second = outcomes_of(spec, members[:2], result, 0)
@@ -202,7 +202,7 @@ def test_members_that_do_not_fit_into_memory_together_are_solved_in_parts(
     parts = told[-1][1] // 30
     assert parts > 3
     assert told == sorted(set(told))
-    assert {(number * 30, parts * 30) for number in range(1, parts + 1)} <= set(told)
+    assert {done // 30 for done, _ in told} == set(range(parts))
 
 
 def test_a_refit_is_bitwise_the_same_model() -> None:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
 import pytest
 import torch
-from populations import CPU, job, made_up_fold, mixed, same_bits, train
+from populations import CPU, configuration, job, made_up_fold, mixed, same_bits, train
 from torch import Tensor
 
 from workers.chunks import Chunk
+from workers.fista import Fista
 from workers.population import PopulationResult, Watch, refit_population
 from workers.runs import FEWER_NOTE, PopulationState, Rung
 from workers.training import Trainer
@@ -145,3 +147,55 @@ def test_refits_are_halved_too(monkeypatch: pytest.MonkeyPatch) -> None:
     refits = refit_population(SPEC, members, FOLDS[0], 1, seed=0, device=CPU)
     for name, value in expected.states.items():
         assert same_bits(value, refits.states[name]), name
+
+
+# --- the full-batch solver ------------------------------------------------------------------------
+
+
+CONVEX = job(optimizer="fista", model={"kind": "linear"}, epochs=6)
+
+
+def limit_solver(monkeypatch: pytest.MonkeyPatch, most: int, from_round: int = 1) -> list[int]:
+    """The same of members that are solved together; a round's number is of one solver."""
+    real = Fista.advance
+    tried: list[int] = []
+    rounds: dict[Fista, int] = {}
+
+    def limited(self: Fista) -> None:
+        rounds[self] = rounds.get(self, 0) + 1
+        members = self.weights.shape[1]
+        tried.append(members)
+        real(self)
+        if members > most and rounds[self] >= from_round:
+            raise KINDS["cpu"]
+
+    monkeypatch.setattr(Fista, "advance", limited)
+    return tried
+
+
+@pytest.mark.parametrize("keeps", [True, False])
+def test_linear_models_that_do_not_fit_are_halved_and_no_bit_changes(
+    keeps: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    members = [*mixed(8), configuration("none", label_smoothing=math.inf)]
+    expected = train(CONVEX, members, FOLDS, dtype=torch.float64)
+    assert expected.diverged_at[8] == 1
+    assert set(expected.member_epochs[:8]) > {6}  # some converge earlier
+    tried = limit_solver(monkeypatch, 4, from_round=2)
+    watch = Watch(keep=lambda state: state() and None) if keeps else Watch()
+    result = train(CONVEX, members, FOLDS, dtype=torch.float64, watch=watch)
+    epochs = expected.member_epochs[expected.member_epochs > 1]  # the others left in the first
+    assert tried[:3] == [9, 9, 3]
+    assert len(tried) == 2 + epochs[:3].max() + epochs[3:].max() - (2 if keeps else 0)
+    assert FEWER_NOTE in result.notes
+    assert_same_results(result, expected)
+    assert result.converged is not None
+    assert np.array_equal(result.converged, expected.converged)
+
+
+def test_one_linear_model_that_does_not_fit_ends_the_solving_with_a_reason(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    limit_solver(monkeypatch, 0)
+    with pytest.raises(MemoryError, match="one trial alone does not fit"):
+        train(CONVEX, mixed(3), FOLDS)

@@ -25,7 +25,7 @@ from workers.conversions import glmnet, sklearn_least_squares, sklearn_logistic
 from workers.datasets import Fold, Prepared
 from workers.metrics import score
 from workers.plans import Plan
-from workers.population import TrainedModels, predict, refit_population
+from workers.population import TrainedModels, Watch, predict, refit_population
 
 MODEL = "model.safetensors"
 Role = Literal["simplest", "best", "none"]
@@ -84,8 +84,12 @@ def answer(
     *,
     device: torch.device,
     on_epoch: Callable[[int, int], None],
+    watched: Callable[[Sequence[Configuration]], Watch] = lambda members: Watch(),
 ) -> Answer:
-    """Choose, refit on the development rows, and only then look at the sealed test set, once."""
+    """Choose, refit on the development rows, and only then look at the sealed test set, once.
+
+    watched: who looks on while these members are refitted; whoever takes over goes on from there.
+    """
     spec = prepared.spec
     chosen = choose(candidates, spec.maximise)
     numbers = list(dict.fromkeys(trial.number for trial in chosen.values()))
@@ -96,9 +100,10 @@ def answer(
         trial.number: int(trial.attributes.get("best_epoch", spec.epochs))
         for trial in chosen.values()
     }
+    members = [configurations[number] for number in numbers]
     refits = refit_population(
         spec,
-        [configurations[number] for number in numbers],
+        members,
         prepared.development(),
         prepared.outputs,
         seed=spec.seed,
@@ -106,6 +111,7 @@ def answer(
         epochs=[epochs[number] for number in numbers],
         plan=Plan.of_job(lease.plan).of_refits(),
         on_epoch=on_epoch,
+        watch=watched(members),
     )
     # Only now, with every choice made and every model trained, are the sealed rows looked at.
     sealed = prepared.sealed()

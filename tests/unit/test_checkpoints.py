@@ -13,7 +13,16 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from populations import configuration, install_models, job, made_up_fold, mixed, same_bits, train
+from populations import (
+    CPU,
+    configuration,
+    install_models,
+    job,
+    made_up_fold,
+    mixed,
+    same_bits,
+    train,
+)
 
 from ridgeway.errors import LeaseLost
 from ridgeway.leases import Lease
@@ -22,7 +31,7 @@ from ridgeway.store import Store
 from workers import checkpoints as checkpoints_module
 from workers.checkpoints import Checkpoints
 from workers.configurations import Configuration
-from workers.population import PopulationResult, Watch
+from workers.population import PopulationResult, TrainedModels, Watch, refit_population
 from workers.runs import Rung
 
 FOLDS = [made_up_fold(50, seed=1), made_up_fold(43, valid=27, seed=2)]
@@ -187,6 +196,32 @@ def test_linear_models_on_their_way_to_the_optimum_are_resumed_too(
     result, row = interrupted(spec, members, Store(str(tmp_path)), [1, 3], dtype=torch.float64)
     assert_same_results(result, whole)
     assert len(row.addresses) > 3
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "fista"])
+def test_refits_are_resumed_too(optimizer: str, tmp_path: Path) -> None:
+    spec = job(optimizer=optimizer, model={"kind": "linear"}, epochs=6, precision="float64")
+    members, store, row = mixed(4), Store(str(tmp_path)), Row()
+    lengths = [2, 6, 4, 6]
+
+    def refitted(stop: int = 0, **options: Any) -> TrainedModels:
+        def stopping(done: int, of: int) -> None:
+            if done == stop:
+                raise Stopped
+
+        return refit_population(
+            spec, members, FOLDS[0], 1,
+            seed=0, device=CPU, epochs=lengths, on_epoch=stopping, **options,
+        )  # fmt: skip
+
+    whole = refitted()
+    with pytest.raises(Stopped):
+        refitted(3, watch=watched(held(store, row, members)))
+    assert row.address is not None
+    result = refitted(watch=watched(held(store, row, members)))
+    for name, value in whole.states.items():
+        assert same_bits(value, result.states[name]), name
+    assert np.array_equal(whole.settled, result.settled)
 
 
 # --- when, and how long ---------------------------------------------------------------------------

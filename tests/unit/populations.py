@@ -15,8 +15,10 @@ from torch import Tensor, nn
 
 from ridgeway.spec import PENALTIES, JobSpec, parse_spec
 from workers import programs
-from workers.backends import Backend
-from workers.backends.choosing import BACKENDS
+from workers.backends import Backend, Mapped
+from workers.backends.compiled import Compiled
+from workers.backends.dense import Dense
+from workers.backends.in_turn import InTurn
 from workers.configurations import Configuration
 from workers.datasets import Fold
 from workers.layout import Layout
@@ -24,6 +26,7 @@ from workers.losses import Kind
 from workers.population import PopulationResult, train_population
 
 CPU = torch.device("cpu")
+BACKENDS: dict[str, type[Backend]] = {each.name: each for each in (Dense, Mapped, Compiled, InTurn)}
 
 
 def job(**fields: Any) -> JobSpec:
@@ -68,6 +71,20 @@ def made_up_fold(
     edges = signal.quantile(torch.linspace(0, 1, classes + 1)[1:-1])
     targets = torch.bucketize(signal, edges)
     return Fold(data[:rows], targets[:rows], data[rows:], targets[rows:], 0.0, 1.0)
+
+
+# A job's search, and members that differ in it, on folds of unequal length.
+PERTURBED = {"label_smoothing": {"low": 0, "high": 1}, "input_noise": {"low": 0, "high": 1}}
+PERTURBED_MEMBERS = [
+    configuration("none", label_smoothing=0.1, dropout=0.1),
+    configuration("l1", 0.02, input_noise=0.3, dropout=0.5, weight_decay=0.01),
+    configuration("l2", 0.1, learning_rate=0.003, label_smoothing=0.3),
+    configuration("elastic_net", 0.05, input_noise=0.1, dropout=0.3),
+]
+THREE_CLASSES = [
+    made_up_fold(80, inputs=8, classes=3, seed=1),
+    made_up_fold(71, inputs=8, classes=3),
+]
 
 
 def one_fold(inputs: Any, targets: Any) -> Fold:

@@ -11,6 +11,7 @@ import torch
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from populations import (
+    BACKENDS,
     CPU,
     assert_same_member,
     configuration,
@@ -24,7 +25,6 @@ from torch import Tensor
 
 from ridgeway.spec import PENALTIES, JobSpec
 from workers import training
-from workers.backends.choosing import BACKENDS
 from workers.batches import Minibatches
 from workers.configurations import Configuration
 from workers.population import (

@@ -16,11 +16,13 @@ import pytest
 import torch
 from populations import (
     CPU,
+    PERTURBED,
+    PERTURBED_MEMBERS,
+    THREE_CLASSES,
     assert_same_member,
     configuration,
     install_models,
     job,
-    made_up_fold,
 )
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
@@ -54,14 +56,6 @@ def Conv(i, o):
 def BatchNorm(i, o):
     return nn.Sequential(nn.Linear(i, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, o))
 """
-FOLDS = [made_up_fold(80, inputs=8, classes=3, seed=1), made_up_fold(71, inputs=8, classes=3)]
-PERTURBED = {"label_smoothing": {"low": 0, "high": 1}, "input_noise": {"low": 0, "high": 1}}
-MEMBERS = [
-    configuration("none", label_smoothing=0.1, dropout=0.1),
-    configuration("l1", 0.02, input_noise=0.3, dropout=0.5, weight_decay=0.01),
-    configuration("l2", 0.1, learning_rate=0.003, label_smoothing=0.3),
-    configuration("elastic_net", 0.05, input_noise=0.1, dropout=0.3),
-]
 
 
 @pytest.fixture(autouse=True)
@@ -92,13 +86,15 @@ class Counted:
 
 
 def trained(
-    trainer: Trainer, graphs: Graphs | None, members: list[Configuration] = MEMBERS
+    trainer: Trainer, graphs: Graphs | None, members: list[Configuration] = PERTURBED_MEMBERS
 ) -> PopulationResult:
     trainer.graphs = graphs
     return train_members(trainer, members, lambda epoch, epochs: None, Watch())
 
 
-def assert_captured_is_eager(trainer: Trainer, members: list[Configuration] = MEMBERS) -> int:
+def assert_captured_is_eager(
+    trainer: Trainer, members: list[Configuration] = PERTURBED_MEMBERS
+) -> int:
     """The number of captures."""
     capture = Counted()
     ours = Graphs(capture)
@@ -115,14 +111,16 @@ def assert_captured_is_eager(trainer: Trainer, members: list[Configuration] = ME
 @pytest.mark.parametrize("optimizer", ["sgd", "adam", "adamw"])
 @pytest.mark.parametrize("kind", ["linear", "mlp", "Normed"])
 def test_captured_training_is_bitwise_the_eager_one(kind: str, optimizer: str) -> None:
-    trainer = Trainer(spec_of(kind, optimizer=optimizer, search=PERTURBED), FOLDS, 3, 0, GPU)
+    trainer = Trainer(
+        spec_of(kind, optimizer=optimizer, search=PERTURBED), THREE_CLASSES, 3, 0, GPU
+    )
     assert trainer.graphs is not None
     assert assert_captured_is_eager(trainer) == 1
 
 
 @pytest.mark.parametrize("precision", ["tf32", "bf16"])
 def test_rounded_training_is_captured_too(precision: str) -> None:
-    trainer = Trainer(spec_of("mlp", precision=precision), FOLDS, 3, 0, GPU)
+    trainer = Trainer(spec_of("mlp", precision=precision), THREE_CLASSES, 3, 0, GPU)
     assert assert_captured_is_eager(trainer) == 1
 
 
@@ -130,16 +128,16 @@ def test_smaller_chunks_are_captured_in_the_memory_of_those_that_went() -> None:
     spec = spec_of("mlp", epochs=20, early_stopping={"patience": 1}, schedule="constant")
     rates = (0.3, 0.1, 0.001, 0.0001)
     members = [configuration("l1", 0.001, learning_rate=rate) for rate in rates]
-    assert assert_captured_is_eager(Trainer(spec, FOLDS, 3, 0, GPU), members) > 1
+    assert assert_captured_is_eager(Trainer(spec, THREE_CLASSES, 3, 0, GPU), members) > 1
 
 
 def test_models_in_turn_and_groups_stay_eager() -> None:
     spec = spec_of("mlp", search={"penalty": ["none", "group_lasso"]})
-    trainer = Trainer(spec, FOLDS, 3, 0, GPU)
+    trainer = Trainer(spec, THREE_CLASSES, 3, 0, GPU)
     members = [configuration(), configuration("group_lasso", 0.01)]
     assert assert_captured_is_eager(trainer, members) == 0
     assert assert_captured_is_eager(trainer, members[:1]) == 1
-    assert Trainer(spec_of("BatchNorm"), FOLDS, 3, 0, GPU).graphs is None
+    assert Trainer(spec_of("BatchNorm"), THREE_CLASSES, 3, 0, GPU).graphs is None
 
 
 def test_a_capture_that_fails_leaves_stream_and_generator_as_they_were() -> None:
@@ -178,8 +176,8 @@ def no_waiting() -> Iterator[None]:
 
 
 def test_the_host_waits_for_nothing_in_a_step() -> None:
-    trainer = Trainer(spec_of("mlp", search=PERTURBED), FOLDS, 3, 0, GPU)
-    (chunk,) = trainer.chunks(MEMBERS)
+    trainer = Trainer(spec_of("mlp", search=PERTURBED), THREE_CLASSES, 3, 0, GPU)
+    (chunk,) = trainer.chunks(PERTURBED_MEMBERS)
     batch = trainer.feed.with_noise(
         next(iter(trainer.feed.epoch(trainer.feed.full_batches, (0, 1)))), 0
     )
@@ -198,7 +196,9 @@ def test_a_population_learns_on_a_gpu_what_it_learns_on_a_cpu(kind: str, optimiz
     penalties = ["none", "l1", "l2", "elastic_net", "group_lasso"]
     spec = spec_of(kind, optimizer=optimizer, search={"penalty": penalties}, epochs=10)  # 50 steps
     members = [configuration(penalty, 0.01, learning_rate=0.01) for penalty in penalties]
-    gpu, cpu = (train_population(spec, members, FOLDS, 3, seed=0, device=d) for d in (GPU, CPU))
+    gpu, cpu = (
+        train_population(spec, members, THREE_CLASSES, 3, seed=0, device=d) for d in (GPU, CPU)
+    )
     assert np.allclose(gpu.curves, cpu.curves, rtol=1e-4)
 
 
@@ -285,7 +285,7 @@ def test_bf16_sums_in_float32_forward_and_backward(name: str) -> None:
 def test_a_rounded_job_stays_near_the_float32_job_and_is_judged_in_float32(
     kind: str, precision: str
 ) -> None:
-    members, fold = [configuration("l2", 0.01)], FOLDS[0]
+    members, fold = [configuration("l2", 0.01)], THREE_CLASSES[0]
     spec = spec_of(kind, precision=precision)
     rounded = train_population(spec, members, [fold], 3, seed=0, device=GPU)
     exact = train_population(spec_of(kind), members, [fold], 3, seed=0, device=GPU)

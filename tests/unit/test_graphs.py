@@ -12,11 +12,13 @@ import pytest
 import torch
 from populations import (
     CPU,
+    PERTURBED,
+    PERTURBED_MEMBERS,
+    THREE_CLASSES,
     assert_same_member,
     configuration,
     install_models,
     job,
-    made_up_fold,
 )
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -42,14 +44,6 @@ def Normed(i, o):
 def BatchNorm(i, o):
     return nn.Sequential(nn.Linear(i, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, o))
 """
-FOLDS = [made_up_fold(80, inputs=8, classes=3, seed=1), made_up_fold(71, inputs=8, classes=3)]
-PERTURBED = {"label_smoothing": {"low": 0, "high": 1}, "input_noise": {"low": 0, "high": 1}}
-MEMBERS = [
-    configuration("none", label_smoothing=0.1, dropout=0.1),
-    configuration("l1", 0.02, input_noise=0.3, dropout=0.5, weight_decay=0.01),
-    configuration("l2", 0.1, learning_rate=0.003, label_smoothing=0.3),
-    configuration("elastic_net", 0.05, input_noise=0.1, dropout=0.3),
-]
 aten = torch.ops.aten
 
 
@@ -92,17 +86,21 @@ def spec_of(kind: str, **fields: Any) -> Any:
 
 def trainer_of(spec: Any) -> Trainer:
     """Without compiled kernels, as on a GPU."""
-    return Trainer(spec, FOLDS, 3, 0, CPU, plan=Plan("cpu", None, False))
+    return Trainer(spec, THREE_CLASSES, 3, 0, CPU, plan=Plan("cpu", None, False))
 
 
 def trained(
-    trainer: Trainer, capture: Callable[..., Any] | None, members: list[Configuration] = MEMBERS
+    trainer: Trainer,
+    capture: Callable[..., Any] | None,
+    members: list[Configuration] = PERTURBED_MEMBERS,
 ) -> PopulationResult:
     trainer.graphs = Graphs(capture) if capture else None
     return train_members(trainer, members, lambda epoch, epochs: None, Watch())
 
 
-def assert_captured_is_eager(trainer: Trainer, members: list[Configuration] = MEMBERS) -> Recorder:
+def assert_captured_is_eager(
+    trainer: Trainer, members: list[Configuration] = PERTURBED_MEMBERS
+) -> Recorder:
     recorder = Recorder()
     captured, eager = trained(trainer, recorder, members), trained(trainer, None, members)
     for member in range(len(members)):
@@ -122,7 +120,7 @@ def test_a_captured_training_ends_bitwise_where_an_eager_one_does(
     assert (recorder.captures, recorder.replays) == (1, 3 * 5 - 3)
 
 
-@pytest.mark.parametrize("members", [MEMBERS[1:2], MEMBERS])
+@pytest.mark.parametrize("members", [PERTURBED_MEMBERS[1:2], PERTURBED_MEMBERS])
 def test_buffers_that_training_changes_are_carried_from_replay_to_replay(
     members: list[Configuration],
 ) -> None:
@@ -151,10 +149,10 @@ def test_members_that_leave_a_chunk_leave_a_smaller_one_to_capture() -> None:
 
 def test_chunks_whose_step_asks_for_values_stay_eager() -> None:
     search = {"penalty": ["none", "l1", "group_lasso"]}
-    with_groups = [*MEMBERS[:2], configuration("group_lasso", 0.01)]
+    with_groups = [*PERTURBED_MEMBERS[:2], configuration("group_lasso", 0.01)]
     trainer = trainer_of(spec_of("mlp", search=search))
     assert assert_captured_is_eager(trainer, with_groups).captures == 0
-    assert assert_captured_is_eager(trainer, MEMBERS[:2]).captures == 1
+    assert assert_captured_is_eager(trainer, PERTURBED_MEMBERS[:2]).captures == 1
 
 
 def test_a_chunk_that_ends_before_a_capture_would_pay_is_never_captured(
@@ -177,7 +175,7 @@ def test_a_step_that_cannot_be_captured_is_taken_and_not_tried_again() -> None:
     assert trainer.graphs.refused == "operation not permitted when stream is capturing"
     assert tried == [1]
     eager = trained(trainer, None)
-    for member in range(len(MEMBERS)):
+    for member in range(len(PERTURBED_MEMBERS)):
         assert_same_member(refused, member, eager, member)
 
 
@@ -199,7 +197,7 @@ def test_a_graph_goes_with_its_chunk() -> None:
     trainer = trainer_of(spec)
     trainer.graphs = Graphs(lambda call: lambda: None)
     batches = Minibatches(trainer.fold_rows, 16, 0, CPU).epoch()
-    (chunk,) = trainer.chunks(MEMBERS)
+    (chunk,) = trainer.chunks(PERTURBED_MEMBERS)
     trainer.train_epoch(chunk, batches)
     (graph,) = (weakref.ref(graph) for graph in trainer.graphs._graphs.values())
     gc.disable()
@@ -270,7 +268,7 @@ def steps(trainer: Trainer, members: list[Configuration]) -> Iterator[tuple[Any,
 def test_a_step_waits_for_nothing(kind: str, optimizer: str) -> None:
     search = {"penalty": ["none", "l1", "l2", "elastic_net", "group_lasso"]}
     trainer = trainer_of(spec_of(kind, optimizer=optimizer, search=search))
-    for chunk, batch, coefficients, seed in steps(trainer, MEMBERS):
+    for chunk, batch, coefficients, seed in steps(trainer, PERTURBED_MEMBERS):
         with NoSync():
             trainer._take_step(chunk, batch, coefficients, seed)
 
@@ -287,11 +285,11 @@ def test_a_graph_reads_what_it_is_given_and_returns_that_steps_losses() -> None:
 
     def step(chunk: Chunk, batch: StepBatch, coefficients: Tensor, seed: int) -> Tensor:
         seen.extend((batch.inputs.clone(), coefficients.clone()))
-        return batch.inputs.sum((1, 2))[:, None].expand(-1, len(MEMBERS))
+        return batch.inputs.sum((1, 2))[:, None].expand(-1, len(PERTURBED_MEMBERS))
 
     graphed = Graphs(Recorder())
     given: list[Tensor] = []
-    for chunk, batch, coefficients, seed in steps(trainer_of(spec_of("linear")), MEMBERS):
+    for chunk, batch, coefficients, seed in steps(trainer_of(spec_of("linear")), PERTURBED_MEMBERS):
         given.extend((batch.inputs, coefficients))
         losses = graphed.take(step, chunk, batch, coefficients, seed)
         assert torch.equal(losses[:, 0], batch.inputs.sum((1, 2)))

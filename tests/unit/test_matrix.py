@@ -9,10 +9,9 @@ import numpy as np
 import pytest
 import torch
 from plain_loop import plain_loop
-from populations import configuration, force_backend, job, made_up_fold, train
+from populations import BACKENDS, configuration, force_backend, job, made_up_fold, train
 
 from ridgeway.spec import PENALTIES, JobSpec
-from workers.backends.choosing import BACKENDS
 from workers.configurations import Configuration
 from workers.datasets import Fold
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 from populations import (
+    BACKENDS,
     assert_same_member,
     configuration,
     force_backend,
@@ -20,7 +21,6 @@ from torch import Tensor, nn
 
 from ridgeway.errors import JobUnrunnable
 from workers.backends import Backend, Dense, InTurn, Perturbation, StepBatch
-from workers.backends.choosing import BACKENDS
 from workers.layout import Layout
 from workers.models import build_model, describe_parameters, predict
 

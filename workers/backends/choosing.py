@@ -17,8 +17,6 @@ from workers.layout import Layout
 from workers.losses import Kind
 from workers.models import unrunnable_where_it_fails
 
-BACKENDS: dict[str, type[Backend]] = {each.name: each for each in (Dense, Mapped, Compiled, InTurn)}
-
 
 @dataclass(frozen=True)
 class Trial:

@@ -150,11 +150,11 @@ def _soak(name: str, crew: Crew, seconds: float, workers: int, trials: int) -> N
                 done = round(job.progress.fraction * trials)
                 progress.update(bar, completed=done, deeds=_said(chaos, crew))
                 time.sleep(KILL_EVERY_SECONDS)
+            chaos.end()  # whoever is stopped inside a transaction holds ours up
             state = _brought_to_an_end(database, watch)
             progress.update(bar, description=f"{name}: checking")
             _report(name, database, job_id, state, chaos, crew)
             progress.update(bar, description=f"{name}: {state}, every invariant holds")
-    chaos.end()
     database.close()
 
 

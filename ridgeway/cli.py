@@ -369,6 +369,16 @@ def resume(id: str, url: str) -> None:
         click.echo(client.resume(id).state)
 
 
+@main.command()
+@click.argument("id")
+@click.argument("trials", type=click.IntRange(min=1))
+@_url
+def extend(id: str, trials: int, url: str) -> None:
+    """Give a job so many more trials; one that has succeeded runs again."""
+    with _client(url) as client:
+        click.echo(client.extend(id, trials).state)
+
+
 # --- data sets --------------------------------------------------------------------------------
 
 

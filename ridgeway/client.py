@@ -165,6 +165,10 @@ class Client:
         """Go on with a paused job."""
         return self._act(job, "resume")
 
+    def extend(self, job: Job | str, trials: int) -> Job:
+        """Give the job `trials` more; one that has succeeded runs again, for a new answer."""
+        return self._act(job, "extend", {"trials": trials})
+
     def model(self, job: Job | str) -> bytes:
         """The recommended model's weights, refitted on the development rows, as safetensors."""
         return self._get(f"{_job_path(job)}/model").content
@@ -240,8 +244,8 @@ class Client:
         given = {name: value for name, value in parameters.items() if value is not None}
         return self._call("GET", path, retry=True, params=given)
 
-    def _act(self, job: Job | str, verb: str) -> Job:
-        return self._read(self._call("POST", f"{_job_path(job)}/{verb}"), Job)
+    def _act(self, job: Job | str, verb: str, body: Mapping[str, Any] | None = None) -> Job:
+        return self._read(self._call("POST", f"{_job_path(job)}/{verb}", json=body), Job)
 
     def _pages(self, path: str, kind: type[_Model], **parameters: Any) -> Iterator[_Model]:
         cursor: str | None = None

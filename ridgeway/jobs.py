@@ -1,6 +1,7 @@
 """A job's life as its client sees it: submit, look, pause, resume, cancel, run out of time.
 
-How workers share a job's budget is in ridgeway/leases.py. Lock order everywhere: job, lease, study.
+More trials for a job: ridgeway/extend.py. How workers share them: ridgeway/leases.py.
+Lock order everywhere: job, lease, study.
 """
 
 from __future__ import annotations
@@ -238,23 +239,23 @@ def _trial_fields(trial: reading.StudyTrial) -> dict[str, Any]:
 def pause_job(transaction: Connection, job_id: str) -> Job:
     """No new populations; live ones finish."""
     row = lock_job(transaction, job_id)
-    _require_state(row, "pause", "queued", "running")
-    return _change(transaction, row, state="paused")
+    require_state(row, "pause", "queued", "running")
+    return change_job(transaction, row, state="paused")
 
 
 def resume_job(transaction: Connection, job_id: str) -> Job:
     """Go on where the job was paused."""
     row = lock_job(transaction, job_id)
-    _require_state(row, "resume", "paused")
-    return _change(transaction, row, state="running" if row.started_at else "queued")
+    require_state(row, "resume", "paused")
+    return change_job(transaction, row, state="running" if row.started_at else "queued")
 
 
 def cancel_job(transaction: Connection, job_id: str) -> Job:
     """End the job; its live trials FAIL with the reason `cancelled`."""
     row = lock_job(transaction, job_id)
-    _require_state(row, "cancel", "queued", "running", "paused")
+    require_state(row, "cancel", "queued", "running", "paused")
     failed = withdraw_leases(transaction, row, "cancelled")
-    return _change(
+    return change_job(
         transaction,
         row,
         state="cancelled",
@@ -357,7 +358,8 @@ def _row(transaction: Connection, job_id: str, lock: bool = False) -> Row[Any]:
     return row
 
 
-def _require_state(row: Row[Any], verb: str, *states: JobState) -> None:
+def require_state(row: Row[Any], verb: str, *states: JobState) -> None:
+    """Conflict unless the locked job is in one of the states."""
     if row.state not in states:
         accepted = " or ".join(states)
         raise Conflict(f"Can't {verb} a job that is {row.state}; it would have to be {accepted}.")
@@ -368,7 +370,8 @@ def update_job(transaction: Connection, job_id: str, **values: Any) -> None:
     transaction.execute(_UPDATED_JOB, {"job": job_id, **values})
 
 
-def _change(transaction: Connection, row: Row[Any], **values: Any) -> Job:
+def change_job(transaction: Connection, row: Row[Any], **values: Any) -> Job:
+    """Set columns of a job whose row is locked; the job as it is then."""
     update_job(transaction, row.id, **values)
     return find_job(transaction, row.id)
 
@@ -409,7 +412,8 @@ def _lambda_range(spec: JobSpec, plan: Mapping[str, Any] | None) -> LambdaRange 
 def _progress(row: Row[Any]) -> Progress:
     ended = row.complete + row.pruned + row.failed
     eta = None
-    if row.state == "running" and ended:
+    # What a reopened job has spent since its start says nothing about its pace.
+    if row.state == "running" and ended and row.recommended is None:
         eta = (row.now - row.started_at) / ended * (row.trials - ended)
     return Progress(
         trials=row.trials,

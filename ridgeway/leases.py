@@ -398,10 +398,9 @@ def finish_answer(
     if held.state == "done":
         return
     finished = current_time(transaction)
+    # Those of an earlier answer, of which this one need not have each: a refit may diverge.
+    transaction.execute(sa.delete(artifacts).where(artifacts.c.job_id == row.id))
     for name, artifact in kept.items():
-        transaction.execute(
-            sa.delete(artifacts).where(artifacts.c.job_id == row.id, artifacts.c.name == name)
-        )
         transaction.execute(
             sa.insert(artifacts).values(
                 job_id=row.id,
@@ -458,6 +457,7 @@ def trials_before(transaction: Connection, lease: Lease) -> int:
     """How many of the job's trials come before the population's, which is not reserved yet.
 
     The parts of a split population have negative ordinals, and the whole one's time of creation.
+    One that was withdrawn before it was reserved has no trials.
     """
     created = sa.select(leases.c.created_at).where(leases.c.id == lease.id).scalar_subquery()
     part_of_earlier = (leases.c.ordinal < 0) & (leases.c.created_at <= created)
@@ -465,6 +465,7 @@ def trials_before(transaction: Connection, lease: Lease) -> int:
         leases.c.job_id == lease.job_id,
         leases.c.kind == "population",
         leases.c.ordinal.between(0, lease.ordinal - 1) | part_of_earlier,
+        leases.c.first_number.is_not(None) | (leases.c.state != "cancelled"),
     )
     return int(transaction.execute(query).scalar_one())
 

@@ -34,7 +34,9 @@ class Progress(View):
     failed: int
     running: int
     fraction: float = Field(description="of the budget that is complete, pruned or failed")
-    eta_seconds: float | None
+    eta_seconds: float | None = Field(
+        description="null before the first trial has ended, and for a reopened job"
+    )
 
 
 class Best(View):

@@ -1,4 +1,4 @@
-"""/v1/jobs: submit, look, pause, resume, cancel, take the model away."""
+"""/v1/jobs: submit, look, pause, resume, cancel, extend, take the model away."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import IO, Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Query, Response
 from fastapi.responses import StreamingResponse
+from pydantic import Field
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import IntegrityError
 
@@ -15,11 +16,12 @@ from ridgeway import jobs
 from ridgeway.datasets import profile_of
 from ridgeway.errors import InvalidInput, NotFound
 from ridgeway.exports import exported
+from ridgeway.extend import extend_job
 from ridgeway.fronts import find_front
 from ridgeway.offers import offered_models
 from ridgeway.profiles import check_spec, resolve_spec
 from ridgeway.reading import TrialOrder
-from ridgeway.spec import JobSpec
+from ridgeway.spec import MAX_TRIALS, JobSpec, Part
 from ridgeway.views import Front, Job, JobPage, JobState, TrialDetail, TrialPage, TrialState
 from service.context import Context, Cursor, IdempotencyKey, InContext, JobId, Limit, require_json
 from service.problems import problems
@@ -192,6 +194,28 @@ def resume(id: JobId, context: InContext) -> Job:
     """Go on where the job was paused."""
     with context.database.transaction() as transaction:
         return jobs.resume_job(transaction, id)
+
+
+class Extension(Part):
+    """How much larger a job's budget becomes."""
+
+    trials: int = Field(ge=1, le=MAX_TRIALS, description="how many more")
+
+
+@router.post(
+    "/{id}/extend",
+    dependencies=[Depends(require_json)],
+    responses=problems(400, 403, 404, 409, 413, 415, 422),
+)
+def extend(id: JobId, extension: Extension, context: InContext) -> Job:
+    """More trials for a job that is queued, running or paused, or has succeeded.
+
+    A succeeded job runs again, with all of its `timeout_seconds` if it has any, and keeps its
+    answer until the new one replaces it; `test.evaluations` counts the looks at the sealed test
+    set. Trials that it left out because its time was up are trained as well.
+    """
+    with context.database.transaction() as transaction:
+        return extend_job(transaction, id, extension.trials)
 
 
 @router.get(

@@ -23,6 +23,7 @@ from ridgeway import jobs, leases
 from ridgeway.database import Database
 from ridgeway.database import leases as lease_table
 from ridgeway.errors import Conflict
+from ridgeway.extend import extend_job
 from ridgeway.views import ENDED, Job
 
 PATIENCE_SECONDS = 60.0
@@ -200,7 +201,7 @@ def test_a_trial_that_kills_its_workers_fails_alone(database, crew):
 
 
 def test_verbs_that_race_with_finishes_leave_every_job_whole(database, crew):
-    """Pause, resume and cancel at any moment, while two workers finish one trial at a time."""
+    """Pause, resume, cancel, extend at any moment, while two workers finish trial after trial."""
     keeper = submit(database, 1, priority=-100)  # so that the workers stay
     with database.transaction() as transaction:
         jobs.pause_job(transaction, keeper)
@@ -221,7 +222,8 @@ def _race(database: Database, chance: random.Random, verbs: int) -> list[str]:
     submitted = [submit(database, 3) for _ in range(6)]
     for _ in range(verbs):
         verb = chance.choices(
-            [jobs.pause_job, jobs.resume_job, jobs.cancel_job], weights=[5, 5, 1]
+            [jobs.pause_job, jobs.resume_job, jobs.cancel_job, one_more_trial],
+            weights=[5, 5, 1, 3],
         )[0]
         # A job of another state refuses, which is an answer too.
         with suppress(Conflict), database.transaction() as transaction:
@@ -233,5 +235,9 @@ def _race(database: Database, chance: random.Random, verbs: int) -> list[str]:
     for job_id in submitted:
         eventually(lambda job_id=job_id: jobs_state(database, job_id) in ENDED)
         ended.append(jobs_state(database, job_id))
-        check(database, job_id, expected=objective, state=ended[-1])
+        check(database, job_id, expected=objective, state=ended[-1], extended=True)
     return ended
+
+
+def one_more_trial(transaction: sa.Connection, job_id: str) -> Job:
+    return extend_job(transaction, job_id, 1)

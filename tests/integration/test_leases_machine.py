@@ -22,8 +22,10 @@ from simulated import SPACE, outcome_of, recommended, submit
 
 from ridgeway import jobs, leases, reading
 from ridgeway.database import Database
+from ridgeway.database import jobs as job_table
 from ridgeway.database import leases as lease_table
 from ridgeway.errors import LeaseLost
+from ridgeway.extend import extend_job
 from ridgeway.leases import Claimant, Lease
 from ridgeway.views import ENDED, Job
 
@@ -31,6 +33,7 @@ WORKERS = ("worker-1", "worker-2", "worker-3")
 EXAMPLES = int(os.environ.get("RIDGEWAY_TEST_EXAMPLES", "8"))
 STEPS = 60
 TRIALS = 24  # in populations of two, which may have to be parted
+MOST = 48  # trials, after which no more are asked for
 
 
 class Workshop(RuleBasedStateMachine):
@@ -40,7 +43,7 @@ class Workshop(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.job_id = submit(self.database, TRIALS)
+        self.job_id = self._submit()
         self.held: dict[str, Lease] = {}
         self.late: list[Lease] = []  # whose holders were stopped, and may wake
         self.strengths = iter(range(1, 10_000))
@@ -50,6 +53,9 @@ class Workshop(RuleBasedStateMachine):
     def _do(self, change: Callable[..., object]) -> object:
         with self.database.transaction() as transaction:
             return change(transaction)
+
+    def _submit(self) -> str:
+        return submit(self.database, TRIALS, timeout_seconds=3600.0)
 
     def _job(self) -> Job:
         with self.database.reading() as transaction:
@@ -180,11 +186,33 @@ class Workshop(RuleBasedStateMachine):
     def cancel(self) -> None:
         self._do(lambda t: jobs.cancel_job(t, self.job_id))
 
+    @precondition(lambda self: self._extensible())
+    @rule(more=st.integers(1, 6))
+    def extend(self, more: int) -> None:
+        before = self._job()
+        after = self._do(lambda t: extend_job(t, self.job_id, more))
+        assert isinstance(after, Job)
+        assert after.progress.trials == after.spec.trials == before.progress.trials + more
+        assert after.recommended == before.recommended
+
+    def _extensible(self) -> bool:
+        return self.state in ("queued", "running", "paused", "succeeded") and self.ended < MOST
+
+    @precondition(lambda self: self.state in ("running", "paused") and self.ended < MOST)
+    @rule(more=st.integers(1, 6))
+    def run_out_of_time(self, more: int) -> None:
+        """And go on, unless there was nothing to show."""
+        past = sa.update(job_table).where(job_table.c.id == self.job_id).values(deadline=0.0)
+        self._do(lambda t: t.execute(past))
+        self._do(jobs.sweep)
+        if self._job().state != "failed":
+            self.extend(more)
+
     @precondition(lambda self: self.state in ENDED)
     @rule()
     def submit_another(self) -> None:
-        check(self.database, self.job_id, expected=objective, state=self.state)
-        self.job_id, self.ended = submit(self.database, TRIALS), 0
+        check(self.database, self.job_id, expected=objective, state=self.state, extended=True)
+        self.job_id, self.ended = self._submit(), 0
 
     # --- what holds at any time
 
@@ -212,7 +240,8 @@ class Workshop(RuleBasedStateMachine):
             if self._unreserved():
                 self.reserve(1)
             self._finish(self.held.pop(WORKERS[0]))
-        check(self.database, self.job_id, expected=objective, state=self._job().state)
+        state = self._job().state
+        check(self.database, self.job_id, expected=objective, state=state, extended=True)
 
 
 @pytest.fixture

@@ -223,11 +223,60 @@ def test_a_job_is_paused_resumed_and_cancelled(http):
         assert http.get(f"/v1/jobs/{job.id}").json() == answer.json()
 
 
-@pytest.mark.parametrize("verb", ["pause", "resume", "cancel"])
+def test_a_job_is_extended_and_shows_its_new_budget(http):
+    job = submit(http, trials=8)
+    for state in ("queued", "paused"):
+        answer = http.post(f"/v1/jobs/{job.id}/extend", json={"trials": 100})
+        assert (answer.status_code, answer.json()["state"]) == (200, state)
+        assert http.get(f"/v1/jobs/{job.id}").json() == answer.json()
+        http.post(f"/v1/jobs/{job.id}/pause")
+    assert (answer.json()["spec"]["trials"], answer.json()["progress"]["trials"]) == (208, 208)
+
+
+def test_the_idempotency_key_of_an_extended_job_still_gives_that_job(http):
+    def post() -> httpx.Response:
+        return http.post("/v1/jobs", json={"dataset": "digits"}, headers={"Idempotency-Key": "k"})
+
+    job = Job.model_validate(post().json())
+    extended = http.post(f"/v1/jobs/{job.id}/extend", json={"trials": 1})
+    repeated = post()
+    assert (repeated.status_code, repeated.json()) == (200, extended.json())
+
+
+GRID = {"penalty": "l1", "lambda": [0.1, 0.2, 0.3], "learning_rate": [0.1, 0.2], "weight_decay": 0}
+
+
+@pytest.mark.parametrize(
+    ("fields", "more", "accepted"),
+    [
+        ({"trials": 10, "epochs": 30}, 999_991, "up to 999,990"),
+        ({"trials": 10, "epochs": 1000}, 99_991, "up to 99,990"),
+        ({"trials": 4, "sampler": "grid", "search": GRID}, 3, "up to 2"),
+        ({"trials": 9, "sampler": "grid", "search": GRID}, 1, "none"),
+    ],
+)
+def test_a_budget_that_no_job_may_have_is_refused(http, fields, more, accepted):
+    job = submit(http, **fields)
+    answer = http.post(f"/v1/jobs/{job.id}/extend", json={"trials": more})
+    assert answer.status_code == 422
+    (error,) = answer.json()["errors"]
+    assert (error["field"], error["value"]) == ("trials", more)
+    assert error["message"].endswith(f"accepted: {accepted}")
+    assert http.get(f"/v1/jobs/{job.id}").json()["progress"] == job.progress.model_dump()
+
+
+@pytest.mark.parametrize("body", [{"trials": 0}, {"trials": "5"}, {"trials": 5, "epochs": 1}, {}])
+def test_a_bad_extension_is_refused(http, body):
+    job = submit(http)
+    assert http.post(f"/v1/jobs/{job.id}/extend", json=body).status_code == 422
+
+
+@pytest.mark.parametrize("verb", ["pause", "resume", "cancel", "extend"])
 def test_an_ended_job_refuses_to_change_its_state(http, verb):
     job = submit(http)
     http.post(f"/v1/jobs/{job.id}/cancel")
-    answer = http.post(f"/v1/jobs/{job.id}/{verb}")
+    body = {"trials": 1} if verb == "extend" else None
+    answer = http.post(f"/v1/jobs/{job.id}/{verb}", json=body)
     assert answer.status_code == 409
     assert answer.headers["content-type"] == "application/problem+json"
     assert f"Can't {verb}" in answer.json()["detail"]

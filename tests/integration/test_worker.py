@@ -18,6 +18,7 @@ from ridgeway import jobs, leases
 from ridgeway.bundled import bundled_profiles
 from ridgeway.database import Database
 from ridgeway.errors import NotFound
+from ridgeway.extend import extend_job
 from ridgeway.jobs import list_trials, submit_job
 from ridgeway.profiles import resolve_spec
 from ridgeway.settings import Settings
@@ -263,6 +264,29 @@ def test_a_cancelled_job_stops_in_mid_population(database, store, settings, monk
     assert not worker.work_once()
     job = find(database, job_id)
     assert (job.state, job.progress.failed, job.progress.complete) == ("cancelled", 2, 0)
+
+
+def test_a_succeeded_job_that_is_extended_is_answered_anew(database, store, settings, tmp_path):
+    job_id = submit(database)
+    worker = make_worker(database, store, settings)
+    run_dry(worker)
+    first = find(database, job_id)
+    with database.transaction() as transaction:
+        reopened = extend_job(transaction, job_id, 10)
+    assert (reopened.state, reopened.finished_at) == ("running", None)
+    assert reopened.recommended == first.recommended
+    run_dry(worker)
+    job = find(database, job_id)
+    assert (job.state, job.progress.complete) == ("succeeded", 30)
+    assert [trial.number for trial in trials(database, job_id)] == list(range(30))
+    assert job.recommended is not None
+    assert job.recommended.test.evaluations == 2
+    with database.reading() as transaction:
+        model = jobs.find_artifact(transaction, job_id, "model.safetensors")
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(store.get(model.address))
+    with safe_open(path, "pt") as file:
+        assert file.metadata()["trial"] == str(job.recommended.simplest.number)
 
 
 def test_sigterm_in_mid_population_hands_the_lease_back(database, store, settings, monkeypatch):

@@ -64,6 +64,7 @@ def test_the_commands_are_those_of_the_interface() -> None:
         "datasets add",
         "datasets list",
         "demo",
+        "extend",
         "front",
         "import-study",
         "jobs",
@@ -247,3 +248,9 @@ def test_a_change_prints_the_new_state(verb: str) -> None:
     result = answering(Answer(200, SUCCEEDED), verb, "1")
     assert result.exit_code == 0
     assert result.stdout == "succeeded\n"
+
+
+def test_an_extension_prints_the_new_state() -> None:
+    result = answering(Answer(200, SUCCEEDED), "extend", "1", "100")
+    assert (result.exit_code, result.stdout) == (0, "succeeded\n")
+    assert answering(Answer(200, SUCCEEDED), "extend", "1", "0").exit_code == 2

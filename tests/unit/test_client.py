@@ -223,11 +223,17 @@ def test_a_submission_is_repeated_with_one_and_the_same_key() -> None:
     assert len({request.headers["idempotency-key"] for request in script.requests}) == 1
 
 
-@pytest.mark.parametrize("verb", ["cancel", "pause", "resume"])
+@pytest.mark.parametrize("verb", ["cancel", "pause", "resume", "extend"])
 def test_a_change_of_state_is_not_repeated(verb: str) -> None:
     with asking(BUSY) as (client, script), pytest.raises(Unreachable):
-        getattr(client, verb)("1")
+        getattr(client, verb)("1", *([100] if verb == "extend" else []))
     assert [request.path for request in script.requests] == [f"/v1/jobs/1/{verb}"]
+
+
+def test_an_extension_says_how_many_trials_more() -> None:
+    with asking(Answer(200, written(make_job()))) as (client, script):
+        client.extend("1", 100)
+    assert json.loads(script.requests[0].body) == {"trials": 100}
 
 
 def test_bad_input_is_not_repeated() -> None:

@@ -8,10 +8,10 @@ import platform
 import random
 import threading
 import time
-from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from importlib.metadata import version
 from typing import Any
 
@@ -50,11 +50,10 @@ from workers.runs import Rung
 from workers.sampling import Mirror, search_space
 from workers.strength import strength_range
 from workers.training import Trainer
-from workers.workbench import Workbench
+from workers.workbench import Benches, Workbench
 
 log = logging.getLogger("ridgeway.worker")
 
-CACHED_JOBS = 4  # whose data and history a worker keeps in memory
 LONGEST_MESSAGE = 2000  # characters
 
 
@@ -85,7 +84,7 @@ class Worker:
         self._lost: Lease | None = None
         self._lease: Lease | None = None
         self._checkpointed = False  # whether the lease may have a checkpoint
-        self._benches: OrderedDict[str, Workbench] = OrderedDict()
+        self._benches = Benches()
         self._claimant = Claimant(
             worker_id=worker_id,
             models=frozenset(offered_models()),
@@ -124,6 +123,7 @@ class Worker:
         """Do one lease's work; False when there is none."""
         with self._database.reading() as transaction:
             if not leases.has_work(transaction, self._claimant):
+                self._benches.rest()
                 return False
         with self._database.transaction() as transaction:
             lease = leases.claim(transaction, self._claimant)
@@ -210,7 +210,7 @@ class Worker:
         if spec.optimizer == "fista":
             return train_population(
                 spec, configurations, prepared.folds, prepared.outputs,
-                seed=spec.seed, device=self._device, on_epoch=self._check,
+                seed=spec.seed, device=self._device, on_epoch=self._check, watch=watch,
             )  # fmt: skip
         trainer = bench.trainer(Plan.of_job(plan))
         self._choose_together(bench, trainer, configurations)
@@ -263,6 +263,24 @@ class Worker:
         configurations: Sequence[Configuration],
     ) -> Watch:
         """What happens between the epochs of a population: rungs and checkpoints."""
+        pruner = pruner_of(lease.spec, bench.history)
+
+        def prune(rung: Rung) -> set[int]:
+            assert pruner is not None, "a job without a pruner has no rungs"
+            curves = {first + member: curve for member, curve in rung.curves.items()}
+
+            def report(transaction: Connection) -> None:
+                leases.report(transaction, lease, curves)
+                bench.history.sync(transaction, lease.study_id)
+
+            self._persistence.write(report)
+            return {number - first for number in pruner.decide(rung.epoch, curves)}
+
+        rungs = pruner.rungs(lease.spec.epochs) if pruner else ()
+        return replace(self._keeping(lease, configurations), rungs=rungs, prune=prune)
+
+    def _keeping(self, lease: Lease, configurations: Sequence[Configuration]) -> Watch:
+        """Checkpoints alone."""
         self._checkpointed = lease.checkpoint is not None
 
         def record(address: str) -> str | None:
@@ -279,21 +297,7 @@ class Worker:
             record=record,
             stopping=self._stopping.is_set,
         )
-        pruner = pruner_of(lease.spec, bench.history)
-
-        def prune(rung: Rung) -> set[int]:
-            assert pruner is not None, "a job without a pruner has no rungs"
-            curves = {first + member: curve for member, curve in rung.curves.items()}
-
-            def report(transaction: Connection) -> None:
-                leases.report(transaction, lease, curves)
-                bench.history.sync(transaction, lease.study_id)
-
-            self._persistence.write(report)
-            return {number - first for number in pruner.decide(rung.epoch, curves)}
-
-        rungs = pruner.rungs(lease.spec.epochs) if pruner else ()
-        return Watch(rungs=rungs, prune=prune, keep=checkpoints.keep, start=checkpoints.start)
+        return Watch(keep=checkpoints.keep, start=checkpoints.start)
 
     def _forget_checkpoint(self, lease: Lease) -> None:
         """Delete the lease's checkpoint if the lease has ended; its next holder's stays."""
@@ -334,14 +338,11 @@ class Worker:
         return bench.trainer(replace(trainer.plan, backend=Compiled.name)).plan
 
     def _bench(self, lease: Lease) -> Workbench:
-        bench = self._benches.pop(lease.job_id, None)
-        if bench is None:
+        def make() -> Workbench:
             mirror, history = Mirror(lease.spec, lease.study_id), history_of(lease.spec)
-            bench = Workbench(self._prepare(lease), mirror, history, self._device)
-        self._benches[lease.job_id] = bench
-        while len(self._benches) > CACHED_JOBS:
-            self._benches.popitem(last=False)
-        return bench
+            return Workbench(self._prepare(lease), mirror, history, self._device)
+
+        return self._benches.of(lease.job_id, make)
 
     def _prepare(self, lease: Lease) -> Prepared:
         dataset_id = lease.dataset_id
@@ -364,14 +365,15 @@ class Worker:
             lambda transaction: own_complete_trials(transaction, lease)
         )
         given = answer(
-            lease, candidates, prepared, self._store, device=self._device, on_epoch=self._check
-        )
+            lease, candidates, prepared, self._store,
+            device=self._device, on_epoch=self._check, watched=partial(self._keeping, lease),
+        )  # fmt: skip
         self._persistence.write(
             lambda transaction: leases.finish_answer(
                 transaction, lease, given.recommended, given.artifacts, given.warnings
             )
         )
-        self._benches.pop(lease.job_id, None)
+        self._benches.forget(lease.job_id)
 
     # --- heartbeat -----------------------------------------------------------
 

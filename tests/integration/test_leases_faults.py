@@ -201,7 +201,7 @@ def test_a_trial_that_kills_its_workers_fails_alone(database, crew):
 
 
 def test_verbs_that_race_with_finishes_leave_every_job_whole(database, crew):
-    """Pause, resume, cancel, extend at any moment, while two workers finish trial after trial."""
+    """Every verb at any moment, extend among them, while two workers finish one trial at a time."""
     keeper = submit(database, 1, priority=-100)  # so that the workers stay
     with database.transaction() as transaction:
         jobs.pause_job(transaction, keeper)

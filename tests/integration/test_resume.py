@@ -22,6 +22,7 @@ from ridgeway.spec import parse_spec
 from ridgeway.store import Store
 from workers import checkpoints as checkpoints_module
 from workers.chunks import Chunk
+from workers.datasets import Prepared
 from workers.training import Trainer
 from workers.worker import Worker
 
@@ -55,8 +56,9 @@ def make_worker(database: Database, store: Store, settings: Settings) -> Worker:
     return Worker(database, store, settings, jobs.new_id(), "cpu")
 
 
-def submit(database: Database) -> str:
-    resolved = resolve_spec(parse_spec(SPEC), bundled_profiles()["wine"])
+def submit(database: Database, **fields: Any) -> str:
+    spec = {name: value for name, value in {**SPEC, **fields}.items() if value is not None}
+    resolved = resolve_spec(parse_spec(spec), bundled_profiles()["wine"])
     with database.transaction() as transaction:
         return submit_job(transaction, resolved)
 
@@ -70,6 +72,13 @@ def studied(database: Database, job_id: str) -> list[tuple[Any, ...]]:
     with database.reading() as transaction:
         trials = [find_trial(transaction, job_id, number) for number in range(2)]
     return [(t.state, t.value, t.params, t.curve, t.fold_values, t.attributes) for t in trials]
+
+
+def ended(database: Database, job_id: str) -> int:
+    """How many of the job's trials have ended."""
+    with database.reading() as transaction:
+        job = jobs.find_job(transaction, job_id)
+    return job.progress.complete + job.progress.pruned + job.progress.failed
 
 
 def checkpoint(database: Database) -> str | None:
@@ -126,6 +135,69 @@ def test_a_killed_workers_population_goes_on_and_ends_as_if_nothing_had_happened
     assert (job.state, job.recommended) == ("succeeded", like.recommended)
     assert kept(settings) == []
     assert checkpoint(database) is None
+
+
+CONVEX = {
+    "model": {"kind": "linear"},
+    "optimizer": "fista",
+    "precision": "float64",
+    "early_stopping": None,
+    "pruner": None,
+    "search": {"penalty": ["l1"], "lambda": {"low": 1e-5, "high": 1e-4, "log": True}},
+}
+
+
+@pytest.mark.parametrize("fields", [{}, CONVEX])
+def test_a_killed_workers_answer_goes_on_and_looks_at_the_test_set_once(
+    fields, database, store, settings, monkeypatch, caplog
+):
+    caplog.set_level(logging.INFO, "ridgeway.worker")
+    expected = submit(database, **fields)
+    run_dry(make_worker(database, store, settings))
+    job_id = submit(database, **fields)
+    looks: list[str] = []
+    real = Prepared.sealed
+    monkeypatch.setattr(Prepared, "sealed", lambda self: looks.append("look") or real(self))
+    populations = make_worker(database, store, settings)
+    while ended(database, job_id) < 2:
+        assert populations.work_once()
+    for epoch in (2, 3):
+        worker = make_worker(database, store, settings)
+        at_epoch(worker, monkeypatch, epoch, die)
+        with pytest.raises(Killed):
+            worker.work_once()
+        assert kept(settings) == [checkpoint(database)]
+        with database.transaction() as transaction:
+            leases.expire_leases(transaction, worker.id)
+    assert looks == []
+    run_dry(make_worker(database, store, settings))
+    told = [r.getMessage() for r in caplog.records if "goes on after epoch" in r.getMessage()]
+    assert [message.split()[-1] for message in told] == ["2", "3"]
+    assert looks == ["look"]
+    with database.reading() as transaction:
+        job, like = (jobs.find_job(transaction, id_) for id_ in (job_id, expected))
+    assert (job.state, job.recommended) == ("succeeded", like.recommended)
+    assert kept(settings) == []
+
+
+def test_linear_models_on_their_way_to_the_optimum_go_on_too(
+    database, store, settings, monkeypatch, caplog
+):
+    caplog.set_level(logging.INFO, "ridgeway.worker")
+    expected = submit(database, **CONVEX)
+    run_dry(make_worker(database, store, settings))
+    job_id = submit(database, **CONVEX)
+    worker = make_worker(database, store, settings)
+    at_epoch(worker, monkeypatch, 2, die)
+    with pytest.raises(Killed):
+        worker.work_once()
+    assert kept(settings) == [checkpoint(database)]
+    with database.transaction() as transaction:
+        leases.expire_leases(transaction, worker.id)
+    run_dry(make_worker(database, store, settings))
+    assert "goes on after epoch 2" in caplog.text
+    assert studied(database, job_id) == studied(database, expected)
+    assert kept(settings) == []
 
 
 def test_a_worker_that_is_told_to_stop_hands_its_work_over(

@@ -73,7 +73,7 @@ def test_the_kept_model_predicts_as_lasso_with_the_reported_alpha(tmp_path: Path
     assert chosen.equivalents is not None
     rows = prepared.development()
     library = Lasso(**chosen.equivalents["sklearn"], tol=1e-10, max_iter=100_000)
-    library.fit(rows.train_inputs.numpy(), rows.train_targets.numpy())
+    library.fit(rows.train_inputs.double().numpy(), rows.train_targets.double().numpy())
     assert chosen.refit_nonzero_weights == chosen.selected_features == (library.coef_ != 0).sum()
     path = tmp_path / "model.safetensors"
     path.write_bytes(store.get(given.artifacts[MODEL].address))

@@ -39,6 +39,13 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def fill(ballast: Path) -> None:
+    """Write into a file until the disk is full."""
+    with contextlib.suppress(OSError), ballast.open("wb", buffering=0) as file:
+        while True:
+            file.write(b"\0" * 4096)
+
+
 @dataclass
 class Deployment:
     """A service, its workers and its database, in processes of their own."""

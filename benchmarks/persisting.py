@@ -16,6 +16,7 @@ from ridgeway.database import Database
 from ridgeway.spec import parse_spec
 
 _CONTEXT = multiprocessing.get_context("spawn")
+LONGEST_SECONDS = 600.0  # that a process waits for the others
 
 
 def persist(
@@ -37,19 +38,25 @@ def persist(
 
 
 def _ours(database: Database, trials: int, reports: int, processes: int) -> float:
-    with database.transaction() as transaction:
-        jobs.submit_job(transaction, parse_spec({"dataset": "digits", "trials": trials}))
-    seconds = _timed(_persist_all, processes, url_of(database), reports)
+    def submit() -> None:
+        withdraw(database)
+        with database.transaction() as transaction:
+            jobs.submit_job(transaction, parse_spec({"dataset": "digits", "trials": trials}))
+
+    submit()  # for the warm-up
+    seconds = _timed(submit, _persist_all, processes, url_of(database), reports)
     withdraw(database)
     return trials / seconds
 
 
-def _persist_all(start: Any, url: str, reports: int) -> None:
+def _persist_all(together: Any, url: str, reports: int) -> None:
     database = Database(url)
-    with database.reading():
-        start.wait()
+    persist_population(database, reports)
+    together.wait()
+    together.wait()
     while persist_population(database, reports):
         pass
+    together.wait()
     database.close()
 
 
@@ -58,31 +65,47 @@ def _stock(database: Database, trials: int, reports: int, processes: int) -> flo
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     name = optuna.create_study(storage=url).study_name
     share = -(-trials // processes)
-    return share * processes / _timed(_ask_and_tell, processes, url, name, share, reports)
+    seconds = _timed(lambda: None, _ask_and_tell, processes, url, name, share, reports)
+    return share * processes / seconds
 
 
-def _ask_and_tell(start: Any, url: str, name: str, trials: int, reports: int) -> None:
+def _ask_and_tell(together: Any, url: str, name: str, trials: int, reports: int) -> None:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     sampler = optuna.samplers.RandomSampler()
     study = optuna.load_study(study_name=name, storage=url, sampler=sampler)
-    start.wait()
+    _ask_and_tell_one(study, reports)
+    together.wait()
+    together.wait()
     for _ in range(trials):
-        trial = study.ask(SPACE)
-        for step in range(reports):
-            trial.report(1.0, step)
-        study.tell(trial, 1.0)
+        _ask_and_tell_one(study, reports)
+    together.wait()
 
 
-def _timed(work: Callable[..., None], processes: int, *arguments: Any) -> float:
-    """Seconds from when every process was ready until the last one's end."""
-    start = _CONTEXT.Barrier(processes + 1)
-    working = [_CONTEXT.Process(target=work, args=(start, *arguments)) for _ in range(processes)]
+def _ask_and_tell_one(study: optuna.Study, reports: int) -> None:
+    trial = study.ask(SPACE)
+    for step in range(reports):
+        trial.report(1.0, step)
+    study.tell(trial, 1.0)
+
+
+def _timed(
+    prepare: Callable[[], None], work: Callable[..., None], processes: int, *arguments: Any
+) -> float:
+    """Seconds of the work alone, from the first process's start to the last one's end.
+
+    They wait for each other thrice: when each is warm, when `prepare` has run, when all is done.
+    """
+    together = _CONTEXT.Barrier(processes + 1, timeout=LONGEST_SECONDS)
+    working = [_CONTEXT.Process(target=work, args=(together, *arguments)) for _ in range(processes)]
     for process in working:
         process.start()
-    start.wait()
+    together.wait()
+    prepare()
+    together.wait()
     started = time.perf_counter()
+    together.wait()
+    seconds = time.perf_counter() - started
     for process in working:
         process.join()
-    seconds = time.perf_counter() - started
     assert all(process.exitcode == 0 for process in working), "a process ended with an error"
     return seconds

@@ -14,6 +14,7 @@ from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from ridgeway import reading, studies
 from ridgeway.database import Database
 from ridgeway.errors import Conflict, InvalidInput
+from ridgeway.outages import first_line
 
 
 def import_study(database: Database, url: str, name: str) -> int:
@@ -49,5 +50,4 @@ def _load(url: str, name: str) -> optuna.Study:
     except KeyError:
         raise InvalidInput.of("NAME", name, "there is no study of this name") from None
     except (RuntimeError, ImportError, SQLAlchemyError) as error:
-        said = str(getattr(error, "orig", None) or error).splitlines()[0]
-        raise InvalidInput(f"Optuna can't read the database: {said}") from None
+        raise InvalidInput(f"Optuna can't read the database: {first_line(error)}") from None

@@ -15,6 +15,7 @@ from ridgeway.database import Database, migrate, require_schema
 from ridgeway.errors import RidgewayError
 from ridgeway.imports import import_study
 from ridgeway.leases import expire_leases
+from ridgeway.outages import first_line
 from ridgeway.settings import Settings
 
 
@@ -46,8 +47,7 @@ def main() -> int:
         print(error, file=sys.stderr)
         return 2
     except SQLAlchemyError as error:
-        said = str(getattr(error, "orig", None) or error).strip() or type(error).__name__
-        print(f"The database can't be reached: {said.splitlines()[0]}", file=sys.stderr)
+        print(f"The database can't be reached: {first_line(error)}", file=sys.stderr)
         return 3
     return 0
 

@@ -12,12 +12,12 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from ridgeway.database import Database, require_schema
 from ridgeway.errors import InvalidInput, SchemaMismatch
+from ridgeway.outages import first_line
 from ridgeway.settings import Settings
 from ridgeway.spec import field_errors
 from ridgeway.store import Store
 from ridgeway.supervisor import die_with_parent
 from service.app import create_app
-from service.problems import first_line
 
 KEEP_ALIVE_SECONDS = 30
 SHUTDOWN_SECONDS = 8  # to finish requests; a supervisor kills after 10

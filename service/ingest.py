@@ -104,7 +104,7 @@ def _ingest(path: str, name: str, memory: int) -> dict[str, Any]:
             "errors": [{"field": "file", "value": None, "message": TOO_LARGE}],
         }
     except (DBAPIError, PoolTimeout) as error:
-        from service.problems import first_line, will_pass
+        from ridgeway.outages import first_line, will_pass
 
         if not will_pass(error):
             raise

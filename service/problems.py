@@ -17,6 +17,7 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
 from ridgeway.errors import Conflict, FieldError, InvalidInput, NotFound
+from ridgeway.outages import first_line, will_pass
 from ridgeway.spec import field_errors
 from service.shown import cut, shown
 
@@ -164,18 +165,6 @@ async def _database_error(request: Request, error: Exception) -> Response:
         return await _unexpected(request, error)
     log.warning("The database does not answer: %s", first_line(error))
     return await _unavailable(request, ServiceUnavailable(DATABASE_AWAY))
-
-
-def will_pass(error: Exception) -> bool:
-    """Whether a database's error means that it is away or busy, and no fault of ours."""
-    lost = isinstance(error, DBAPIError) and error.connection_invalidated
-    return lost or isinstance(error, OperationalError | InterfaceError | PoolTimeout)
-
-
-def first_line(error: Exception) -> str:
-    """What the driver said, without the statement and its parameters."""
-    said = str(getattr(error, "orig", None) or error).strip()
-    return said.splitlines()[0] if said else type(error).__name__
 
 
 async def _unexpected(request: Request, error: Exception) -> Response:

@@ -9,7 +9,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from ridgeway.database import Database
 from ridgeway.jobs import sweep
-from service.problems import first_line
+from ridgeway.outages import first_line
 
 log = logging.getLogger(__name__)
 

@@ -25,6 +25,7 @@ from ridgeway.datasets import dataset_by_id
 from ridgeway.errors import JobUnrunnable, LeaseLost, NotFound
 from ridgeway.leases import Claimant, Lease
 from ridgeway.measurements import remember_together, remembered_together
+from ridgeway.outages import first_line, will_pass
 from ridgeway.settings import Settings
 from ridgeway.store import Store
 from workers.backends.compiled import Compiled
@@ -111,7 +112,7 @@ class Worker:
             try:
                 busy = self.work_once()
             except DBAPIError as error:
-                log.warning("the database does not answer, trying again: %s", error.orig)
+                log.warning("the database does not answer, trying again: %s", first_line(error))
                 busy = False
             if not busy:
                 # A little jitter keeps many idle workers from asking in step.
@@ -154,10 +155,15 @@ class Worker:
                 self._answer(lease)
             else:
                 self._train(lease)
-        except (LeaseLost, NotFound, Stopping, DBAPIError, OSError):
+        except (LeaseLost, NotFound, Stopping, OSError):
             raise
         except JobUnrunnable as error:
             self._fail(lease, plain(str(error)))
+        except DBAPIError as error:
+            if will_pass(error):
+                raise
+            log.exception("job %s: %s %d failed", lease.job_id, lease.kind, lease.ordinal)
+            self._fail(lease, plain(f"The database refused: {first_line(error)}"))
         except (Exception, SystemExit) as error:  # a plug-in may raise anything
             log.exception("job %s: %s %d failed", lease.job_id, lease.kind, lease.ordinal)
             self._fail(lease, reason_of(error))
@@ -396,7 +402,7 @@ class Worker:
             except LeaseLost:
                 self._lost = lease
             except DBAPIError as error:
-                log.warning("no heartbeat, the database does not answer: %s", error.orig)
+                log.warning("no heartbeat, the database does not answer: %s", first_line(error))
             except Exception:  # whatever it is, a worker without a heartbeat loses its leases
                 log.exception("no heartbeat")
 

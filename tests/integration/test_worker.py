@@ -346,6 +346,29 @@ def test_a_database_that_does_not_answer_for_a_while_loses_nothing(
     assert (job.state, job.progress.complete, job.progress.failed) == ("succeeded", 20, 0)
 
 
+REFUSALS = {
+    "sqlite": """CREATE TRIGGER refusal BEFORE INSERT ON trial_values
+        BEGIN SELECT RAISE(ABORT, 'no more values'); END""",
+    "postgresql": """CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql
+        AS $$ BEGIN RAISE EXCEPTION 'no more values'; END $$;
+        CREATE TRIGGER refusal BEFORE INSERT ON trial_values EXECUTE FUNCTION refuse()""",
+}
+
+
+def test_what_the_database_refuses_for_good_fails_the_job_and_not_the_worker(
+    database, store, settings
+):
+    job_id = submit(database)
+    with database.transaction() as transaction:
+        transaction.exec_driver_sql(REFUSALS[database.url.get_backend_name()])
+    run_dry(make_worker(database, store, settings))
+    job = find(database, job_id)
+    assert job.state == "failed"
+    assert job.error == "The database refused: no more values"
+    assert job.progress.running == 0
+    assert job.progress.failed == 2  # the first population
+
+
 def test_the_loop_records_the_worker_renews_its_lease_and_ends_when_told(
     database, store, settings, monkeypatch
 ):

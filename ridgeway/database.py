@@ -6,6 +6,7 @@ Times are seconds since 1970 by the database's clock; no other clock is compared
 from __future__ import annotations
 
 import fcntl
+import logging
 import sqlite3
 import time
 from collections.abc import Generator
@@ -312,7 +313,7 @@ def migrate(database: Database) -> None:
     from alembic import command
     from optuna.storages import RDBStorage
 
-    with _one_migrator(database):
+    with _one_migrator(database), _logging_as_it_is():
         # Optuna's tables first: it refuses to start on a database that holds tables but no
         # version of its own.
         storage = RDBStorage(database.url.render_as_string(hide_password=False))
@@ -322,6 +323,22 @@ def migrate(database: Database) -> None:
             config = alembic_config()
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
+
+
+@contextmanager
+def _logging_as_it_is() -> Generator[None]:
+    """Optuna's migrations configure logging for a program of their own, and silence all others."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    known = [each for each in root.manager.loggerDict.values() if isinstance(each, logging.Logger)]
+    enabled = [logger for logger in known if not logger.disabled]
+    try:
+        yield
+    finally:
+        root.handlers[:] = handlers
+        root.setLevel(level)
+        for logger in enabled:
+            logger.disabled = False
 
 
 def require_schema(database: Database) -> None:

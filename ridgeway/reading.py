@@ -101,20 +101,6 @@ def complete_trials(transaction: Connection, study_id: int) -> list[StudyTrial]:
     return _read(transaction, study_id, complete, attributes=True)
 
 
-def _best_trials(study_id: int, state: TrialState | None) -> sa.Select[Any]:
-    is_first = (_values.c.trial_id == _trials.c.trial_id) & (_values.c.objective == 0)
-    query = (
-        sa.select(_trials, _values.c.value, ranked_trials.c.signed_value)
-        .select_from(
-            ranked_trials.join(_trials, _trials.c.trial_id == ranked_trials.c.trial_id).join(
-                _values, is_first
-            )
-        )
-        .where(ranked_trials.c.study_id == study_id)
-    )
-    return query if state is None else query.where(_trials.c.state == state)
-
-
 def complete_values(transaction: Connection, study_id: int) -> dict[int, list[float]]:
     """The values of every COMPLETE trial that has all of them finite, by number."""
     objectives = sa.select(sa.func.count()).where(_directions.c.study_id == study_id)
@@ -264,15 +250,11 @@ def _ranked(
     limit: int,
 ) -> tuple[list[Row[Any]], list[Sequence[float]]]:
     """Trials from the best value on, then those without one by id, each with its place."""
-    rank = (ranked_trials.c.signed_value, ranked_trials.c.trial_id)
     valued: list[Row[Any]] = []
     past: float | None = None
     if after is None or not after[0]:
-        # Their order comes first: SQLite moves no table to the other side of an outer join.
-        best = _best_trials(study_id, state).order_by(*rank).limit(limit)
-        if after is not None:
-            best = best.where(sa.tuple_(*rank) > sa.tuple_(*map(sa.literal, after[1:])))
-        valued = list(transaction.execute(best))
+        beyond = None if after is None else sa.tuple_(*map(sa.literal, after[1:]))
+        valued = list(transaction.execute(_best_trials(study_id, state, beyond, limit)))
     else:
         past = after[2]
     places: list[Sequence[float]] = [(0, row.signed_value, row.trial_id) for row in valued]
@@ -284,6 +266,32 @@ def _ranked(
         rest = rest.where(_trials.c.trial_id > past)
     valueless = list(transaction.execute(rest))
     return valued + valueless, [*places, *((1, 0.0, row.trial_id) for row in valueless)]
+
+
+def _best_trials(
+    study_id: int, state: TrialState | None, beyond: sa.Tuple | None, limit: int
+) -> sa.Select[Any]:
+    """Those with a value, from the best on, past the place (signed value, id).
+
+    The index finds the ids first, by themselves: a planner without statistics would join the whole
+    study and sort it.
+    """
+    rank = (ranked_trials.c.signed_value, ranked_trials.c.trial_id)
+    ids = sa.select(*rank).where(ranked_trials.c.study_id == study_id)
+    if state is not None:
+        ids = ids.join(_trials, _trials.c.trial_id == ranked_trials.c.trial_id)
+        ids = ids.where(_trials.c.state == state)
+    if beyond is not None:
+        ids = ids.where(sa.tuple_(*rank) > beyond)
+    best = ids.order_by(*rank).limit(limit).subquery()
+    is_first = (_values.c.trial_id == best.c.trial_id) & (_values.c.objective == 0)
+    return (
+        sa.select(_trials, _values.c.value, best.c.signed_value)
+        .select_from(
+            best.join(_trials, _trials.c.trial_id == best.c.trial_id).join(_values, is_first)
+        )
+        .order_by(best.c.signed_value, best.c.trial_id)
+    )
 
 
 def trial_curve(transaction: Connection, trial_id: int) -> list[float | None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -51,6 +52,14 @@ def run(database: Database, step: Callable[..., None], revision: str) -> None:
 
 def tables(database: Database) -> set[str]:
     return set(sa.inspect(database.engine).get_table_names())
+
+
+def test_a_migration_leaves_a_program_s_logging_alone(empty_database):
+    logger, root = logging.getLogger("ridgeway.worker"), logging.getLogger()
+    before = (root.level, root.handlers[:])
+    migrate(empty_database)
+    assert not logger.disabled
+    assert (root.level, root.handlers) == before
 
 
 def test_migrations_equal_the_models(empty_database):

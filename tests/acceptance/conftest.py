@@ -9,8 +9,7 @@ import sysconfig
 from collections.abc import Iterator
 
 import pytest
-from databases import create_database, drop_database
-from deployments import REPOSITORY, Deployment, Installation
+from deployments import REPOSITORY, Deployment, Installation, deployed
 
 
 @pytest.fixture(scope="session")
@@ -45,7 +44,7 @@ def deployment(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Deployment]:
     """`ridgeway serve` on SQLite, and the containers' commands on PostgreSQL."""
-    yield from _deployed(request, source_tree, tmp_path_factory)
+    yield from deployed(request, source_tree, tmp_path_factory)
 
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
@@ -55,24 +54,7 @@ def wheel_deployment(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Deployment]:
     """The same from an installed wheel."""
-    yield from _deployed(request, wheel, tmp_path_factory)
-
-
-def _deployed(
-    request: pytest.FixtureRequest, installation: Installation, folders: pytest.TempPathFactory
-) -> Iterator[Deployment]:
-    folder = folders.mktemp("deployed")
-    if request.param == "sqlite":
-        deployment = installation.serve(folder / "data")
-        yield deployment
-        deployment.stop()
-        return
-    server = request.getfixturevalue("postgres_server")
-    url = create_database(server, "template0")
-    deployment = installation.compose(url, folder)
-    yield deployment
-    deployment.stop()
-    drop_database(server, url)
+    yield from deployed(request, wheel, tmp_path_factory)
 
 
 @pytest.fixture(autouse=True)

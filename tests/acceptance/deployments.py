@@ -9,12 +9,14 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import psutil
+import pytest
 import yaml
+from databases import create_database, drop_database
 from invariants import check
 
 from ridgeway.client import Client
@@ -215,3 +217,21 @@ def checked(deployment: Deployment, job: Job) -> Job:
     done = check(database, job.id)
     database.close()
     return done
+
+
+def deployed(
+    request: pytest.FixtureRequest, installation: Installation, folders: pytest.TempPathFactory
+) -> Iterator[Deployment]:
+    """One on the database that the fixture's parameter names, with a folder of its own."""
+    folder = folders.mktemp("deployed")
+    if request.param == "sqlite":
+        deployment = installation.serve(folder / "data")
+        yield deployment
+        deployment.stop()
+        return
+    server = request.getfixturevalue("postgres_server")
+    url = create_database(server, "template0")
+    deployment = installation.compose(url, folder)
+    yield deployment
+    deployment.stop()
+    drop_database(server, url)

@@ -6,8 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from databases import create_database, drop_database
-from deployments import Deployment, Installation, checked
+from deployments import Deployment, Installation, checked, deployed
 
 from workers.runs import FEWER_NOTE
 
@@ -38,20 +37,10 @@ def deployment(
     source_tree: Installation,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Deployment]:
-    folder = tmp_path_factory.mktemp("crowded")
+    packages = _packages(tmp_path_factory.mktemp("crowded"))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PYTHONPATH", str(_packages(folder)))
-        if request.param == "sqlite":
-            deployment = source_tree.serve(folder / "data")
-            yield deployment
-            deployment.stop()
-            return
-        server = request.getfixturevalue("postgres_server")
-        url = create_database(server, "template0")
-        deployment = source_tree.compose(url, folder)
-        yield deployment
-        deployment.stop()
-        drop_database(server, url)
+        patch.setenv("PYTHONPATH", str(packages))
+        yield from deployed(request, source_tree, tmp_path_factory)
 
 
 def _packages(folder: Path) -> Path:

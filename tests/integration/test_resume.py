@@ -110,6 +110,14 @@ def die() -> None:
     raise Killed
 
 
+def lose(database: Database, worker: Worker) -> None:
+    """Let it work until it dies; its supervisor notices."""
+    with pytest.raises(Killed):
+        worker.work_once()
+    with database.transaction() as transaction:
+        leases.expire_leases(transaction, worker.id)
+
+
 def test_a_killed_workers_population_goes_on_and_ends_as_if_nothing_had_happened(
     database, store, settings, monkeypatch, caplog
 ):
@@ -121,11 +129,8 @@ def test_a_killed_workers_population_goes_on_and_ends_as_if_nothing_had_happened
     for epoch in (2, 3, 5):
         worker = make_worker(database, store, settings)
         at_epoch(worker, monkeypatch, epoch, die)
-        with pytest.raises(Killed):
-            worker.work_once()
+        lose(database, worker)
         assert kept(settings) == [checkpoint(database)]
-        with database.transaction() as transaction:
-            leases.expire_leases(transaction, worker.id)
     run_dry(make_worker(database, store, settings))
     told = [r.getMessage() for r in caplog.records if "goes on after epoch" in r.getMessage()]
     assert [message.split()[-1] for message in told] == ["2", "3", "5"]
@@ -164,11 +169,8 @@ def test_a_killed_workers_answer_goes_on_and_looks_at_the_test_set_once(
     for epoch in (2, 3):
         worker = make_worker(database, store, settings)
         at_epoch(worker, monkeypatch, epoch, die)
-        with pytest.raises(Killed):
-            worker.work_once()
+        lose(database, worker)
         assert kept(settings) == [checkpoint(database)]
-        with database.transaction() as transaction:
-            leases.expire_leases(transaction, worker.id)
     assert looks == []
     run_dry(make_worker(database, store, settings))
     told = [r.getMessage() for r in caplog.records if "goes on after epoch" in r.getMessage()]

@@ -84,7 +84,8 @@ class Program:
             kind,
             self._trial(),
             batch_statistics=self.fold_by_fold,
-            library=self.compiled,
+            # Products in C are not rounded to bfloat16.
+            library=None if self._spec.precision == "bf16" else self.compiled,
             wanted=wanted,
         )
         if slower is not None:

@@ -429,7 +429,7 @@ def test_the_first_worker_chooses_the_backend_for_all(database, store, settings,
         plan = transaction.execute(
             sa.select(tables.jobs.c.plan).where(tables.jobs.c.id == job_id)
         ).scalar_one()
-    assert plan["backend"] == "dense"
+    assert plan["backend"] in ("fused", "dense")  # as the machine has a compiler or not
     assert plan["device"] == "cpu"
     with database.transaction() as transaction:
         changed = {**plan, "backend": "vmap"}

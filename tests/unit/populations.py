@@ -18,6 +18,7 @@ from workers import programs
 from workers.backends import Backend, Mapped
 from workers.backends.compiled import Compiled
 from workers.backends.dense import Dense
+from workers.backends.fused import Fused
 from workers.backends.in_turn import InTurn
 from workers.configurations import Configuration
 from workers.datasets import Fold
@@ -26,7 +27,14 @@ from workers.losses import Kind
 from workers.population import PopulationResult, train_population
 
 CPU = torch.device("cpu")
-BACKENDS: dict[str, type[Backend]] = {each.name: each for each in (Dense, Mapped, Compiled, InTurn)}
+BACKENDS: dict[str, type[Backend]] = {
+    each.name: each for each in (Fused, Dense, Mapped, Compiled, InTurn)
+}
+
+
+def activation_for(backend: str, wanted: str) -> str:
+    """The wanted one, if the backend can do it."""
+    return "relu" if backend == Fused.name else wanted
 
 
 def job(**fields: Any) -> JobSpec:
@@ -118,9 +126,7 @@ def force_backend(name: str) -> Iterator[None]:
     def chosen(
         model: nn.Module, layout: Layout, kind: Kind, *others: object, **options: Any
     ) -> tuple[Backend, None]:
-        kernels = (
-            {"library": options["library"]} if name == "dense" and options.get("library") else {}
-        )
+        kernels = {"library": options["library"]} if name == Fused.name else {}
         return BACKENDS[name](model, layout, kind, **kernels), None
 
     with pytest.MonkeyPatch.context() as patch:

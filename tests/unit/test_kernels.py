@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
+import itertools
 import math
+import platform
 import shutil
 import stat
+from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from populations import job, made_up_fold
+from torch import nn
 
-from workers.kernels import (
-    CompiledOptimizer,
-    Library,
-    bias_relu,
-    library,
-    load,
-    relu_backward,
-    softmax_gradient,
-)
-from workers.losses import loss_and_gradient
+from workers.backends import Fused
+from workers.kernels import CompiledOptimizer, Library, Net, NetBatch, library, load
+from workers.losses import Kind, row_losses
 from workers.optimizers import OPTIMIZERS, Rates, Uses
+from workers.plans import Plan
 from workers.training import Trainer
 
 CPU = torch.device("cpu")
@@ -90,60 +89,157 @@ def test_a_step_is_the_one_in_torch_operations(name, dtype, seed, models, flags,
         torch.testing.assert_close(*torch.broadcast_tensors(ratio[1], ratio[0]), **closeness)
 
 
-@needs_compiler
-@given(
-    seed=st.integers(0, 2**16),
-    folds=st.integers(1, 3),
-    members=st.integers(1, 5),
-    classes=st.integers(3, 12),
-    scale=st.sampled_from([0.01, 1.0, 30.0, 1000.0]),
-    smooth=st.booleans(),
-)
-def test_cross_entropies_and_their_gradient_are_torchs(
-    seed, folds, members, classes, scale, smooth
-) -> None:
-    logits = scale * draws(seed, folds, members, classes, 64)
-    bias = draws(seed + 1, folds, members, classes)
-    targets = torch.randint(classes, (folds, 64), generator=torch.Generator().manual_seed(seed))
-    weights = draws(seed + 2, folds, 64).abs()
-    smoothing = draws(seed + 3, members).sigmoid() if smooth else None
-    expected = (logits + bias.unsqueeze(-1)).double()
-    wide = None if smoothing is None else smoothing.double()
-    losses = loss_and_gradient("multiclass", expected, targets, weights.double(), wide)
-    sums = torch.empty_like(bias)
-    found = softmax_gradient(
-        kernels(torch.float32), logits, bias, (targets, weights), smoothing, sums
-    )
-    torch.testing.assert_close(found.double(), losses, rtol=1e-5, atol=1e-5)
-    torch.testing.assert_close(logits.double(), expected, rtol=1e-4, atol=1e-6)
-    torch.testing.assert_close(sums.double(), expected.sum(-1), rtol=1e-4, atol=1e-4)
+# --- nets ---------------------------------------------------------------------------------------
+
+# Every width of a vector that products.h knows, on a processor that has them all.
+VECTORS = {
+    "as it is": (),
+    "AVX2": ("-mno-avx512f",),
+    "16 bytes": ("-mno-avx512f", "-mno-avx2", "-mno-fma"),
+}
 
 
-@needs_compiler
-@pytest.mark.parametrize("poison", [math.nan, math.inf, -math.inf])
-def test_a_poisoned_model_shows_in_its_own_loss_alone(poison: float) -> None:
-    logits, bias = draws(0, 1, 4, 5, 32), torch.zeros(1, 4, 5)
-    logits[0, 2, :, 3] = poison
-    batch = torch.zeros(1, 32, dtype=torch.int64), torch.full((1, 32), 1 / 32)
-    losses = softmax_gradient(
-        kernels(torch.float32), logits, bias, batch, None, torch.empty_like(bias)
-    )
-    assert losses.isfinite().tolist() == [[True, True, False, True]]
+@cache
+def compiled_for(vectors: str, dtype: torch.dtype) -> Library:
+    """The kernels as they are on another processor."""
+    if vectors != "as it is" and platform.machine() != "x86_64":
+        pytest.skip("the options are those of x86-64")
+    compiler = library._compiler()
+    assert compiler is not None
+    options = (*library.DEFINES[dtype], *VECTORS[vectors])
+    return Library(library._compiled(compiler, options), dtype)
+
+
+def net_and_module(kind: Kind, widths: list[int], found: Library) -> tuple[Net, nn.Sequential]:
+    """A net, and the module that it stands for: of one row, layer by layer, biases between."""
+    layers: list[nn.Module] = []
+    for inputs, outputs in itertools.pairwise(widths):
+        layers += [nn.Linear(inputs, outputs), nn.ReLU()]
+    module = nn.Sequential(*layers[:-1]).to(found.dtype)
+    sizes = [parameter.numel() for parameter in module.parameters()]
+    starts = [0, *itertools.accumulate(sizes)]
+    return Net(found, kind, starts[-1], widths, starts[:-1:2], starts[1::2]), module
+
+
+def losses_of(kind: Kind, module: nn.Sequential, weights: torch.Tensor, batch: NetBatch):
+    """Losses (F, P) and gradients by autograd, each member with its own perturbations."""
+    vector_to_parameters = nn.utils.vector_to_parameters
+    losses = torch.zeros(weights.shape[:2], dtype=weights.dtype)
+    gradients = torch.zeros_like(weights)
+    for fold, member in itertools.product(*map(range, weights.shape[:2])):
+        vector_to_parameters(weights[fold, member].clone(), module.parameters())
+        hidden = batch.inputs[fold]
+        if batch.noise is not None and batch.noise_scales is not None:
+            hidden = hidden + batch.noise_scales[member] * batch.noise[fold]
+        place = 0
+        for layer in module:
+            hidden = layer(hidden)
+            if isinstance(layer, nn.ReLU):
+                draws, rates = batch.draws[place], batch.dropouts[place]
+                if draws is not None and rates is not None:
+                    rate = rates[fold, member]
+                    hidden = hidden * (draws >= rate) / (1 - rate)
+                place += 1
+        smoothing = None if batch.smoothing is None else batch.smoothing[member][None]
+        rows = row_losses(kind, hidden, batch.targets[fold], smoothing)
+        loss = (rows * batch.row_weights[fold]).sum()
+        own = torch.autograd.grad(loss, list(module.parameters()))
+        losses[fold, member] = loss.detach()
+        gradients[fold, member] = nn.utils.parameters_to_vector(own)
+    return losses, gradients
 
 
 @needs_compiler
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_relu_and_its_backward_pass_are_torchs(dtype: torch.dtype) -> None:
-    hidden, bias = draws(1, 6, 7, 64, dtype=dtype), draws(2, 6, 7, dtype=dtype)
-    hidden[3, 2, 5] = math.nan
-    expected = torch.relu(hidden + bias.unsqueeze(-1))
-    bias_relu(kernels(dtype), hidden, bias)
-    assert torch.equal(hidden.nan_to_num(9), expected.nan_to_num(9))
-    gradient, sums = draws(3, 6, 7, 64, dtype=dtype), torch.empty(6, 11, dtype=dtype)
-    masked = torch.ops.aten.threshold_backward(gradient, expected, 0)
-    relu_backward(kernels(dtype), gradient, expected, sums[:, 2:9])
-    assert torch.equal(gradient, masked)
-    torch.testing.assert_close(sums[:, 2:9], masked.sum(2))
+@pytest.mark.parametrize("vectors", VECTORS)
+@settings(max_examples=30)
+@given(data=st.data())
+def test_losses_and_gradients_of_nets_are_autograds(vectors, dtype, data) -> None:
+    draw = data.draw
+    kind: Kind = draw(st.sampled_from(["multiclass", "binary", "regression"]))
+    classes = draw(st.integers(3, 12)) if kind == "multiclass" else 1
+    widths = [*draw(st.lists(st.integers(1, 40), min_size=1, max_size=4)), classes]
+    folds, members = draw(st.integers(1, 2)), draw(st.integers(1, 3))
+    rows = 32 * draw(st.integers(1, 9))  # several strips
+    seed = draw(st.integers(0, 2**16))
+    noisy, smooth = draw(st.booleans()), draw(st.booleans())
+    dropped = [draw(st.booleans()) for _ in widths[1:-1]]
+    net, module = net_and_module(kind, widths, compiled_for(vectors, dtype))
+    rates = torch.rand(folds, members, generator=torch.Generator().manual_seed(seed)).to(dtype)
+    inputs = draws(seed + 1, folds, rows, widths[0], dtype=dtype)
+    generator = torch.Generator().manual_seed(seed)
+    targets = torch.randint(max(2, classes), (folds, rows), generator=generator)
+    batch = NetBatch(
+        inputs=inputs,
+        targets=targets.to(dtype) if kind == "regression" else targets,
+        row_weights=draws(seed + 2, folds, rows, dtype=dtype).abs() / rows,
+        noise=draws(seed + 3, *inputs.shape, dtype=dtype) if noisy else None,
+        noise_scales=rates[0] if noisy else None,
+        smoothing=rates[-1] if smooth and kind != "regression" else None,
+        draws=[
+            draws(seed + 4 + place, rows, units, dtype=dtype).sigmoid() if drops else None
+            for place, (units, drops) in enumerate(zip(widths[1:-1], dropped, strict=True))
+        ],
+        dropouts=[0.9 * rates if drops else None for drops in dropped],
+    )
+    weights = draws(seed + 9, folds, members, net.columns, dtype=dtype)
+    losses, gradients = losses_of(kind, module, weights, batch)
+    found = torch.full_like(weights, torch.nan)
+    closeness = {"rtol": 1e-9, "atol": 1e-10} if dtype == torch.float64 else {"rtol": 1e-3}
+    scale = gradients.abs().amax(-1, keepdim=True).clamp_min(1e-30)
+    torch.testing.assert_close(
+        net.gradient(weights, batch, found), losses, **{"atol": 1e-5, **closeness}
+    )
+    torch.testing.assert_close(found / scale, gradients / scale, **{"atol": 1e-4, **closeness})
+    logits = net.logits(weights, inputs)
+    nn.utils.vector_to_parameters(weights[-1, -1].clone(), module.parameters())
+    expected = module(inputs[-1]).detach().T
+    torch.testing.assert_close(logits[-1, -1], expected, **{"atol": 1e-3, **closeness})
+
+
+@needs_compiler
+@pytest.mark.parametrize("kind", ["multiclass", "binary"])
+@pytest.mark.parametrize("scale", [0.01, 1.0, 30.0, 1000.0])
+def test_losses_of_small_and_large_logits_are_torchs(kind: Kind, scale: float) -> None:
+    outputs = 5 if kind == "multiclass" else 1
+    net, module = net_and_module(kind, [3, outputs], kernels(torch.float32))
+    weights = scale * draws(1, 1, 4, net.columns)
+    targets = torch.arange(64)[None].remainder(max(outputs, 2))
+    batch = NetBatch(draws(2, 1, 64, 3), targets, torch.full((1, 64), 1 / 64))
+    losses, gradients = losses_of(kind, module.double(), weights.double(), batch_in_double(batch))
+    found = torch.empty_like(weights)
+    told = net.gradient(weights, batch, found)
+    torch.testing.assert_close(told.double(), losses, rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(found.double(), gradients, rtol=1e-4, atol=1e-6)
+
+
+def batch_in_double(batch: NetBatch) -> NetBatch:
+    return replace(batch, inputs=batch.inputs.double(), row_weights=batch.row_weights.double())
+
+
+@needs_compiler
+@pytest.mark.parametrize("kind", ["multiclass", "binary", "regression"])
+@pytest.mark.parametrize("poison", [math.nan, math.inf, -math.inf])
+def test_a_poisoned_model_shows_in_its_own_loss_alone(kind: Kind, poison: float) -> None:
+    net, _ = net_and_module(kind, [3, 6, 5 if kind == "multiclass" else 1], kernels(torch.float32))
+    weights = draws(0, 1, 4, net.columns)
+    weights[0, 2, -1] = poison  # the last bias
+    targets = torch.zeros(1, 32, dtype=torch.int64)
+    batch = NetBatch(draws(2, 1, 32, 3), targets, torch.full((1, 32), 1 / 32))
+    losses = net.gradient(weights, batch, torch.empty_like(weights))
+    assert losses.isfinite().tolist() == [[True, True, False, True]]
+
+
+@needs_compiler
+def test_a_nets_bits_do_not_depend_on_where_its_numbers_lie() -> None:
+    net, _ = net_and_module("multiclass", [7, 19, 5], kernels(torch.float32))
+    targets = torch.zeros(1, 96, dtype=torch.int64)
+    batch = NetBatch(draws(1, 1, 96, 7), targets, torch.full((1, 96), 1 / 96))
+    alike = draws(2, 1, 1, net.columns).expand(1, 9, -1).contiguous()
+    found = torch.empty_like(alike)
+    losses = net.gradient(alike, batch, found)
+    assert (found == found[:, :1]).all()
+    assert (losses == losses[:, :1]).all()
 
 
 # --- the library ------------------------------------------------------------------------------
@@ -208,7 +304,14 @@ def test_training_goes_on_without_a_compiler_and_says_so(
     (note,) = trainer.notes
     assert note.startswith("training runs without compiled kernels, which is slower: ")
     assert reason in note
-    assert trainer.plan.compiled is False
+    assert trainer.plan == Plan("cpu", "dense", compiled=False)
+
+
+@needs_compiler
+def test_products_on_narrow_vectors_are_left_to_torch() -> None:
+    module = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 2))
+    assert not Fused.fits(module, compiled_for("16 bytes", torch.float32))
+    assert Fused.fits(module, compiled_for("AVX2", torch.float32))
 
 
 def test_a_job_planned_without_kernels_is_trained_without_them() -> None:

@@ -9,7 +9,15 @@ import numpy as np
 import pytest
 import torch
 from plain_loop import plain_loop
-from populations import BACKENDS, configuration, force_backend, job, made_up_fold, train
+from populations import (
+    BACKENDS,
+    activation_for,
+    configuration,
+    force_backend,
+    job,
+    made_up_fold,
+    train,
+)
 
 from ridgeway.spec import PENALTIES, JobSpec
 from workers.configurations import Configuration
@@ -18,10 +26,10 @@ from workers.datasets import Fold
 pytestmark = pytest.mark.parametrize("optimizer", ["sgd", "adam", "adamw"])
 every_backend = pytest.mark.parametrize("backend", BACKENDS)
 
-MLP = {"kind": "mlp", "hidden": [6, 4], "activation": "tanh"}
 # In 50 steps of at most 1e-2 these set some weights to zero, and not all.
 STRENGTHS = {"none": 0.0, "l1": 0.03, "l2": 0.1, "elastic_net": 0.05, "group_lasso": 0.03}
 SGD_STRENGTHS = {**STRENGTHS, "group_lasso": 0.15}
+RELU_STRENGTHS = {**STRENGTHS, "l1": 0.005, "elastic_net": 0.01, "group_lasso": 0.01}
 
 COMBINATIONS: dict[str, dict[str, Any]] = {
     "plain": {},
@@ -57,15 +65,24 @@ COMBINATIONS: dict[str, dict[str, Any]] = {
 }
 
 
-def case(name: str, optimizer: str) -> tuple[JobSpec, list[Configuration], list[Fold], int]:
+def strengths(optimizer: str, activation: str) -> dict[str, float]:
+    if optimizer == "sgd":
+        return SGD_STRENGTHS
+    return RELU_STRENGTHS if activation == "relu" else STRENGTHS
+
+
+def case(
+    name: str, optimizer: str, activation: str
+) -> tuple[JobSpec, list[Configuration], list[Fold], int]:
     """A job of 50 steps (no settling: it has too few epochs), a member of each penalty."""
-    fields = {"model": MLP, "epochs": 5, "batch_size": 5, **COMBINATIONS[name]}
+    mlp = {"kind": "mlp", "hidden": [6, 4], "activation": activation}
+    fields = {"model": mlp, "epochs": 5, "batch_size": 5, **COMBINATIONS[name]}
     classes, penalties = fields.pop("classes", 3), fields.pop("penalties", PENALTIES)
     smoothing = 0.2 if "search" in fields else 0.0
     members = [
         configuration(
             penalty,
-            (SGD_STRENGTHS if optimizer == "sgd" else STRENGTHS)[penalty],
+            strengths(optimizer, activation)[penalty],
             l1_ratio=0.3,
             learning_rate=1e-2 / (1 + place / 4),
             weight_decay=0.05 * (place % 3),
@@ -79,9 +96,11 @@ def case(name: str, optimizer: str) -> tuple[JobSpec, list[Configuration], list[
 
 
 @cache
-def expected(name: str, optimizer: str) -> tuple[np.ndarray, list[list[dict[str, torch.Tensor]]]]:
+def expected(
+    name: str, optimizer: str, activation: str
+) -> tuple[np.ndarray, list[list[dict[str, torch.Tensor]]]]:
     """Curves (P, F, E) and weights of each member on each fold, by the plain loop."""
-    spec, members, folds, outputs = case(name, optimizer)
+    spec, members, folds, outputs = case(name, optimizer, activation)
     runs = [
         [plain_loop(spec, member, folds, fold, outputs) for fold in range(len(folds))]
         for member in members
@@ -95,10 +114,11 @@ def expected(name: str, optimizer: str) -> tuple[np.ndarray, list[list[dict[str,
 def test_fifty_steps_are_torchs_and_a_proximal_step(
     backend: str, name: str, optimizer: str
 ) -> None:
-    spec, members, folds, outputs = case(name, optimizer)
+    activation = activation_for(backend, "tanh")
+    spec, members, folds, outputs = case(name, optimizer, activation)
     with force_backend(backend):
         result = train(spec, members, folds, outputs, torch.float64)
-    curves, weights = expected(name, optimizer)
+    curves, weights = expected(name, optimizer, activation)
     assert result.updates == 50
     assert result.curves == pytest.approx(curves.mean(1), rel=1e-10)
     for member in range(len(members)):
@@ -115,15 +135,18 @@ def test_fifty_steps_are_torchs_and_a_proximal_step(
 def test_curves_in_single_precision_stay_with_those_in_double(
     backend: str, name: str, optimizer: str
 ) -> None:
-    spec, members, folds, outputs = case(name, optimizer)
+    activation = activation_for(backend, "tanh")
+    spec, members, folds, outputs = case(name, optimizer, activation)
     with force_backend(backend):
         result = train(spec, members, folds, outputs)
-    assert result.curves == pytest.approx(expected(name, optimizer)[0].mean(1), rel=1e-4)
+    curves, _ = expected(name, optimizer, activation)
+    assert result.curves == pytest.approx(curves.mean(1), rel=1e-4)
 
 
-def test_the_strengths_tell_penalties_apart(optimizer: str) -> None:
+@pytest.mark.parametrize("activation", ["relu", "tanh"])
+def test_the_strengths_tell_penalties_apart(activation: str, optimizer: str) -> None:
     """Or agreement above would say little: zeros under sparse penalties, and under no other."""
-    _, weights = expected("plain", optimizer)
+    _, weights = expected("plain", optimizer, activation)
     zeros = {
         penalty: sum(int((value == 0).sum()) for value in own[0].values())
         for penalty, own in zip(PENALTIES, weights, strict=True)

@@ -15,8 +15,9 @@ from sklearn.utils.class_weight import compute_sample_weight
 from torch import Tensor, nn
 
 from ridgeway.errors import JobUnrunnable
-from workers.backends import Backend, Dense, InTurn, Mapped, Perturbation, StepBatch
+from workers.backends import Backend, Dense, Fused, InTurn, Mapped, Perturbation, StepBatch
 from workers.datasets import Fold
+from workers.kernels import Library, load
 from workers.layout import Layout
 from workers.losses import Kind, loss_and_gradient, row_losses, row_weights
 from workers.models import build_model, describe_parameters, with_own_dropout
@@ -118,7 +119,12 @@ def test_every_backend_gives_the_same_losses_and_gradients(activation: str) -> N
     model = with_own_dropout(build_model(spec.model, 5, 3)).double()
     layout = Layout.of(describe_parameters(model, "weights", "input"))
     assert Dense.fits(model)
-    found = [gradients(kind(model, layout, "multiclass")) for kind in (InTurn, Mapped, Dense)]
+    backends = [kind(model, layout, "multiclass") for kind in (InTurn, Mapped, Dense)]
+    library = load(torch.float64)
+    if isinstance(library, Library) and activation == "relu":
+        assert Fused.fits(model, library) == library.fast
+        backends.append(Fused(model, layout, "multiclass", library))
+    found = [gradients(backend) for backend in backends]
     for losses, gradient in found[1:]:
         assert torch.allclose(losses, found[0][0], rtol=1e-10)
         assert torch.allclose(gradient, found[0][1], rtol=0, atol=1e-10)

@@ -2,6 +2,7 @@
 
 from workers.backends.base import Backend, Buffers, Perturbation, StepBatch, per_model
 from workers.backends.dense import Dense
+from workers.backends.fused import Fused
 from workers.backends.in_turn import InTurn
 from workers.backends.mapped import Mapped
 
@@ -9,6 +10,7 @@ __all__ = [
     "Backend",
     "Buffers",
     "Dense",
+    "Fused",
     "InTurn",
     "Mapped",
     "Perturbation",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -10,6 +11,7 @@ from torch import Tensor, nn
 from workers.backends.base import Backend, Buffers, Perturbation, StepBatch
 from workers.backends.compiled import BLOCK_MEMBERS, Compiled
 from workers.backends.dense import Dense
+from workers.backends.fused import Fused
 from workers.backends.in_turn import InTurn
 from workers.backends.mapped import Mapped
 from workers.kernels import Library
@@ -42,6 +44,7 @@ def choose_backend(
 
     batch_statistics: rows of a batch meet each other; such batches can't be padded, and padding is
     what keeps bits apart.
+    library: the compiled kernels, if they may compute products.
     wanted: a backend's name, taken if it can do it. JobUnrunnable where the module itself fails.
     """
     in_turn, mapped = InTurn(model, layout, kind), Mapped(model, layout, kind)
@@ -52,9 +55,10 @@ def choose_backend(
     convolves = _convolves_on_a_cpu(model, trial.weights.device)
     if wanted == InTurn.name or (convolves and wanted is None):
         return in_turn, None
-    dense = Dense(model, layout, kind, library) if Dense.fits(model) else None
-    if dense and wanted != Mapped.name and _distance(_step(dense, trial), expected) is None:
-        return dense, None
+    if wanted != Mapped.name:
+        for backend in _written_out(model, layout, kind, library, wanted):
+            if _distance(_step(backend, trial), expected) is None:
+                return backend, None
     difference = _difference(mapped, trial, expected)
     if difference is not None:
         return in_turn, difference
@@ -63,6 +67,16 @@ def choose_backend(
     compiled = Compiled(model, layout, kind)
     difference = _difference(compiled, trial, expected) or _unlike_by_place(compiled, trial)
     return (compiled, None) if difference is None else (mapped, difference)
+
+
+def _written_out(
+    model: nn.Module, layout: Layout, kind: Kind, library: Library | None, wanted: str | None
+) -> Iterator[Backend]:
+    """Those whose gradients are written out, the fastest first."""
+    if library is not None and wanted != Dense.name and Fused.fits(model, library):
+        yield Fused(model, layout, kind, library)
+    if Dense.fits(model):
+        yield Dense(model, layout, kind)
 
 
 def _convolves_on_a_cpu(model: nn.Module, device: torch.device) -> bool:

@@ -21,42 +21,29 @@ from workers.backends.layers import (
     Activation,
     Layer,
     Linear,
-    LinearRelu,
-    Logits,
     Masked,
     Models,
 )
-from workers.kernels import Library, softmax_gradient
 from workers.layout import Layout
 from workers.losses import Kind, loss_and_gradient
 from workers.models import Dropout
 
 
 class Dense(Backend):
-    """The backend of `linear` and `mlp`, and of plug-ins made of the same layers.
-
-    With compiled kernels a step goes over activations as rarely as it can.
-    """
+    """The backend of `linear`, `mlp` and plug-ins of the same layers, where `Fused` is not it."""
 
     name = "dense"
 
-    def __init__(
-        self, model: nn.Module, layout: Layout, kind: Kind, library: Library | None = None
-    ) -> None:
+    def __init__(self, model: nn.Module, layout: Layout, kind: Kind) -> None:
         super().__init__(model, layout, kind)
-        modules = _modules(model)
-        ends_in_logits = kind == "multiclass" and isinstance(modules[-1][1], nn.Linear)
-        single = library is not None and library.dtype == torch.float32
-        self._library = library if ends_in_logits and single else None
-        self._evaluated = _layers(modules, None, None)
-        self._trained = _layers(modules, library, self._library)
+        self._layers = _layers(modules_of(model))
 
     @staticmethod
     def fits(model: nn.Module) -> bool:
         """Whether it is such layers in sequence, each weight and bias trained and used once."""
         if type(model) not in (nn.Linear, nn.Sequential):
             return False
-        layers = [layer for _, layer in _modules(model)]
+        layers = [layer for _, layer in modules_of(model)]
         if not layers or not isinstance(layers[0], nn.Linear):
             return False
         if not all(type(layer) in (nn.Linear, Dropout, *BACKWARD) for layer in layers):
@@ -72,7 +59,7 @@ class Dense(Backend):
             return self.logits(twins.unsqueeze(0), {}, inputs)[:, :1]
         models = Models(self.layout.views(weights), {}, buffers, shared=True, training=False)
         hidden = inputs.transpose(1, 2)
-        for layer in self._evaluated:
+        for layer in self._layers:
             hidden, _ = layer.forward(models, hidden)
         return hidden.unflatten(0, weights.shape[:2])
 
@@ -97,29 +84,23 @@ class Dense(Backend):
         own, slopes = self.layout.views(weights), self.layout.views(out)
         models = Models(own, slopes, buffers, shared, training)
         outputs, saved = [inputs.transpose(1, 2)], []
-        for layer in self._trained:
+        for layer in self._layers:
             after, extra = layer.forward(models, outputs[-1])
             outputs.append(after)
             saved.append(extra)
         grad = outputs[-1]
         smoothing = perturbation.label_smoothing if training else None
-        losses = self._loss(grad.unflatten(0, (folds, members)), models, batch, smoothing)
+        losses = loss_and_gradient(
+            self.kind,
+            grad.unflatten(0, (folds, members)),
+            batch.targets,
+            batch.weights,
+            smoothing,
+        )
         for place in reversed(range(len(saved))):
             before, after = outputs[place : place + 2]
-            grad = self._trained[place].backward(models, grad, before, after, saved[place])
+            grad = self._layers[place].backward(models, grad, before, after, saved[place])
         return losses, buffers
-
-    def _loss(
-        self, logits: Tensor, models: Models, batch: StepBatch, smoothing: Tensor | None
-    ) -> Tensor:
-        """Losses (F, P); the logits (F, P, outputs, B) become their gradient."""
-        if self._library is None:
-            return loss_and_gradient(self.kind, logits, batch.targets, batch.weights, smoothing)
-        head = self._trained[-1]
-        assert isinstance(head, Logits)
-        bias, sums = models.own[head.bias], models.out[head.bias]
-        data = batch.targets, batch.weights
-        return softmax_gradient(self._library, logits, bias, data, smoothing, sums)
 
     def _gradient_of_one(
         self,
@@ -145,31 +126,21 @@ class Dense(Backend):
 Modules = Sequence[tuple[str, nn.Module]]  # with the prefix of their parameters' names
 
 
-def _modules(model: nn.Module) -> Modules:
+def modules_of(model: nn.Module) -> Modules:
+    """The layers of a model that fits, in order."""
     if isinstance(model, nn.Linear):
         return [("", model)]
     # Not named_children(): that names a module which occurs twice once.
     return [(f"{name}.", module) for name, module in model._modules.items() if module]
 
 
-def _layers(modules: Modules, library: Library | None, loss: Library | None) -> list[Layer]:
-    """One for each module; with a library a Linear takes the ReLU that follows it.
-
-    loss: what computes the loss and adds the last layer's bias, if anything does.
-    """
+def _layers(modules: Modules) -> list[Layer]:
     layers: list[Layer] = []
     for place, (name, module) in enumerate(modules):
-        first, last = place == 0, place == len(modules) - 1
-        if isinstance(module, nn.ReLU) and layers and isinstance(layers[-1], LinearRelu):
-            continue
         if isinstance(module, Dropout):
             layers.append(Masked(name))
-        elif not isinstance(module, nn.Linear):
-            layers.append(Activation(module))
-        elif library is not None and not last and isinstance(modules[place + 1][1], nn.ReLU):
-            layers.append(LinearRelu(name, library, first=first))
-        elif loss is not None and last:
-            layers.append(Logits(name, first=first))
+        elif isinstance(module, nn.Linear):
+            layers.append(Linear(name, first=place == 0))
         else:
-            layers.append(Linear(name, first=first))
+            layers.append(Activation(module))
     return layers

@@ -16,7 +16,6 @@ import torch
 from torch import Tensor, nn
 
 from workers.backends.base import Buffers
-from workers.kernels import Library, bias_relu, relu_backward
 
 Views = Mapping[str, Tensor]  # by parameter, (F, P, ...)
 
@@ -51,7 +50,7 @@ class Models:
 
 
 class Layer(ABC):
-    """One or two modules, forward and backward."""
+    """One module, forward and backward."""
 
     @abstractmethod
     def forward(self, models: Models, hidden: Tensor) -> tuple[Tensor, Tensor | None]:
@@ -68,67 +67,28 @@ class Linear(Layer):
     """Its bias added by the product."""
 
     def __init__(self, name: str, *, first: bool) -> None:
-        self.weight, self.bias = f"{name}weight", f"{name}bias"
+        self._weight, self._bias = f"{name}weight", f"{name}bias"
         self._first = first
 
     def forward(self, models: Models, hidden: Tensor) -> tuple[Tensor, Tensor | None]:
-        return self._product(models, hidden, models.own[self.bias]), None
+        weight, bias = models.own[self._weight], models.own[self._bias]
+        if self._first and models.shared:
+            return _shared_product(weight, bias, hidden), None
+        flat = bias.flatten(0, 1).unsqueeze(2)
+        return torch.baddbmm(flat, weight.flatten(0, 1), hidden), None
 
     def backward(
         self, models: Models, grad: Tensor, before: Tensor, after: Tensor, saved: Tensor | None
     ) -> Tensor:
-        models.out[self.bias].flatten(0, 1).copy_(grad.sum(2))
-        return self._product_backward(models, grad, before)
-
-    def _product(self, models: Models, hidden: Tensor, bias: Tensor | None) -> Tensor:
-        weight = models.own[self.weight]
-        if self._first and models.shared:
-            return _shared_product(weight, bias, hidden)
-        flat = weight.flatten(0, 1)
-        if bias is None:
-            return torch.bmm(flat, hidden)
-        return torch.baddbmm(bias.flatten(0, 1).unsqueeze(2), flat, hidden)
-
-    def _product_backward(self, models: Models, grad: Tensor, before: Tensor) -> Tensor:
-        out = models.out[self.weight]
+        models.out[self._bias].flatten(0, 1).copy_(grad.sum(2))
+        out = models.out[self._weight]
         if self._first and models.shared:
             _shared_gradient(grad, before, out)
         else:
             torch.bmm(grad, before.transpose(1, 2), out=out.flatten(0, 1))
         if self._first:  # nobody asks for the gradient in the data
             return grad
-        return torch.bmm(models.own[self.weight].flatten(0, 1).transpose(1, 2), grad)
-
-
-class LinearRelu(Linear):
-    """Bias and ReLU in one pass over memory, backward as well."""
-
-    def __init__(self, name: str, library: Library, *, first: bool) -> None:
-        super().__init__(name, first=first)
-        self._library = library
-
-    def forward(self, models: Models, hidden: Tensor) -> tuple[Tensor, Tensor | None]:
-        product = self._product(models, hidden, None)
-        bias_relu(self._library, product, models.own[self.bias].flatten(0, 1))
-        return product, None
-
-    def backward(
-        self, models: Models, grad: Tensor, before: Tensor, after: Tensor, saved: Tensor | None
-    ) -> Tensor:
-        relu_backward(self._library, grad, after, models.out[self.bias].flatten(0, 1))
-        return self._product_backward(models, grad, before)
-
-
-class Logits(Linear):
-    """The last layer, where the loss adds the bias and sums its gradient."""
-
-    def forward(self, models: Models, hidden: Tensor) -> tuple[Tensor, Tensor | None]:
-        return self._product(models, hidden, None), None
-
-    def backward(
-        self, models: Models, grad: Tensor, before: Tensor, after: Tensor, saved: Tensor | None
-    ) -> Tensor:
-        return self._product_backward(models, grad, before)
+        return torch.bmm(models.own[self._weight].flatten(0, 1).transpose(1, 2), grad)
 
 
 class Activation(Layer):
@@ -171,15 +131,12 @@ class Masked(Layer):
 # --- products of the layer whose inputs the members share -------------------------------------
 
 
-def _shared_product(weight: Tensor, bias: Tensor | None, inputs: Tensor) -> Tensor:
+def _shared_product(weight: Tensor, bias: Tensor, inputs: Tensor) -> Tensor:
     """(F * P, o, B) of inputs (F, i, B): weight (F, P, o, i), bias (F, P, o)."""
     folds, members, units = weight.shape[:3]
     rows = members * units
-    stacked = _whole(weight.flatten(1, 2), rows)
-    if bias is None:
-        product = torch.bmm(stacked, inputs)
-    else:
-        product = torch.baddbmm(_whole(bias.flatten(1, 2).unsqueeze(2), rows), stacked, inputs)
+    stacked, biases = weight.flatten(1, 2), bias.flatten(1, 2).unsqueeze(2)
+    product = torch.baddbmm(_whole(biases, rows), _whole(stacked, rows), inputs)
     own = product[:, :rows].reshape(folds * members, units, inputs.shape[2])
     return own.contiguous()  # kernels run differently along rows with gaps between them
 

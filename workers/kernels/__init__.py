@@ -1,14 +1,14 @@
-"""What a training step does between its matrix products: compiled C where there is a compiler."""
+"""Training steps in C, where there is a compiler: optimisers, and nets of linear layers."""
 
 from workers.kernels.library import Library, load, private_folder
-from workers.kernels.steps import CompiledOptimizer, bias_relu, relu_backward, softmax_gradient
+from workers.kernels.nets import Net, NetBatch
+from workers.kernels.optimizer import CompiledOptimizer
 
 __all__ = [
     "CompiledOptimizer",
     "Library",
-    "bias_relu",
+    "Net",
+    "NetBatch",
     "load",
     "private_folder",
-    "relu_backward",
-    "softmax_gradient",
 ]

@@ -1,4 +1,4 @@
-"""kernels.c, compiled once for each machine and kept on disk: a second, and later none."""
+"""The C sources here, compiled once for each machine and kept on disk: two seconds, later none."""
 
 from __future__ import annotations
 
@@ -15,12 +15,13 @@ import tempfile
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor
 
-SOURCE = Path(__file__).with_name("kernels.c")
+FOLDER = Path(__file__).parent
+SOURCES = tuple(FOLDER / name for name in ("optimizers.c", "nets.c"))
 OPTIONS = ("-O3", "-fno-math-errno", "-fno-trapping-math", "-fPIC", "-shared")
 NATIVE = "-march=native"
 COMPILERS = ("cc", "gcc", "clang")
@@ -28,38 +29,31 @@ COMPILER_SECONDS = 60  # one that takes longer hangs
 DEFINES: dict[torch.dtype, tuple[str, ...]] = {torch.float32: ("-DSINGLE",), torch.float64: ()}
 
 
-class Step(ctypes.Structure):
-    """As in kernels.c."""
-
-    _fields_ = (
-        ("rows", ctypes.c_int64),
-        ("columns", ctypes.c_int64),
-        ("penalised", ctypes.c_int64),
-        ("stride", ctypes.c_int64),
-        ("clip_norm", ctypes.c_double),
-        ("l1", ctypes.c_int32),
-        ("decoupled", ctypes.c_int32),
-    )
+Argument: TypeAlias = Tensor | ctypes.Structure | ctypes.c_int64 | None
 
 
 class Library:
-    """The kernels for one type of number. Tensors are contiguous and on the CPU."""
+    """The kernels for one type of number. Tensors are contiguous and on the CPU.
+
+    fast: whether products run on wide vectors, and so as fast as those of a BLAS library.
+    """
 
     def __init__(self, path: Path, dtype: torch.dtype) -> None:
         self.dtype = dtype
         self._functions = ctypes.CDLL(str(path))
+        found = ctypes.c_int64()
+        self.call("net_is_fast", found)
+        self.fast = bool(found.value)
 
-    def call(self, name: str, *arguments: Tensor | Step | int | None) -> None:
-        """A function of kernels.c; a tensor goes as the address of its first number."""
+    def call(self, name: str, *arguments: Argument) -> None:
+        """A function of the sources; a tensor goes as the address of its first number."""
         getattr(self._functions, name)(*map(_as_c, arguments))
 
 
-def _as_c(argument: Tensor | Step | int | None) -> Any:
+def _as_c(argument: Argument) -> Any:
     if isinstance(argument, Tensor):
         return ctypes.c_void_p(argument.data_ptr())
-    if isinstance(argument, Step):
-        return ctypes.byref(argument)
-    return None if argument is None else ctypes.c_int64(argument)
+    return None if argument is None else ctypes.byref(argument)
 
 
 @cache
@@ -103,7 +97,7 @@ def _compiled(compiler: Sequence[str], defines: Sequence[str]) -> Path:
 
 
 def _compile(compiler: Sequence[str], options: Sequence[str], target: Path) -> None:
-    command = [*compiler, *options, "-o", str(target), str(SOURCE), "-lm"]
+    command = [*compiler, *options, "-o", str(target), *map(str, SOURCES), "-lm"]
     subprocess.run(command, check=True, capture_output=True, timeout=COMPILER_SECONDS)
 
 
@@ -112,7 +106,8 @@ def _fingerprint(compiler: Sequence[str], defines: Sequence[str]) -> str:
     version = subprocess.run(
         [*compiler, "--version"], check=True, capture_output=True, timeout=COMPILER_SECONDS
     )
-    known = (SOURCE.read_bytes(), version.stdout, repr((OPTIONS, defines)), _processor())
+    sources = [path.read_bytes() for path in sorted(FOLDER.glob("*.[ch]"))]
+    known = (sources, version.stdout, repr((OPTIONS, defines)), _processor())
     return hashlib.sha256(repr(known).encode()).hexdigest()[:24]
 
 

@@ -1,0 +1,166 @@
+"""nets.c as the engine calls it."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from workers.batches import ROW_ALIGNMENT
+from workers.kernels.library import Library
+from workers.losses import Kind
+
+LOSSES: Sequence[Kind] = ("regression", "binary", "multiclass")  # as nets.c numbers them
+
+Address = ctypes.c_void_p
+Integers = ctypes.POINTER(ctypes.c_int64)
+Addresses = ctypes.POINTER(Address)
+
+
+class NetStructure(ctypes.Structure):
+    """`Net` in nets.c."""
+
+    _fields_ = (
+        ("layers", ctypes.c_int64),
+        ("columns", ctypes.c_int64),
+        ("loss", ctypes.c_int64),
+        ("widths", Integers),
+        ("weights", Integers),
+        ("biases", Integers),
+    )
+
+
+class BatchStructure(ctypes.Structure):
+    """`Batch` in nets.c."""
+
+    _fields_ = (
+        ("folds", ctypes.c_int64),
+        ("members", ctypes.c_int64),
+        ("rows", ctypes.c_int64),
+        ("inputs", Address),
+        ("noise", Address),
+        ("noise_scales", Address),
+        ("classes", Address),
+        ("targets", Address),
+        ("row_weights", Address),
+        ("smoothing", Address),
+        ("draws", Addresses),
+        ("dropouts", Addresses),
+    )
+
+
+@dataclass(frozen=True)
+class NetBatch:
+    """A step's rows: inputs and noise (F, B, d), targets and row_weights (F, B), B in whole panels.
+
+    noise_scales and smoothing (P,). draws (B, units) and dropouts (F, P): of the dropout after each
+    layer but the last, None where there is none.
+    """
+
+    inputs: Tensor
+    targets: Tensor
+    row_weights: Tensor
+    noise: Tensor | None = None
+    noise_scales: Tensor | None = None
+    smoothing: Tensor | None = None
+    draws: Sequence[Tensor | None] = ()
+    dropouts: Sequence[Tensor | None] = ()
+
+
+class Net:
+    """Linear layers with ReLU between them, as they lie in a model's row of `columns` numbers.
+
+    widths: inputs, hidden units, outputs; weights, biases: where each layer's start.
+    """
+
+    def __init__(
+        self,
+        library: Library,
+        kind: Kind,
+        columns: int,
+        widths: Sequence[int],
+        weights: Sequence[int],
+        biases: Sequence[int],
+    ) -> None:
+        self.kind, self.columns, self.outputs = kind, columns, widths[-1]
+        self._library = library
+        self._layers = len(weights)
+        self._structure = NetStructure(
+            self._layers, columns, LOSSES.index(kind), *map(_integers, (widths, weights, biases))
+        )
+        self._work = torch.empty(0, dtype=library.dtype)
+
+    def gradient(self, weights: Tensor, batch: NetBatch, out: Tensor) -> Tensor:
+        """Losses (F, P) of models (F, P, columns); the gradient goes to `out`, gaps left alone."""
+        assert out.is_contiguous()
+        losses = weights.new_empty(weights.shape[:2])
+        given = self._batch(weights, batch)
+        self._call("net_gradient", given, weights.contiguous(), out, losses)
+        return losses
+
+    def logits(self, weights: Tensor, inputs: Tensor) -> Tensor:
+        """(F, P, outputs, B) of inputs (F, B, d)."""
+        logits = weights.new_empty(*weights.shape[:2], self.outputs, inputs.shape[1])
+        none = inputs.new_empty(0)
+        given = self._batch(weights, NetBatch(inputs, none, none))
+        self._call("net_logits", given, weights.contiguous(), logits)
+        return logits
+
+    def _call(self, name: str, given: _Given, *tensors: Tensor) -> None:
+        size = ctypes.c_int64()
+        self._library.call("net_room", self._structure, given.structure, size)
+        if self._work.numel() < size.value:
+            self._work = self._work.new_empty(size.value)
+        self._library.call(name, self._structure, given.structure, *tensors, self._work)
+
+    def _batch(self, weights: Tensor, batch: NetBatch) -> _Given:
+        folds, rows, _ = batch.inputs.shape
+        assert rows % ROW_ALIGNMENT == 0
+        many = self.kind == "multiclass"
+        given = _Given(self._library.dtype)
+        given.structure = BatchStructure(
+            folds,
+            weights.shape[1],
+            rows,
+            given.address(batch.inputs),
+            given.address(batch.noise),
+            given.address(batch.noise_scales),
+            given.address(batch.targets, torch.int64) if many else None,
+            None if many else given.address(batch.targets),
+            given.address(batch.row_weights),
+            given.address(batch.smoothing),
+            given.addresses(batch.draws),
+            given.addresses(batch.dropouts),
+        )
+        return given
+
+
+class _Given:
+    """A batch as C reads it, and the tensors that it points to."""
+
+    structure: BatchStructure
+
+    def __init__(self, dtype: torch.dtype) -> None:
+        self._dtype = dtype
+        self._kept: list[Tensor] = []
+
+    def address(self, tensor: Tensor | None, dtype: torch.dtype | None = None) -> int | None:
+        """Of a tensor's first number; the numbers lie without gaps, and of this type."""
+        if tensor is None:
+            return None
+        whole = tensor.to(dtype or self._dtype).contiguous()
+        self._kept.append(whole)
+        return whole.data_ptr()
+
+    def addresses(self, tensors: Sequence[Tensor | None]) -> ctypes.Array[Address] | None:
+        """Of each tensor; None where there is none at all."""
+        if not any(tensor is not None for tensor in tensors):
+            return None
+        return (Address * len(tensors))(*map(self.address, tensors))
+
+
+def _integers(numbers: Sequence[int]) -> ctypes.Array[ctypes.c_int64]:
+    return (ctypes.c_int64 * len(numbers))(*numbers)

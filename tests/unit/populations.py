@@ -22,6 +22,7 @@ from workers.backends.fused import Fused
 from workers.backends.in_turn import InTurn
 from workers.configurations import Configuration
 from workers.datasets import Fold
+from workers.kernels import Library, load
 from workers.layout import Layout
 from workers.losses import Kind
 from workers.population import PopulationResult, train_population
@@ -30,6 +31,8 @@ CPU = torch.device("cpu")
 BACKENDS: dict[str, type[Backend]] = {
     each.name: each for each in (Fused, Dense, Mapped, Compiled, InTurn)
 }
+if not isinstance(load(torch.float32), Library):  # there is no C compiler here
+    del BACKENDS[Fused.name]
 
 
 def activation_for(backend: str, wanted: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import repeat
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 import torch
 from plain_loop import plain_loop
 from populations import (
+    BACKENDS,
     CPU,
     assert_same_member,
     configuration,
@@ -27,6 +29,9 @@ from torch import nn
 from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
+def ReLU(i, o):
+    return nn.Sequential(nn.Linear(i, 6), nn.ReLU(), nn.Dropout(0.4), nn.Linear(6, o))
+
 def after(layer, inputs, outputs):
     return nn.Sequential(nn.Linear(inputs, 6), layer, nn.Tanh(), nn.Linear(6, outputs))
 
@@ -44,6 +49,23 @@ def Conv(i, o):
     convolutions = nn.Conv1d(2, 6, 2), nn.Tanh(), nn.Conv1d(6, 3, 2)
     pooled = nn.AdaptiveAvgPool1d(1), nn.Flatten()
     return nn.Sequential(nn.Unflatten(1, (2, i // 2)), *convolutions, *pooled, nn.Linear(3, o))
+
+class Conv2d(nn.Module):
+    """The inputs as an image of 2 x i / 2, and then as rows again."""
+    def __init__(self, inputs, outputs):
+        super().__init__()
+        self.first, self.second = nn.Conv2d(1, 6, (1, 2)), nn.Conv2d(6, 3, 2)
+        self.out = nn.Linear(3 * (inputs // 2 - 2), outputs)
+    def forward(self, x):
+        image = x.unflatten(1, (1, 2, -1))
+        return self.out(self.rows(self.second(self.first(image).tanh())))
+    def rows(self, image):
+        return image.flatten(1)
+
+class ViewedConv2d(Conv2d):
+    """What channels last forbid, and much code out there does."""
+    def rows(self, image):
+        return image.view(image.size(0), -1)
 
 class Sequence(nn.Module):
     """The inputs as i / 2 tokens of width 2, read by some layer, averaged."""
@@ -135,6 +157,7 @@ class Checkpointed(nn.Module):
         return self.out(checkpoint(self.layer, x, use_reentrant=False).tanh())
 '''
 
+FUSED = ["ReLU"]
 DENSE = ["Dropout"]
 MAPPED = [
     "LayerNorm",
@@ -152,7 +175,7 @@ MAPPED = [
 ]
 # One after the other for another reason than vmap: rows of a batch meet each other, buffers change
 # in training, or that is faster.
-IN_TURN = ["Conv"]
+IN_TURN = ["Conv", "Conv2d", "ViewedConv2d"]
 # And what the job's note says of the others.
 NOT_MAPPED = {
     "BatchNorm": "it has batch statistics",
@@ -163,7 +186,7 @@ NOT_MAPPED = {
     "ControlFlow": "vmap over calling .item",
     "Checkpointed": "vmap",
 }
-EVERY = [*DENSE, *MAPPED, *IN_TURN, *NOT_MAPPED]
+EVERY = [*FUSED, *DENSE, *MAPPED, *IN_TURN, *NOT_MAPPED]
 
 FOLDS = [made_up_fold(64, inputs=8, classes=3, seed=seed) for seed in (1, 2)]
 MEMBERS = [
@@ -197,9 +220,16 @@ def backend_and_notes(kind: str) -> tuple[str, list[str]]:
     return trainer.backend.name, trainer.notes
 
 
-@pytest.mark.parametrize("kind", [*DENSE, *MAPPED, *IN_TURN])
-def test_a_model_gets_its_backend_without_a_warning(kind: str) -> None:
-    expected = "dense" if kind in DENSE else "vmap" if kind in MAPPED else "loop"
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [
+        *zip(FUSED, repeat("fused" if "fused" in BACKENDS else "dense")),
+        *zip(DENSE, repeat("dense")),
+        *zip(MAPPED, repeat("vmap")),
+        *zip(IN_TURN, repeat("loop")),
+    ],
+)
+def test_a_model_gets_its_backend_without_a_warning(kind: str, expected: str) -> None:
     assert backend_and_notes(kind) == (expected, [])
 
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 
+from ridgeway.errors import JobUnrunnable
 from workers.backends.base import Backend, Buffers, Perturbation, StepBatch
 from workers.backends.compiled import BLOCK_MEMBERS, Compiled
 from workers.backends.dense import Dense
@@ -47,9 +50,8 @@ def choose_backend(
     library: the compiled kernels, if they may compute products.
     wanted: a backend's name, taken if it can do it. JobUnrunnable where the module itself fails.
     """
-    in_turn, mapped = InTurn(model, layout, kind), Mapped(model, layout, kind)
-    with unrunnable_where_it_fails(type(model).__name__, "failed in training"):
-        expected = _step(in_turn, trial)
+    in_turn, expected = _in_turn(model, layout, kind, trial)
+    mapped = Mapped(model, layout, kind)
     if batch_statistics:
         return in_turn, "it has batch statistics, which padded batches would change"
     convolves = _convolves_on_a_cpu(model, trial.weights.device)
@@ -67,6 +69,20 @@ def choose_backend(
     compiled = Compiled(model, layout, kind)
     difference = _difference(compiled, trial, expected) or _unlike_by_place(compiled, trial)
     return (compiled, None) if difference is None else (mapped, difference)
+
+
+def _in_turn(model: nn.Module, layout: Layout, kind: Kind, trial: Trial) -> tuple[InTurn, Tensor]:
+    """The module itself, and where its trial step ends; with channels last if it bears that."""
+    failing = partial(unrunnable_where_it_fails, type(model).__name__, "failed in training")
+    plain = InTurn(model, layout, kind)
+    with failing():
+        expected = _step(plain, trial)
+    if _convolves_on_a_cpu(model, trial.weights.device):
+        faster = InTurn(model, layout, kind, channels_last=True)
+        with suppress(JobUnrunnable), failing():
+            if _distance(_step(faster, trial), expected) is None:
+                return faster, expected
+    return plain, expected
 
 
 def _written_out(

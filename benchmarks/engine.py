@@ -8,17 +8,21 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from models import OUTPUTS, Task
 from torch import Tensor, nn
 
+from ridgeway.settings import Settings
+from workers.backends.compiled import Compiled
 from workers.batches import Batch, Minibatches, derived_seed
 from workers.configurations import Configuration
 from workers.kernels import Library, load
 from workers.models import build_model
-from workers.planner import measured_together
+from workers.planner import measured_together, pays_to_compile
+from workers.plans import Plan
 from workers.population import train_population
 from workers.training import Trainer
 
@@ -29,9 +33,10 @@ class Population:
     """A task's model under many configurations; its training steps without any evaluation."""
 
     def __init__(
-        self, task: Task, configurations: Sequence[Configuration], device: torch.device
+        self, task: Task, configurations: Sequence[Configuration], device: torch.device, plan: Plan
     ) -> None:
-        self.trainer = Trainer(task.spec, [task.fold], OUTPUTS, SEED, device, torch.float32)
+        spec = task.spec
+        self.trainer = Trainer(spec, [task.fold], OUTPUTS, SEED, device, torch.float32, plan)
         rows, batch = self.trainer.fold_rows, task.spec.batch_size
         self.minibatches = Minibatches(rows, batch, SEED, device)
         self.trainer.together = len(configurations)
@@ -70,6 +75,18 @@ class Population:
         for chunk in self.chunks:
             del vars(chunk)["step"]
 
+    def settling_share(self, clock: Callable[[], float]) -> float:
+        """Seconds in which sparse members settle after a training, of that training's seconds."""
+        self.left = []
+        started = clock()
+        self.train(self.minibatches.steps)
+        trained = (clock() - started) * self.trainer.spec.epochs
+        sparse = [chunk.keep(chunk.settles) for chunk in self.chunks if any(chunk.settles)]
+        started = clock()
+        for chunk in sparse:
+            self.trainer.settle(chunk, self.minibatches.steps)
+        return (clock() - started) / trained
+
     def member_bytes(self) -> dict[str, int]:
         """Counted from tensors; activations are what autograd keeps for a member's batch."""
         chunk = self.chunks[0]
@@ -88,13 +105,34 @@ def _bytes(tensors: Sequence[Tensor]) -> int:
     return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
 
 
-def planned_members(
-    task: Task, configurations: Sequence[Configuration], device: torch.device
-) -> int | None:
-    """Members side by side as the planner chooses for a long job; None where it has no choice."""
-    spec = task.spec.model_copy(update={"trials": 100_000})
+@dataclass(frozen=True)
+class Planned:
+    """What a worker would find out for a job of so many trials.
+
+    members: side by side, None where the planner has no choice; compile_seconds: of the step.
+    """
+
+    plan: Plan
+    members: int | None
+    compile_seconds: float
+
+
+def planned(
+    task: Task, configurations: Sequence[Configuration], device: torch.device, trials: int
+) -> Planned:
+    """The planner's answer; nothing that an earlier run compiled is used for it."""
+    spec = task.spec.model_copy(update={"trials": trials})
     trainer = Trainer(spec, [task.fold], OUTPUTS, SEED, device, torch.float32)
-    return measured_together(trainer, configurations, lambda: None)
+    seconds = 0.0
+    if pays_to_compile(trainer, Settings().max_population):
+        plan = replace(trainer.plan, backend=Compiled.name)
+        with tempfile.TemporaryDirectory() as folder:
+            os.environ["TORCHINDUCTOR_CACHE_DIR"] = folder
+            started = time.perf_counter()
+            trainer = Trainer(spec, [task.fold], OUTPUTS, SEED, device, torch.float32, plan)
+            seconds = time.perf_counter() - started
+    together = measured_together(trainer, configurations, lambda: None)
+    return Planned(trainer.plan, together, seconds)
 
 
 def compile_seconds() -> float:

@@ -2,7 +2,7 @@
 
     python benchmarks/populations.py [--json] [--repeats 5] [--device cpu|cuda]
         [--model linear|mlp|plugin|cnn|all] [--population P] [--rows 4096] [--width W]
-        [--batch 128] [--penalty mixture|none|l1|l2|elastic_net] [--seconds 1]
+        [--batch 128] [--penalty mixture|none|l1|l2|elastic_net] [--seconds 1] [--short]
     python benchmarks/populations.py --model mlp --curve population|rows|width
     python benchmarks/populations.py --check     ours and the loop learn the same
     python benchmarks/populations.py --search [--trials 100]  against Optuna + torch; minutes
@@ -13,9 +13,12 @@ the same work, `bare` has no penalty at all. The mixture is a quarter each of no
 elastic_net, for both. Ours, both loops and the batched product of 64 x 128³ that gives the GEMM
 floor (benchmarks/floors.py) take turns in every repeat; medians are printed.
 
-Members train side by side, as many as the planner finds best unless --population says otherwise.
-`compile_time` is the wall time of compiling the kernels, once a machine; `time_share` comes from a
-run of its own, with timers inside; `member_bytes` is counted from tensors.
+Members train side by side, as many as the planner finds best for a long job unless --population
+says otherwise, on the backend that it chooses: long jobs have a plug-in's step compiled, those of
+--short don't. `compile_time` is the wall time of compiling the kernels, once a machine, and the
+step; `time_share` comes from a run of its own, with timers inside; `settling_share` is the time
+that members with a sparse penalty settle, of all members' training; `member_bytes` is counted from
+tensors.
 """
 
 from __future__ import annotations
@@ -37,7 +40,7 @@ from engine import (
     first_batches,
     fresh_model,
     losses_after_epoch,
-    planned_members,
+    planned,
 )
 from floors import Clock, clock_of, gemm_rate, rate, step_flops, torch_flops
 from loops import Loop, shuffled
@@ -49,6 +52,7 @@ from workers.configurations import Configuration
 
 MODELS = ("linear", "mlp", "plugin", "cnn")
 MIXTURE: tuple[Penalty, ...] = ("none", "l1", "l2", "elastic_net")
+LONG, SHORT = 100_000, 100  # trials of the job that the planner is asked about
 UNPLANNED = 16  # members of a population where the planner has no choice
 CURVES: Mapping[str, Sequence[int]] = {
     "population": (1, 4, 16, 64, 256, 1024, 4096),
@@ -94,6 +98,7 @@ def options() -> argparse.ArgumentParser:
     made.add_argument("--width", type=int, help="hidden units, channels, or a linear one's inputs")
     made.add_argument("--batch", type=int, default=128)
     made.add_argument("--penalty", choices=("mixture", *MIXTURE), default="mixture")
+    made.add_argument("--short", action="store_true", help="plan for a job of 100 trials")
     made.add_argument("--seconds", type=float, default=1.0, help="of each measurement, at least")
     made.add_argument("--trials", type=int, default=100, help="of the search")
     doing = made.add_mutually_exclusive_group()
@@ -152,10 +157,10 @@ def measured(chosen: Task, members: int | None, arguments: argparse.Namespace) -
     """Every row of one point; on a curve the steps and the floor alone."""
     device = torch.device(arguments.device)
     clock, unit = clock_of(device)
-    if members is None:
-        few = configurations(arguments.penalty, UNPLANNED)
-        members = planned_members(chosen, few, device) or UNPLANNED
-    population = Population(chosen, configurations(arguments.penalty, members), device)
+    few = configurations(arguments.penalty, UNPLANNED)
+    found = planned(chosen, few, device, SHORT if arguments.short else LONG)
+    members = members or found.members or UNPLANNED
+    population = Population(chosen, configurations(arguments.penalty, members), device, found.plan)
     most = steps_that_fit(population, arguments.seconds, clock)
     bare = Baseline(chosen, "none", device)
     penalised = Baseline(chosen, arguments.penalty, device)
@@ -170,6 +175,7 @@ def measured(chosen: Task, members: int | None, arguments: argparse.Namespace) -
     details = {
         "model": chosen.name,
         "device": arguments.device,
+        "backend": found.plan.backend,
         "population": members,
         "rows": chosen.rows,
         "width": chosen.width,
@@ -187,9 +193,13 @@ def measured(chosen: Task, members: int | None, arguments: argparse.Namespace) -
     if arguments.curve:
         return
     yield Row("gemm_floor", limit, f"steps/{unit}", parameters={**kept, "gflops": gemm / 1e9})
-    yield Row("compile_time", compile_seconds(), "s", parameters=details)
+    compiling = {"kernels": compile_seconds(), "step": found.compile_seconds}
+    for part, seconds in compiling.items():
+        yield Row("compile_time", seconds, "s", parameters={**details, "part": part})
     for part, value in shares(population, most, arguments.seconds, clock).items():
         yield Row("time_share", value, "of the time", parameters={**details, "part": part})
+    settling = population.settling_share(clock)
+    yield Row("settling_share", settling, "of the training", parameters=details)
     for part, count in population.member_bytes().items():
         yield Row("member_bytes", count, "B", parameters={**details, "part": part})
 

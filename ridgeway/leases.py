@@ -24,12 +24,13 @@ from ridgeway import reading, studies
 from ridgeway.database import artifacts, current_time, jobs, leases, now
 from ridgeway.errors import LeaseLost
 from ridgeway.jobs import OPEN_LEASE, Artifact, end_as_failed, lock_job, update_job, withdraw_leases
-from ridgeway.offers import mark_gone
+from ridgeway.offers import live_workers, mark_gone
 from ridgeway.spec import JobSpec
 from ridgeway.studies import Outcome
 from ridgeway.views import ENDED, Best, Params, Recommended
 
 FIRST_POPULATION = 4
+MOST_SHARERS = 32  # workers that one job's end is shared out to; it spares claims before a look
 CLAIMABLE = ("queued", "running")  # states of a job that may be worked on
 
 
@@ -67,6 +68,14 @@ def population_size(trials: int, limit: int, ordinal: int) -> int:
     """4, 8, 16, ... up to the limit and a tenth of the trials: a sampler needs its rounds."""
     most = max(1, min(limit, trials // 10))
     return min(most, FIRST_POPULATION << min(ordinal, 30))
+
+
+def last_size(size: int, left: int, workers: int) -> int:
+    """Of a population near a job's end, so that its workers end together: a worker's share of what
+    is left, if that is less (Polychronopoulos & Kuck 1987). A worker alone keeps its size.
+    """
+    share = math.ceil(left / max(1, workers))
+    return min(size, max(share, FIRST_POPULATION))
 
 
 # --- claim ------------------------------------------------------------------------------------
@@ -193,6 +202,8 @@ def _carve(transaction: Connection, row: Row[Any], claimant: Claimant) -> Row[An
         return None
     limit = row.population_limit or claimant.population_limit
     size = min(left, population_size(row.trials, limit, row.populations))
+    if left < MOST_SHARERS * size:
+        size = last_size(size, left, live_workers(transaction, claimant.lease_seconds))
     update_job(
         transaction,
         row.id,

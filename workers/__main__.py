@@ -17,6 +17,7 @@ from ridgeway.jobs import new_id
 from ridgeway.settings import Settings
 from ridgeway.store import Store
 from ridgeway.supervisor import die_with_parent
+from workers.kernels import load
 from workers.worker import Worker
 
 
@@ -47,6 +48,10 @@ def main() -> int:
     except (InvalidInput, SchemaMismatch) as error:
         print(f"ridgeway worker: {error}", file=sys.stderr)
         return 2
+    if device == "cpu":
+        load(
+            torch.float32
+        )  # compiled, once a machine, before there is a job that would wait for it
     worker = Worker(database, store, settings, arguments.id or new_id(), device)
     for number in (signal.SIGTERM, signal.SIGINT):
         # In a thread: the main thread may be inside the very lock that `stop` takes.

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from optuna.distributions import CategoricalDistribution, FloatDistribution
 from simulated import recommended
 
-from ridgeway import jobs, leases
+from ridgeway import jobs, leases, offers
 from ridgeway.database import Database
 from ridgeway.database import jobs as job_table
 from ridgeway.database import leases as lease_table
@@ -126,6 +126,34 @@ def test_populations_start_small_double_and_stay_within_a_tenth_of_the_budget():
     assert [leases.population_size(200, 64, k) for k in range(5)] == [4, 8, 16, 20, 20]
     assert leases.population_size(5, 64, 0) == 1
     assert leases.population_size(1_000_000, 64, 10_000) == 64
+
+
+def record_worker(database: Database, worker: str) -> None:
+    with database.transaction() as transaction:
+        offers.record_worker(
+            transaction, worker, host="here", pid=1, device="cpu", version="0", models=set(),
+            datasets=set(),
+        )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("workers", "last"), [(0, [10, 10, 8]), (1, [10, 10, 8]), (2, [9, 5, 4]), (8, [4, 4, 4])]
+)
+def test_live_workers_share_the_end_of_a_job(
+    database: Database, workers: int, last: list[int]
+) -> None:
+    for worker in range(workers):
+        record_worker(database, f"worker-{worker}")
+    record_worker(database, "gone")
+    with database.transaction() as transaction:
+        offers.mark_gone(transaction, "gone")
+    submit(database, trials=100)
+    sizes: list[int] = []
+    while (lease := claim(database)) is not None:
+        sizes.append(lease.size)
+    assert sum(sizes) == 100
+    assert sizes[:3] == [4, 8, 10]
+    assert sizes[-3:] == last
 
 
 def test_a_job_is_claimed_in_populations_until_its_budget_is_spent_and_then_answered(database):

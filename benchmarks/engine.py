@@ -8,7 +8,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -22,7 +22,6 @@ from workers.configurations import Configuration
 from workers.kernels import Library, load
 from workers.models import build_model
 from workers.planner import measured_together, pays_to_compile
-from workers.plans import Plan
 from workers.population import train_population
 from workers.training import Trainer
 
@@ -33,12 +32,11 @@ class Population:
     """A task's model under many configurations; its training steps without any evaluation."""
 
     def __init__(
-        self, task: Task, configurations: Sequence[Configuration], device: torch.device, plan: Plan
+        self, task: Task, configurations: Sequence[Configuration], trainer: Trainer
     ) -> None:
-        spec = task.spec
-        self.trainer = Trainer(spec, [task.fold], OUTPUTS, SEED, device, torch.float32, plan)
+        self.trainer = trainer
         rows, batch = self.trainer.fold_rows, task.spec.batch_size
-        self.minibatches = Minibatches(rows, batch, SEED, device)
+        self.minibatches = Minibatches(rows, batch, SEED, trainer.device)
         self.trainer.together = len(configurations)
         self.chunks = self.trainer.chunks(configurations)
         self.members = len(configurations)
@@ -105,47 +103,44 @@ def _bytes(tensors: Sequence[Tensor]) -> int:
     return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
 
 
-@dataclass(frozen=True)
-class Planned:
-    """What a worker would find out for a job of so many trials.
-
-    members: side by side, None where the planner has no choice; compile_seconds: of the step.
-    """
-
-    plan: Plan
-    members: int | None
-    compile_seconds: float
-
-
-def planned(
-    task: Task, configurations: Sequence[Configuration], device: torch.device, trials: int
-) -> Planned:
-    """The planner's answer; nothing that an earlier run compiled is used for it."""
+def planned_trainer(task: Task, device: torch.device, trials: int) -> tuple[Trainer, float]:
+    """As a worker would make it for a job of so many trials; seconds of compiling its step."""
     spec = task.spec.model_copy(update={"trials": trials})
     trainer = Trainer(spec, [task.fold], OUTPUTS, SEED, device, torch.float32)
-    seconds = 0.0
-    if pays_to_compile(trainer, Settings().max_population):
-        plan = replace(trainer.plan, backend=Compiled.name)
-        with tempfile.TemporaryDirectory() as folder:
-            os.environ["TORCHINDUCTOR_CACHE_DIR"] = folder
-            started = time.perf_counter()
-            trainer = Trainer(spec, [task.fold], OUTPUTS, SEED, device, torch.float32, plan)
-            seconds = time.perf_counter() - started
-    together = measured_together(trainer, configurations, lambda: None)
-    return Planned(trainer.plan, together, seconds)
+    if not pays_to_compile(trainer, Settings().max_population):
+        return trainer, 0.0
+    plan = replace(trainer.plan, backend=Compiled.name)
+    with nothing_kept("TORCHINDUCTOR_CACHE_DIR"):
+        started = time.perf_counter()
+        trainer = Trainer(spec, [task.fold], OUTPUTS, SEED, device, torch.float32, plan)
+        return trainer, time.perf_counter() - started
+
+
+def planned_members(trainer: Trainer, configurations: Sequence[Configuration]) -> int | None:
+    """Members side by side as the planner chooses; None where it has no choice."""
+    return measured_together(trainer, configurations, lambda: None)
 
 
 def compile_seconds() -> float:
-    """Wall time of compiling the kernels for float32 where nothing is kept on disk."""
-    before = os.environ.get("XDG_CACHE_HOME")
-    with tempfile.TemporaryDirectory() as folder:
-        os.environ["XDG_CACHE_HOME"] = folder
+    """Wall time of compiling the kernels for float32."""
+    with nothing_kept("XDG_CACHE_HOME"):
         started = time.perf_counter()
         found = load.__wrapped__(torch.float32)
         seconds = time.perf_counter() - started
-    del os.environ["XDG_CACHE_HOME"]
-    os.environ |= {} if before is None else {"XDG_CACHE_HOME": before}
     return seconds if isinstance(found, Library) else math.nan
+
+
+@contextmanager
+def nothing_kept(variable: str) -> Iterator[None]:
+    """The folder of a cache, as an environment variable names it, is a fresh one."""
+    before = os.environ.get(variable)
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ[variable] = folder
+        try:
+            yield
+        finally:
+            del os.environ[variable]
+            os.environ |= {} if before is None else {variable: before}
 
 
 def fresh_model(task: Task) -> nn.Module:

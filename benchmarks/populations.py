@@ -40,7 +40,8 @@ from engine import (
     first_batches,
     fresh_model,
     losses_after_epoch,
-    planned,
+    planned_members,
+    planned_trainer,
 )
 from floors import Clock, clock_of, gemm_rate, rate, step_flops, torch_flops
 from loops import Loop, shuffled
@@ -157,10 +158,11 @@ def measured(chosen: Task, members: int | None, arguments: argparse.Namespace) -
     """Every row of one point; on a curve the steps and the floor alone."""
     device = torch.device(arguments.device)
     clock, unit = clock_of(device)
-    few = configurations(arguments.penalty, UNPLANNED)
-    found = planned(chosen, few, device, SHORT if arguments.short else LONG)
-    members = members or found.members or UNPLANNED
-    population = Population(chosen, configurations(arguments.penalty, members), device, found.plan)
+    trainer, step_seconds = planned_trainer(chosen, device, SHORT if arguments.short else LONG)
+    if members is None:
+        few = configurations(arguments.penalty, UNPLANNED)
+        members = planned_members(trainer, few) or UNPLANNED
+    population = Population(chosen, configurations(arguments.penalty, members), trainer)
     most = steps_that_fit(population, arguments.seconds, clock)
     bare = Baseline(chosen, "none", device)
     penalised = Baseline(chosen, arguments.penalty, device)
@@ -175,7 +177,7 @@ def measured(chosen: Task, members: int | None, arguments: argparse.Namespace) -
     details = {
         "model": chosen.name,
         "device": arguments.device,
-        "backend": found.plan.backend,
+        "backend": trainer.backend.name,
         "population": members,
         "rows": chosen.rows,
         "width": chosen.width,
@@ -193,7 +195,7 @@ def measured(chosen: Task, members: int | None, arguments: argparse.Namespace) -
     if arguments.curve:
         return
     yield Row("gemm_floor", limit, f"steps/{unit}", parameters={**kept, "gflops": gemm / 1e9})
-    compiling = {"kernels": compile_seconds(), "step": found.compile_seconds}
+    compiling = {"kernels": compile_seconds(), "step": step_seconds}
     for part, seconds in compiling.items():
         yield Row("compile_time", seconds, "s", parameters={**details, "part": part})
     for part, value in shares(population, most, arguments.seconds, clock).items():

@@ -48,14 +48,12 @@ def main() -> int:
     except (InvalidInput, SchemaMismatch) as error:
         print(f"ridgeway worker: {error}", file=sys.stderr)
         return 2
-    if device == "cpu":
-        load(
-            torch.float32
-        )  # compiled, once a machine, before there is a job that would wait for it
     worker = Worker(database, store, settings, arguments.id or new_id(), device)
     for number in (signal.SIGTERM, signal.SIGINT):
         # In a thread: the main thread may be inside the very lock that `stop` takes.
         signal.signal(number, lambda *_: threading.Thread(target=worker.stop).start())
+    if device == "cpu":
+        load(torch.float32)  # compiled now, once a machine, while no job waits for it
     worker.run()
     database.close()
     return 0

@@ -23,7 +23,7 @@ from workers.runs import PopulationState, Problem
 
 log = logging.getLogger("ridgeway.worker")
 
-FORMAT = 1
+FORMAT = 2  # raised where a step's arithmetic changes, too
 HANDING_OVER_SECONDS = 5.0  # of training that a worker which is told to stop does not throw away
 
 

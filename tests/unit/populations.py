@@ -31,13 +31,9 @@ CPU = torch.device("cpu")
 BACKENDS: dict[str, type[Backend]] = {
     each.name: each for each in (Fused, Dense, Mapped, Compiled, InTurn)
 }
-if not isinstance(load(torch.float32), Library):  # there is no C compiler here
+library = load(torch.float32)
+if not (isinstance(library, Library) and library.fast):  # there is no C compiler, or an old machine
     del BACKENDS[Fused.name]
-
-
-def activation_for(backend: str, wanted: str) -> str:
-    """The wanted one, if the backend can do it."""
-    return "relu" if backend == Fused.name else wanted
 
 
 def job(**fields: Any) -> JobSpec:

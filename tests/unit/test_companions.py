@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from populations import (
     BACKENDS,
     CPU,
-    activation_for,
     assert_same_member,
     configuration,
     force_backend,
@@ -63,11 +62,11 @@ def companies(draw: st.DrawFn, most: int = 20) -> tuple[list[Configuration], int
     return members, draw(st.integers(0, len(members) - 1))
 
 
-def everything(optimizer: str, model: str, backend: str) -> JobSpec:
+def everything(optimizer: str, model: str) -> JobSpec:
     """A job that perturbs, clips and shrinks groups."""
     kinds = {
         "linear": {"kind": "linear"},
-        "mlp": {"kind": "mlp", "hidden": [17, 9], "activation": activation_for(backend, "gelu")},
+        "mlp": {"kind": "mlp", "hidden": [17, 9], "activation": "gelu"},
     }
     search: dict[str, object] = {
         "label_smoothing": {"low": 0, "high": 1},
@@ -108,7 +107,7 @@ def test_a_member_is_bitwise_the_same_alone_and_in_any_company(
 ) -> None:
     members, watched = company
     members = members[: watched + 5] if backend == "loop" else members
-    spec = everything(optimizer, model, backend)
+    spec = everything(optimizer, model)
     with force_backend(backend), quick_settling():
         crowd = train(spec, members, UNEVEN[:folds], OUTPUTS)
         alone = train(spec, [members[watched]], UNEVEN[:folds], OUTPUTS)
@@ -121,7 +120,7 @@ def test_a_step_of_one_member_leaves_the_rows_as_they_are_for_the_next(
     backend: str, folds: int
 ) -> None:
     members = [configuration(penalty, 0.1, input_noise=0.5) for penalty in ("none", "l1", "l2")]
-    spec = everything("adamw", "mlp", backend)
+    spec = everything("adamw", "mlp")
     with force_backend(backend), quick_settling():
         together = train(spec, members, UNEVEN[:folds], OUTPUTS)
         trainer = Trainer(spec, UNEVEN[:folds], OUTPUTS, 0, CPU)
@@ -163,7 +162,7 @@ def test_what_is_not_finite_in_one_members_weights_reaches_no_other(
     backend: str, company: tuple[list[Configuration], int], optimizer: str, poison: float
 ) -> None:
     members, poisoned = company
-    spec = everything(optimizer, "mlp", backend)
+    spec = everything(optimizer, "mlp")
     with force_backend(backend), quick_settling(), torch.random.fork_rng(devices=[]):
         found = one_epoch(spec, [*members, configuration()], (poisoned, poison))
         others = [own for place, own in enumerate(members) if place != poisoned]
@@ -214,7 +213,7 @@ def test_a_fold_is_bitwise_the_same_whichever_folds_train_beside_it(backend: str
     """It has minibatches of its own; as many rows beside it leave it the same number of steps."""
     members = [configuration(penalty, 0.1, dropout=0.3, input_noise=0.1) for penalty in PENALTIES]
     first, second, other = (made_up_fold(50, classes=3, seed=seed) for seed in range(3))
-    spec = everything("adamw", "mlp", backend)
+    spec = everything("adamw", "mlp")
     with force_backend(backend), quick_settling():
         alone, pair, another = (
             train(spec, members, folds, OUTPUTS)

@@ -7,6 +7,7 @@ import math
 import platform
 import shutil
 import stat
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -21,6 +22,7 @@ from torch import nn
 from workers.backends import Fused
 from workers.kernels import CompiledOptimizer, Library, Net, NetBatch, library, load
 from workers.losses import Kind, row_losses
+from workers.models import ACTIVATIONS
 from workers.optimizers import OPTIMIZERS, Rates, Uses
 from workers.plans import Plan
 from workers.training import Trainer
@@ -110,15 +112,19 @@ def compiled_for(vectors: str, dtype: torch.dtype) -> Library:
     return Library(library._compiled(compiler, options), dtype)
 
 
-def net_and_module(kind: Kind, widths: list[int], found: Library) -> tuple[Net, nn.Sequential]:
+def net_and_module(
+    kind: Kind, widths: list[int], found: Library, activations: Sequence[str] | None = None
+) -> tuple[Net, nn.Sequential]:
     """A net, and the module that it stands for: of one row, layer by layer, biases between."""
+    activations = ["relu"] * (len(widths) - 2) if activations is None else activations
     layers: list[nn.Module] = []
-    for inputs, outputs in itertools.pairwise(widths):
-        layers += [nn.Linear(inputs, outputs), nn.ReLU()]
+    for (inputs, outputs), name in itertools.zip_longest(itertools.pairwise(widths), activations):
+        layers += [nn.Linear(inputs, outputs), ACTIVATIONS[name or "relu"]()]
     module = nn.Sequential(*layers[:-1]).to(found.dtype)
     sizes = [parameter.numel() for parameter in module.parameters()]
     starts = [0, *itertools.accumulate(sizes)]
-    return Net(found, kind, starts[-1], widths, starts[:-1:2], starts[1::2]), module
+    net = Net(found, kind, starts[-1], widths, starts[:-1:2], starts[1::2], activations)
+    return net, module
 
 
 def losses_of(kind: Kind, module: nn.Sequential, weights: torch.Tensor, batch: NetBatch):
@@ -134,7 +140,7 @@ def losses_of(kind: Kind, module: nn.Sequential, weights: torch.Tensor, batch: N
         place = 0
         for layer in module:
             hidden = layer(hidden)
-            if isinstance(layer, nn.ReLU):
+            if not isinstance(layer, nn.Linear):
                 draws, rates = batch.draws[place], batch.dropouts[place]
                 if draws is not None and rates is not None:
                     rate = rates[fold, member]
@@ -164,7 +170,8 @@ def test_losses_and_gradients_of_nets_are_autograds(vectors, dtype, data) -> Non
     seed = draw(st.integers(0, 2**16))
     noisy, smooth = draw(st.booleans()), draw(st.booleans())
     dropped = [draw(st.booleans()) for _ in widths[1:-1]]
-    net, module = net_and_module(kind, widths, compiled_for(vectors, dtype))
+    activations = [draw(st.sampled_from(sorted(ACTIVATIONS))) for _ in widths[1:-1]]
+    net, module = net_and_module(kind, widths, compiled_for(vectors, dtype), activations)
     rates = torch.rand(folds, members, generator=torch.Generator().manual_seed(seed)).to(dtype)
     inputs = draws(seed + 1, folds, rows, widths[0], dtype=dtype)
     generator = torch.Generator().manual_seed(seed)
@@ -221,13 +228,53 @@ def batch_in_double(batch: NetBatch) -> NetBatch:
 @pytest.mark.parametrize("kind", ["multiclass", "binary", "regression"])
 @pytest.mark.parametrize("poison", [math.nan, math.inf, -math.inf])
 def test_a_poisoned_model_shows_in_its_own_loss_alone(kind: Kind, poison: float) -> None:
-    net, _ = net_and_module(kind, [3, 6, 5 if kind == "multiclass" else 1], kernels(torch.float32))
+    outputs = 5 if kind == "multiclass" else 1
+    net, _ = net_and_module(kind, [3, 6, outputs], kernels(torch.float32))
     weights = draws(0, 1, 4, net.columns)
-    weights[0, 2, -1] = poison  # the last bias
+    weights[0, 2, -outputs] = poison  # the bias of the first output, which is every row's class
     targets = torch.zeros(1, 32, dtype=torch.int64)
     batch = NetBatch(draws(2, 1, 32, 3), targets, torch.full((1, 32), 1 / 32))
     losses = net.gradient(weights, batch, torch.empty_like(weights))
     assert losses.isfinite().tolist() == [[True, True, False, True]]
+
+
+@needs_compiler
+@pytest.mark.parametrize("name", ["tanh", "silu", "gelu"])
+def test_activations_and_their_derivatives_are_torchs_near_zero_and_far_from_it(name: str) -> None:
+    """A net of one weight after the activation shows what it gives, and its derivative."""
+    net, _ = net_and_module("regression", [1, 1, 1], kernels(torch.float32), [name])
+    x = torch.cat([torch.linspace(-12, 12, 961), 1e-3 * draws(0, 63)]).double()[None, :, None]
+    weights = torch.tensor([1.0, 0.0, 1.0, 0.0])  # weight, bias, weight, bias
+    own = weights.expand(1, x.shape[1], 4).contiguous()
+    own[..., 1] = x[..., 0].float()  # every model reads 0, and adds its own number
+    rows = torch.full((1, 32), 1 / 32)
+    batch = NetBatch(torch.zeros(1, 32, 1), torch.zeros(1, 32), rows)
+    wide = own[0, :, 1].double().requires_grad_()
+    given = ACTIVATIONS[name]()(wide)
+    logits = net.logits(own, batch.inputs)[0, :, 0, 0].double()
+    torch.testing.assert_close(logits, given.detach(), rtol=3e-7, atol=1.5e-6)
+    (derivatives,) = torch.autograd.grad(given.square().sum(), wide)
+    gradients = torch.empty_like(own)
+    net.gradient(own, batch, gradients)
+    torch.testing.assert_close(gradients[0, :, 1].double(), derivatives, rtol=1e-5, atol=1e-5)
+
+
+@needs_compiler
+@pytest.mark.parametrize("activation", ["relu", "tanh"])
+@pytest.mark.parametrize("seed", range(5))
+def test_dropout_hides_no_poison(activation: str, seed: int) -> None:
+    net, _ = net_and_module("binary", [3, 4, 1], kernels(torch.float32), [activation])
+    weights = draws(0, 1, 2, net.columns)
+    weights[0, 1, 0] = math.nan
+    batch = NetBatch(
+        draws(2, 1, 32, 3),
+        torch.zeros(1, 32, dtype=torch.int64),
+        torch.full((1, 32), 1 / 32),
+        draws=[torch.rand(32, 4, generator=torch.Generator().manual_seed(seed))],
+        dropouts=[torch.full((1, 2), 0.97)],
+    )
+    losses = net.gradient(weights, batch, torch.empty_like(weights))
+    assert losses.isfinite().tolist() == [[True, False]]
 
 
 @needs_compiler
@@ -308,10 +355,24 @@ def test_training_goes_on_without_a_compiler_and_says_so(
 
 
 @needs_compiler
-def test_products_on_narrow_vectors_are_left_to_torch() -> None:
-    module = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 2))
-    assert not Fused.fits(module, compiled_for("16 bytes", torch.float32))
-    assert Fused.fits(module, compiled_for("AVX2", torch.float32))
+@pytest.mark.parametrize(
+    ("vectors", "widths", "fits"),
+    [
+        ("AVX2", (3, 4, 2), True),
+        ("16 bytes", (3, 4, 2), False),
+        ("AVX2", (30, 1, 1), True),
+        ("AVX2", (200, 1, 1), False),
+        ("AVX2", (200, 4, 1), True),
+        ("AVX2", (64, 1024, 1024), True),
+        ("AVX2", (64, 2048, 2048), False),
+    ],
+)
+def test_products_that_torch_is_faster_with_are_left_to_it(
+    vectors: str, widths: tuple[int, int, int], fits: bool
+) -> None:
+    inputs, hidden, outputs = widths
+    module = nn.Sequential(nn.Linear(inputs, hidden), nn.ReLU(), nn.Linear(hidden, outputs))
+    assert Fused.fits(module, compiled_for(vectors, torch.float32)) == fits
 
 
 def test_a_job_planned_without_kernels_is_trained_without_them() -> None:

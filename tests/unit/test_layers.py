@@ -32,6 +32,12 @@ from torch.utils.checkpoint import checkpoint
 def ReLU(i, o):
     return nn.Sequential(nn.Linear(i, 6), nn.ReLU(), nn.Dropout(0.4), nn.Linear(6, o))
 
+def GELU(i, o):
+    return nn.Sequential(nn.Linear(i, 6), nn.GELU(), nn.Linear(6, 5), nn.SiLU(), nn.Linear(5, o))
+
+def ApproximateGELU(i, o):
+    return nn.Sequential(nn.Linear(i, 6), nn.GELU(approximate="tanh"), nn.Linear(6, o))
+
 def after(layer, inputs, outputs):
     return nn.Sequential(nn.Linear(inputs, 6), layer, nn.Tanh(), nn.Linear(6, outputs))
 
@@ -157,8 +163,8 @@ class Checkpointed(nn.Module):
         return self.out(checkpoint(self.layer, x, use_reentrant=False).tanh())
 '''
 
-FUSED = ["ReLU"]
-DENSE = ["Dropout"]
+FUSED = ["ReLU", "GELU"]
+DENSE = ["ApproximateGELU", "Dropout"]
 MAPPED = [
     "LayerNorm",
     "GroupNorm",

@@ -1,9 +1,10 @@
-"""Linear layers with ReLU between them, each model's whole gradient in one go on a CPU."""
+"""Linear layers and activations in turn, each model's whole gradient in one go on a CPU."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
@@ -15,18 +16,21 @@ from workers.layout import Layout
 from workers.losses import Kind
 from workers.models import Dropout
 
-LETTERS = {nn.Linear: "L", nn.ReLU: "R", Dropout: "D"}
-SHAPE = re.compile("L(RD?L)*")
+NAMES = {nn.ReLU: "relu", nn.Tanh: "tanh", nn.SiLU: "silu", nn.GELU: "gelu"}
+LETTERS = {nn.Linear: "L", Dropout: "D", **dict.fromkeys(NAMES, "A")}
+FEW_OUTPUTS, FEW_INPUTS = 4, 100
+MOST_WEIGHTS = 2**21
+SHAPE = re.compile("L(AD?L)*")
 
 
 class Fused(Backend):
     """The backend of `linear` and `mlp` where the kernels are compiled: model by model in C.
 
-    A model's step stays in the second cache; no other backend's does (docs/decisions/fused.md).
+    A model's step stays in the second cache, where members of a batched product have to take turns
+    (docs/decisions/fused.md).
     """
 
     name = "fused"
-    capturable = False
 
     def __init__(self, model: nn.Module, layout: Layout, kind: Kind, library: Library) -> None:
         super().__init__(model, layout, kind)
@@ -42,15 +46,20 @@ class Fused(Backend):
             [layers[0][1].in_features, *self._units],
             [starts[f"{name}weight"] for name, _ in layers],
             [starts[f"{name}bias"] for name, _ in layers],
+            [NAMES[type(module)] for _, module in modules if type(module) in NAMES],
         )
 
     @staticmethod
     def fits(model: nn.Module, library: Library) -> bool:
-        """Whether it is such layers, and the library's products are as fast as torch's."""
+        """Whether it is such layers, of sizes that the library is faster with than torch."""
         if not library.fast or not Dense.fits(model):
             return False
-        letters = "".join(LETTERS.get(type(module), "?") for _, module in modules_of(model))
-        return SHAPE.fullmatch(letters) is not None
+        modules = [module for _, module in modules_of(model)]
+        if any(isinstance(each, nn.GELU) and each.approximate != "none" for each in modules):
+            return False
+        letters = "".join(LETTERS.get(type(module), "?") for module in modules)
+        layers = [module for module in modules if isinstance(module, nn.Linear)]
+        return SHAPE.fullmatch(letters) is not None and _are_of_fast_sizes(layers)
 
     def logits(self, weights: Tensor, buffers: Buffers, inputs: Tensor) -> Tensor:
         return self._net.logits(weights, inputs)
@@ -66,12 +75,9 @@ class Fused(Backend):
     ) -> tuple[Tensor, Buffers]:
         given = NetBatch(batch.inputs, batch.targets, batch.weights)
         if seed is not None:
-            noise = None if perturbation.input_noise is None else batch.noise
-            given = NetBatch(
-                batch.inputs,
-                batch.targets,
-                batch.weights,
-                noise=noise,
+            given = replace(
+                given,
+                noise=None if perturbation.input_noise is None else batch.noise,
                 noise_scales=perturbation.input_noise,
                 smoothing=perturbation.label_smoothing,
                 draws=self._draws(weights, batch.inputs.shape[1], seed),
@@ -89,11 +95,20 @@ class Fused(Backend):
         ]
 
 
+def _are_of_fast_sizes(layers: Sequence[nn.Linear]) -> bool:
+    """Members that share wide inputs, each with a few outputs, are faster as one product; and
+    hidden layers far larger than the second cache gain nothing in turn.
+    """
+    first, *hidden = layers
+    narrow = first.out_features < FEW_OUTPUTS and first.in_features > FEW_INPUTS
+    return not narrow and all(layer.weight.numel() <= MOST_WEIGHTS for layer in hidden)
+
+
 def _rates_after(modules: Sequence[tuple[str, nn.Module]]) -> list[str | None]:
     """The buffer with the rate of the dropout after each layer but the last, if there is one."""
     rates: list[str | None] = []
     for name, module in modules:
-        if isinstance(module, nn.ReLU):
+        if type(module) in NAMES:
             rates.append(None)
         elif isinstance(module, Dropout):
             rates[-1] = f"{name}rate"

@@ -35,7 +35,7 @@ Argument: TypeAlias = Tensor | ctypes.Structure | ctypes.c_int64 | None
 class Library:
     """The kernels for one type of number. Tensors are contiguous and on the CPU.
 
-    fast: whether products run on wide vectors, and so as fast as those of a BLAS library.
+    fast: whether products run on wide vectors, and so nearly as fast as those of a BLAS library.
     """
 
     def __init__(self, path: Path, dtype: torch.dtype) -> None:

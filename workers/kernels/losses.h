@@ -4,13 +4,14 @@
 
 #ifdef SINGLE
 
-/* exp and log by polynomials that vectorise, within 2 units in the last place where a loss needs
-   them; coefficients of the Cephes library (Moshier 1992). */
+/* exp and log by polynomials that vectorise, within 2 units in the last place; coefficients of the
+   Cephes library (Moshier 1992). */
 
-INLINE float exponential(float x) { /* of x <= 0, or NaN */
-    x = x < -87.3f ? -87.3f : x;
-    float n = nearbyintf(x * 1.44269504f);
-    float r = x - n * 0.693359375f + n * 2.12194440e-4f;
+INLINE float exponential(float x) { /* of x <= 0, or NaN; 0 where it would not be a normal number */
+    float normal = x < -87.3f ? -87.3f : x;
+    float n = nearbyintf(normal * 1.44269504f);
+    n = n == n ? n : 0; /* p stays NaN */
+    float r = normal - n * 0.693359375f + n * 2.12194440e-4f;
     float p = 1.9875691500e-4f;
     p = p * r + 1.3981999507e-3f;
     p = p * r + 8.3334519073e-3f;
@@ -21,7 +22,7 @@ INLINE float exponential(float x) { /* of x <= 0, or NaN */
     int32_t bits = ((int32_t)n + 127) << 23;
     float scale;
     memcpy(&scale, &bits, sizeof scale);
-    return p * scale;
+    return x < normal ? 0 : p * scale;
 }
 
 INLINE float logarithm(float x) { /* of a normal number x > 0, or NaN */
@@ -70,6 +71,7 @@ static void binary_cross_entropy(REAL *x, const REAL *targets, const REAL *weigh
         REAL target = targets[b] + smoothing * ((REAL)0.5 - targets[b]);
         REAL e = exponential(x[b] > 0 ? -x[b] : x[b]), likelier = 1 / (1 + e);
         REAL above = x[b] <= 0 ? 0 : x[b];
+        /* log(1 + e) loses the digits of a small e: it is the loss alone, which nobody reports. */
         losses[b] += weights[b] * (logarithm(1 + e) + above - x[b] * target);
         x[b] = weights[b] * ((x[b] > 0 ? likelier : e * likelier) - target);
     }
@@ -94,7 +96,7 @@ static void cross_entropy(int64_t classes, REAL *x, const int64_t *targets, cons
         }
     REAL scale[BLOCK], even[BLOCK];
     for (int b = 0; b < BLOCK; b++) {
-        aim[b] += smoothing * (mean[b] / classes - aim[b]);
+        aim[b] += smoothing > 0 ? smoothing * (mean[b] / classes - aim[b]) : 0;
         losses[b] += (logarithm(total[b]) - aim[b]) * weights[b];
         scale[b] = weights[b] / total[b];
         even[b] = weights[b] * smoothing / classes;

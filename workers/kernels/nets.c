@@ -1,12 +1,16 @@
-/* Loss and gradient of many nets of one shape: linear layers, ReLU and maybe dropout between them.
+/* Loss and gradient of many nets of one shape: linear layers, activations and maybe dropout between
+   them.
 
-   Model after model goes through its whole step, STRIP rows of the batch at a time, so that weights,
-   gradient and activations stay in the second cache from one layer to the next. What all members of
-   a fold share, the inputs, is laid out once. The same in torch operations is workers/backends/dense.py. */
+   Model after model goes through its whole step, STRIP rows of the batch at a time, so that the
+   weights, gradient and activations of all but the largest stay in the second cache from one layer
+   to the next. What all members of a fold share, the inputs, is laid out once. The same in torch
+   operations is workers/backends/dense.py. */
 
 #include "products.h"
 
 #include "losses.h"
+
+#include "activations.h"
 
 #define STRIP 128
 #define PANELS(rows) ((rows) / BLOCK)
@@ -14,12 +18,13 @@
 enum { SQUARED_ERROR, BINARY, CROSS_ENTROPY };
 
 typedef struct {
-    int64_t layers;         /* linear ones */
-    int64_t columns;        /* numbers of a model */
-    int64_t loss;           /* one of the above */
-    const int64_t *widths;  /* (layers + 1): inputs, hidden units, outputs */
-    const int64_t *weights; /* (layers): where each layer's weights (out, in) start in a model */
-    const int64_t *biases;  /* (layers) */
+    int64_t layers;             /* linear ones */
+    int64_t columns;            /* numbers of a model */
+    int64_t loss;               /* one of the above */
+    const int64_t *widths;      /* (layers + 1): inputs, hidden units, outputs */
+    const int64_t *weights;     /* (layers): where each layer's weights (out, in) start in a model */
+    const int64_t *biases;      /* (layers) */
+    const int64_t *activations; /* (layers - 1): after each layer but the last */
 } Net;
 
 typedef struct {
@@ -43,6 +48,7 @@ typedef struct {
     REAL *own_inputs, *own_slices;   /* one member's, where there is noise */
     REAL *draws;                     /* of all layers with dropout, one after the other */
     REAL *hidden;                    /* what each layer gives, one after the other */
+    REAL *derivatives;               /* of it, where the activation is not ReLU; dropout included */
     REAL *slopes[2];                 /* gradients in what a layer gives and in what it was given */
     REAL *slices;                    /* what a layer was given, sliced */
     int64_t size;                    /* of all, in numbers */
@@ -64,6 +70,7 @@ static Room room_in(const Net *net, int noise, REAL *start) {
     TAKE(room.own_slices, noise ? sliced(inputs) : 0);
     TAKE(room.draws, units);
     TAKE(room.hidden, units);
+    TAKE(room.derivatives, units);
     TAKE(room.slopes[0], widest);
     TAKE(room.slopes[1], widest);
     TAKE(room.slices, sliced(widest));
@@ -108,10 +115,10 @@ static void add_noise(int64_t count, const REAL *inputs, const REAL *noise, REAL
     for (int64_t i = 0; i < count; i++) own[i] = inputs[i] + scale * noise[i];
 }
 
-/* Inverted dropout: what is kept becomes larger by as much as is lost. */
-static void drop(int64_t count, const REAL *draws, REAL rate, REAL *hidden) {
+/* Inverted dropout: what is kept becomes larger by as much as is lost. A NaN stays one. */
+static void drop(int64_t count, const REAL *draws, REAL rate, REAL *numbers) {
     REAL factor = 1 / (1 - rate);
-    for (int64_t i = 0; i < count; i++) hidden[i] = draws[i] >= rate ? hidden[i] * factor : 0;
+    for (int64_t i = 0; i < count; i++) numbers[i] *= draws[i] >= rate ? factor : 0;
 }
 
 static void scale(int64_t count, REAL factor, REAL *numbers) {
@@ -128,19 +135,24 @@ static REAL dropout_after(const Net *net, const Batch *batch, int64_t layer, int
 static REAL *run_forward(const Net *net, const Batch *batch, int64_t model, int64_t rows,
                          const REAL *weights, const REAL *inputs, const Room *room) {
     const REAL *before = inputs;
-    REAL *after = room->hidden, *draws = room->draws;
+    int64_t place = 0; /* of the layer's units in the room */
     for (int64_t layer = 0;; layer++) {
-        int64_t in = net->widths[layer], out = net->widths[layer + 1];
+        int64_t in = net->widths[layer], out = net->widths[layer + 1], count = out * rows;
         int last = layer + 1 == net->layers;
+        int64_t activation = last ? -1 : net->activations[layer];
+        REAL *after = room->hidden + place, *derivatives = room->derivatives + place;
         for (int64_t first = 0; first < rows; first += BLOCK)
-            forward(out, in, weights + net->weights[layer], weights + net->biases[layer], !last,
-                    before + first * in, after + first * out);
+            forward(out, in, weights + net->weights[layer], weights + net->biases[layer],
+                    activation == RELU, before + first * in, after + first * out);
         if (last) return after;
+        if (activation != RELU) activate(activation, count, after, derivatives);
         REAL rate = dropout_after(net, batch, layer, model);
-        if (rate >= 0) drop(out * rows, draws, rate, after);
+        if (rate >= 0) {
+            drop(count, room->draws + place, rate, after);
+            if (activation != RELU) drop(count, room->draws + place, rate, derivatives);
+        }
         before = after;
-        after += out * STRIP;
-        draws += out * STRIP;
+        place += out * STRIP;
     }
 }
 
@@ -167,21 +179,24 @@ static REAL run_loss(const Net *net, const Batch *batch, int64_t fold, int64_t m
 static void run_backward(const Net *net, const Batch *batch, int64_t model, int64_t rows,
                          const REAL *weights, const REAL *input_slices, REAL *logits, int add,
                          REAL *gradient, const Room *room) {
-    REAL *after = logits, *slope = logits;
+    REAL *slope = logits;
+    int64_t place = logits - room->hidden; /* of the layer's units in the room */
     for (int64_t layer = net->layers - 1;; layer--) {
         int64_t in = net->widths[layer], out = net->widths[layer + 1];
-        REAL *before = after - in * STRIP, *next = room->slopes[layer % 2];
         bias_gradient(out, PANELS(rows), slope, add, gradient + net->biases[layer]);
-        if (layer) slice_all(in, rows, before, room->slices);
+        place -= in * STRIP;
+        if (layer) slice_all(in, rows, room->hidden + place, room->slices);
         weight_gradient(out, in, PANELS(rows), slope, layer ? room->slices : input_slices, add,
                         gradient + net->weights[layer]);
         if (!layer) return;
+        int relu = net->activations[layer - 1] == RELU;
+        const REAL *told = (relu ? room->hidden : room->derivatives) + place;
+        REAL *next = room->slopes[layer % 2];
         for (int64_t first = 0; first < rows; first += BLOCK)
-            backward(out, in, weights + net->weights[layer], slope + first * out,
-                     before + first * in, next + first * in);
+            backward(out, in, weights + net->weights[layer], slope + first * out, relu,
+                     told + first * in, next + first * in);
         REAL rate = dropout_after(net, batch, layer - 1, model);
-        if (rate >= 0) scale(in * rows, 1 / (1 - rate), next);
-        after = before;
+        if (relu && rate >= 0) scale(in * rows, 1 / (1 - rate), next);
         slope = next;
     }
 }

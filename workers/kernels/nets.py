@@ -13,7 +13,9 @@ from workers.batches import ROW_ALIGNMENT
 from workers.kernels.library import Library
 from workers.losses import Kind
 
-LOSSES: Sequence[Kind] = ("regression", "binary", "multiclass")  # as nets.c numbers them
+# As nets.c and activations.h number them.
+LOSSES: Sequence[Kind] = ("regression", "binary", "multiclass")
+ACTIVATIONS = ("relu", "tanh", "silu", "gelu")
 
 Address = ctypes.c_void_p
 Integers = ctypes.POINTER(ctypes.c_int64)
@@ -30,6 +32,7 @@ class NetStructure(ctypes.Structure):
         ("widths", Integers),
         ("weights", Integers),
         ("biases", Integers),
+        ("activations", Integers),
     )
 
 
@@ -71,9 +74,10 @@ class NetBatch:
 
 
 class Net:
-    """Linear layers with ReLU between them, as they lie in a model's row of `columns` numbers.
+    """Linear layers and activations in turn, as they lie in a model's row of `columns` numbers.
 
-    widths: inputs, hidden units, outputs; weights, biases: where each layer's start.
+    widths: inputs, hidden units, outputs; weights, biases: where each layer's start; activations:
+    after each layer but the last, names of ACTIVATIONS.
     """
 
     def __init__(
@@ -84,18 +88,24 @@ class Net:
         widths: Sequence[int],
         weights: Sequence[int],
         biases: Sequence[int],
+        activations: Sequence[str],
     ) -> None:
         self.kind, self.columns, self.outputs = kind, columns, widths[-1]
         self._library = library
         self._layers = len(weights)
         self._structure = NetStructure(
-            self._layers, columns, LOSSES.index(kind), *map(_integers, (widths, weights, biases))
+            self._layers,
+            columns,
+            LOSSES.index(kind),
+            *map(_integers, (widths, weights, biases)),
+            _integers([ACTIVATIONS.index(name) for name in activations]),
         )
         self._work = torch.empty(0, dtype=library.dtype)
 
     def gradient(self, weights: Tensor, batch: NetBatch, out: Tensor) -> Tensor:
         """Losses (F, P) of models (F, P, columns); the gradient goes to `out`, gaps left alone."""
         assert out.is_contiguous()
+        assert weights.dtype == out.dtype == self._library.dtype
         losses = weights.new_empty(weights.shape[:2])
         given = self._batch(weights, batch)
         self._call("net_gradient", given, weights.contiguous(), out, losses)
@@ -113,7 +123,7 @@ class Net:
         size = ctypes.c_int64()
         self._library.call("net_room", self._structure, given.structure, size)
         if self._work.numel() < size.value:
-            self._work = self._work.new_empty(size.value)
+            self._work = self._work.new_zeros(size.value)  # left-over numbers may be slow
         self._library.call(name, self._structure, given.structure, *tensors, self._work)
 
     def _batch(self, weights: Tensor, batch: NetBatch) -> _Given:

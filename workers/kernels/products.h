@@ -96,25 +96,28 @@ static void forward(int64_t out, int64_t in, const REAL *weight, const REAL *bia
     }
 }
 
-/* --- backward: slope_before (in, BLOCK) = weightᵀ slope (out, BLOCK) where before > 0, else 0 --- */
+/* --- backward: slope_before (in, BLOCK) = weightᵀ slope (out, BLOCK), times the derivative of the
+   activation before: with ReLU 1 where `told` (in, BLOCK), what it gave, is above 0; else told ---- */
 
 INLINE void backward_tile(const int count, int64_t row, int64_t column, int64_t out, int64_t in,
-                          const REAL *weight, const REAL *slope, const REAL *before,
+                          const REAL *weight, const REAL *slope, int relu, const REAL *told,
                           REAL *slope_before) {
     vector sums[count][2];
     UNROLL for (int r = 0; r < count; r++) sums[r][0] = sums[r][1] = (vector){0};
     multiply(count, sums, weight + row, 1, in, out, slope + column, BLOCK);
     UNROLL for (int r = 0; r < count; r++) for (int half = 0; half < 2; half++) {
         int64_t place = (row + r) * BLOCK + column + half * LANES;
-        vector above = *(const vector *)(before + place);
-        *(vector *)(slope_before + place) = where_above(above, sums[r][half]);
+        vector sum = sums[r][half], other = *(const vector *)(told + place);
+        if (relu) sum = where_above(other, sum);
+        else sum *= other;
+        *(vector *)(slope_before + place) = sum;
     }
 }
 
-static void backward(int64_t out, int64_t in, const REAL *weight, const REAL *slope,
-                     const REAL *before, REAL *slope_before) {
+static void backward(int64_t out, int64_t in, const REAL *weight, const REAL *slope, int relu,
+                     const REAL *told, REAL *slope_before) {
     for (int64_t column = 0; column < BLOCK; column += COLUMNS) {
-#define DO(count) backward_tile(count, row, column, out, in, weight, slope, before, slope_before)
+#define DO(count) backward_tile(count, row, column, out, in, weight, slope, relu, told, slope_before)
         IN_TILES(in, DO);
 #undef DO
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -49,6 +50,7 @@ class Chunk:
         state = [tensor.flatten(0, 1) for tensor in self.state]
         whole = optimizer.passes == 1 or weights.device.type != "cpu"
         rows = len(weights) if whole else max(1, BLOCK_FLOATS // layout.columns)
+        shrinks = self.ungrouped < len(self.members)
         for start in range(0, len(weights), rows):
             block = slice(start, start + rows)
             metric, strength = optimizer.update(
@@ -56,21 +58,23 @@ class Chunk:
                 gradient[block],
                 [tensor[block] for tensor in state],
                 coefficients[:, block],
+                metric_wanted=shrinks,
             )
-            if optimizer.uses.group:
+            if shrinks:
                 self._shrink_groups(weights[block], start, metric, strength, layout)
         self.steps += 1
+
+    @cached_property
+    def ungrouped(self) -> int:
+        """How many members come before those with groups to shrink."""
+        return sum(own.penalty != "group_lasso" for own in self.configurations)
 
     def _shrink_groups(
         self, weights: Tensor, start: int, metric: Tensor, strength: Tensor, layout: Layout
     ) -> None:
         """Group lasso's step of the rows from `start` on, of those members that have one."""
-        members = len(self.members)
-        first = members - sum(own.penalty == "group_lasso" for own in self.configurations)
-        if first == members:
-            return
         rows = torch.arange(start, start + len(weights), device=weights.device)
-        grouped = (rows.remainder(members) >= first).nonzero().flatten()
+        grouped = (rows.remainder(len(self.members)) >= self.ungrouped).nonzero().flatten()
         if len(grouped):
             shrunk = weights[grouped]
             group_soft_threshold(shrunk, metric[grouped], strength[grouped], layout.groups)

@@ -81,7 +81,13 @@ class Stepping(Protocol):
     def coefficients(self, rates: Rates, first_step: int, factors: Sequence[float]) -> Tensor: ...
 
     def update(
-        self, weights: Tensor, gradient: Tensor, state: Sequence[Tensor], coefficients: Tensor
+        self,
+        weights: Tensor,
+        gradient: Tensor,
+        state: Sequence[Tensor],
+        coefficients: Tensor,
+        *,
+        metric_wanted: bool,
     ) -> tuple[Tensor, Tensor]: ...
 
 
@@ -107,12 +113,19 @@ class Optimizer(ABC):
         return torch.stack([row.expand(len(factor), *like.shape) for row in rows], 1)
 
     def update(
-        self, weights: Tensor, gradient: Tensor, state: Sequence[Tensor], coefficients: Tensor
+        self,
+        weights: Tensor,
+        gradient: Tensor,
+        state: Sequence[Tensor],
+        coefficients: Tensor,
+        *,
+        metric_wanted: bool = True,
     ) -> tuple[Tensor, Tensor]:
         """One step of some rows (m, columns), in place; coefficients (K, m, 1).
 
         The gradient of the bare loss is overwritten. Returns what group lasso's step still needs:
-        the metric, (m, columns) or (m, 1), and the groups' thresholds (m, 1).
+        the metric, (m, columns) or (m, 1), and the groups' thresholds (m, 1). Where they are not
+        wanted they may be anything.
         """
         uses = self.uses
         ridge, sign, threshold, group, *own = coefficients.unbind(0)

@@ -23,7 +23,7 @@ from workers.training import Trainer
 
 SIZES = (8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096)
 LEAST_MEASURED = SIZES[0]  # a smaller population shows nothing
-LEAST_GAIN = 0.05  # of the time per member; a doubling that gains less is the last
+LEAST_GAIN = 0.05  # of the time per member; two doublings in a row that gain less are the last
 STEPS = 2
 ROUNDS = 3  # the fastest counts: what else the machine does only ever adds
 LONG_SECONDS = 30.0  # a job that trains for less does not pay for measuring
@@ -82,9 +82,12 @@ def measured_together(
             if job_seconds < LONG_SECONDS:
                 return None
             allowed = MEASURING_SHARE * job_seconds
-        if math.isinf(seconds) or seconds > fastest * (1 - LEAST_GAIN):
+        if math.isinf(seconds):
             break
-        best, fastest = size, seconds
+        if seconds <= fastest * (1 - LEAST_GAIN):
+            best, fastest = size, seconds
+        elif best is None or size > 2 * best:  # once may be due to what else the machine does
+            break
         # The next size takes as long as all before it.
         if 2 * (time.perf_counter() - started) > allowed:
             break

@@ -35,9 +35,14 @@ def costs(monkeypatch: pytest.MonkeyPatch, seconds: dict[int, float]) -> list[in
 
 
 def test_sizes_double_until_a_member_takes_no_less_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    tried = costs(monkeypatch, {8: 10.0, 16: 6.0, 32: 4.0, 64: 3.9})
+    tried = costs(monkeypatch, {8: 10.0, 16: 6.0, 32: 4.0, 64: 3.9, 128: 3.85})
     assert measured_together(trainer(), mixed(8), lambda: None) == 32
-    assert tried == [8, 16, 32, 64]
+    assert tried == [8, 16, 32, 64, 128]
+
+
+def test_one_slow_measurement_does_not_end_the_search(monkeypatch: pytest.MonkeyPatch) -> None:
+    costs(monkeypatch, {8: 10.0, 16: 6.0, 32: 7.0, 64: 4.0, 128: 4.0, 256: 4.0})
+    assert measured_together(trainer(), mixed(8), lambda: None) == 64
 
 
 def test_what_does_not_fit_into_memory_is_too_many(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -73,26 +73,35 @@ class Fused(Backend):
         seed: int | None,
         out: Tensor,
     ) -> tuple[Tensor, Buffers]:
-        given = NetBatch(batch.inputs, batch.targets, batch.weights)
-        if seed is not None:
-            given = replace(
-                given,
-                noise=None if perturbation.input_noise is None else batch.noise,
-                noise_scales=perturbation.input_noise,
-                smoothing=perturbation.label_smoothing,
-                draws=self._draws(weights, batch.inputs.shape[1], seed),
-                dropouts=[None if name is None else buffers[name] for name in self._rates],
-            )
+        rows = NetBatch(batch.inputs, batch.targets, batch.weights)
+        given = rows if seed is None else self._perturbed(rows, buffers, batch, perturbation, seed)
         return self._net.gradient(weights, given, out), buffers
 
-    def _draws(self, weights: Tensor, rows: int, seed: int) -> list[Tensor | None]:
-        """What dropout compares its rates with, one draw for all models, as `Dropout` has it."""
+    def _perturbed(
+        self,
+        rows: NetBatch,
+        buffers: Buffers,
+        batch: StepBatch,
+        perturbation: Perturbation,
+        seed: int,
+    ) -> NetBatch:
+        """The rows with what training does to them; dropout's draws are those of `Dropout`."""
+        scales, smoothing = perturbation.input_noise, perturbation.label_smoothing
+        noise = None if scales is None else batch.noise
+        if noise is None and smoothing is None and not self.dropouts:
+            return rows
+        draws: list[Tensor | None] = []
         if self.dropouts:
-            seed_generator(weights.device, seed)
-        return [
-            None if name is None else torch.rand(rows, units, dtype=weights.dtype)
-            for name, units in zip(self._rates, self._units, strict=False)
-        ]
+            seed_generator(batch.inputs.device, seed)
+            shapes = [(batch.inputs.shape[1], units) for units in self._units]
+            draws = [
+                None if name is None else torch.rand(shape, dtype=batch.inputs.dtype)
+                for name, shape in zip(self._rates, shapes, strict=False)
+            ]
+        rates = [None if name is None else buffers[name] for name in self._rates]
+        return replace(
+            rows, noise=noise, noise_scales=scales, smoothing=smoothing, draws=draws, dropouts=rates
+        )
 
 
 def _are_of_fast_sizes(layers: Sequence[nn.Linear]) -> bool:

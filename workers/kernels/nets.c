@@ -210,8 +210,8 @@ static int64_t strip(const Batch *batch, int64_t start) {
 void net_is_fast(int64_t *fast) { *fast = FAST_PRODUCTS; }
 
 /* How many numbers the functions below need to work in. */
-void net_room(const Net *net, const Batch *batch, int64_t *size) {
-    *size = room_in(net, batch->noise != NULL, NULL).size;
+void net_room(const Net *net, const int64_t *noise, int64_t *size) {
+    *size = room_in(net, *noise != 0, NULL).size;
 }
 
 /* Losses (folds, members) and gradients of weights (folds, members, columns). Numbers between a

@@ -100,7 +100,8 @@ class Net:
             *map(_integers, (widths, weights, biases)),
             _integers([ACTIVATIONS.index(name) for name in activations]),
         )
-        self._work = torch.empty(0, dtype=library.dtype)
+        self._sizes = {noise: self._room(noise) for noise in (False, True)}
+        self._work = torch.zeros(self._sizes[False], dtype=library.dtype)
 
     def gradient(self, weights: Tensor, batch: NetBatch, out: Tensor) -> Tensor:
         """Losses (F, P) of models (F, P, columns); the gradient goes to `out`, gaps left alone."""
@@ -120,11 +121,16 @@ class Net:
         return logits
 
     def _call(self, name: str, given: _Given, *tensors: Tensor) -> None:
-        size = ctypes.c_int64()
-        self._library.call("net_room", self._structure, given.structure, size)
-        if self._work.numel() < size.value:
-            self._work = self._work.new_zeros(size.value)  # left-over numbers may be slow
+        size = self._sizes[given.structure.noise is not None]
+        if self._work.numel() < size:
+            self._work = self._work.new_zeros(size)  # left-over numbers may be slow
         self._library.call(name, self._structure, given.structure, *tensors, self._work)
+
+    def _room(self, noise: bool) -> int:
+        """How many numbers the functions in C need to work in."""
+        size, with_noise = ctypes.c_int64(), ctypes.c_int64(noise)
+        self._library.call("net_room", self._structure, with_noise, size)
+        return size.value
 
     def _batch(self, weights: Tensor, batch: NetBatch) -> _Given:
         folds, rows, _ = batch.inputs.shape

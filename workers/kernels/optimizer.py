@@ -41,7 +41,13 @@ class CompiledOptimizer:
         self._decoupled = isinstance(optimizer, AdamW)
 
     def update(
-        self, weights: Tensor, gradient: Tensor, state: Sequence[Tensor], coefficients: Tensor
+        self,
+        weights: Tensor,
+        gradient: Tensor,
+        state: Sequence[Tensor],
+        coefficients: Tensor,
+        *,
+        metric_wanted: bool = True,
     ) -> tuple[Tensor, Tensor]:
         """As Optimizer.update does it."""
         uses, (rows, columns) = self.uses, weights.shape
@@ -54,7 +60,7 @@ class CompiledOptimizer:
             l1=uses.l1,
             decoupled=self._decoupled,
         )
-        groups = torch.empty_like(weights[:, :1]) if uses.group else None
+        groups = torch.empty_like(weights[:, :1]) if uses.group and metric_wanted else None
         if self._sgd:
             metric = None if groups is None else torch.ones_like(groups)
             arguments = (*state, coefficients, groups)

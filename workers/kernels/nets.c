@@ -13,6 +13,7 @@
 #include "activations.h"
 
 #define STRIP 128
+#define LINE (64 / (int64_t)sizeof(REAL)) /* numbers in a line of a cache */
 #define PANELS(rows) ((rows) / BLOCK)
 
 enum { SQUARED_ERROR, BINARY, CROSS_ENTROPY };
@@ -214,6 +215,15 @@ void net_room(const Net *net, const int64_t *noise, int64_t *size) {
     *size = room_in(net, *noise != 0, NULL).size;
 }
 
+/* Asks for numbers that will be needed a while later, to write them or to read them. */
+static void fetch_to_write(const REAL *numbers, int64_t count) {
+    for (int64_t i = 0; i < count; i += LINE) __builtin_prefetch(numbers + i, 1, 2);
+}
+
+static void fetch_to_read(const REAL *numbers, int64_t count) {
+    for (int64_t i = 0; i < count; i += LINE) __builtin_prefetch(numbers + i, 0, 2);
+}
+
 /* Losses (folds, members) and gradients of weights (folds, members, columns). Numbers between a
    model's parameters are left as they are. */
 void net_gradient(const Net *net, const Batch *batch, const REAL *weights, REAL *gradients,
@@ -228,6 +238,8 @@ void net_gradient(const Net *net, const Batch *batch, const REAL *weights, REAL 
                 int64_t model = fold * batch->members + member;
                 const REAL *own = weights + model * net->columns;
                 const REAL *panels = room.inputs, *slices = room.input_slices;
+                fetch_to_write(gradients + model * net->columns, net->columns);
+                if (member + 1 < batch->members) fetch_to_read(own + net->columns, net->columns);
                 if (batch->noise) {
                     REAL level = batch->noise_scales[member];
                     add_noise(inputs * rows, panels, room.noise, level, room.own_inputs);

@@ -127,7 +127,7 @@ def test_a_process_stopped_inside_a_transaction_holds_nobody_up_for_ever(
 def test_writes_repeated_after_lost_replies_count_once(database, crew):
     job_id = submit(database, 120)
     for _ in range(3):
-        crew.start(lost_replies=0.4, lease_seconds=0.3, max_attempts=1000)
+        crew.start(lost_replies=0.6, lease_seconds=0.3, max_attempts=1000)
     watched_to_its_end(database, job_id)
     assert crew.told("heard no reply to finish")
     assert crew.told("heard no reply to reserve")

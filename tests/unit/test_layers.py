@@ -18,6 +18,7 @@ from populations import (
     job,
     made_up_fold,
     mixed,
+    own_notes,
     train,
 )
 
@@ -223,7 +224,7 @@ def backend_and_notes(kind: str) -> tuple[str, list[str]]:
     spec = job(model={"kind": kind}, search={"penalty": "none"})
     with torch.random.fork_rng(devices=[]):
         trainer = Trainer(spec, FOLDS, 3, 0, CPU)
-    return trainer.backend.name, trainer.notes
+    return trainer.backend.name, own_notes(trainer.notes)
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from populations import (
     job,
     made_up_fold,
     mixed,
+    own_notes,
     same_bits,
     train,
 )
@@ -212,7 +213,7 @@ def test_settling_holds_still_and_says_when_it_could_not() -> None:
     assert long.settled.tolist() == [True, True]
     assert short.settled.tolist() == [False, True]
     assert not any("settling" in note for note in long.notes)
-    (note,) = short.notes
+    (note,) = own_notes(short.notes)
     assert "not seen to stay the same for 20 steps" in note
     assert "a tenth of the training, here 3 settling steps" in note
 

@@ -17,6 +17,7 @@ from populations import (
     job,
     made_up_fold,
     mixed,
+    own_notes,
     train,
 )
 from torch import Tensor, nn
@@ -157,7 +158,7 @@ def test_tf32_is_on_where_the_device_has_it_and_only_inside(
 
 def test_a_job_is_told_when_its_precision_gains_nothing() -> None:
     notes = {
-        precision: Trainer(spec_of("mlp", precision), FOLDS, 3, 0, CPU).notes
+        precision: own_notes(Trainer(spec_of("mlp", precision), FOLDS, 3, 0, CPU).notes)
         for precision in ("float32", "float64", "tf32", "bf16")
     }
     assert notes["float32"] == notes["float64"] == []

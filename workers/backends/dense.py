@@ -30,7 +30,7 @@ from workers.models import Dropout
 
 
 class Dense(Backend):
-    """The backend of `linear`, `mlp` and plug-ins of the same layers, where `Fused` is not it."""
+    """That of `linear`, `mlp` and plug-ins of the same layers on a GPU, and where `Fused` can't."""
 
     name = "dense"
 

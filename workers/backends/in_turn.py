@@ -26,7 +26,7 @@ class InTurn(Backend):
     """What vmap can't do, or makes slower.
 
     channels_last: 2-d convolutions take their weights, and give what they give, in that layout. On
-    a CPU they are a third faster so, with all that follows; a module that takes a `view` of what a
+    a CPU they are a sixth faster so, with all that follows; a module that takes a `view` of what a
     convolution gives fails.
     """
 

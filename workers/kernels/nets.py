@@ -92,9 +92,8 @@ class Net:
     ) -> None:
         self.kind, self.columns, self.outputs = kind, columns, widths[-1]
         self._library = library
-        self._layers = len(weights)
         self._structure = NetStructure(
-            self._layers,
+            len(weights),
             columns,
             LOSSES.index(kind),
             *map(_integers, (widths, weights, biases)),

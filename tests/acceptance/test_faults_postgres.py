@@ -203,7 +203,7 @@ def test_connections_cut_every_second_lose_nothing(deployment):
     processes = {*deployment.pids("workers"), *deployment.pids("service")}
     cutter.start()
     try:
-        job = submit(deployment, trials=300)
+        job = submit(deployment, trials=2000)
         checked(deployment, job)
     finally:
         done.set()

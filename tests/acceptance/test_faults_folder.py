@@ -120,7 +120,7 @@ def test_a_database_locked_by_another_process_holds_work_up_and_loses_none(folde
 
 
 def test_workers_restarted_one_after_the_other_cost_no_attempt(folder):
-    job = submit(folder, trials=200, epochs=100)
+    job = submit(folder, trials=600, epochs=100)
     for pid in folder.pids("workers"):
         wait_until(lambda: look(folder, job).progress.running > 0)
         os.kill(pid, signal.SIGTERM)

@@ -47,7 +47,7 @@ test: $(INSTALLED)  ## run every test, PostgreSQL included
 	$(BIN)/python -m pytest tests/acceptance
 
 soak: $(INSTALLED)  ## kill simulated workers for MINUTES (10) over 100,000 trials, check nothing is lost
-	$(BIN)/python tests/soak.py --minutes $(MINUTES)
+	PYTHONPATH=tests/helpers $(BIN)/python tests/soak.py --minutes $(MINUTES)
 
 coverage: $(INSTALLED)  ## run every test and print the lines and branches that none reaches
 	$(BIN)/python -m coverage run -m pytest

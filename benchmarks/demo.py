@@ -25,9 +25,9 @@ import plain
 import psutil
 from rows import Row, median, parser
 
-from ridgeway.client import Client
+from ridgeway.client.client import Client
 from ridgeway.demo import SPEC
-from ridgeway.spec import parse_spec
+from ridgeway.spec.spec import parse_spec
 
 
 def main() -> None:

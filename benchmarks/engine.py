@@ -17,13 +17,13 @@ from torch import Tensor, nn
 
 from ridgeway.settings import Settings
 from workers.backends.compiled import Compiled
-from workers.batches import Batch, Minibatches, derived_seed
-from workers.configurations import Configuration
 from workers.kernels import Library, load
-from workers.models import build_model
-from workers.planner import measured_together, pays_to_compile
-from workers.population import train_population
-from workers.training import Trainer
+from workers.minibatch.batches import Batch, Minibatches, derived_seed
+from workers.minibatch.planner import measured_together, pays_to_compile
+from workers.minibatch.trainer import Trainer
+from workers.models.models import build_model
+from workers.population.configuration import Configuration
+from workers.train import train_population
 
 SEED = 0
 

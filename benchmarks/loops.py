@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from workers.configurations import Configuration
+from workers.population.configuration import Configuration
 
 BETA2, EPSILON = 0.999, 1e-8  # AdamW's defaults
 

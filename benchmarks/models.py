@@ -15,8 +15,8 @@ from sklearn.datasets import load_digits
 from sklearn.preprocessing import StandardScaler
 from torch import Tensor, nn
 
-from ridgeway.spec import JobSpec, parse_spec
-from workers.datasets import Fold
+from ridgeway.spec.spec import JobSpec, parse_spec
+from workers.data.prepare import Fold
 
 OUTPUTS = 10
 VALID_ROWS = 512

@@ -23,13 +23,13 @@ from numpy.typing import NDArray
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
 from scipy.spatial import KDTree
 
-from ridgeway.spec import PENALTIES, JobSpec, parse_spec
-from ridgeway.store import Store
+from ridgeway.data.store import Store
+from ridgeway.spec.spec import PENALTIES, JobSpec, parse_spec
 from ridgeway.views import Params
-from workers.configurations import Configuration
-from workers.datasets import Prepared, load_frame, prepare
-from workers.population import train_population
+from workers.data.prepare import Prepared, load_frame, prepare
+from workers.population.configuration import Configuration
 from workers.sampling import search_space, suggest
+from workers.train import train_population
 
 DATA = Path(__file__).parent / "data"
 NEIGHBOURS = 6

@@ -11,12 +11,12 @@ import torch
 from rows import Row, median
 from served import migrated
 
-from ridgeway import jobs
-from ridgeway.database import Database
+from ridgeway.data.store import Store
+from ridgeway.database.database import Database
+from ridgeway.jobs import lifecycle
 from ridgeway.settings import Settings
-from ridgeway.spec import parse_spec
-from ridgeway.store import Store
-from workers.worker import Worker
+from ridgeway.spec.spec import parse_spec
+from workers.loop.worker import Worker
 
 
 class _Times(logging.Handler):
@@ -58,7 +58,7 @@ def overhead(kind: str, trials: int, repeats: int) -> Iterator[Row]:
 def _search(database: Database, trials: int) -> tuple[float, _Times]:
     spec = parse_spec({"dataset": "digits", "model": {"kind": "linear"}, "trials": trials})
     with database.transaction() as transaction:
-        job_id = jobs.submit_job(transaction, spec.model_copy(update=_RESOLVED))
+        job_id = lifecycle.submit_job(transaction, spec.model_copy(update=_RESOLVED))
     times = _Times()
     log = logging.getLogger("ridgeway.worker")
     log.setLevel(logging.INFO)
@@ -78,7 +78,7 @@ _RESOLVED = {"target": "label", "task": "classification"}  # as the service woul
 
 def _trained(database: Database, job_id: str) -> bool:
     with database.reading() as transaction:
-        job = jobs.find_job(transaction, job_id)
+        job = lifecycle.find_job(transaction, job_id)
     progress = job.progress
     assert not job.ended, job.error
     return progress.complete + progress.failed + progress.pruned == progress.trials

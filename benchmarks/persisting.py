@@ -11,9 +11,9 @@ import optuna
 from rows import Row, median
 from served import SPACE, migrated, persist_population, url_of, withdraw
 
-from ridgeway import jobs
-from ridgeway.database import Database
-from ridgeway.spec import parse_spec
+from ridgeway.database.database import Database
+from ridgeway.jobs import lifecycle
+from ridgeway.spec.spec import parse_spec
 
 _CONTEXT = multiprocessing.get_context("spawn")
 LONGEST_SECONDS = 600.0  # that a process waits for the others
@@ -41,7 +41,7 @@ def _ours(database: Database, trials: int, reports: int, processes: int) -> floa
     def submit() -> None:
         withdraw(database)
         with database.transaction() as transaction:
-            jobs.submit_job(transaction, parse_spec({"dataset": "digits", "trials": trials}))
+            lifecycle.submit_job(transaction, parse_spec({"dataset": "digits", "trials": trials}))
 
     submit()  # for the warm-up
     seconds = _timed(submit, _persist_all, processes, url_of(database), reports)

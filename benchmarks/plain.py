@@ -19,11 +19,11 @@ import optuna
 import torch
 from torch import Tensor, nn
 
-from ridgeway.spec import JobSpec
-from ridgeway.store import Store
-from workers.configurations import Configuration
-from workers.datasets import Fold, Prepared, load_frame, prepare
-from workers.models import build_model
+from ridgeway.data.store import Store
+from ridgeway.spec.spec import JobSpec
+from workers.data.prepare import Fold, Prepared, load_frame, prepare
+from workers.models.models import build_model
+from workers.population.configuration import Configuration
 from workers.sampling import search_space, suggest
 
 NETS = (1e-6, 1e-1)  # what "auto" stands for with a net

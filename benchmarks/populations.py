@@ -48,8 +48,8 @@ from loops import Loop, shuffled
 from models import WIDTHS, Task, plugins_installed, task
 from rows import Row, median, parser
 
-from ridgeway.spec import Penalty
-from workers.configurations import Configuration
+from ridgeway.spec.spec import Penalty
+from workers.population.configuration import Configuration
 
 MODELS = ("linear", "mlp", "plugin", "cnn")
 MIXTURE: tuple[Penalty, ...] = ("none", "l1", "l2", "elastic_net")

@@ -20,13 +20,13 @@ import torch
 from optuna.trial import TrialState
 from rows import Row, median, parser
 
-from ridgeway.reading import StudyTrial
-from ridgeway.spec import parse_spec
-from ridgeway.store import Store
-from workers.configurations import Configuration
-from workers.datasets import load_frame, prepare
-from workers.population import train_population
+from ridgeway.data.store import Store
+from ridgeway.spec.spec import parse_spec
+from ridgeway.study.reading import StudyTrial
+from workers.data.prepare import load_frame, prepare
+from workers.population.configuration import Configuration
 from workers.sampling import Mirror, search_space
+from workers.train import train_population
 
 SPEC = {"dataset": "breast_cancer", "model": {"kind": "mlp", "hidden": [64]}}
 POPULATIONS = 4

@@ -16,7 +16,7 @@ from optuna.pruners import BasePruner, MedianPruner, SuccessiveHalvingPruner
 from optuna.trial import TrialState, create_trial
 from rows import Row, median, parser
 
-from workers.pruning import HalvingRule, History, MedianRule, Pruner, Rule
+from workers.pruning.pruning import HalvingRule, History, MedianRule, Pruner, Rule
 
 EPOCHS = 30
 STEP = 4  # a rung of both rules

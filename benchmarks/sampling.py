@@ -35,10 +35,10 @@ from optuna.distributions import distribution_to_json
 from optuna.trial import TrialState
 from rows import Row, median, parser
 
-from ridgeway import studies
-from ridgeway.database import Database, migrate
-from ridgeway.spec import JobSpec
-from ridgeway.studies import Outcome
+from ridgeway.database.database import Database, migrate
+from ridgeway.spec.spec import JobSpec
+from ridgeway.study import writing
+from ridgeway.study.writing import Outcome
 from ridgeway.views import Params
 from workers.sampling import Mirror, suggest
 from workers.sampling.sequences import random_draws
@@ -179,7 +179,7 @@ def synced(database: Database, mirror: Mirror) -> float:
 def written(database: Database, spec: JobSpec, trials: int) -> int:
     """A study of so many finished trials; its id."""
     with database.transaction() as transaction:
-        study_id = studies.create_study(transaction, "mirrored", [False], {})
+        study_id = writing.create_study(transaction, "mirrored", [False], {})
     history = configurations(trials)
     for start in range(0, trials, WRITTEN):
         add(database, study_id, history[start : start + WRITTEN])
@@ -189,9 +189,9 @@ def written(database: Database, spec: JobSpec, trials: int) -> int:
 def add(database: Database, study_id: int, params: Sequence[Params]) -> None:
     """Write finished trials."""
     with database.transaction() as transaction:
-        first = studies.reserve_trials(transaction, study_id, params, space())
+        first = writing.reserve_trials(transaction, study_id, params, space())
         outcomes = [Outcome(first + i, branches(each)) for i, each in enumerate(params)]
-        studies.finish_trials(transaction, study_id, outcomes)
+        writing.finish_trials(transaction, study_id, outcomes)
 
 
 if __name__ == "__main__":

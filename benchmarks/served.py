@@ -17,10 +17,10 @@ import httpx
 import sqlalchemy as sa
 from optuna.distributions import CategoricalDistribution, FloatDistribution
 
-from ridgeway import leases
-from ridgeway.database import Database, jobs, migrate
-from ridgeway.leases import Claimant
-from ridgeway.studies import Outcome
+from ridgeway.database.database import Database, jobs, migrate
+from ridgeway.jobs import leases
+from ridgeway.jobs.leases import Claimant
+from ridgeway.study.writing import Outcome
 from ridgeway.views import Params
 
 SPACE = {

@@ -2,7 +2,7 @@
 
 from alembic import context
 
-from ridgeway.database import VERSION_TABLE, metadata
+from ridgeway.database.database import VERSION_TABLE, metadata
 
 
 def include_name(name: str | None, kind: str, parents: object) -> bool:

@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ridgeway.client import Client
+    from ridgeway.client.client import Client
     from ridgeway.errors import (
         Conflict,
         InvalidInput,
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
         RidgewayError,
         Unreachable,
     )
-    from ridgeway.spec import JobSpec
+    from ridgeway.spec.spec import JobSpec
 
 __all__ = [
     "Client",
@@ -31,7 +31,7 @@ __all__ = [
     "RidgewayError",
     "Unreachable",
 ]
-_HOME = {"Client": "ridgeway.client", "JobSpec": "ridgeway.spec"}
+_HOME = {"Client": "ridgeway.client.client", "JobSpec": "ridgeway.spec.spec"}
 
 
 def __getattr__(name: str) -> Any:

@@ -19,7 +19,7 @@ from ridgeway.settings import Settings
 from ridgeway.views import JobState
 
 if TYPE_CHECKING:
-    from ridgeway.client import Client
+    from ridgeway.client.client import Client
 
 # What a command needs is imported in it: `serve` must stay small and `--help` quick.
 
@@ -150,8 +150,8 @@ def serve(host: str, port: int, data: Path, workers: Any, supervised: bool) -> N
     Without RIDGEWAY_DATABASE_URL the database is SQLite in the folder, and is brought up to this
     release by itself. Port 0 is any free one. DATA/serve.json says where it listens, once it does.
     """
-    from ridgeway.serve import serve as run
-    from ridgeway.supervisor import die_with_parent
+    from ridgeway.host.serve import serve as run
+    from ridgeway.host.supervisor import die_with_parent
 
     if supervised:
         die_with_parent()
@@ -188,8 +188,8 @@ def _announce(url: str) -> None:
 )
 def worker(engine: str, device: Any, processes: Any) -> None:
     """Run workers for the service that shares RIDGEWAY_DATABASE_URL and RIDGEWAY_STORE_URL."""
-    from ridgeway.roles import require_installed, worker_roles
-    from ridgeway.supervisor import Supervisor
+    from ridgeway.host.roles import require_installed, worker_roles
+    from ridgeway.host.supervisor import Supervisor
 
     if engine == "ray":
         raise InvalidInput.of("--engine", engine, "not supported in this release; accepted: local")
@@ -201,8 +201,8 @@ def worker(engine: str, device: Any, processes: Any) -> None:
 @main.command()
 def migrate() -> None:
     """Bring the schema of the database at RIDGEWAY_DATABASE_URL up to this release."""
-    from ridgeway.roles import require_installed
-    from ridgeway.supervisor import UPKEEP
+    from ridgeway.host.roles import require_installed
+    from ridgeway.host.supervisor import UPKEEP
 
     require_installed("database")
     sys.exit(subprocess.run([*UPKEEP, "migrate"], check=False).returncode)
@@ -216,8 +216,8 @@ def import_study(url: str, name: str) -> None:
 
     A job can then start warm from it: {"warm_start": {"study": NAME}}.
     """
-    from ridgeway.roles import require_installed
-    from ridgeway.supervisor import UPKEEP
+    from ridgeway.host.roles import require_installed
+    from ridgeway.host.supervisor import UPKEEP
 
     require_installed("database")
     # By standard input: a URL may hold a password, and whoever is on the machine reads arguments.
@@ -292,7 +292,7 @@ def status(id: str, watch: bool, as_json: bool, url: str) -> None:
 @_url
 def jobs(state: Any, limit: int, as_json: bool, url: str) -> None:
     """List jobs, newest first."""
-    from ridgeway.show import job_table, write
+    from ridgeway.client.show import job_table, write
 
     with _client(url) as client:
         found = list(islice(client.jobs(state=state), limit))
@@ -316,7 +316,7 @@ def jobs(state: Any, limit: int, as_json: bool, url: str) -> None:
 @_url
 def trials(id: str, kind: Any, limit: int, url: str) -> None:
     """List the best trials of a job, or write every one out."""
-    from ridgeway.show import trial_table, write
+    from ridgeway.client.show import trial_table, write
 
     with _client(url) as client:
         if kind is None:
@@ -332,7 +332,7 @@ def trials(id: str, kind: Any, limit: int, url: str) -> None:
 @_url
 def front(id: str, as_json: bool, url: str) -> None:
     """List the trials of a job that no other beats in every objective."""
-    from ridgeway.show import front_table, write
+    from ridgeway.client.show import front_table, write
 
     with _client(url) as client:
         found = client.front(id)
@@ -392,7 +392,7 @@ def datasets() -> None:
 @_url
 def list_datasets(as_json: bool, url: str) -> None:
     """List the data sets that jobs can name."""
-    from ridgeway.show import dataset_table, write
+    from ridgeway.client.show import dataset_table, write
 
     with _client(url) as client:
         found = client.datasets()
@@ -409,7 +409,7 @@ def list_datasets(as_json: bool, url: str) -> None:
 @_url
 def add_dataset(file: Path, name: str, as_json: bool, url: str) -> None:
     """Upload FILE: CSV (gzip too), Parquet or npz; its last column is the target by default."""
-    from ridgeway.show import dataset_table, write
+    from ridgeway.client.show import dataset_table, write
 
     with _client(url) as client:
         dataset = client.add_dataset(file, name)
@@ -423,7 +423,7 @@ def add_dataset(file: Path, name: str, as_json: bool, url: str) -> None:
 
 
 def _client(url: str) -> Client:
-    from ridgeway.client import Client
+    from ridgeway.client.client import Client
 
     return Client(url)
 
@@ -448,7 +448,7 @@ def _wait(client: Client, id: str, as_json: bool) -> None:
 
 
 def _print_job(job: Any, as_json: bool) -> None:
-    from ridgeway.show import job_summary, write
+    from ridgeway.client.show import job_summary, write
 
     if as_json:
         _print_json(job)

@@ -16,11 +16,11 @@ from typing import Any
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from ridgeway.client import Client
+from ridgeway.client.client import Client
+from ridgeway.client.show import duration, job_summary, write
 from ridgeway.errors import RidgewayError, Unreachable
 from ridgeway.settings import Settings
-from ridgeway.show import duration, job_summary, write
-from ridgeway.spec import PENALTIES
+from ridgeway.spec.spec import PENALTIES
 from ridgeway.views import Job
 
 START_SECONDS = 120.0  # importing torch from a cold disk takes its time

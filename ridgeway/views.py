@@ -7,8 +7,8 @@ from typing import Any, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from ridgeway.profiles import ColumnProfile
-from ridgeway.spec import JobSpec, Task
+from ridgeway.spec.profiles import ColumnProfile
+from ridgeway.spec.spec import JobSpec, Task
 
 JobState: TypeAlias = Literal["queued", "running", "paused", "succeeded", "failed", "cancelled"]
 TrialState: TypeAlias = Literal["running", "complete", "pruned", "fail", "waiting"]

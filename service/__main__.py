@@ -10,13 +10,13 @@ import uvicorn
 from pydantic import ValidationError
 from sqlalchemy.exc import SQLAlchemyError
 
-from ridgeway.database import Database, require_schema
+from ridgeway.data.store import Store
+from ridgeway.database.database import Database, require_schema
+from ridgeway.database.outages import first_line
 from ridgeway.errors import InvalidInput, SchemaMismatch
-from ridgeway.outages import first_line
+from ridgeway.host.supervisor import die_with_parent
 from ridgeway.settings import Settings
-from ridgeway.spec import field_errors
-from ridgeway.store import Store
-from ridgeway.supervisor import die_with_parent
+from ridgeway.spec.spec import field_errors
 from service.app import create_app
 
 KEEP_ALIVE_SECONDS = 30

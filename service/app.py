@@ -9,9 +9,9 @@ from importlib.metadata import version
 
 from fastapi import FastAPI
 
-from ridgeway.database import Database, require_schema
+from ridgeway.data.store import Store
+from ridgeway.database.database import Database, require_schema
 from ridgeway.settings import Settings
-from ridgeway.store import Store
 from service import dashboard, datasets, health, jobs
 from service.context import Context
 from service.dashboard import Dashboard

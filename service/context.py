@@ -10,11 +10,11 @@ from typing import Annotated, TypeAlias
 from fastapi import Depends, Header, Query, Request
 from starlette.exceptions import HTTPException
 
-from ridgeway.database import Database
+from ridgeway.data.store import Store
+from ridgeway.database.database import Database
 from ridgeway.errors import NotFound
 from ridgeway.settings import Settings
-from ridgeway.spec import Name
-from ridgeway.store import Store
+from ridgeway.spec.spec import Name
 from service.dashboard import Dashboard
 
 MOST_IN_A_PAGE = 500

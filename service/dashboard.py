@@ -24,7 +24,7 @@ import httpx
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import StreamingResponse
 
-from ridgeway.database import Database
+from ridgeway.database.database import Database
 from ridgeway.errors import NotFound
 from service.problems import ServiceUnavailable
 
@@ -209,7 +209,7 @@ def main(socket: str) -> None:
     # Its types name a package that is not here.
     from optuna_dashboard import wsgi  # pyright: ignore
 
-    from ridgeway.supervisor import die_with_parent
+    from ridgeway.host.supervisor import die_with_parent
 
     die_with_parent()
     storage = RDBStorage(os.environ.pop(DATABASE_URL), skip_table_creation=True)

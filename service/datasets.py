@@ -10,8 +10,8 @@ from fastapi import APIRouter, Query, Request
 from fastapi.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
-from ridgeway.datasets import list_datasets
-from ridgeway.spec import Name
+from ridgeway.data.catalogue import list_datasets
+from ridgeway.spec.spec import Name
 from ridgeway.views import Dataset, DatasetList
 from service.context import InContext
 from service.ingest import ingest_apart

@@ -81,9 +81,9 @@ def environment(settings: Settings) -> dict[str, str]:
 
 
 def _ingest(path: str, name: str, memory: int) -> dict[str, Any]:
-    from ridgeway.database import Database
-    from ridgeway.datasets import ingest
-    from ridgeway.store import Store
+    from ridgeway.data.catalogue import ingest
+    from ridgeway.data.store import Store
+    from ridgeway.database.database import Database
 
     settings = Settings()
     _limit_memory(memory)
@@ -104,7 +104,7 @@ def _ingest(path: str, name: str, memory: int) -> dict[str, Any]:
             "errors": [{"field": "file", "value": None, "message": TOO_LARGE}],
         }
     except (DBAPIError, PoolTimeout) as error:
-        from ridgeway.outages import first_line, will_pass
+        from ridgeway.database.outages import first_line, will_pass
 
         if not will_pass(error):
             raise

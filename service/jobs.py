@@ -12,16 +12,16 @@ from pydantic import Field
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import IntegrityError
 
-from ridgeway import jobs
-from ridgeway.datasets import profile_of
+from ridgeway.data.catalogue import profile_of
 from ridgeway.errors import InvalidInput, NotFound
-from ridgeway.exports import exported
-from ridgeway.extend import extend_job
-from ridgeway.fronts import find_front
-from ridgeway.offers import offered_models
-from ridgeway.profiles import check_spec, resolve_spec
-from ridgeway.reading import TrialOrder
-from ridgeway.spec import MAX_TRIALS, JobSpec, Part
+from ridgeway.jobs import lifecycle
+from ridgeway.jobs.exports import exported
+from ridgeway.jobs.extend import extend_job
+from ridgeway.jobs.fleet import offered_models
+from ridgeway.jobs.fronts import find_front
+from ridgeway.spec.profiles import check_spec, resolve_spec
+from ridgeway.spec.spec import MAX_TRIALS, JobSpec, Part
+from ridgeway.study.reading import TrialOrder
 from ridgeway.views import Front, Job, JobPage, JobState, TrialDetail, TrialPage, TrialState
 from service.context import Context, Cursor, IdempotencyKey, InContext, JobId, Limit, require_json
 from service.problems import problems
@@ -71,22 +71,22 @@ def _submit(context: Context, spec: JobSpec, key: str | None) -> tuple[Job, bool
     """The job, and whether it is a new one."""
     checksum = hashlib.sha256(spec.model_dump_json().encode()).hexdigest()
     with context.database.transaction() as transaction:
-        if key is not None and (found := jobs.find_submitted(transaction, key)) is not None:
+        if key is not None and (found := lifecycle.find_submitted(transaction, key)) is not None:
             job_id, first_checksum = found
             if first_checksum != checksum:
                 raise InvalidInput.of(
                     "Idempotency-Key", key, f"was used for another spec before, by job {job_id}"
                 )
-            return jobs.find_job(transaction, job_id), False
+            return lifecycle.find_job(transaction, job_id), False
         resolved, dataset_id = _resolve(transaction, spec)
-        job_id = jobs.submit_job(
+        job_id = lifecycle.submit_job(
             transaction,
             resolved,
             dataset_id=dataset_id,
             idempotency_key=key,
             request_checksum=checksum,
         )
-        return jobs.find_job(transaction, job_id), True
+        return lifecycle.find_job(transaction, job_id), True
 
 
 def _resolve(transaction: Connection, spec: JobSpec) -> tuple[JobSpec, str | None]:
@@ -114,14 +114,14 @@ def page(
 ) -> JobPage:
     """Jobs, newest first."""
     with context.database.reading() as transaction:
-        return jobs.list_jobs(transaction, state=state, cursor=cursor, limit=limit)
+        return lifecycle.list_jobs(transaction, state=state, cursor=cursor, limit=limit)
 
 
 @router.get("/{id}", response_model=Job, responses=problems(404))
 def look(id: JobId, context: InContext) -> Response:
     """State, progress, best and recommended; as quick with a million trials as with one."""
     with context.database.reading() as transaction:
-        job = jobs.find_job(transaction, id)
+        job = lifecycle.find_job(transaction, id)
     # The call that clients repeat: written here, it saves FastAPI's second trip to a thread.
     return Response(job.model_dump_json(by_alias=True), media_type="application/json")
 
@@ -137,7 +137,7 @@ def trials(
 ) -> TrialPage:
     """The trials of the job's study."""
     with context.database.reading() as transaction:
-        return jobs.list_trials(
+        return lifecycle.list_trials(
             transaction, id, state=state, order=order, cursor=cursor, limit=limit
         )
 
@@ -165,7 +165,7 @@ def trial(
 ) -> TrialDetail:
     """One trial with its curve and what each fold gave."""
     with context.database.reading() as transaction:
-        return jobs.find_trial(transaction, id, number)
+        return lifecycle.find_trial(transaction, id, number)
 
 
 @router.get("/{id}/front", responses=problems(404))
@@ -179,21 +179,21 @@ def front(id: JobId, context: InContext) -> Front:
 def cancel(id: JobId, context: InContext) -> Job:
     """End the job; its live trials fail with the reason `cancelled`."""
     with context.database.transaction() as transaction:
-        return jobs.cancel_job(transaction, id)
+        return lifecycle.cancel_job(transaction, id)
 
 
 @router.post("/{id}/pause", responses=problems(403, 404, 409))
 def pause(id: JobId, context: InContext) -> Job:
     """Start no new populations; live ones finish."""
     with context.database.transaction() as transaction:
-        return jobs.pause_job(transaction, id)
+        return lifecycle.pause_job(transaction, id)
 
 
 @router.post("/{id}/resume", responses=problems(403, 404, 409))
 def resume(id: JobId, context: InContext) -> Job:
     """Go on where the job was paused."""
     with context.database.transaction() as transaction:
-        return jobs.resume_job(transaction, id)
+        return lifecycle.resume_job(transaction, id)
 
 
 class Extension(Part):
@@ -232,7 +232,7 @@ def extend(id: JobId, extension: Extension, context: InContext) -> Job:
 def model(id: JobId, context: InContext) -> StreamingResponse:
     """The recommended model, refitted on the development rows, as safetensors."""
     with context.database.reading() as transaction:
-        artifact = jobs.find_artifact(transaction, id, MODEL)
+        artifact = lifecycle.find_artifact(transaction, id, MODEL)
     headers = {
         "Content-Length": str(artifact.bytes),
         "Content-Disposition": f'attachment; filename="{id}.safetensors"',

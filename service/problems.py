@@ -16,9 +16,9 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
+from ridgeway.database.outages import first_line, will_pass
 from ridgeway.errors import Conflict, FieldError, InvalidInput, NotFound
-from ridgeway.outages import first_line, will_pass
-from ridgeway.spec import field_errors
+from ridgeway.spec.spec import field_errors
 from service.shown import cut, shown
 
 LONGEST_DETAIL = 2000

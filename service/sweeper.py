@@ -7,9 +7,9 @@ import threading
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from ridgeway.database import Database
-from ridgeway.jobs import sweep
-from ridgeway.outages import first_line
+from ridgeway.database.database import Database
+from ridgeway.database.outages import first_line
+from ridgeway.jobs.lifecycle import sweep
 
 log = logging.getLogger(__name__)
 

@@ -1,6 +1,6 @@
 """Simulated workers, killed and stopped at random, on jobs of 100,000 trials; then the invariants.
 
-Run: make soak MINUTES=10, or python tests/soak.py [--minutes 10] [--workers 8] [--trials 100000]
+Run: make soak MINUTES=10; for its options PYTHONPATH=tests/helpers python tests/soak.py --help.
 Half of the time goes to SQLite, half to PostgreSQL. Exit code 1 where an invariant does not hold.
 """
 
@@ -26,9 +26,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from simulated import MOMENTS, Crew, Nursery, submit
 
-from ridgeway import jobs
-from ridgeway.database import Database, migrate
+from ridgeway.database.database import Database, migrate
 from ridgeway.errors import Conflict
+from ridgeway.jobs import lifecycle
 
 LEASE_SECONDS = 1.0
 KILL_EVERY_SECONDS = 0.3
@@ -162,7 +162,7 @@ def _brought_to_an_end(database: Database, watch: Watch) -> str:
     """The state of a job that has ended, or for which no time is left."""
     try:
         with database.transaction() as transaction:
-            return jobs.cancel_job(transaction, watch.job_id).state
+            return lifecycle.cancel_job(transaction, watch.job_id).state
     except Conflict:
         return watch.look().state
 

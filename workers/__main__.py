@@ -11,14 +11,14 @@ import threading
 import torch
 from pydantic import ValidationError
 
-from ridgeway.database import Database, require_schema
+from ridgeway.data.store import Store
+from ridgeway.database.database import Database, require_schema
 from ridgeway.errors import InvalidInput, SchemaMismatch
-from ridgeway.jobs import new_id
+from ridgeway.host.supervisor import die_with_parent
+from ridgeway.jobs.lifecycle import new_id
 from ridgeway.settings import Settings
-from ridgeway.store import Store
-from ridgeway.supervisor import die_with_parent
 from workers.kernels import load
-from workers.worker import Worker
+from workers.loop.worker import Worker
 
 
 def main() -> int:

@@ -15,8 +15,8 @@ from deployments import Deployment, wait_until
 from invariants import check
 from sqlalchemy.exc import OperationalError
 
-from ridgeway.database import Database, artifacts
-from ridgeway.database import leases as lease_table
+from ridgeway.database.database import Database, artifacts
+from ridgeway.database.database import leases as lease_table
 from ridgeway.errors import Unreachable
 from ridgeway.views import Job
 
@@ -146,7 +146,7 @@ def test_a_worker_killed_in_mid_answer_leaves_the_answer_to_another(deployment):
 
 
 def stop_outside_a_transaction(deployment: Deployment, pid: int) -> None:
-    """Inside one it would hold the database; tests/integration/test_leases_faults.py does that."""
+    """Inside one it would hold the database; test_leases_faults.py does that."""
     database = Database(deployment.database_url, busy_timeout_seconds=0.5)
     while True:
         os.kill(pid, signal.SIGSTOP)

@@ -15,8 +15,8 @@ import pytest
 import sqlalchemy as sa
 from deployments import Deployment, Installation, checked, fill, wait_until
 
-from ridgeway.database import VERSION_TABLE, Database, require_schema
-from ridgeway.database import leases as lease_table
+from ridgeway.database.database import VERSION_TABLE, Database, require_schema
+from ridgeway.database.database import leases as lease_table
 from ridgeway.views import Job
 
 LOCKED_SECONDS = float(os.environ.get("RIDGEWAY_TEST_LOCKED_SECONDS", "4"))

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from deployments import Deployment, Installation, checked, deployed
 
-from workers.runs import FEWER_NOTE
+from workers.population.run import FEWER_NOTE
 
 # A model that leaves room for two members side by side, whatever the machine has.
 MODEL = """
@@ -16,7 +16,7 @@ from torch import nn
 
 
 def large(inputs, outputs):
-    from workers.training import Trainer
+    from workers.minibatch.trainer import Trainer
 
     train = Trainer.train_epoch
 

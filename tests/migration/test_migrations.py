@@ -15,7 +15,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from optuna.storages._rdb.models import BaseModel as OptunaTables
 
-from ridgeway.database import (
+from ridgeway.database.database import (
     VERSION_TABLE,
     Database,
     alembic_config,

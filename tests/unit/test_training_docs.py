@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from ridgeway.bundled import bundled_profiles
-from ridgeway.profiles import resolve_spec
-from ridgeway.spec import JobSpec, MlpModel, Search, parse_spec
+from ridgeway.data.bundled import bundled_profiles
+from ridgeway.spec.profiles import resolve_spec
+from ridgeway.spec.spec import JobSpec, MlpModel, Search, parse_spec
 
 PAGE = (Path(__file__).parents[2] / "docs" / "training.md").read_text()
 EXAMPLES = re.findall(r"```json\n(.*?)```", PAGE, re.DOTALL)

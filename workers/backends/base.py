@@ -10,9 +10,9 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from workers.layout import Layout
-from workers.losses import Kind
-from workers.models import Dropout
+from workers.models.layout import Layout
+from workers.models.models import Dropout
+from workers.objectives.losses import Kind
 
 Buffers = dict[str, Tensor]
 

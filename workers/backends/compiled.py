@@ -12,8 +12,8 @@ from torch.func import grad_and_value, vmap
 from workers.backends.base import Buffers, Perturbation, StepBatch, set_mode
 from workers.backends.mapped import Mapped, call
 from workers.kernels import private_folder
-from workers.layout import Layout
-from workers.losses import Kind, row_losses
+from workers.models.layout import Layout
+from workers.objectives.losses import Kind, row_losses
 
 # Members that one call computes. It is fixed, because every other number would be compiled anew,
 # and so that a member's bits can't depend on how many there are; the last block is filled up.

@@ -24,9 +24,9 @@ from workers.backends.layers import (
     Masked,
     Models,
 )
-from workers.layout import Layout
-from workers.losses import Kind, loss_and_gradient
-from workers.models import Dropout
+from workers.models.layout import Layout
+from workers.models.models import Dropout
+from workers.objectives.losses import Kind, loss_and_gradient
 
 
 class Dense(Backend):

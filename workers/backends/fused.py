@@ -12,9 +12,9 @@ from torch import Tensor, nn
 from workers.backends.base import Backend, Buffers, Perturbation, StepBatch, seed_generator
 from workers.backends.dense import Dense, modules_of
 from workers.kernels import Library, Net, NetBatch
-from workers.layout import Layout
-from workers.losses import Kind
-from workers.models import Dropout
+from workers.models.layout import Layout
+from workers.models.models import Dropout
+from workers.objectives.losses import Kind
 
 NAMES = {nn.ReLU: "relu", nn.Tanh: "tanh", nn.SiLU: "silu", nn.GELU: "gelu"}
 LETTERS = {nn.Linear: "L", Dropout: "D", **dict.fromkeys(NAMES, "A")}

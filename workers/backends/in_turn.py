@@ -18,8 +18,8 @@ from workers.backends.base import (
     set_mode,
 )
 from workers.backends.mapped import call
-from workers.layout import Layout
-from workers.losses import Kind, row_losses
+from workers.models.layout import Layout
+from workers.objectives.losses import Kind, row_losses
 
 
 class InTurn(Backend):

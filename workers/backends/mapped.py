@@ -17,7 +17,7 @@ from workers.backends.base import (
     set_mode,
     with_twin,
 )
-from workers.losses import row_losses
+from workers.objectives.losses import row_losses
 
 # An operation without a batching rule (attention's kernel) is done model by model inside the mapped
 # call, which still takes less time than whole models in turn. Torch warns of it; a job's owner

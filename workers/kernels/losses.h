@@ -1,5 +1,5 @@
 /* The loss of a panel's rows, and its gradient in place of the logits (outputs, BLOCK). The same in
-   torch operations is in workers/losses.py. Each adds a row's loss times the row's weight to its
+   torch operations is in workers/objectives/losses.py. Each adds a row's loss times the row's weight to its
    place in losses (BLOCK). smoothing: share of a target that is spread over all classes. */
 
 #ifdef SINGLE

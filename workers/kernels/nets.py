@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from workers.batches import ROW_ALIGNMENT
 from workers.kernels.library import Library
-from workers.losses import Kind
+from workers.minibatch.batches import ROW_ALIGNMENT
+from workers.objectives.losses import Kind
 
 # As nets.c and activations.h number them.
 LOSSES: Sequence[Kind] = ("regression", "binary", "multiclass")

@@ -1,9 +1,9 @@
 /* An optimiser's step with its proximal step, in one pass over memory. The same maths in torch
-   operations, which tests compare this with, is in workers/optimizers.py.
+   operations, which tests compare this with, is in workers/optimizers/optimizers.py.
 
    One step of rows (m, columns) of weights, gradient and state, in place. Columns are a multiple of
    16, the penalised ones first. coefficients (K, m): ridge, sign, threshold, group and the
-   optimiser's own, as in workers/optimizers.py. For group lasso, whose step comes after, metric
+   optimiser's own, as in workers/optimizers/optimizers.py. For group lasso, whose step comes after, metric
    (m, columns) and the group thresholds (m) are kept where metric is not NULL. */
 
 #include "real.h"

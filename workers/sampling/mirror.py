@@ -11,8 +11,8 @@ import numpy as np
 from optuna.distributions import BaseDistribution
 from sqlalchemy.engine import Connection
 
-from ridgeway.histories import new_lessons
-from ridgeway.spec import JobSpec
+from ridgeway.spec.spec import JobSpec
+from ridgeway.study.histories import new_lessons
 from ridgeway.views import Params
 from workers.sampling.gaussian import gaussian_draws
 from workers.sampling.parzen import Floats

@@ -1,0 +1,362 @@
+"""The client for people's own programs and notebooks: the REST interface as Python calls."""
+
+from __future__ import annotations
+
+import json
+import time
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import nullcontext
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal, TypeVar, cast
+from urllib.parse import quote
+
+import httpx
+from pydantic import BaseModel, ValidationError
+
+from ridgeway.errors import (
+    Conflict,
+    FieldError,
+    InvalidInput,
+    JobFailed,
+    NotFound,
+    RidgewayError,
+    Unreachable,
+)
+from ridgeway.settings import Settings
+from ridgeway.spec.spec import JobSpec, parse_spec
+from ridgeway.views import (
+    Dataset,
+    DatasetList,
+    Front,
+    Job,
+    JobPage,
+    JobState,
+    Trial,
+    TrialDetail,
+    TrialPage,
+    TrialState,
+)
+
+RETRY_SECONDS = (0.25, 0.5, 1.0)  # pauses before an idempotent call is tried again
+UPLOAD_SECONDS = 600.0  # a large file is read and profiled before the service answers
+OUTAGE_SECONDS = 60.0  # `wait` outlives a service that is restarted within this time
+PAGE = 200
+# A proxy from the environment must not come between a client and its own machine.
+_DIRECT = ("all://localhost", "all://127.0.0.1", "all://[::1]")
+
+_Model = TypeVar("_Model", bound=BaseModel)
+
+
+class Client:
+    """A connection to a Ridgeway service; a context manager, to be closed with `close`.
+
+    `url` and `api_key` default to RIDGEWAY_URL and RIDGEWAY_API_KEY; `timeout` is in seconds, for
+    one request. Calls raise InvalidInput, NotFound, Conflict or Unreachable.
+    """
+
+    def __init__(
+        self, url: str | None = None, api_key: str | None = None, timeout: float = 30.0
+    ) -> None:
+        settings = Settings()
+        if api_key is None and settings.api_key is not None:
+            api_key = settings.api_key.get_secret_value()
+        self.url = (url or settings.url).rstrip("/")
+        # Made once: to read the certificates takes longer than a request.
+        certificates = httpx.create_ssl_context()
+        direct = httpx.HTTPTransport(verify=certificates)
+        self._http = httpx.Client(
+            base_url=_checked_url(self.url),
+            headers={"Authorization": f"Bearer {api_key}"} if api_key else {},
+            timeout=timeout,
+            verify=certificates,
+            mounts=dict.fromkeys(_DIRECT, direct),
+        )
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give the connections back."""
+        self._http.close()
+
+    # --- jobs ---------------------------------------------------------------------------------
+
+    def submit(
+        self,
+        spec: JobSpec | Mapping[str, Any] | None = None,
+        *,
+        idempotency_key: str | None = None,
+        **fields: Any,
+    ) -> Job:
+        """Queue a search job: a spec, or its fields by name, or both (the fields win).
+
+        Without an `idempotency_key` one is made up, so that a repeat after a lost reply makes no
+        second job.
+        """
+        body = spec.model_dump(mode="json") if isinstance(spec, JobSpec) else dict(spec or {})
+        headers = {
+            "Idempotency-Key": idempotency_key or str(uuid.uuid4()),
+            "Content-Type": "application/json",
+        }
+        content = _encoded({**body, **fields})
+        response = self._call("POST", "/v1/jobs", retry=True, headers=headers, content=content)
+        return self._read(response, Job)
+
+    def job(self, job: Job | str) -> Job:
+        """The job as it is now."""
+        return self._read(self._get(_job_path(job)), Job)
+
+    def jobs(self, state: JobState | None = None) -> Iterator[Job]:
+        """Every job, newest first."""
+        for page in self._pages("/v1/jobs", JobPage, state=state):
+            yield from page.jobs
+
+    def trials(
+        self,
+        job: Job | str,
+        state: TrialState | None = None,
+        order: Literal["number", "value"] = "number",
+    ) -> Iterator[Trial]:
+        """The job's trials, by number or from the best value to the worst."""
+        path = f"{_job_path(job)}/trials"
+        for page in self._pages(path, TrialPage, state=state, order=order):
+            yield from page.trials
+
+    def trial(self, job: Job | str, number: int) -> TrialDetail:
+        """One trial with its curve and what each fold gave."""
+        return self._read(self._get(f"{_job_path(job)}/trials/{number}"), TrialDetail)
+
+    def export(self, job: Job | str, kind: Literal["csv", "jsonl"]) -> Iterator[str]:
+        """Every trial of the job by number, as text that arrives in pieces of any length."""
+        path = f"{_job_path(job)}/trials.{kind}"
+        try:
+            with self._http.stream("GET", path) as response:
+                if not response.is_success:
+                    response.read()
+                    raise self._problem(response)
+                yield from response.iter_text()
+        except httpx.TransportError as error:
+            message = f"No Ridgeway service answers at {self.url} ({_reason(error)})."
+            raise Unreachable(message) from None
+
+    def front(self, job: Job | str) -> Front:
+        """The complete trials that no other beats in every objective."""
+        return self._read(self._get(f"{_job_path(job)}/front"), Front)
+
+    def cancel(self, job: Job | str) -> Job:
+        """End the job; what its workers are training is discarded."""
+        return self._act(job, "cancel")
+
+    def pause(self, job: Job | str) -> Job:
+        """Start nothing new of the job; what is being trained finishes."""
+        return self._act(job, "pause")
+
+    def resume(self, job: Job | str) -> Job:
+        """Go on with a paused job."""
+        return self._act(job, "resume")
+
+    def extend(self, job: Job | str, trials: int) -> Job:
+        """Give the job `trials` more; one that has succeeded runs again, for a new answer."""
+        return self._act(job, "extend", {"trials": trials})
+
+    def model(self, job: Job | str) -> bytes:
+        """The recommended model's weights, refitted on the development rows, as safetensors."""
+        return self._get(f"{_job_path(job)}/model").content
+
+    def wait(
+        self,
+        job: Job | str,
+        progress: bool = False,
+        poll_seconds: float = 0.5,
+        timeout: float | None = None,
+    ) -> Job:
+        """Wait until the job has succeeded; the job with its answer.
+
+        Raises JobFailed with the reason if it fails or is cancelled, TimeoutError after `timeout`
+        seconds (the job goes on), Unreachable if the service is away for a minute.
+        """
+        deadline = None if timeout is None else time.monotonic() + timeout
+        with _progress_bar() if progress else nullcontext() as bar:
+            while True:
+                current = self._poll(job, poll_seconds)
+                if bar is not None:
+                    bar.update(current)
+                if current.ended:
+                    return _succeeded(current)
+                if deadline is not None and time.monotonic() + poll_seconds > deadline:
+                    raise TimeoutError(f"Job {current.id} is {current.state} after {timeout:g} s.")
+                time.sleep(poll_seconds)
+
+    def _poll(self, job: Job | str, poll_seconds: float) -> Job:
+        """The job; a service that is being restarted is given time."""
+        patience = time.monotonic() + OUTAGE_SECONDS
+        while True:
+            try:
+                return self.job(job)
+            except Unreachable:
+                if time.monotonic() > patience:
+                    raise
+                time.sleep(poll_seconds)
+
+    # --- data sets and the service ------------------------------------------------------------
+
+    def datasets(self) -> list[Dataset]:
+        """Every data set that jobs can name."""
+        return self._read(self._get("/v1/datasets"), DatasetList).datasets
+
+    def add_dataset(self, path: Path | str, name: str) -> Dataset:
+        """Upload a CSV (gzip too), Parquet or npz file under a name."""
+        try:
+            file = Path(path).open("rb")  # noqa: SIM115 - closed below, its errors are named here
+        except OSError as error:
+            raise InvalidInput.of("path", str(path), error.strerror or str(error)) from None
+        with file:
+            response = self._call(
+                "POST",
+                "/v1/datasets",
+                params={"name": name},
+                headers={"Content-Type": "application/octet-stream"},
+                content=file,
+                timeout=httpx.Timeout(UPLOAD_SECONDS, connect=self._http.timeout.connect),
+            )
+        return self._read(response, Dataset)
+
+    def ready(self) -> bool:
+        """Whether the service answers and finds its database and a worker."""
+        try:
+            return self._http.get("/readyz").is_success
+        except httpx.TransportError:
+            return False
+
+    # --- HTTP ---------------------------------------------------------------------------------
+
+    def _get(self, path: str, **parameters: Any) -> httpx.Response:
+        given = {name: value for name, value in parameters.items() if value is not None}
+        return self._call("GET", path, retry=True, params=given)
+
+    def _act(self, job: Job | str, verb: str, body: Mapping[str, Any] | None = None) -> Job:
+        return self._read(self._call("POST", f"{_job_path(job)}/{verb}", json=body), Job)
+
+    def _pages(self, path: str, kind: type[_Model], **parameters: Any) -> Iterator[_Model]:
+        cursor: str | None = None
+        while True:
+            response = self._get(path, limit=PAGE, cursor=cursor, **parameters)
+            page = self._read(response, kind)
+            yield page
+            cursor = cast("JobPage | TrialPage", page).next
+            if cursor is None:
+                return
+
+    def _call(
+        self, method: str, path: str, *, retry: bool = False, **options: Any
+    ) -> httpx.Response:
+        """The response, or what its status says as an error; `retry` where a repeat is harmless."""
+        for pause in (*RETRY_SECONDS, None) if retry else (None,):
+            try:
+                response = self._http.request(method, path, **options)
+            except httpx.TransportError as error:
+                problem: RidgewayError = Unreachable(
+                    f"No Ridgeway service answers at {self.url} ({_reason(error)})."
+                )
+            else:
+                if response.is_success:
+                    return response
+                problem = self._problem(response)
+                if response.status_code not in (502, 503, 504):
+                    raise problem
+            if pause is None:
+                raise problem
+            time.sleep(pause)
+        raise AssertionError("the last turn returns or raises")
+
+    def _problem(self, response: httpx.Response) -> RidgewayError:
+        """RFC 9457's problem as one of our errors."""
+        body = _json_object(response)
+        detail = str(body.get("detail") or f"{response.status_code} {response.reason_phrase}")
+        if response.status_code in (400, 413, 415, 422):
+            return InvalidInput(detail, _field_errors(body.get("errors")))
+        if response.status_code == 404:
+            return NotFound(detail)
+        if response.status_code == 409:
+            return Conflict(detail)
+        if response.status_code >= 500:
+            return Unreachable(f"The service at {self.url} can't answer: {detail}")
+        return RidgewayError(detail)
+
+    def _read(self, response: httpx.Response, kind: type[_Model]) -> _Model:
+        try:
+            return kind.model_validate_json(response.content)
+        except ValidationError:
+            raise Unreachable(
+                f"What answers at {self.url} is no Ridgeway service that this client understands."
+            ) from None
+
+
+def _checked_url(url: str) -> httpx.URL:
+    try:
+        parsed = httpx.URL(url)
+    except httpx.InvalidURL as error:
+        raise InvalidInput.of("url", url, f"is no URL: {error}") from None
+    if parsed.scheme not in ("http", "https") or not parsed.host:
+        raise InvalidInput.of("url", url, "must be like http://127.0.0.1:8000")
+    return parsed
+
+
+def _job_path(job: Job | str) -> str:
+    return f"/v1/jobs/{quote(job.id if isinstance(job, Job) else job, safe='')}"
+
+
+def _encoded(body: Mapping[str, Any]) -> bytes:
+    """JSON; what JSON can't say is named as the spec's own check would."""
+    try:
+        return json.dumps(body, allow_nan=False).encode()
+    except (TypeError, ValueError) as error:
+        parse_spec(body)
+        raise InvalidInput(f"The spec can't be written as JSON: {error}.") from None
+
+
+def _json_object(response: httpx.Response) -> dict[str, Any]:
+    try:
+        body: Any = response.json()
+    except ValueError:
+        return {}
+    return cast("dict[str, Any]", body) if isinstance(body, dict) else {}
+
+
+def _field_errors(errors: Any) -> list[FieldError]:
+    items = cast("list[Any]", errors) if isinstance(errors, list) else []
+    found = [cast("dict[str, Any]", item) for item in items if isinstance(item, dict)]
+    return [
+        FieldError(str(item.get("field", "")), item.get("value"), str(item.get("message", "")))
+        for item in found
+    ]
+
+
+def _reason(error: httpx.TransportError) -> str:
+    return str(error) or type(error).__name__
+
+
+def _succeeded(job: Job) -> Job:
+    if job.state == "succeeded":
+        return job
+    reason = f": {job.error}" if job.error else "."
+    raise JobFailed(
+        f"Job {job.id} {'was cancelled' if job.state == 'cancelled' else 'has failed'}{reason}"
+    )
+
+
+def _progress_bar() -> Any:
+    # rich is slow to import, and only those who look at a bar need it.
+    from ridgeway.client.show import JobProgress
+
+    return JobProgress()

@@ -1,0 +1,348 @@
+"""Jobs, data sets and the answer as a person reads them; plain text where there is no terminal."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from datetime import datetime
+from types import TracebackType
+
+from rich import box
+from rich.console import Console, Group, RenderableType
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.table import Table
+from rich.text import Text
+
+from ridgeway.spec.spec import FoldsValidation
+from ridgeway.views import Best, Chosen, Dataset, Front, Job, Params, Recommended, Trial
+
+PIPE_WIDTH = 120  # columns where there is no terminal to fill
+STATE_STYLE = {
+    "succeeded": "green",
+    "failed": "red",
+    "cancelled": "red",
+    "paused": "yellow",
+    "running": "cyan",
+}
+METRIC = {
+    "accuracy": "accuracy",
+    "balanced_accuracy": "balanced accuracy",
+    "roc_auc": "ROC AUC",
+    "mse": "mean squared error",
+    "r2": "R²",
+}
+PENALTY = {
+    "none": "no penalty",
+    "l1": "L1",
+    "l2": "L2",
+    "elastic_net": "elastic net",
+    "group_lasso": "group lasso",
+}
+
+
+def console(stderr: bool = False) -> Console:
+    """A console for standard output, or for standard error, where progress belongs."""
+    made = Console(stderr=stderr, highlight=False, emoji=False, markup=False)
+    if not (made.is_terminal or made.is_jupyter):
+        made.width = PIPE_WIDTH
+    return made
+
+
+def write(shown: RenderableType) -> None:
+    """Print to standard output, without the blanks that fill a terminal's lines."""
+    out = console()
+    if out.is_terminal or out.is_jupyter:
+        out.print(shown)
+        return
+    with out.capture() as captured:
+        out.print(shown)
+    sys.stdout.write("".join(f"{line.rstrip()}\n" for line in captured.get().splitlines()))
+
+
+# --- progress ---------------------------------------------------------------------------------
+
+
+class JobProgress:
+    """A progress bar on standard error; a line for every tenth of the way in a pipe."""
+
+    def __init__(self) -> None:
+        self._console = console(stderr=True)
+        self._live = self._console.is_terminal or self._console.is_jupyter
+        self._told = -1
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=30),
+            MofNCompleteColumn(),
+            TextColumn("trials   {task.fields[note]}"),
+            console=self._console,
+        )
+        self._task = self._bar.add_task("queued", total=None, note="")
+
+    def __enter__(self) -> JobProgress:
+        if self._live:
+            self._bar.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._live:
+            self._bar.stop()
+
+    def update(self, job: Job) -> None:
+        """Show how far the job is."""
+        done = ended_trials(job)
+        note = _note(job)
+        if self._live:
+            self._bar.update(
+                self._task,
+                description=job.state,
+                completed=done,
+                total=job.progress.trials,
+                note=note,
+            )
+            return
+        tenth = 10 * done // job.progress.trials
+        if tenth != self._told or job.ended:
+            self._told = tenth
+            line = f"{job.state}: {done}/{job.progress.trials} trials   {note}"
+            self._console.print(line.rstrip())
+
+
+def _note(job: Job) -> str:
+    """The best value so far and what is left."""
+    parts: list[str] = []
+    if job.best is not None:
+        parts.append(f"best {job.spec.objective} {number(job.best.value)}")
+    if job.ended:
+        return "   ".join(parts)
+    if ended_trials(job) == job.progress.trials:
+        parts.append("refitting and scoring")
+    elif job.progress.eta_seconds is not None:
+        parts.append(f"{duration(job.progress.eta_seconds)} left")
+    return "   ".join(parts)
+
+
+def ended_trials(job: Job) -> int:
+    """Trials of the budget that have come to an end."""
+    return job.progress.complete + job.progress.pruned + job.progress.failed
+
+
+# --- a job ------------------------------------------------------------------------------------
+
+
+def job_summary(job: Job) -> RenderableType:
+    """A job in a few lines: the answer where there is one, else how far it is."""
+    parts: list[RenderableType] = [_headline(job)]
+    if job.error:
+        parts.append(Text(job.error, style="red"))
+    if job.recommended is not None:
+        parts.append(_answer(job, job.recommended))
+    elif job.best is not None:
+        parts.append(_facts([_best_fact(job, job.best)]))
+    parts += [Text(f"Note: {warning}", style="yellow") for warning in job.warnings]
+    return Group(*parts)
+
+
+def _headline(job: Job) -> Text:
+    line = Text(job.name or job.spec.dataset, style="bold")
+    line.append("   ").append(job.state, style=STATE_STYLE.get(job.state, ""))
+    line.append(f"   {ended_trials(job)}/{job.progress.trials} trials", style="not bold")
+    if job.progress.failed:
+        line.append(f", {job.progress.failed} failed", style="not bold")
+    if job.started_at is not None and job.finished_at is not None:
+        seconds = (job.finished_at - job.started_at).total_seconds()
+        speed = f", {ended_trials(job) / seconds:.1f} trials/s" if seconds > 0 else ""
+        line.append(f" in {duration(seconds)}{speed}", style="not bold")
+    elif not job.ended:
+        line.append(f"   {_note(job)}", style="not bold")
+    return line
+
+
+def _answer(job: Job, answer: Recommended) -> RenderableType:
+    facts = [
+        _best_fact(job, answer.best),
+        ("Recommended", Text(_params_phrase(answer.simplest.params), style="bold green")),
+        ("", Text("the simplest within one standard error of the best", style="dim")),
+    ]
+    looks = "once" if answer.test.evaluations == 1 else f"{answer.test.evaluations} times"
+    caption = f"test: {answer.test.rows} rows, sealed until the search was over, opened {looks}"
+    return Group("", _facts(facts), "", _comparison(job, answer), Text(caption, style="dim"))
+
+
+def _best_fact(job: Job, best: Best | Chosen) -> tuple[str, Text]:
+    text = Text(f"{job.spec.objective} {_value(best)}", style="bold")
+    how = f"mean ± standard error of {job.spec.folds} folds"
+    if not isinstance(job.spec.validation, FoldsValidation):
+        how = "± standard error over the validation rows"
+    text.append(f"   trial {best.number}, {how}", style="not bold dim")
+    return "Best trial", text
+
+
+def _facts(rows: Iterable[tuple[str, Text]]) -> Table:
+    table = Table.grid(padding=(0, 2))
+    for name, text in rows:
+        table.add_row(name, text)
+    return table
+
+
+def _comparison(job: Job, answer: Recommended) -> Table:
+    """Recommended, best, unpenalised and constant, side by side."""
+    test = answer.test
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("")
+    table.add_column("penalty")
+    for name in (f"{job.spec.objective}, validation", f"{METRIC[test.metric]}, test", "loss, test"):
+        table.add_column(name, justify="right")
+    for name in ("nonzero weights", "features"):
+        table.add_column(name, justify="right")
+    rows: list[tuple[str, Chosen | None, float | None]] = [
+        ("recommended", answer.simplest, test.simplest),
+        ("best", answer.best, test.best),
+        ("unpenalised", answer.none, test.none),
+    ]
+    for name, chosen, score in rows:
+        loss = test.loss.get({"recommended": "simplest", "unpenalised": "none"}.get(name, name))
+        if chosen is not None:
+            table.add_row(name, *_chosen_cells(chosen, score, loss), style=_row_style(name))
+    loss = number(test.loss.get("baseline"))
+    table.add_row("constant", "", "", number(test.baseline), loss, "", "")
+    return table
+
+
+def _row_style(name: str) -> str:
+    return "bold green" if name == "recommended" else ""
+
+
+def _chosen_cells(chosen: Chosen, score: float | None, loss: float | None) -> list[str]:
+    features = "" if chosen.selected_features is None else str(chosen.selected_features)
+    nonzero = f"{chosen.refit_nonzero_weights} of {chosen.weights}"
+    return [
+        PENALTY.get(str(chosen.params.get("penalty")), str(chosen.params.get("penalty"))),
+        _value(chosen),
+        number(score),
+        number(loss),
+        "refit diverged" if chosen.refit_nonzero_weights is None else nonzero,
+        features,
+    ]
+
+
+def _value(chosen: Best | Chosen) -> str:
+    if chosen.standard_error is None:
+        return number(chosen.value)
+    return f"{number(chosen.value)} ± {number(chosen.standard_error)}"
+
+
+def _params_phrase(params: Params) -> str:
+    """The parameters of a trial in a line: the penalty first."""
+    words = {"lambda": "λ", "l1_ratio": "L1 ratio"}
+    penalty = str(params.get("penalty"))
+    rest = [
+        f"{words.get(name, name.replace('_', ' '))} {number(value)}"
+        for name, value in params.items()
+        if name != "penalty"
+    ]
+    return "   ".join([PENALTY.get(penalty, penalty), *rest])
+
+
+# --- lists ------------------------------------------------------------------------------------
+
+
+def job_table(jobs: Iterable[Job]) -> Table:
+    """Jobs, one a line."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for name in ("id", "name", "state", "trials", "best", "created"):
+        table.add_column(name, no_wrap=name in ("id", "state"))
+    for job in jobs:
+        best = f"{job.spec.objective} {number(job.best.value)}" if job.best else ""
+        table.add_row(
+            job.id,
+            Text(job.name or job.spec.dataset),
+            Text(job.state, style=STATE_STYLE.get(job.state, "")),
+            f"{ended_trials(job)}/{job.progress.trials}",
+            best,
+            moment(job.created_at),
+        )
+    return table
+
+
+def trial_table(trials: Iterable[Trial]) -> Table:
+    """Trials, one a line."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for name in ("number", "state", "value", "nonzero weights", "params"):
+        table.add_column(name, justify="left" if name in ("state", "params") else "right")
+    for trial in trials:
+        params = {name: _cell(value) for name, value in trial.params.items()}
+        values = [number(trial.value), number(trial.nonzero_weights)]
+        table.add_row(str(trial.number), trial.state, *values, Text(_params_phrase(params)))
+    return table
+
+
+def _cell(value: float | int | str | bool | None) -> float | str:
+    """A stock Optuna process may have put anything there."""
+    return str(value) if value is None or isinstance(value, bool) else value
+
+
+def front_table(front: Front) -> Table:
+    """Trials of a Pareto front, one a line."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for name in ("number", *front.objectives):
+        table.add_column(name.replace("_", " "), justify="right")
+    table.add_column("params")
+    for trial in front.trials:
+        values = [number(value) for value in trial.values]
+        table.add_row(str(trial.number), *values, _params_phrase(trial.params))
+    return table
+
+
+def dataset_table(datasets: Iterable[Dataset]) -> Table:
+    """Data sets, one a line."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for name in ("name", "kind", "rows", "columns", "target", "task"):
+        table.add_column(name, justify="right" if name in ("rows", "columns") else "left")
+    for dataset in datasets:
+        table.add_row(
+            Text(dataset.name),
+            dataset.kind,
+            "" if dataset.rows is None else str(dataset.rows),
+            "" if dataset.columns is None else str(len(dataset.columns)),
+            Text(dataset.target or ""),
+            dataset.task or "",
+        )
+    return table
+
+
+# --- words ------------------------------------------------------------------------------------
+
+
+def number(value: float | str | None) -> str:
+    """Three significant digits, as a person writes them."""
+    if value is None:
+        return "-"
+    if isinstance(value, str):
+        return value
+    if value == 0:
+        return "0"
+    if 1e3 <= abs(value) < 1e6:
+        return f"{value:.0f}"
+    if 1e-3 <= abs(value) < 1e3:
+        return f"{value:#.3g}".rstrip(".")
+    return f"{value:.2e}".replace("e-0", "e-").replace("e+0", "e")
+
+
+def duration(seconds: float) -> str:
+    """`8.3 s`, `4 min 10 s`, `2 h 5 min`."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s"
+    return f"{minutes // 60} h {minutes % 60} min"
+
+
+def moment(time: datetime) -> str:
+    """In the reader's own time zone, to the minute."""
+    return time.astimezone().strftime("%Y-%m-%d %H:%M")

@@ -1,0 +1,249 @@
+"""Data sets that a job can name: bundled, uploaded and kept in the store, or a plug-in's."""
+
+from __future__ import annotations
+
+import re
+import uuid
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+from sqlalchemy.exc import IntegrityError
+
+from ridgeway.data.bundled import bundled_profiles
+from ridgeway.data.store import Store, sha256, sha256_of_file
+from ridgeway.database.database import Database, datasets, now
+from ridgeway.errors import Conflict, InvalidInput, NotFound
+from ridgeway.jobs.fleet import offered_datasets
+from ridgeway.settings import Settings
+from ridgeway.spec.profiles import DatasetProfile, infer_task
+from ridgeway.views import Dataset, DatasetList
+
+_UUID = re.compile(r"[0-9a-f]{8}(-?[0-9a-f]{4}){3}-?[0-9a-f]{12}", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class StoredDataset:
+    """An uploaded data set: its row, and where its table lies in the store."""
+
+    id: str
+    name: str
+    checksum: str  # sha256 of the file as it came in
+    stored_checksum: str  # sha256 of the table in the store
+    address: str  # key in the store
+    bytes: int  # of the file as it came in
+    rows: int
+    profile: DatasetProfile
+    created_at: float  # seconds since 1970
+
+    def view(self) -> Dataset:
+        """As the service answers it."""
+        return _profiled(self.name, self.profile).model_copy(
+            update={
+                "id": self.id,
+                "kind": "uploaded",
+                "checksum": self.checksum,
+                "bytes": self.bytes,
+                "created_at": datetime.fromtimestamp(self.created_at, UTC),
+            }
+        )
+
+
+def _profiled(name: str, profile: DatasetProfile) -> Dataset:
+    target = profile.columns[-1]
+    return Dataset(
+        id=None,
+        name=name,
+        kind="bundled",
+        rows=profile.rows,
+        columns=profile.columns,
+        target=target.name,
+        task=infer_task(target),
+        checksum=None,
+        bytes=None,
+        created_at=None,
+    )
+
+
+def _plugin(name: str) -> Dataset:
+    return Dataset(
+        id=None,
+        name=name,
+        kind="plugin",
+        rows=None,
+        columns=None,
+        target=None,
+        task=None,
+        checksum=None,
+        bytes=None,
+        created_at=None,
+    )
+
+
+# --- the catalogue ----------------------------------------------------------------------------
+
+
+def find_dataset(transaction: Connection, name_or_id: str) -> StoredDataset:
+    """The uploaded data set of this id, else of this name; NotFound where there is none.
+
+    What stored an id asks `dataset_by_id`.
+    """
+    if "\x00" not in name_or_id:  # PostgreSQL would refuse the question
+        for column in (datasets.c.id, datasets.c.name):
+            if (found := _where(transaction, column == name_or_id)) is not None:
+                return found
+    raise NotFound(f"There is no data set '{name_or_id}'.")
+
+
+def dataset_by_id(transaction: Connection, dataset_id: str) -> StoredDataset:
+    """The uploaded data set of this id, whatever others are called; NotFound where it is gone."""
+    found = _where(transaction, datasets.c.id == dataset_id)
+    if found is None:
+        raise NotFound(f"There is no data set of the id '{dataset_id}'.")
+    return found
+
+
+def _where(transaction: Connection, condition: sa.ColumnElement[bool]) -> StoredDataset | None:
+    row = transaction.execute(sa.select(datasets).where(condition)).mappings().one_or_none()
+    return None if row is None else _stored(row)
+
+
+def _stored(row: sa.RowMapping) -> StoredDataset:
+    fields: dict[str, Any] = {column.name: row[column] for column in datasets.columns}
+    fields["profile"] = DatasetProfile.model_validate(fields["profile"])
+    return StoredDataset(**fields)
+
+
+def list_datasets(transaction: Connection) -> DatasetList:
+    """Every data set that a job can name: bundled, plug-ins', and uploads from old to new."""
+    bundled = [_profiled(name, profile) for name, profile in bundled_profiles().items()]
+    plugins = [_plugin(name) for name in sorted(_plugin_names(transaction))]
+    query = sa.select(datasets).order_by(datasets.c.created_at, datasets.c.id)
+    uploaded = [_stored(row).view() for row in transaction.execute(query).mappings()]
+    return DatasetList(datasets=[*bundled, *plugins, *uploaded])
+
+
+def _plugin_names(transaction: Connection) -> set[str]:
+    return offered_datasets(transaction) - bundled_profiles().keys()
+
+
+def profile_of(transaction: Connection, name: str) -> tuple[str | None, DatasetProfile | None]:
+    """(id of an upload, profile) of the data set that a spec names; NotFound for an unknown name.
+
+    A plug-in's data set has no profile: only workers can read it.
+    """
+    if name in bundled_profiles():
+        return None, bundled_profiles()[name]
+    try:
+        stored = find_dataset(transaction, name)
+        return stored.id, stored.profile
+    except NotFound:
+        if name in _plugin_names(transaction):
+            return None, None
+    known = ", ".join(dataset.name for dataset in list_datasets(transaction).datasets[:20])
+    raise NotFound(f"There is no data set '{name}'; known: {known}.")
+
+
+# --- bringing one -----------------------------------------------------------------------------
+
+
+def ingest(
+    database: Database,
+    store: Store,
+    settings: Settings,
+    path: Path,
+    name: str,
+    file_name: str | None = None,
+) -> Dataset:
+    """Check the file, keep its table in the store and write it down under the name.
+
+    The same file under the same name again is the same data set; another file is a Conflict.
+    InvalidInput says where the file is broken. `file_name` is checked against the format.
+    """
+    # pyarrow costs 60 MB: only processes that take uploads load it.
+    from ridgeway.data.tables import profile_table, to_parquet
+    from ridgeway.data.uploads import read_upload
+
+    _check_name(name)
+    checksum = sha256_of_file(path)
+    with database.reading() as transaction:
+        if name in _plugin_names(transaction):
+            raise InvalidInput.of("name", name, "is the name of a plug-in's data set")
+        if (existing := _same(transaction, name, checksum)) is not None:
+            return existing
+    table = read_upload(path, file_name, settings)
+    profile = profile_table(table)
+    data = to_parquet(table)
+    # Named by its own bytes: another release may write the same rows differently.
+    stored_checksum = sha256(data)
+    address = f"datasets/{stored_checksum}.parquet"
+    store.put(address, data)
+    try:
+        with database.transaction() as transaction:
+            added = add_dataset(
+                transaction,
+                name=name,
+                checksum=checksum,
+                stored_checksum=stored_checksum,
+                address=address,
+                size=path.stat().st_size,
+                profile=profile,
+            )
+    except IntegrityError:
+        # Somebody brought the same name meanwhile.
+        with database.reading() as transaction:
+            existing = _same(transaction, name, checksum)
+        if existing is None:
+            raise
+        return existing
+    return added.view()
+
+
+def add_dataset(
+    transaction: Connection,
+    *,
+    name: str,
+    checksum: str,
+    stored_checksum: str,
+    address: str,
+    size: int,
+    profile: DatasetProfile,
+) -> StoredDataset:
+    """Write an upload down; sqlalchemy's IntegrityError where the name is taken."""
+    dataset_id = str(uuid.uuid4())
+    transaction.execute(
+        sa.insert(datasets).values(
+            id=dataset_id,
+            name=name,
+            checksum=checksum,
+            stored_checksum=stored_checksum,
+            address=address,
+            bytes=size,
+            rows=profile.rows,
+            profile=profile.model_dump(mode="json"),
+            created_at=now(),
+        )
+    )
+    return dataset_by_id(transaction, dataset_id)
+
+
+def _check_name(name: str) -> None:
+    if not 1 <= len(name) <= 200 or name != name.strip():
+        raise InvalidInput.of("name", name, "must be 1 to 200 characters, no spaces about them")
+    if any(character < " " or "\ud800" <= character <= "\udfff" for character in name):
+        raise InvalidInput.of("name", name, "must be printable Unicode")
+    if _UUID.fullmatch(name):
+        raise InvalidInput.of("name", name, "looks like a data set's id; choose another name")
+    if name in bundled_profiles():
+        raise InvalidInput.of("name", name, "is the name of a bundled data set")
+
+
+def _same(transaction: Connection, name: str, checksum: str) -> Dataset | None:
+    """The data set of this name, if it came from the same bytes; Conflict if from others."""
+    found = _where(transaction, datasets.c.name == name)
+    if found is not None and found.checksum != checksum:
+        raise Conflict(f"There is a data set '{name}' with other content; choose another name.")
+    return None if found is None else found.view()

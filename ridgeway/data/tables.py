@@ -1,0 +1,168 @@
+"""A data set as a table in canonical form, and its profile.
+
+Canonical columns are numbers (float64) or categories (text); service and workers see only those.
+
+- Integers, floats and decimals are numbers; a whole number beyond 2**53 is an id: a category.
+- Texts and booleans ("true", "false") are categories.
+- Dates, nested and binary columns are refused; so are infinities and numbers beyond 1e30.
+"""
+# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false
+# pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false
+# pyright: reportUnknownParameterType=false, reportUnknownLambdaType=false
+# pyarrow ships no types.
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from typing import Any, TypeAlias
+
+import pyarrow as pa
+import pyarrow.compute
+import pyarrow.parquet as pq
+
+from ridgeway.errors import InvalidInput
+from ridgeway.spec.profiles import ColumnProfile, DatasetProfile, label_of
+
+Table: TypeAlias = Any  # a pyarrow.Table
+pc: Any = pyarrow.compute  # its functions are made when it is imported: unknown to pyright
+
+MAX_NAME = 200  # characters of a column's name
+MAX_TEXT = 1000  # characters of a category
+MAX_MAGNITUDE = 1e30  # beyond it single precision overflows
+LARGEST_EXACT = 2**53  # integers beyond it are not all numbers of float64
+
+
+def bad_file(message: str, name: str | None = None) -> InvalidInput:
+    """The error for a file that can't be read."""
+    return InvalidInput.of("file", name, message)
+
+
+def check_names(names: Sequence[str]) -> None:
+    """At least two columns, each with a name of its own that both databases can keep."""
+    seen: dict[str, int] = {}
+    for position, name in enumerate(names, 1):
+        if not name.strip():
+            hint = " (an index? write the file without it)" if position == 1 else ""
+            raise bad_file(f"column {position} has no name{hint}")
+        if len(name) > MAX_NAME:
+            message = (
+                f"column {position}: the name has {len(name):,} characters; at most {MAX_NAME}"
+            )
+            raise bad_file(message)
+        if "\x00" in name:
+            raise bad_file(f"column {position}: the name holds a NUL character")
+        if name in seen:
+            raise bad_file(f"columns {seen[name]} and {position} are both called '{name}'")
+        seen[name] = position
+    if len(names) < 2:
+        raise bad_file("has one column only; a data set needs inputs and a target")
+
+
+def canonical_table(table: Table, first_row: int = 1) -> Table:
+    """Every column as float64 or string; InvalidInput names the column and row it can't be."""
+    check_names(table.column_names)
+    columns = [
+        _canonical_column(name, column, first_row)
+        for name, column in zip(table.column_names, table.columns, strict=True)
+    ]
+    return pa.table(columns, names=table.column_names)
+
+
+def _canonical_column(name: str, column: pa.ChunkedArray, first_row: int) -> pa.ChunkedArray:
+    check_type(name, column.type)
+    if pa.types.is_dictionary(column.type):
+        column = column.cast(column.type.value_type)
+    if pa.types.is_boolean(column.type):
+        return column.cast(pa.string())
+    if pa.types.is_integer(column.type) and _beyond_exact(column):
+        return column.cast(pa.string())
+    if is_text(column.type) or pa.types.is_string_view(column.type):
+        return _canonical_texts(name, column.cast(pa.string()), first_row)
+    return _canonical_numbers(name, column.cast(pa.float64(), safe=False), first_row)
+
+
+def _beyond_exact(column: pa.ChunkedArray) -> bool:
+    ends = pc.min_max(column).as_py()
+    return any(end is not None and abs(end) > LARGEST_EXACT for end in ends.values())
+
+
+def _canonical_texts(name: str, texts: pa.ChunkedArray, first_row: int) -> pa.ChunkedArray:
+    for broken, message in (
+        (pc.match_substring(texts, "\x00"), "a text with a NUL character"),
+        (pc.greater(pc.utf8_length(texts), MAX_TEXT), f"a text of more than {MAX_TEXT} characters"),
+    ):
+        row = pc.index(broken, pa.scalar(True)).as_py()
+        if row >= 0:
+            raise bad_file(f"column '{name}', row {row + first_row}: {message}")
+    return texts
+
+
+def _canonical_numbers(name: str, numbers: pa.ChunkedArray, first_row: int) -> pa.ChunkedArray:
+    numbers = pc.if_else(pc.is_nan(numbers), pa.scalar(None, pa.float64()), numbers)
+    row = pc.index(pc.greater(pc.abs(numbers), MAX_MAGNITUDE), pa.scalar(True)).as_py()
+    if row >= 0:
+        met = numbers[row].as_py()
+        what = "is infinite" if met in (float("inf"), float("-inf")) else "is too large"
+        message = f"column '{name}', row {row + first_row}: {met} {what}"
+        raise bad_file(f"{message}; at most {MAX_MAGNITUDE:g} in size")
+    return pc.add(numbers, 0.0)  # -0.0 and 0.0 are one value
+
+
+def check_type(name: str, kind: Any) -> None:
+    types = pa.types
+    if types.is_dictionary(kind):
+        kind = kind.value_type
+    known = (types.is_integer, types.is_floating, types.is_decimal, types.is_boolean, types.is_null)
+    if any(is_kind(kind) for is_kind in known) or is_text(kind) or types.is_string_view(kind):
+        return
+    if types.is_temporal(kind):
+        message = f"column '{name}' holds dates or times ({kind}); write them as numbers"
+        raise bad_file(f"{message}, for example as days since the first one, or leave them out")
+    accepted = "accepted: numbers, texts and booleans"
+    raise bad_file(f"column '{name}' holds values of type {kind}; {accepted}")
+
+
+def is_text(kind: Any) -> bool:
+    return pa.types.is_string(kind) or pa.types.is_large_string(kind)
+
+
+def to_parquet(table: Table) -> bytes:
+    """A canonical table as the file that workers read."""
+    buffer = io.BytesIO()
+    pq.write_table(table, buffer, compression="zstd")
+    return buffer.getvalue()
+
+
+def from_parquet(data: bytes) -> Table:
+    """The canonical table that `to_parquet` wrote."""
+    return pq.read_table(pa.BufferReader(data), use_threads=False)
+
+
+def profile_table(table: Table) -> DatasetProfile:
+    """What a canonical table holds, column by column."""
+    pairs = zip(table.column_names, table.columns, strict=True)
+    return DatasetProfile(
+        rows=table.num_rows, columns=[_profile_column(name, column) for name, column in pairs]
+    )
+
+
+def _profile_column(name: str, column: pa.ChunkedArray) -> ColumnProfile:
+    counts = pc.value_counts(pc.drop_null(column))
+    values, repeats = counts.field("values"), counts.field("counts")
+    is_number = pa.types.is_floating(column.type)
+    least = pc.min(repeats).as_py() or 0
+    # Of several rarest values the first in order: the order of rows plays no part.
+    rarest = pc.min(pc.filter(values, pc.equal(repeats, least))).as_py() if least else None
+    ends = pc.min_max(column).as_py() if is_number else {"min": None, "max": None}
+    return ColumnProfile(
+        name=name,
+        kind="number" if is_number else "category",
+        missing=column.null_count,
+        distinct=len(values),
+        integral=bool(is_number and least and pc.all(pc.equal(pc.round(values), values)).as_py()),
+        minimum=ends["min"],
+        maximum=ends["max"],
+        rarest=None if rarest is None else label_of(rarest)[:MAX_NAME],
+        rarest_count=least,
+    )

@@ -1,0 +1,1 @@
+"""The database: tables, engine, schema, and which of its errors pass."""

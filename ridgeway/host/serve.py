@@ -1,0 +1,152 @@
+"""`ridgeway serve`: one data folder, one service, its workers, under one supervisor."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import http.client
+import json
+import logging
+import os
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Generator, Mapping
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import IO
+from urllib.parse import urlsplit
+
+from ridgeway.errors import Conflict, InvalidInput
+from ridgeway.host.roles import Count, require_installed, service_role, worker_roles
+from ridgeway.host.supervisor import UPKEEP, Supervisor
+
+PATIENCE_SECONDS = 3.0  # for a port that a service which is just ending still holds
+SLOW_SECONDS = 30.0  # after which a start that is not ready yet is told to be slow
+
+log = logging.getLogger("ridgeway.serve")
+
+
+def serve(data: Path, host: str, port: int, workers: Count, announce: Callable[[str], None]) -> int:
+    """Serve until a signal; `announce` is called once with the URL when jobs would be worked on.
+
+    Port 0 stands for a free one. While it is ready DATA/serve.json holds its URL and process id.
+    Raises Conflict where another serve has the folder or somebody the port.
+    """
+    require_installed("service", "workers")
+    environment = {"RIDGEWAY_DATA": str(data.absolute())}
+    with _locked(data):
+        state = data / "serve.json"
+        state.unlink(missing_ok=True)
+        port = _checked_port(host, port)
+        url = _url(host, port)
+        if code := _prepare(environment):
+            return code
+        roles = [service_role(host, port), *worker_roles("auto", workers)]
+        try:
+            return Supervisor(roles, environment, _Watch(url, state, announce)).run()
+        finally:
+            state.unlink(missing_ok=True)
+
+
+@contextmanager
+def _locked(data: Path) -> Generator[None]:
+    """Hold the folder's lock; it goes with the process, however that ends."""
+    try:
+        data.mkdir(parents=True, exist_ok=True)
+        file = (data / "serve.lock").open("a+")
+    except OSError as error:
+        raise InvalidInput.of("--data", str(data), error.strerror or str(error)) from None
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise Conflict(_in_use(data, file)) from None
+        file.truncate(0)
+        file.write(str(os.getpid()))
+        file.flush()
+        yield
+
+
+def _in_use(data: Path, file: IO[str]) -> str:
+    file.seek(0)
+    return (
+        f"The data folder {data} is in use by another `ridgeway serve` (process {file.read()}). "
+        "Stop that one, or choose another folder with --data."
+    )
+
+
+def _checked_port(host: str, port: int) -> int:
+    """The port, free now; Conflict where it is taken, InvalidInput for an address not ours."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        try:
+            return _try_port(host, port)
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE:
+                message = f"can't be listened on, port {port}: {error.strerror}"
+                raise InvalidInput.of("--host", host, message) from None
+            if time.monotonic() > deadline:
+                raise Conflict(
+                    f"Port {port} on {host} is taken. Choose another with --port (0: any free one)."
+                ) from None
+        time.sleep(0.1)
+
+
+def _try_port(host: str, port: int) -> int:
+    family, kind, protocol, _, address = socket.getaddrinfo(
+        host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+    )[0]
+    with closing(socket.socket(family, kind, protocol)) as probe:
+        # As the service will: connections of a former one that linger are no hindrance.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        probe.bind(address)
+        return int(probe.getsockname()[1])
+
+
+def _url(host: str, port: int) -> str:
+    """Where a browser on this machine finds what listens on `host`."""
+    name = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}.get(host, host)
+    return f"http://[{name}]:{port}" if ":" in name else f"http://{name}:{port}"
+
+
+def _prepare(environment: Mapping[str, str]) -> int:
+    """Migrate and take every lease back; the exit code, whose reason is on standard error."""
+    argv = [*UPKEEP, "prepare"]
+    return subprocess.run(argv, env={**os.environ, **environment}, check=False).returncode
+
+
+class _Watch:
+    """Asks the service whether it is ready until it says yes."""
+
+    def __init__(self, url: str, state: Path, announce: Callable[[str], None]) -> None:
+        self._url = url
+        self._state = state
+        self._announce = announce
+        self._slow_at: float | None = time.monotonic() + SLOW_SECONDS
+
+    def __call__(self) -> bool:
+        """Whether to ask again."""
+        if _ready(self._url):
+            content = json.dumps({"url": self._url, "pid": os.getpid()})
+            partial = self._state.with_suffix(".partial")
+            partial.write_text(content)
+            partial.replace(self._state)
+            self._announce(self._url)
+            return False
+        if self._slow_at is not None and time.monotonic() > self._slow_at:
+            self._slow_at = None
+            log.warning("Not ready after %g s; still trying.", SLOW_SECONDS)
+        return True
+
+
+def _ready(url: str) -> bool:
+    place = urlsplit(url)
+    # Not httpx: a supervisor stays small.
+    connection = http.client.HTTPConnection(place.hostname or "", place.port, timeout=1.0)
+    with closing(connection):
+        try:
+            connection.request("GET", "/readyz")
+            return connection.getresponse().status == 200
+        except (OSError, http.client.HTTPException):
+            return False

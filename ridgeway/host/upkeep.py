@@ -1,0 +1,82 @@
+"""`python -m ridgeway.host.upkeep`: what supervisors and the command line ask of the database.
+
+A process of its own, so that a supervisor, which lives for weeks, never holds SQLAlchemy and Optuna
+in memory. Exit code 2: the schema or the settings don't fit; 3: the database can't be reached.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from ridgeway.database.database import Database, migrate, require_schema
+from ridgeway.database.outages import first_line
+from ridgeway.errors import RidgewayError
+from ridgeway.jobs.leases import expire_leases
+from ridgeway.settings import Settings
+from ridgeway.study.imports import import_study
+
+
+def main() -> int:
+    """Do one task and say in one line what hindered it."""
+    parser = argparse.ArgumentParser(prog="python -m ridgeway.host.upkeep", description=__doc__)
+    tasks = parser.add_subparsers(dest="task", required=True)
+    tasks.add_parser("migrate", help="bring the schema up to this release")
+    tasks.add_parser("prepare", help="before serve starts its processes")
+    expire = tasks.add_parser("expire", help="take the leases back of workers that have died")
+    expire.add_argument("workers", nargs="+", metavar="ID")
+    study = tasks.add_parser("import-study", help="from the database whose URL is standard input")
+    study.add_argument("name")
+    arguments = parser.parse_args()
+    try:
+        database = Database.of(Settings())
+        try:
+            if arguments.task == "migrate":
+                migrate(database)
+            elif arguments.task == "prepare":
+                prepare(database)
+            elif arguments.task == "import-study":
+                _import(database, sys.stdin.read().strip(), arguments.name)
+            else:
+                _expire(database, arguments.workers)
+        finally:
+            database.close()
+    except RidgewayError as error:
+        print(error, file=sys.stderr)
+        return 2
+    except SQLAlchemyError as error:
+        print(f"The database can't be reached: {first_line(error)}", file=sys.stderr)
+        return 3
+    return 0
+
+
+def prepare(database: Database) -> None:
+    """Make the database fit to serve from.
+
+    The caller holds the data folder's lock, so whoever holds a lease in an embedded database is
+    dead. On PostgreSQL others may be at work: nothing is changed; SchemaMismatch if it would have
+    to be.
+    """
+    if not database.embedded:
+        require_schema(database)
+        return
+    migrate(database)
+    with database.transaction() as transaction:
+        expire_leases(transaction)
+
+
+def _import(database: Database, url: str, name: str) -> None:
+    require_schema(database)
+    print(f"{import_study(database, url, name)} trials")
+
+
+def _expire(database: Database, workers: list[str]) -> None:
+    with database.transaction() as transaction:
+        for worker in workers:
+            expire_leases(transaction, worker)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""A job's life: submitted, leased to workers, extended, read out again."""

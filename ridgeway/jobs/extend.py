@@ -1,0 +1,75 @@
+"""More trials for a job: a larger budget, also for one that has succeeded."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection, Row
+
+from ridgeway.database.database import current_time, leases
+from ridgeway.errors import InvalidInput
+from ridgeway.jobs.lifecycle import OPEN_LEASE, change_job, lock_job, require_state
+from ridgeway.spec.grids import grid_size
+from ridgeway.spec.profiles import MAX_CURVE_POINTS
+from ridgeway.spec.spec import MAX_TRIALS, JobSpec
+from ridgeway.views import Job
+
+
+def extend_job(transaction: Connection, job_id: str, trials: int) -> Job:
+    """`trials` more for the job's budget; InvalidInput where that is more than a job may have.
+
+    A succeeded job runs again and keeps its answer until the new one replaces it. An answer that
+    is being worked out is withdrawn: one will be given in the end, on all trials. Trials that a
+    job left out because its time was up are still in its budget, and are trained as well.
+    """
+    row = lock_job(transaction, job_id)
+    require_state(row, "extend", "queued", "running", "paused", "succeeded")
+    total = _larger_budget(row, trials)
+    _withdraw_answer(transaction, job_id)
+    ended = row.complete + row.pruned + row.failed
+    return change_job(
+        transaction,
+        row,
+        state="running" if row.state == "succeeded" else row.state,
+        spec={**row.spec, "trials": total},
+        trials=total,
+        # Populations that were withdrawn before they had numbers are carved out of it once more.
+        claimed=ended if row.closed else row.claimed,
+        closed=False,
+        deadline=_deadline(transaction, row),
+        finished_at=None,
+    )
+
+
+def _larger_budget(row: Row[Any], trials: int) -> int:
+    spec = JobSpec.model_validate(row.spec)
+    most = min(MAX_TRIALS, MAX_CURVE_POINTS // spec.epochs)
+    if spec.sampler == "grid":
+        most = min(most, grid_size(spec))
+    total = row.trials + trials
+    if total > most:
+        left = max(0, most - row.trials)
+        message = (
+            f"makes {total:,} trials of {row.trials:,}, and this job can have {most:,}; accepted: "
+            + (f"up to {left:,}" if left else "none")
+        )
+        raise InvalidInput.of("trials", trials, message)
+    return total
+
+
+def _withdraw_answer(transaction: Connection, job_id: str) -> None:
+    """Its holder finds the lease lost."""
+    open_ = leases.c.state.in_(OPEN_LEASE) & (leases.c.kind == "answer")
+    transaction.execute(
+        sa.update(leases).where(leases.c.job_id == job_id, open_).values(state="cancelled")
+    )
+
+
+def _deadline(transaction: Connection, row: Row[Any]) -> float | None:
+    """As it was; a job that has ended, or whose time is up, has all of its time from now on."""
+    if row.deadline is None:
+        return None
+    time = current_time(transaction)
+    over = row.state == "succeeded" or row.deadline <= time
+    return time + row.spec["timeout_seconds"] if over else row.deadline

@@ -1,0 +1,115 @@
+"""What a new job learns from before its first trial: the complete trials of another study.
+
+They are copied into the job's own study, so that every sampler, stock Optuna's too, finds them
+there. They are in no lease, so they count in no budget, progress, best or front; the user
+attribute `warm_start` names where each came from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import sqlalchemy as sa
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    check_distribution_compatibility,
+)
+from sqlalchemy.engine import Connection
+
+from ridgeway.database.database import jobs
+from ridgeway.errors import InvalidInput
+from ridgeway.spec.spec import JobSpec
+from ridgeway.study import reading, writing
+
+MOST = 10_000  # trials copied; of more, every k-th in the order of their values
+ATTRIBUTE = "warm_start"
+
+
+def seed_study(transaction: Connection, spec: JobSpec, study_id: int) -> int:
+    """Copy what the spec's warm start names into the job's empty study; how many trials.
+
+    InvalidInput unless the study exists, has the job's objectives and only parameters that its
+    trials have too.
+    """
+    if spec.warm_start is None:
+        return 0
+    field, name = spec.warm_start.named
+    _check_job(transaction, spec, field, name)
+    source = reading.find_study(transaction, name)
+    if source is None:
+        raise InvalidInput.of(field, name, "is no study of this service's database")
+    _check_study(transaction, spec, field, name, source)
+    numbers = reading.ranked_numbers(transaction, source)
+    if not numbers:
+        raise InvalidInput.of(field, name, "has no complete trial to learn from")
+    chosen = numbers[:: -(-len(numbers) // MOST)]
+    trials = reading.frozen_trials(transaction, source, sorted(chosen), {ATTRIBUTE: name})
+    writing.add_trials(transaction, study_id, trials)
+    return len(trials)
+
+
+def _check_job(transaction: Connection, spec: JobSpec, field: str, name: str) -> None:
+    """A job's study goes by the job's id, whichever of the two the client calls it."""
+    row = transaction.execute(sa.select(jobs.c.spec).where(jobs.c.id == name)).one_or_none()
+    if row is None and field == "warm_start.job":
+        raise InvalidInput.of(field, name, "is no job of this service")
+    if row is None:
+        return
+    objective = JobSpec.model_validate(row.spec).objective
+    if objective != spec.objective:
+        message = f"has another objective; accepted: a job whose objective is {spec.objective}"
+        raise InvalidInput.of(field, name, f"{message}, met {objective}")
+
+
+def _check_study(
+    transaction: Connection, spec: JobSpec, field: str, name: str, source: int
+) -> None:
+    if reading.directions(transaction, source) != spec.directions:
+        wanted = ", ".join("maximize" if more else "minimize" for more in spec.directions)
+        message = f"has other directions; accepted: a study with {wanted}"
+        raise InvalidInput.of(field, name, message)
+    space = _space(spec)
+    found = reading.distributions_of(transaction, source)
+    for param, distributions in found.items():
+        if param not in space:
+            accepted = ", ".join(space)
+            message = f"has the parameter {param}, which this job has not; accepted: {accepted}"
+            raise InvalidInput.of(field, name, message)
+        for distribution in distributions:
+            _check_distribution(field, name, param, space[param], distribution)
+    missing = [param for param in space if param not in {*found, "lambda", "l1_ratio"}]
+    if found and missing:
+        message = f"has no parameter {missing[0]}, which every trial of this job has"
+        raise InvalidInput.of(field, name, message)
+
+
+def _check_distribution(
+    field: str, name: str, param: str, ours: BaseDistribution, theirs: BaseDistribution
+) -> None:
+    try:
+        check_distribution_compatibility(ours, theirs)
+    except ValueError:
+        message = f"searches {param} otherwise: {theirs}; accepted: like {ours}"
+        raise InvalidInput.of(field, name, message) from None
+
+
+def _space(spec: JobSpec) -> Mapping[str, BaseDistribution]:
+    """What the job's trials will have, as far as the door can tell: an automatic λ has no range."""
+    search = spec.search.model_dump(mode="json", exclude={"penalty"})
+    penalty = CategoricalDistribution(tuple(spec.search.penalty))
+    return {"penalty": penalty} | {
+        name: _distribution(dimension)
+        for name, dimension in search.items()
+        if dimension is not None
+    }
+
+
+def _distribution(dimension: object) -> BaseDistribution:
+    if isinstance(dimension, list):
+        return CategoricalDistribution(dimension)  # pyright: ignore[reportUnknownArgumentType]
+    if isinstance(dimension, dict):
+        return FloatDistribution(**dimension)  # pyright: ignore[reportUnknownArgumentType]
+    logarithmic = dimension == "auto"
+    return FloatDistribution(1e-6, 1.0, log=logarithmic)

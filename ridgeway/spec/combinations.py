@@ -1,0 +1,132 @@
+"""Fields of a spec that don't go together: each alone is fine, no worker could train them all."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel
+
+from ridgeway.errors import FieldError
+from ridgeway.spec.grids import grid_errors
+from ridgeway.spec.spec import OBJECTIVES_OF, JobSpec, LinearModel, MlpModel, Task
+
+# FISTA takes full-batch steps of a length that it finds itself, on a convex objective.
+FISTA_ACCEPTS: dict[str, tuple[Any, ...]] = {
+    "schedule": ("constant",),
+    "warmup_epochs": (0,),
+    "clip_norm": (None,),
+    "early_stopping": (None,),
+    "pruner": ("none",),
+    "input_noise": (0,),
+    "l1_method": ("proximal",),
+    "precision": ("float32", "float64"),
+    "search.learning_rate": (None,),
+    "search.weight_decay": (None,),
+    "search.dropout": (None,),
+    "search.input_noise": (None,),
+}
+REGRESSION_ACCEPTS: dict[str, tuple[Any, ...]] = {
+    "class_weights": ("none",),
+    "label_smoothing": (0,),
+    "search.label_smoothing": (None,),
+}
+
+
+def combination_errors(spec: JobSpec) -> list[FieldError]:
+    """What contradicts itself whatever the data and the task."""
+    errors = [
+        *_objective_errors(spec),
+        *_warmup_errors(spec),
+        *_twice_given_errors(spec),
+        *grid_errors(spec),
+    ]
+    if spec.optimizer == "fista":
+        return [*_fista_errors(spec), *errors]
+    if isinstance(spec.model, LinearModel):
+        whose = "a linear model, which has no dropout layer"
+        errors += _refusals(spec, {"search.dropout": (None,)}, whose)
+    return errors
+
+
+def objective_warnings(spec: JobSpec) -> list[str]:
+    """What a client should know of a search for two things at once."""
+    if not spec.further_objectives or spec.sampler not in ("tpe", "gp"):
+        return []
+    return [
+        f"The sampler {spec.sampler} learns from {spec.objective} alone: the front is what the "
+        "search met on its way."
+    ]
+
+
+def _objective_errors(spec: JobSpec) -> list[FieldError]:
+    if spec.objectives is None:
+        return []
+    errors: list[FieldError] = []
+    if spec.objective != spec.objectives[0]:
+        message = (
+            f"is not the first of the objectives; accepted: {spec.objectives[0]}, or leave it out"
+        )
+        errors.append(FieldError("objective", spec.objective, message))
+    if spec.further_objectives and spec.pruner != "none":
+        message = "judges by one objective, and the job has two; accepted: none"
+        errors.append(FieldError("pruner", spec.pruner, message))
+    return errors
+
+
+def task_errors(spec: JobSpec, task: Task, whose: str) -> list[FieldError]:
+    """What does not fit the task; `whose` says where the task comes from."""
+    accepted = {"objective": OBJECTIVES_OF[task]}
+    if task == "regression":
+        accepted |= REGRESSION_ACCEPTS
+    return _refusals(spec, accepted, whose)
+
+
+def _fista_errors(spec: JobSpec) -> list[FieldError]:
+    errors = _refusals(spec, FISTA_ACCEPTS, "the optimizer fista")
+    if isinstance(spec.model, LinearModel):
+        return errors
+    message = (
+        f"solves models of the kind linear, and this one is of the kind '{spec.model.kind}'; "
+        "accepted: adam, adamw, sgd"
+    )
+    return [FieldError("optimizer", spec.optimizer, message), *errors]
+
+
+def _warmup_errors(spec: JobSpec) -> list[FieldError]:
+    if spec.warmup_epochs == 0 or spec.warmup_epochs < spec.epochs:
+        return []
+    message = f"leaves none of {spec.epochs} epochs; accepted: at most {spec.epochs - 1}"
+    return [FieldError("warmup_epochs", spec.warmup_epochs, message)]
+
+
+def _twice_given_errors(spec: JobSpec) -> list[FieldError]:
+    """One value for every trial, and a dimension of the search: which of them counts?"""
+    fixed = {"label_smoothing": spec.label_smoothing, "input_noise": spec.input_noise}
+    if isinstance(spec.model, MlpModel):
+        fixed["model.dropout"] = spec.model.dropout
+    return [
+        FieldError(field, value, f"is searched too, by {searched}; accepted: 0, or no {searched}")
+        for field, value in fixed.items()
+        if value and _met(spec, searched := f"search.{field.removeprefix('model.')}") is not None
+    ]
+
+
+def _refusals(spec: JobSpec, accepted: dict[str, tuple[Any, ...]], whose: str) -> list[FieldError]:
+    """An error for each field whose value is none of those accepted."""
+    return [
+        FieldError(field, value, f"does not fit {whose}; accepted: {_listed(values)}")
+        for field, values in accepted.items()
+        if (value := _met(spec, field)) not in values
+    ]
+
+
+def _met(spec: JobSpec, field: str) -> Any:
+    """The value at a dotted path, as JSON has it."""
+    value: Any = spec
+    for name in field.split("."):
+        value = getattr(value, name)
+    return value.model_dump(mode="json") if isinstance(value, BaseModel) else value
+
+
+def _listed(values: tuple[Any, ...]) -> str:
+    return ", ".join("null" if value is None else str(value) for value in values)

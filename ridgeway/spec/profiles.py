@@ -1,0 +1,298 @@
+"""What is known of a data set without reading it again, and whether a spec fits it."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from ridgeway.errors import FieldError, InvalidInput
+from ridgeway.spec.combinations import combination_errors, task_errors
+from ridgeway.spec.spec import (
+    FoldsValidation,
+    HoldoutValidation,
+    JobSpec,
+    MlpModel,
+    PluginModel,
+    Task,
+)
+
+MAX_CLASSES = 1000
+INFERRED_CLASSES = 20  # a numeric target of more distinct integers than this is a regression's
+MAX_LEVELS = 1000  # distinct texts of an input column
+FEW_LEVELS = 50  # of more distinct texts than this, half the rows must share theirs
+MAX_CELLS = 100_000_000  # numbers of the encoded table: 400 MB in single precision
+# Each fold standardises the table anew, and the refit once more: 2 GB in single precision.
+MAX_FOLD_CELLS = 500_000_000
+# A trial's models are trained together: 0.8 GB in single precision, before gradients and moments.
+MAX_FOLD_WEIGHTS = 200_000_000
+MAX_CURVE_POINTS = 100_000_000  # trials x epochs: rows of the study's curves in the database
+
+
+def label_of(value: float | str) -> str:
+    """A value as the name of a class: whole numbers without a point."""
+    if isinstance(value, str):
+        return value
+    return str(int(value)) if value == int(value) else repr(value)
+
+
+def held_out(count: int, fraction: float) -> int:
+    """How many of `count` rows a test set or holdout takes: at least one, and at least one stays.
+
+    Service and workers both count by it, so that what is accepted can be split.
+    """
+    return min(max(1, round(count * fraction)), count - 1)
+
+
+class ColumnProfile(BaseModel):
+    """One column at upload. `rarest_count` is how many rows hold its rarest value."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    kind: Literal["number", "category"]
+    missing: int
+    distinct: int
+    integral: bool
+    minimum: float | None = None
+    maximum: float | None = None
+    rarest: str | None = None
+    rarest_count: int = 0
+
+
+class DatasetProfile(BaseModel):
+    """Every column of a data set, in order; the last one is the target by default."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    rows: int
+    columns: list[ColumnProfile]
+
+    def column(self, name: str) -> ColumnProfile | None:
+        """The column of this name, if there is one."""
+        return next((column for column in self.columns if column.name == name), None)
+
+
+def infer_task(target: ColumnProfile) -> Task:
+    """Classification for categories and for few distinct integers, else regression."""
+    if target.kind == "category" or (target.integral and target.distinct <= INFERRED_CLASSES):
+        return "classification"
+    return "regression"
+
+
+def check_spec(spec: JobSpec) -> None:
+    """InvalidInput for what no data set could make right; a plug-in's has no profile to ask."""
+    _refuse(_spec_errors(spec))
+
+
+def resolve_spec(spec: JobSpec, profile: DatasetProfile) -> JobSpec:
+    """The spec with target and task filled in; InvalidInput where the data can't carry it.
+
+    What passes can be split and encoded by workers, save that groups may happen to hold a class
+    together: only the rows tell.
+    """
+    target = _target(spec, profile)
+    task = spec.task or infer_task(target)
+    errors = [
+        *_spec_errors(spec),
+        *_target_errors(spec, target, task),
+        *_group_errors(spec, profile, target),
+        *_input_errors(spec, profile, target),
+    ]
+    if not errors:
+        errors += _split_errors(spec, profile, target, task)
+        errors += _size_errors(spec, profile, target, task)
+    if spec.task is None:
+        errors += task_errors(spec, task, f"a {task} target ('{target.name}')")
+    _refuse(errors)
+    return spec.model_copy(update={"target": target.name, "task": task})
+
+
+def _refuse(errors: list[FieldError]) -> None:
+    if errors:
+        raise InvalidInput("; ".join(f"{e.field}: {e.message}" for e in errors), errors)
+
+
+def _spec_errors(spec: JobSpec) -> list[FieldError]:
+    """What the spec alone tells."""
+    errors = combination_errors(spec)
+    if spec.task is not None:
+        errors += task_errors(spec, spec.task, f"the task {spec.task}")
+    if spec.trials * spec.epochs > MAX_CURVE_POINTS:
+        message = (
+            f"makes {spec.trials * spec.epochs:,} curve points in {spec.trials:,} trials; "
+            f"at most {MAX_CURVE_POINTS:,}: up to {MAX_CURVE_POINTS // spec.trials:,} epochs"
+        )
+        errors.append(FieldError("epochs", spec.epochs, message))
+    return errors + _weight_errors(spec, inputs=1, outputs=1)
+
+
+def _target(spec: JobSpec, profile: DatasetProfile) -> ColumnProfile:
+    if spec.target is None:
+        return profile.columns[-1]
+    column = profile.column(spec.target)
+    if column is None:
+        raise InvalidInput.of("target", spec.target, f"no such column; {_columns(profile)}")
+    return column
+
+
+def _columns(profile: DatasetProfile) -> str:
+    names = [column.name for column in profile.columns]
+    return "columns: " + ", ".join(names[:20]) + (", ..." if len(names) > 20 else "")
+
+
+def _target_errors(spec: JobSpec, target: ColumnProfile, task: Task) -> list[FieldError]:
+    errors: list[FieldError] = []
+    if target.missing:
+        message = f"has {target.missing} missing values; every row needs a target"
+        errors.append(FieldError("target", target.name, message))
+    if target.distinct < 2:
+        message = "holds one value only; there is nothing to predict"
+        errors.append(FieldError("target", target.name, message))
+    if task == "regression" and target.kind != "number":
+        message = "holds categories; regression needs numbers"
+        errors.append(FieldError("target", target.name, message))
+    if task == "classification" and target.kind == "number" and not target.integral:
+        message = f"column '{target.name}' holds real numbers, which are no classes; accepted: "
+        errors.append(FieldError("task", spec.task, message + "regression"))
+    elif task == "classification" and target.distinct > MAX_CLASSES:
+        message = f"column '{target.name}' has {target.distinct} classes; at most {MAX_CLASSES}"
+        errors.append(FieldError("target", target.name, message))
+    return errors
+
+
+def _group_errors(
+    spec: JobSpec, profile: DatasetProfile, target: ColumnProfile
+) -> list[FieldError]:
+    if spec.groups is None:
+        return []
+    column = profile.column(spec.groups)
+    if column is None:
+        return [FieldError("groups", spec.groups, f"no such column; {_columns(profile)}")]
+    if column.name == target.name:
+        return [FieldError("groups", spec.groups, "is the target; groups need another column")]
+    if column.missing:
+        message = f"has {column.missing} missing values; every row needs a group"
+        return [FieldError("groups", spec.groups, message)]
+    needed = max(spec.folds, 2) + 1
+    if column.distinct < needed:
+        message = f"has {column.distinct} groups; the splits need at least {needed}"
+        return [FieldError("groups", spec.groups, message)]
+    return []
+
+
+def _input_errors(
+    spec: JobSpec, profile: DatasetProfile, target: ColumnProfile
+) -> list[FieldError]:
+    """Categories become a column for each level: there must be few, and the table must fit."""
+    inputs = _inputs(spec, profile, target)
+    if not inputs:
+        besides = " besides the groups" if spec.groups else ""
+        return [FieldError("dataset", spec.dataset, f"has no input column{besides}")]
+    for column in inputs:
+        if is_identifier(column, profile.rows):
+            message = (
+                f"column '{column.name}' holds {column.distinct:,} different texts in "
+                f"{profile.rows:,} rows: an identifier or free text, no input for new rows; "
+                "leave it out of the file, or name it as `groups`"
+            )
+            return [FieldError("dataset", spec.dataset, message)]
+    width = _inputs_width(spec, profile, target)
+    if profile.rows * width <= MAX_CELLS:
+        return []
+    message = f"encodes to {profile.rows:,} rows of {width:,} inputs; at most {MAX_CELLS:,} numbers"
+    return [FieldError("dataset", spec.dataset, message)]
+
+
+def is_identifier(column: ColumnProfile, rows: int) -> bool:
+    """Whether a category has too many levels to be an input."""
+    if column.kind == "number" or column.distinct <= FEW_LEVELS:
+        return False
+    return column.distinct > MAX_LEVELS or column.distinct * 2 > rows
+
+
+def _inputs(spec: JobSpec, profile: DatasetProfile, target: ColumnProfile) -> list[ColumnProfile]:
+    return [column for column in profile.columns if column.name not in (target.name, spec.groups)]
+
+
+def _inputs_width(spec: JobSpec, profile: DatasetProfile, target: ColumnProfile) -> int:
+    """How many numbers a row is encoded to."""
+    return sum(_encoded_width(column) for column in _inputs(spec, profile, target))
+
+
+def _encoded_width(column: ColumnProfile) -> int:
+    levels = 1 if column.kind == "number" else column.distinct
+    return levels + bool(column.missing)
+
+
+def _split_errors(
+    spec: JobSpec, profile: DatasetProfile, target: ColumnProfile, task: Task
+) -> list[FieldError]:
+    """What is left after the sealed test set must carry the folds, the smallest class too."""
+    validation = spec.validation
+    if isinstance(validation, HoldoutValidation):
+        field, value, needed = "validation.fraction", validation.fraction, 2
+    else:
+        field, value, needed = "validation.folds", validation.folds, validation.folds
+    left = profile.rows - held_out(profile.rows, spec.test_fraction)
+    if left < 2 * needed:
+        message = f"needs at least {2 * needed} rows beside the test set; there are {left}"
+        return [FieldError(field, value, message)]
+    if task != "classification":
+        return []
+    count = target.rarest_count
+    left = count - held_out(count, spec.test_fraction)
+    if left >= needed:
+        return []
+    message = (
+        f"class '{target.rarest}' of '{target.name}' has {count} rows, {left} of them "
+        f"beside the test set; at least {needed} are needed"
+    )
+    return [FieldError(field, value, message)]
+
+
+def _size_errors(
+    spec: JobSpec, profile: DatasetProfile, target: ColumnProfile, task: Task
+) -> list[FieldError]:
+    """What a trial needs must fit into a worker's memory: every fold's rows and model."""
+    width = _inputs_width(spec, profile, target)
+    outputs = target.distinct if task == "classification" else 1
+    errors = _weight_errors(spec, width, outputs)
+    cells, room = profile.rows * width, _room(spec, MAX_FOLD_CELLS)
+    if cells * (spec.folds + 1) > room and isinstance(spec.validation, FoldsValidation):
+        most = room // cells - 1
+        fewer = f"up to {most} folds of this data" if most >= 2 else "a holdout fits"
+        message = (
+            f"needs {spec.folds + 1} tables of {cells:,} encoded numbers; at most "
+            f"{room:,} in all: {fewer}"
+        )
+        errors.append(FieldError("validation.folds", spec.folds, message))
+    return errors
+
+
+def _room(spec: JobSpec, numbers: int) -> int:
+    """How many numbers fit where so many of single precision do."""
+    return numbers // 2 if spec.precision == "float64" else numbers
+
+
+def _weight_errors(spec: JobSpec, inputs: int, outputs: int) -> list[FieldError]:
+    """The models of all folds have few enough weights; a plug-in's size is its own business."""
+    if isinstance(spec.model, PluginModel):
+        return []
+    hidden = spec.model.hidden if isinstance(spec.model, MlpModel) else []
+    widths = [inputs, *hidden, outputs]
+    weights = sum(above * below for above, below in pairwise(widths))
+    room = _room(spec, MAX_FOLD_WEIGHTS)
+    if weights * spec.folds <= room:
+        return []
+    each = f" in each of {spec.folds} folds" if spec.folds > 1 else ""
+    most = room // weights
+    fewer = f"up to {most} folds, or " if most >= 2 and spec.folds > 1 else ""
+    message = (
+        f"makes {weights:,} weights{each}; at most {room:,} in all: "
+        f"{fewer}a model of up to {room // spec.folds:,} weights"
+    )
+    if isinstance(spec.model, MlpModel):
+        return [FieldError("model.hidden", spec.model.hidden, message)]
+    return [FieldError("validation.folds", spec.folds, message)]

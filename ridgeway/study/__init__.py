@@ -1,0 +1,1 @@
+"""Optuna's tables: written in bulk, read in columns."""

@@ -1,0 +1,222 @@
+"""One model trained on one fold by torch.optim, a step at a time: what populations have to equal.
+
+Written from docs/training.md and the papers, on purpose without the engine's optimisers, penalties,
+losses and schedules. From the engine it takes where a fold starts and which rows it sees.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from scipy.optimize import brentq
+from torch import Tensor, nn
+from torch.nn import functional
+
+from ridgeway.spec.spec import JobSpec
+from workers.data.prepare import Fold
+from workers.minibatch.batches import Minibatches, derived_seed
+from workers.models.models import build_model, with_own_dropout
+from workers.population.configuration import Configuration
+
+NORMALISATIONS = (nn.BatchNorm1d, nn.LayerNorm, nn.GroupNorm)
+
+
+def plain_loop(
+    spec: JobSpec,
+    member: Configuration,
+    folds: Sequence[Fold],
+    number: int,
+    outputs: int,
+    seed: int = 0,
+) -> tuple[nn.Module, list[float]]:
+    """The model that training leaves in float64, and its validation loss after each epoch."""
+    fold = folds[number]
+    inputs, targets = fold.train_inputs.double(), fold.train_targets
+    row_weights = class_weights(spec, targets)
+    cpu = torch.device("cpu")
+    minibatches = Minibatches([len(f.train_targets) for f in folds], spec.batch_size, seed, cpu)
+    first = sum(len(before.train_targets) for before in folds[:number])
+    masks = derived_seed(seed, "masks") >> 8
+    curve: list[float] = []
+    with torch.random.fork_rng(devices=[]):
+        model = fresh_model(spec, number, inputs.shape[1], outputs, seed)
+        stepper = torch_optimizer(spec, member, model)
+        for epoch in range(spec.epochs):
+            model.train()
+            for place, batch in enumerate(minibatches.epoch()):
+                done = epoch * minibatches.steps + place
+                rows = batch.rows[number, : batch.sizes[number]] - first
+                stepper.zero_grad()
+                torch.default_generator.manual_seed(masks + done)
+                losses = row_losses(
+                    spec, model(inputs[rows]), targets[rows], member.label_smoothing
+                )
+                loss = (row_weights[rows] * losses).mean()
+                (loss + smooth_penalty(spec, member, model)).backward()
+                rate = member.learning_rate * schedule(spec, done, minibatches.steps)
+                penalised_step(spec, member, model, stepper, rate)
+            curve.append(validation_loss(spec, model, fold))
+    return model, curve
+
+
+def fresh_model(spec: JobSpec, number: int, inputs: int, outputs: int, seed: int) -> nn.Module:
+    torch.manual_seed(derived_seed(seed, "weights", number))
+    return with_own_dropout(build_model(spec.model, inputs, outputs)).double()
+
+
+def torch_optimizer(
+    spec: JobSpec, member: Configuration, model: nn.Module
+) -> torch.optim.Optimizer:
+    own = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    decay = member.weight_decay
+    if spec.optimizer == "sgd":
+        return torch.optim.SGD(own, lr=member.learning_rate, momentum=0.9, weight_decay=decay)
+    kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[spec.optimizer]
+    return kind(own, lr=member.learning_rate, weight_decay=decay)
+
+
+def schedule(spec: JobSpec, done: int, steps_per_epoch: int) -> float:
+    """The learning rate's factor after so many steps."""
+    warmup, total = spec.warmup_epochs * steps_per_epoch, spec.epochs * steps_per_epoch
+    if done < warmup:
+        return (done + 1) / warmup
+    if spec.schedule == "constant":
+        return 1.0
+    return 0.5 * (1 + math.cos(math.pi * (done - warmup) / (total - warmup)))
+
+
+# --- the objective ------------------------------------------------------------------------------
+
+
+def class_weights(spec: JobSpec, targets: Tensor) -> Tensor:
+    """n / (k n_c) for each row where classes are balanced, else 1."""
+    if spec.class_weights == "none":
+        return torch.ones(len(targets), dtype=torch.float64)
+    labels = targets.tolist()
+    classes = len(set(labels))
+    own = [len(labels) / (classes * labels.count(label)) for label in labels]
+    return torch.tensor(own, dtype=torch.float64)
+
+
+def row_losses(spec: JobSpec, logits: Tensor, targets: Tensor, smoothing: float = 0.0) -> Tensor:
+    """(rows,)"""
+    if spec.task == "regression":
+        return functional.mse_loss(logits[:, 0], targets.double(), reduction="none")
+    if logits.shape[1] > 1:
+        return functional.cross_entropy(
+            logits, targets, label_smoothing=smoothing, reduction="none"
+        )
+    truth = targets.double() * (1 - smoothing) + smoothing / 2
+    return functional.binary_cross_entropy_with_logits(logits[:, 0], truth, reduction="none")
+
+
+def validation_loss(spec: JobSpec, model: nn.Module, fold: Fold) -> float:
+    model.eval()
+    with torch.no_grad():
+        answers = fold.target_mean + fold.target_scale * model(fold.valid_inputs.double())
+    return row_losses(spec, answers, fold.valid_targets).mean().item()
+
+
+def penalised(spec: JobSpec, model: nn.Module) -> list[tuple[nn.Parameter, nn.Module]]:
+    """Weights, or all that is trained, each with the module that it belongs to."""
+    trained = [
+        (name, parameter, model.get_submodule(name.rpartition(".")[0]))
+        for name, parameter in model.named_parameters()
+        if parameter.requires_grad
+    ]
+    return [
+        (parameter, owner)
+        for name, parameter, owner in trained
+        if spec.penalize == "all"
+        or (parameter.dim() > 1 and "bias" not in name and not isinstance(owner, NORMALISATIONS))
+    ]
+
+
+def l1_strength(member: Configuration) -> float:
+    return member.strength * {"l1": 1.0, "elastic_net": member.l1_ratio}.get(member.penalty, 0.0)
+
+
+def smooth_penalty(spec: JobSpec, member: Configuration, model: nn.Module) -> Tensor:
+    """What goes into the gradient: λ Σ w² and, where asked for, λ Σ |w|."""
+    share = {"l2": 1.0, "elastic_net": 1 - member.l1_ratio}.get(member.penalty, 0.0)
+    weights = [weight for weight, _ in penalised(spec, model)]
+    total = member.strength * share * sum((each**2).sum() for each in weights)
+    if spec.l1_method == "subgradient":
+        total = total + l1_strength(member) * sum(each.abs().sum() for each in weights)
+    return torch.as_tensor(total)
+
+
+# --- the step -----------------------------------------------------------------------------------
+
+
+@torch.no_grad()
+def penalised_step(
+    spec: JobSpec,
+    member: Configuration,
+    model: nn.Module,
+    stepper: torch.optim.Optimizer,
+    rate: float,
+) -> None:
+    """Clip, step as torch does, then the proximal step in the metric of torch's own state."""
+    clipped = clip(spec, model)
+    before = {each: each.clone() for each in model.parameters()}
+    stepper.param_groups[0]["lr"] = rate
+    stepper.step()
+    for weight, owner in penalised(spec, model):
+        metric = metric_of(stepper, weight, rate)
+        if spec.l1_method == "proximal":
+            threshold = clipped * l1_strength(member) / metric
+            weight.copy_(weight.sign() * (weight.abs() - threshold).clamp(min=0))
+        if member.penalty == "group_lasso":
+            axis = axis_of_groups(spec, weight, owner)
+            for group, own in zip(weight.unbind(axis), metric.unbind(axis), strict=True):
+                shrink(group, own, clipped * member.strength * math.sqrt(group.numel()))
+    if spec.optimizer == "sgd":
+        # The momentum is that of where the weights went, proximal step included (iPiano).
+        for each, then in before.items():
+            stepper.state[each]["momentum_buffer"] = (then - each) / rate
+
+
+def clip(spec: JobSpec, model: nn.Module) -> float:
+    """Scale the whole gradient down to clip_norm; the factor."""
+    gradients = [each.grad for each in model.parameters() if each.grad is not None]
+    norm = math.sqrt(sum((gradient**2).sum().item() for gradient in gradients))
+    if spec.clip_norm is None or norm <= spec.clip_norm:
+        return 1.0
+    for gradient in gradients:
+        gradient.mul_(spec.clip_norm / norm)
+    return spec.clip_norm / norm
+
+
+def metric_of(stepper: torch.optim.Optimizer, weight: Tensor, rate: float) -> Tensor:
+    """D = 1 / lr, or Adam's (√v̂ + ε) / lr; as the weight's shape."""
+    if isinstance(stepper, torch.optim.SGD):
+        return torch.full_like(weight, 1 / rate)
+    state, group = stepper.state[weight], stepper.param_groups[0]
+    square = state["exp_avg_sq"] / (1 - group["betas"][1] ** state["step"].item())
+    return (square.sqrt() + group["eps"]) / rate
+
+
+def axis_of_groups(spec: JobSpec, weight: Tensor, owner: nn.Module) -> int:
+    """Which axis numbers the units whose outgoing (or, by neuron, incoming) weights are a group."""
+    if weight.dim() == 1:
+        return 0  # groups of one
+    inputs = 0 if isinstance(owner, nn.Embedding) else 1
+    return inputs if spec.group_by == "input" else 1 - inputs
+
+
+def shrink(group: Tensor, metric: Tensor, threshold: float) -> None:
+    """argmin_x ½ Σ D (x - u)² + τ ‖x‖, in place: x_j = D_j u_j s / (D_j s + τ), s = ‖x‖."""
+    u, d = np.atleast_1d(group.numpy()), np.atleast_1d(metric.numpy())
+    if np.linalg.norm(d * u) <= threshold:
+        group.zero_()
+        return
+
+    def excess(s: float) -> float:
+        return float(np.square(d * u / (d * s + threshold)).sum() - 1)
+
+    s = brentq(excess, 0.0, float(np.linalg.norm(u)), xtol=1e-18)
+    group.copy_(torch.from_numpy(d * u * s / (d * s + threshold)).view_as(group))

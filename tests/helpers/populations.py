@@ -1,0 +1,174 @@
+"""Small jobs, folds and configurations for tests of training."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from ridgeway.spec.spec import PENALTIES, JobSpec, parse_spec
+from workers.backends import Backend, Mapped
+from workers.backends.compiled import Compiled
+from workers.backends.dense import Dense
+from workers.backends.fused import Fused
+from workers.backends.in_turn import InTurn
+from workers.data.prepare import Fold
+from workers.kernels import Library, load
+from workers.minibatch import program
+from workers.models.layout import Layout
+from workers.objectives.losses import Kind
+from workers.population.configuration import Configuration
+from workers.train import PopulationResult, train_population
+
+CPU = torch.device("cpu")
+BACKENDS: dict[str, type[Backend]] = {
+    each.name: each for each in (Fused, Dense, Mapped, Compiled, InTurn)
+}
+library = load(torch.float32)
+if not (isinstance(library, Library) and library.fast):  # there is no C compiler, or an old machine
+    del BACKENDS[Fused.name]
+if shutil.which("g++") is None:
+    del BACKENDS[Compiled.name]
+
+
+def job(**fields: Any) -> JobSpec:
+    """A resolved spec of a classification by default, its weight decay searched."""
+    search = {"weight_decay": {"low": 0.0, "high": 1.0}, **fields.pop("search", {})}
+    if fields.get("optimizer") == "fista":
+        del search["weight_decay"]
+    return parse_spec({"dataset": "made up", "task": "classification", "search": search, **fields})
+
+
+def configuration(penalty: str = "none", strength: float = 0.0, **fields: float) -> Configuration:
+    defaults = {"l1_ratio": 0.5, "learning_rate": 0.01, "weight_decay": 0.0}
+    return Configuration(penalty, strength, **{**defaults, **fields})  # type: ignore[arg-type]
+
+
+def mixed(members: int) -> list[Configuration]:
+    """Members of every penalty, each with hyperparameters of its own."""
+    return [
+        configuration(
+            PENALTIES[member % len(PENALTIES)],
+            10 ** (-1 - member % 4),
+            l1_ratio=0.1 + 0.8 * member / members,
+            learning_rate=10 ** (-1.2 - member % 3 / 2),
+            weight_decay=10 ** (-2 - member % 2),
+        )
+        for member in range(members)
+    ]
+
+
+def made_up_fold(
+    rows: int = 50, *, inputs: int = 5, classes: int = 2, valid: int = 20, seed: int = 0
+) -> Fold:
+    """Rows whose class (or, with classes=0, number) depends on the first two inputs."""
+    draw = torch.Generator().manual_seed(seed)
+    data = torch.randn(rows + valid, inputs, generator=draw)
+    signal = data[:, 0] - 0.5 * data[:, 1] + 0.3 * torch.randn(rows + valid, generator=draw)
+    if classes == 0:
+        mean, scale = 10.0, 4.0
+        return Fold(
+            data[:rows], signal[:rows], data[rows:], mean + scale * signal[rows:], mean, scale
+        )
+    edges = signal.quantile(torch.linspace(0, 1, classes + 1)[1:-1])
+    targets = torch.bucketize(signal, edges)
+    return Fold(data[:rows], targets[:rows], data[rows:], targets[rows:], 0.0, 1.0)
+
+
+# A job's search, and members that differ in it, on folds of unequal length.
+PERTURBED = {"label_smoothing": {"low": 0, "high": 1}, "input_noise": {"low": 0, "high": 1}}
+PERTURBED_MEMBERS = [
+    configuration("none", label_smoothing=0.1, dropout=0.1),
+    configuration("l1", 0.02, input_noise=0.3, dropout=0.5, weight_decay=0.01),
+    configuration("l2", 0.1, learning_rate=0.003, label_smoothing=0.3),
+    configuration("elastic_net", 0.05, input_noise=0.1, dropout=0.3),
+]
+THREE_CLASSES = [
+    made_up_fold(80, inputs=8, classes=3, seed=1),
+    made_up_fold(71, inputs=8, classes=3),
+]
+
+
+def one_fold(inputs: Any, targets: Any) -> Fold:
+    """A fold that is judged by its training rows; inputs and a real target get standardised."""
+    x = np.asarray(inputs, dtype=np.float64)
+    y = np.asarray(targets)
+    data = torch.tensor((x - x.mean(0)) / x.std(0))
+    if y.dtype.kind == "f":
+        mean, scale = float(y.mean()), float(y.std())
+        return Fold(data, torch.tensor((y - mean) / scale), data, torch.tensor(y), mean, scale)
+    labels = torch.tensor(y, dtype=torch.int64)
+    return Fold(data, labels, data, labels, 0.0, 1.0)
+
+
+def train(
+    spec: JobSpec,
+    members: list[Configuration],
+    folds: list[Fold],
+    outputs: int = 1,
+    dtype: torch.dtype = torch.float32,
+    **options: Any,
+) -> PopulationResult:
+    options = {"seed": 0, **options}
+    return train_population(spec, members, folds, outputs, device=CPU, dtype=dtype, **options)
+
+
+@contextmanager
+def force_backend(name: str) -> Iterator[None]:
+    """Every trainer made inside has this backend, whichever would be chosen."""
+
+    def chosen(
+        model: nn.Module, layout: Layout, kind: Kind, *others: object, **options: Any
+    ) -> tuple[Backend, None]:
+        kernels = {"library": options["library"]} if name == Fused.name else {}
+        return BACKENDS[name](model, layout, kind, **kernels), None
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(program, "choose_backend", chosen)
+        yield
+
+
+def own_notes(notes: Sequence[str]) -> list[str]:
+    """But for the one that every job has where there is no C compiler."""
+    return [note for note in notes if "without compiled kernels" not in note]
+
+
+def same_bits(left: Tensor, right: Tensor) -> bool:
+    """Equal to the last bit, NaN included."""
+    whole = {torch.float32: torch.int32, torch.float64: torch.int64}
+    if left.dtype not in whole:
+        return torch.equal(left, right)
+    bits = whole[left.dtype]
+    return torch.equal(left.contiguous().view(bits), right.contiguous().view(bits))
+
+
+def assert_same_member(left: PopulationResult, i: int, right: PopulationResult, j: int) -> None:
+    for name in ("curves", "values", "fold_values", "standard_errors", "nonzero_weights"):
+        ours, theirs = getattr(left, name)[i], getattr(right, name)[j]
+        assert np.array_equal(ours, theirs, equal_nan=True), name
+    for fold in range(left.fold_values.shape[1]):
+        theirs = right.parameters(j, fold)
+        for name, value in left.parameters(i, fold).items():
+            assert same_bits(value, theirs[name]), name
+
+
+def install_models(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, source: str, names: Sequence[str]
+) -> None:
+    """A package beside the workers that offers models, found by its real metadata."""
+    info = folder / "some_models-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: some-models\nVersion: 1.0\n")
+    lines = [f"{name} = some_models:{name}" for name in names]
+    (info / "entry_points.txt").write_text("[ridgeway.models]\n" + "\n".join(lines) + "\n")
+    (folder / "some_models.py").write_text(source)
+    monkeypatch.syspath_prepend(str(folder))
+    monkeypatch.delitem(sys.modules, "some_models", raising=False)

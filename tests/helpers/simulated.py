@@ -1,0 +1,400 @@
+"""Workers without torch: the real protocol in real processes, and a value that takes no training.
+
+A nursery has imported everything and forks them, in milliseconds each.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+import uuid
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+import sqlalchemy as sa
+from invariants import objective, pruned
+from optuna.distributions import CategoricalDistribution, FloatDistribution
+from sqlalchemy.engine import Connection
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+
+from ridgeway.database.database import Database
+from ridgeway.database.database import jobs as job_table
+from ridgeway.errors import LeaseLost, NotFound
+from ridgeway.jobs import leases, lifecycle
+from ridgeway.jobs.leases import Claimant, Lease
+from ridgeway.spec.spec import parse_spec
+from ridgeway.study import reading
+from ridgeway.study.writing import Outcome
+from ridgeway.views import ENDED, Baseline, Chosen, Recommended, SealedScores
+
+T = TypeVar("T")
+SPACE = {
+    "penalty": CategoricalDistribution(("none", "l1")),
+    "lambda": FloatDistribution(1e-6, 1.0, log=True),
+}
+PDEATHSIG = 1
+# Moments of a worker's life at which it may die or stop; the last word is the transaction's.
+MOMENTS = (
+    "before the commit of claim",
+    "after the commit of claim",
+    "before the commit of reserve",
+    "after the commit of reserve",
+    "in training",
+    "before the commit of finish",
+    "after the commit of finish",
+    "before the commit of answer",
+    "after the commit of answer",
+)
+
+
+@dataclass(frozen=True)
+class Conduct:
+    """How a simulated worker behaves."""
+
+    train_seconds: float = 0.0
+    lease_seconds: float = 30.0
+    renew_seconds: float = 0.1
+    max_attempts: int = 5
+    population_limit: int = 64
+    busy_timeout_seconds: float = 30.0
+    dies: str | None = None  # a moment
+    stops: str | None = None  # a moment; SIGSTOP, once
+    lost_replies: float = 0.0  # share of commits whose reply never arrives
+    poison: tuple[int, ...] = ()  # numbers of trials that kill whoever trains them
+    seed: int | None = None  # of the strengths that it proposes, where it never idles before
+    clock_offset: float = 0.0  # seconds that this process's clock is wrong by
+    clock_file: str | None = None  # SQLite: the machine's clock is wrong by what it holds
+
+
+def submit(database: Database, trials: int, **fields: Any) -> str:
+    """A job for simulated workers; its id."""
+    spec = parse_spec({"dataset": "digits", "trials": trials, **fields})
+    with database.transaction() as transaction:
+        return lifecycle.submit_job(transaction, spec)
+
+
+class SimulatedWorker:
+    """The loop of workers.loop.worker.Worker around a function of λ."""
+
+    def __init__(self, url: str, worker_id: str, conduct: Conduct, diary: Path) -> None:
+        self._database = Database(url, conduct.busy_timeout_seconds)
+        self._conduct = conduct
+        self._diary = diary
+        self._stopped = False
+        self._stopping = threading.Event()
+        self._lease: Lease | None = None
+        self._claimant = Claimant(
+            worker_id=worker_id,
+            models=frozenset({"linear", "mlp"}),
+            datasets=frozenset({"digits"}),
+            population_limit=conduct.population_limit,
+            lease_seconds=conduct.lease_seconds,
+            max_attempts=conduct.max_attempts,
+        )
+
+    def run(self) -> None:
+        """Work until every job has ended, or SIGTERM."""
+        signal.signal(signal.SIGTERM, lambda *_: self._stopping.set())
+        threading.Thread(target=self._beat, daemon=True).start()
+        while not self._stopping.is_set():
+            try:
+                if not self._work_once():
+                    if self._all_ended():
+                        return
+                    time.sleep(random.uniform(0.005, 0.02))
+            except DBAPIError as error:
+                self._tell(f"trouble: {error.orig}")
+                time.sleep(0.05)
+
+    def _all_ended(self) -> bool:
+        with self._database.reading() as transaction:
+            open_ = sa.select(job_table.c.id).where(job_table.c.state.not_in(ENDED)).limit(1)
+            return transaction.execute(open_).first() is None
+
+    def _work_once(self) -> bool:
+        with self._database.reading() as transaction:
+            if not leases.has_work(transaction, self._claimant):
+                return False
+        with self._database.transaction() as transaction:
+            lease = leases.claim(transaction, self._claimant)
+            if lease is not None:
+                self._at("before the commit of claim")
+        if lease is None:
+            return False
+        self._at("after the commit of claim")
+        if random.random() < self._conduct.lost_replies:
+            return True  # whoever is told nothing does nothing
+        self._lease = lease
+        try:
+            (self._answer if lease.kind == "answer" else self._train)(lease)
+        except (LeaseLost, NotFound) as error:
+            self._tell(f"{type(error).__name__} {lease.kind} {lease.fence}")
+        finally:
+            self._lease = None
+        return True
+
+    def _train(self, lease: Lease) -> None:
+        if lease.first_number is None:
+            params = [
+                {"penalty": "l1", "lambda": 10 ** random.uniform(-6, 0)} for _ in range(lease.size)
+            ]
+            first = self._write(
+                lambda transaction: leases.reserve(transaction, lease, params, SPACE), "reserve"
+            )
+            lease = replace(lease, first_number=first)
+        first = lease.first_number
+        assert first is not None
+        if set(self._conduct.poison) & set(range(first, first + lease.size)):
+            self._die()
+        with self._database.reading() as transaction:
+            trials = reading.trials_in(transaction, lease.study_id, first, lease.size)
+        self._tell(f"training {first} {lease.size}")
+        self._at("in training")
+        if self._stopping.wait(self._conduct.train_seconds):
+            with self._database.transaction() as transaction:
+                leases.release(transaction, lease)
+            return
+        outcomes = [outcome_of(trial.number, float(trial.params["lambda"])) for trial in trials]
+        self._write(
+            lambda transaction: leases.finish_population(transaction, lease, outcomes), "finish"
+        )
+
+    def _answer(self, lease: Lease) -> None:
+        time.sleep(self._conduct.train_seconds)
+        kept = {
+            "model.safetensors": lifecycle.Artifact(f"jobs/{lease.job_id}/{lease.fence}", "0", 1)
+        }
+        self._write(
+            lambda transaction: leases.finish_answer(transaction, lease, recommended(), kept),
+            "answer",
+        )
+
+    def _beat(self) -> None:
+        while True:
+            time.sleep(self._conduct.renew_seconds)
+            lease = self._lease
+            if lease is not None:
+                with contextlib.suppress(LeaseLost, DBAPIError), self._begin() as transaction:
+                    leases.renew(transaction, lease, self._conduct.lease_seconds)
+
+    def _begin(self) -> AbstractContextManager[Connection]:
+        return self._database.transaction()
+
+    def _write(self, change: Callable[[Connection], T], what: str) -> T:
+        """One transaction, tried again as workers do until a reply arrives."""
+        pause = 0.02
+        while True:
+            try:
+                with self._begin() as transaction:
+                    done = change(transaction)
+                    self._at(f"before the commit of {what}")
+                self._at(f"after the commit of {what}")
+                if random.random() >= self._conduct.lost_replies:
+                    return done
+                self._tell(f"heard no reply to {what}")
+            except (OperationalError, InterfaceError) as error:
+                self._tell(f"trouble: {error.orig}")
+                time.sleep(pause)
+                pause = min(2 * pause, 0.5)
+
+    def _at(self, moment: str) -> None:
+        if self._conduct.dies == moment:
+            self._die()
+        if self._conduct.stops == moment and not self._stopped:
+            self._stopped = True
+            self._tell(f"stopped {moment}")
+            os.kill(os.getpid(), signal.SIGSTOP)
+
+    def _die(self) -> None:
+        self._tell("died")
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    def _tell(self, what: str) -> None:
+        with self._diary.open("a") as file:
+            file.write(f"{os.getpid()} {what}\n")
+
+
+def outcome_of(number: int, strength: float) -> Outcome:
+    """What training a trial of this strength gives."""
+    value = objective(strength)
+    attributes = {"standard_error": 0.1, "nonzero_weights": 3.0, "weights": 5}
+    if value is None:
+        return Outcome(number, None, (float("nan"),), {}, "diverged in epoch 1")
+    if pruned(strength):
+        return Outcome(number, value, (value,), {}, "pruned after epoch 1 of 2", pruned=True)
+    return Outcome(number, value, (value + 1.0, value), attributes)
+
+
+def recommended() -> Recommended:
+    """An answer of the right shape."""
+    chosen = Chosen(
+        number=0,
+        value=0.0,
+        standard_error=0.1,
+        params={"penalty": "none"},
+        nonzero_weights=3.0,
+        refit_nonzero_weights=3,
+        weights=5,
+    )
+    scores = SealedScores(
+        evaluations=1,
+        metric="accuracy",
+        rows=9,
+        simplest=0.9,
+        best=0.9,
+        none=None,
+        baseline=0.1,
+        loss={"simplest": 0.1},
+    )
+    return Recommended(
+        simplest=chosen, best=chosen, none=None, baseline=Baseline(value=2.3), test=scores
+    )
+
+
+# --- clocks that are wrong --------------------------------------------------------------------
+
+
+def _set_clock(conduct: Conduct) -> None:
+    """This process's clock, and SQLite's, are off by what the conduct says."""
+    if conduct.clock_offset:
+        real, real_ns = time.time, time.time_ns
+        time.time = lambda: real() + conduct.clock_offset
+        time.time_ns = lambda: real_ns() + int(conduct.clock_offset * 1e9)
+    if conduct.clock_file is not None:
+        file = Path(conduct.clock_file)
+
+        def julian_day(moment: str) -> float:
+            assert moment == "now"
+            return (time.time() + float(file.read_text())) / 86400.0 + 2440587.5
+
+        def replace_clock(connection: Any, record: Any) -> None:
+            connection.create_function("julianday", 1, julian_day)
+
+        sa.event.listen(sa.engine.Engine, "connect", replace_clock)
+
+
+# --- the process that forks -------------------------------------------------------------------
+
+
+class Nursery:
+    """A process that has imported everything, and forks."""
+
+    def __init__(self) -> None:
+        here = Path(__file__)
+        self._process = subprocess.Popen(
+            [sys.executable, str(here)],
+            env={**os.environ, "PYTHONPATH": str(here.parent)},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            bufsize=1,
+        )
+
+    def ask(self, order: dict[str, Any]) -> int:
+        """The nursery's answer to an order."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(json.dumps(order) + "\n")
+        return int(self._process.stdout.readline())
+
+    def close(self) -> None:
+        """End it, and whoever it has forked."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.close()
+        self._process.wait(20)
+        self._process.stdout.close()
+
+
+@dataclass
+class Crew:
+    """Simulated workers on one database; all of them are gone after `close`."""
+
+    nursery: Nursery
+    url: str
+    diary: Path
+    pids: list[int] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.diary.touch()
+
+    def start(self, **conduct: Any) -> int:
+        """A new worker; its process id, which is nobody else's until `wait`."""
+        order = {"url": self.url, "diary": str(self.diary), "conduct": asdict(Conduct(**conduct))}
+        self.pids.append(self.nursery.ask(order))
+        return self.pids[-1]
+
+    def wait(self, pid: int) -> int:
+        """The exit code of a worker that ends, minus the signal that ended it."""
+        self.pids.remove(pid)
+        return self.nursery.ask({"wait": pid})
+
+    def wait_for_all(self) -> set[int]:
+        """Their exit codes."""
+        return {self.wait(pid) for pid in list(self.pids)}
+
+    def ended(self, pid: int) -> bool:
+        """Whether the worker has ended; it can be waited for."""
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+
+    def told(self, what: str) -> list[str]:
+        """What the workers wrote down that begins so."""
+        lines = [line.split(" ", 1)[1] for line in self.diary.read_text().splitlines()]
+        return [line for line in lines if line.startswith(what)]
+
+    def close(self) -> None:
+        """Kill whoever is left."""
+        for pid in self.pids:
+            os.kill(pid, signal.SIGKILL)
+        self.wait_for_all()
+
+
+def _nurse() -> None:
+    """Fork a worker for each order; end them all when standard input ends."""
+    living: set[int] = set()
+    while line := sys.stdin.readline():
+        order = json.loads(line)
+        if "wait" in order:
+            _, status = os.waitpid(order["wait"], 0)
+            living.discard(order["wait"])
+            print(os.waitstatus_to_exitcode(status), flush=True)
+            continue
+        pid = os.fork()
+        if pid == 0:
+            _be_a_worker(order)
+        living.add(pid)
+        print(pid, flush=True)
+    for pid in living:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+
+
+def _be_a_worker(order: dict[str, Any]) -> None:
+    code = 1
+    try:
+        ctypes.CDLL(None).prctl(PDEATHSIG, signal.SIGKILL)
+        conduct = Conduct(**order["conduct"])
+        random.seed(conduct.seed)
+        _set_clock(conduct)
+        SimulatedWorker(order["url"], str(uuid.uuid4()), conduct, Path(order["diary"])).run()
+        code = 0
+    except BaseException:
+        sys.excepthook(*sys.exc_info())
+    finally:
+        sys.stderr.flush()
+        os._exit(code)
+
+
+if __name__ == "__main__":
+    _nurse()

@@ -1,0 +1,186 @@
+"""`ridgeway serve` as a person runs it: one data folder, a service, a worker."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from ridgeway.client.client import Client
+
+RIDGEWAY = [sys.executable, "-P", "-m", "ridgeway"]
+
+
+def eventually(condition: Callable[[], Any], seconds: float = 120.0) -> Any:
+    """What the condition says once it is true."""
+    deadline = time.monotonic() + seconds
+    while not (value := condition()):
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.05)
+    return value
+
+
+@dataclass(frozen=True)
+class Serving:
+    """A running `ridgeway serve`."""
+
+    process: subprocess.Popen[str]
+    data: Path
+
+    @property
+    def state(self) -> dict[str, Any]:
+        try:
+            return json.loads((self.data / "serve.json").read_text())
+        except FileNotFoundError:
+            return {}
+
+    def children(self, module: str) -> list[psutil.Process]:
+        """The living processes that run `python -m MODULE`."""
+        found = []
+        for child in psutil.Process(self.process.pid).children():
+            try:
+                line = child.cmdline()
+            except psutil.NoSuchProcess:
+                continue
+            if "-m" in line and line[line.index("-m") + 1] == module:
+                found.append(child)
+        return found
+
+
+def start(data: Path, *arguments: str) -> Serving:
+    argv = [*RIDGEWAY, "serve", "--data", str(data), "--workers", "1", "--port", "0", *arguments]
+    process = subprocess.Popen(argv, stdout=subprocess.PIPE, text=True)
+    serving = Serving(process, data)
+    # A killed serve leaves its file behind; its successor writes another process id.
+    try:
+        eventually(lambda: process.poll() is not None or serving.state.get("pid") == process.pid)
+    except AssertionError:
+        stop(serving)
+        raise
+    return serving
+
+
+def stop(serving: Serving) -> None:
+    if serving.process.poll() is None:
+        serving.process.terminate()
+        serving.process.wait(20)
+    assert serving.process.stdout is not None
+    serving.process.stdout.close()
+
+
+@pytest.fixture(scope="module")
+def serving(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
+    """One that every test of this module may look at, and must leave running."""
+    serving = start(tmp_path_factory.mktemp("serve") / "data")
+    yield serving
+    stop(serving)
+
+
+def refused(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    argv = [*RIDGEWAY, "serve", *arguments]
+    return subprocess.run(
+        argv,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        env={**os.environ, **environment},
+    )
+
+
+def test_it_tells_scripts_and_people_where_it_listens(serving: Serving) -> None:
+    assert serving.state["pid"] == serving.process.pid
+    assert serving.process.stdout is not None
+    lines = [serving.process.stdout.readline() for _ in range(3)]
+    assert lines[0] == f"Ridgeway is ready at {serving.state['url']}\n"
+    assert lines[1].endswith(f"{serving.state['url']}/docs\n")
+    assert lines[2].endswith(f"{serving.state['url']}/dashboard\n")
+    with Client(serving.state["url"]) as client:
+        assert client.ready()
+
+
+def test_a_second_serve_on_the_folder_is_refused(serving: Serving) -> None:
+    second = refused("--data", str(serving.data), "--port", "0")
+    assert second.returncode == 2
+    assert f"process {serving.process.pid}" in second.stderr
+    assert "Traceback" not in second.stderr
+
+
+def test_a_port_that_is_taken_is_refused(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        second = refused("--data", str(tmp_path / "other"), "--port", port)
+    assert second.returncode == 2
+    assert f"Port {port} on 127.0.0.1 is taken" in second.stderr
+
+
+def test_an_address_that_is_not_ours_is_refused(tmp_path: Path) -> None:
+    other = refused("--data", str(tmp_path), "--host", "192.0.2.1")
+    assert other.returncode == 2
+    assert '--host = "192.0.2.1"' in other.stderr
+
+
+def test_postgresql_is_not_migrated_unasked(tmp_path: Path, empty_postgres_url: str) -> None:
+    environment = {"RIDGEWAY_DATABASE_URL": empty_postgres_url}
+    unmigrated = refused("--data", str(tmp_path), "--port", "0", **environment)
+    assert unmigrated.returncode == 2
+    assert "ridgeway migrate" in unmigrated.stderr
+    migrated = subprocess.run(
+        [*RIDGEWAY, "migrate"], env={**os.environ, **environment}, check=False
+    )
+    assert migrated.returncode == 0
+
+
+def test_the_service_comes_back_at_the_same_address(serving: Serving) -> None:
+    [service] = serving.children("service")
+    service.kill()
+    with Client(serving.state["url"]) as client:
+        eventually(lambda: not client.ready())
+        eventually(client.ready)
+    [successor] = serving.children("service")
+    assert successor.pid != service.pid
+
+
+def test_a_worker_comes_back_with_another_id(serving: Serving) -> None:
+    [worker] = eventually(lambda: serving.children("workers"))
+    line = worker.cmdline()
+    worker.kill()
+    [successor] = eventually(
+        lambda: [w for w in serving.children("workers") if w.pid != worker.pid]
+    )
+    position = line.index("--id") + 1
+    assert successor.cmdline()[position] != line[position]
+    assert successor.environ()["OMP_NUM_THREADS"] == "1"
+
+
+def test_the_supervisor_stays_small(serving: Serving) -> None:
+    assert psutil.Process(serving.process.pid).memory_info().rss < 60 * 2**20
+
+
+def test_a_killed_serve_leaves_nobody_and_its_successor_ends_in_good_order(tmp_path: Path) -> None:
+    killed = start(tmp_path)
+    orphans = psutil.Process(killed.process.pid).children(recursive=True)
+    assert len(orphans) >= 2
+    killed.process.kill()
+    stop(killed)
+    psutil.wait_procs(orphans, timeout=15)
+    assert not any(process.is_running() for process in orphans)
+
+    successor = start(tmp_path)
+    everybody = psutil.Process(successor.process.pid).children(recursive=True)
+    stop(successor)
+    assert successor.process.returncode == 0
+    assert not (tmp_path / "serve.json").exists()
+    assert not any(process.is_running() for process in everybody)

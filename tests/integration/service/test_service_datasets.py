@@ -1,0 +1,204 @@
+"""/v1/datasets and a job's model over real HTTP, on both databases."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import sqlalchemy as sa
+from fastapi import FastAPI
+from psutil import Process
+
+from ridgeway.data.bundled import bundled_profiles
+from ridgeway.data.catalogue import add_dataset
+from ridgeway.database.database import Database, artifacts, now
+from ridgeway.errors import InvalidInput
+from ridgeway.settings import Settings
+from service import datasets as service_datasets
+from service import ingest
+from service.problems import ServiceUnavailable
+
+CSV = b"width,colour,label\n" + b"".join(
+    b"%d,%s,%d\n" % (i, b"rg"[i % 2 :][:1], i % 2) for i in range(60)
+)
+
+
+@pytest.fixture
+def service_settings(database_url: str, tmp_path: Path) -> Settings:
+    """A smaller limit makes quicker tests."""
+    return Settings(data=tmp_path, database_url=database_url, max_upload_bytes=100_000)  # type: ignore[arg-type]
+
+
+def test_the_bundled_data_sets_are_listed_with_their_columns(http):
+    listed = {each["name"]: each for each in http.get("/v1/datasets").json()["datasets"]}
+    assert {"digits", "breast_cancer", "wine", "diabetes"} <= listed.keys()
+    assert (listed["diabetes"]["task"], listed["diabetes"]["rows"]) == ("regression", 442)
+    assert len(listed["digits"]["columns"]) == 65
+
+
+def test_an_uploaded_csv_is_listed_and_can_be_searched(http):
+    answer = http.post("/v1/datasets?name=mine", content=CSV)
+    assert answer.status_code == 201
+    dataset = answer.json()
+    assert (dataset["rows"], dataset["target"], dataset["kind"]) == (60, "label", "uploaded")
+    assert dataset["checksum"] == hashlib.sha256(CSV).hexdigest()
+    assert dataset in http.get("/v1/datasets").json()["datasets"]
+    for name in ("mine", dataset["id"]):
+        job = http.post("/v1/jobs", json={"dataset": name})
+        assert (job.status_code, job.json()["spec"]["target"]) == (201, "label")
+
+
+def test_the_same_bytes_may_come_as_gzip_parquet_or_npz(http):
+    table = pa.table({"a": [1.0, 2.0, 3.0], "label": ["x", "y", "x"]})
+    parquet, npz = io.BytesIO(), io.BytesIO()
+    pq.write_table(table, parquet)
+    np.savez(npz, X=np.eye(4), y=np.arange(4) % 2)
+    files = {"zipped": gzip.compress(CSV), "parquet": parquet.getvalue(), "npz": npz.getvalue()}
+    for name, data in files.items():
+        answer = http.post("/v1/datasets", params={"name": name}, content=data)
+        assert answer.status_code == 201, answer.text
+    rows = {each["name"]: each["rows"] for each in http.get("/v1/datasets").json()["datasets"]}
+    assert (rows["zipped"], rows["parquet"], rows["npz"]) == (60, 3, 4)
+
+
+def test_another_file_under_a_taken_name_is_a_conflict(http):
+    assert http.post("/v1/datasets?name=mine", content=CSV).status_code == 201
+    again = http.post("/v1/datasets?name=mine", content=CSV)
+    assert (again.status_code, again.json()["rows"]) == (201, 60)
+    answer = http.post("/v1/datasets?name=mine", content=CSV + b"1,r,1\n")
+    assert (answer.status_code, answer.json()["title"]) == (409, "Conflict")
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "said"),
+    [
+        ("broken", b"a,b\n1,2\n1,2,3\n", "3"),
+        ("empty", b"", ""),
+        ("parquet", b"PAR1 this is none", ""),
+        ("zip", b"PK\x03\x04 this is none", ""),
+        ("gzip", b"\x1f\x8b this is none", ""),
+    ],
+)
+def test_a_broken_file_is_a_422_that_says_where(http, name, data, said):
+    answer = http.post("/v1/datasets", params={"name": name}, content=data)
+    assert answer.status_code == 422, answer.text
+    assert answer.json()["errors"][0]["field"] == "file"
+    assert said in answer.json()["detail"]
+    assert answer.headers["content-type"] == "application/problem+json"
+
+
+def test_a_file_above_the_limit_is_refused(http):
+    answer = http.post("/v1/datasets?name=large", content=b"a,b\n" + b"1,2\n" * 30_000)
+    assert answer.status_code == 413
+    assert "100000 bytes" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize("name", ["", "digits", " spaces ", "a\x00b", "x" * 201])
+def test_a_name_that_can_not_be_taken_is_refused(http, name):
+    answer = http.post("/v1/datasets", params={"name": name}, content=CSV)
+    assert answer.status_code == 422
+    assert answer.json()["errors"][0]["field"] == "name"
+
+
+def test_reading_an_upload_leaves_no_process_and_no_file(http, tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "uploads"))
+    (tmp_path / "uploads").mkdir()
+    assert http.post("/v1/datasets?name=mine", content=CSV).status_code == 201
+    assert list((tmp_path / "uploads").iterdir()) == []
+    assert [child for child in Process().children() if "service.ingest" in child.cmdline()] == []
+
+
+def test_the_model_comes_from_the_store_once_there_is_an_answer(http, served, database):
+    job = http.post("/v1/jobs", json={"dataset": "digits"}).json()
+    address = f"{job['links']['self']}/model"
+    assert http.get(address).status_code == 404
+    weights = bytes(range(256)) * 1000
+    app: FastAPI = served.app
+    checksum = app.state.context.store.put(f"jobs/{job['id']}/model", weights)
+    keep_artifact(database, job["id"], checksum, len(weights))
+    answer = http.get(address)
+    assert answer.status_code == 200
+    assert answer.content == weights
+    assert answer.headers["content-length"] == "256000"
+    assert answer.headers["etag"] == f'"{checksum}"'
+    assert f"{job['id']}.safetensors" in answer.headers["content-disposition"]
+
+
+def keep_artifact(database: Database, job_id: str, checksum: str, size: int) -> None:
+    with database.transaction() as transaction:
+        transaction.execute(
+            sa.insert(artifacts).values(
+                job_id=job_id,
+                name="model.safetensors",
+                address=f"jobs/{job_id}/model",
+                checksum=checksum,
+                bytes=size,
+                created_at=now(),
+            )
+        )
+
+
+def test_a_file_that_takes_too_long_to_read_is_refused(http, monkeypatch):
+    monkeypatch.setattr(ingest, "SECONDS", 0.01)
+    answer = http.post("/v1/datasets?name=slow", content=CSV)
+    assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, "file")
+    assert "within 0.01 s" in answer.json()["detail"]
+
+
+def test_a_file_that_takes_too_much_memory_is_refused(
+    database, service_settings, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(ingest, "LEAST_MEMORY", 2**29)
+    monkeypatch.setattr(ingest, "MEMORY_PER_BYTE", 1)
+    settings = service_settings.model_copy(update={"max_upload_bytes": 2**26})
+    zeros = pa.array(np.zeros(3_000_000, np.int8))
+    pq.write_table(pa.table({f"x{index}": zeros for index in range(10)}), tmp_path / "bomb")
+    assert (tmp_path / "bomb").stat().st_size < 200_000
+    with pytest.raises(InvalidInput, match="more memory than there is"):
+        ingest.ingest_apart(settings, tmp_path / "bomb", "bomb")
+
+
+def test_a_busy_database_makes_the_service_unavailable_to_uploads(
+    database, service_settings, tmp_path
+):
+    settings = service_settings.model_copy(update={"busy_timeout_seconds": 0.2})
+    (tmp_path / "file").write_bytes(CSV)
+    with database.transaction() as transaction:
+        taken = {"checksum": "a", "stored_checksum": "b", "address": "c", "size": 1}
+        profile = bundled_profiles()["wine"]
+        add_dataset(transaction, name="mine", profile=profile, **taken)
+        with pytest.raises(ServiceUnavailable, match="busy"):
+            ingest.ingest_apart(settings, tmp_path / "file", "mine")
+
+
+def test_of_many_uploads_at_once_few_are_read_at_once(http, monkeypatch):
+    reading, most = 0, 0
+    lock = threading.Lock()
+    read = service_datasets.ingest_apart
+
+    def counted(*arguments):
+        nonlocal reading, most
+        with lock:
+            reading += 1
+            most = max(most, reading)
+        try:
+            return read(*arguments)
+        finally:
+            with lock:
+                reading -= 1
+
+    monkeypatch.setattr(service_datasets, "ingest_apart", counted)
+    with ThreadPoolExecutor(5) as pool:
+        answers = list(
+            pool.map(lambda name: http.post(f"/v1/datasets?name={name}", content=CSV), "abcde")
+        )
+    assert [answer.status_code for answer in answers] == [201] * 5
+    assert most == ingest.READERS

@@ -1,0 +1,85 @@
+"""The store keeps bytes whole, under keys of ours alone."""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+from pathlib import Path
+
+import pytest
+
+from ridgeway.data.store import Store, sha256_of_file
+from ridgeway.errors import InvalidInput, NotFound
+from ridgeway.settings import Settings
+
+
+@pytest.fixture(params=["folder", "memory"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
+    return Store(str(tmp_path / "s") if request.param == "folder" else f"memory://{uuid.uuid4()}")
+
+
+def test_bytes_come_back_with_their_checksum(store: Store) -> None:
+    assert store.put("jobs/1/model.bin", b"\x00\xff") == hashlib.sha256(b"\x00\xff").hexdigest()
+    assert store.get("jobs/1/model.bin") == b"\x00\xff"
+    with store.open("jobs/1/model.bin") as file:
+        assert file.read(1) == b"\x00"
+
+
+def test_putting_again_replaces_and_deleting_twice_is_fine(store: Store) -> None:
+    store.put("a", b"old")
+    store.put("a", b"new")
+    assert store.get("a") == b"new"
+    assert store.exists("a")
+    store.delete("a")
+    store.delete("a")
+    assert not store.exists("a")
+
+
+def test_an_absent_key_is_not_found(store: Store) -> None:
+    with pytest.raises(NotFound, match="datasets/none"):
+        store.get("datasets/none")
+    with pytest.raises(NotFound, match="datasets/none"):
+        store.open("datasets/none")
+
+
+@pytest.mark.parametrize(
+    "key",
+    ["", "/etc/passwd", "../up", "a/../b", "a//b", "a/", "A", "a b", ".hidden", "a\x00", "a\n"],
+)
+def test_only_keys_of_ours_are_taken(store: Store, key: str) -> None:
+    for act in (store.get, store.exists, store.delete, lambda key: store.put(key, b"")):
+        with pytest.raises(ValueError, match="no key of the store"):
+            act(key)
+
+
+def test_a_write_that_fails_leaves_the_old_bytes_and_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = Store(str(tmp_path))
+    store.put("a", b"old")
+
+    def full(*_: object) -> int:
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(OSError, match="No space left"):
+        store.put("a", b"new")
+    monkeypatch.undo()
+    assert store.get("a") == b"old"
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+
+
+def test_the_store_is_a_folder_in_the_data_folder_by_default(tmp_path: Path) -> None:
+    Store.of(Settings(data=tmp_path)).put("datasets/x.parquet", b"1")
+    assert (tmp_path / "store" / "datasets" / "x.parquet").read_bytes() == b"1"
+
+
+def test_an_unknown_protocol_is_refused_without_repeating_the_url() -> None:
+    with pytest.raises(InvalidInput, match="RIDGEWAY_STORE_URL") as refused:
+        Store("nosuch://user:secret@host/x")
+    assert "secret" not in str(refused.value)
+
+
+def test_a_files_checksum_is_its_bytes_sha256(tmp_path: Path) -> None:
+    (tmp_path / "f").write_bytes(b"abc")
+    assert sha256_of_file(tmp_path / "f") == hashlib.sha256(b"abc").hexdigest()

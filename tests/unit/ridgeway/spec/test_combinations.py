@@ -1,0 +1,207 @@
+"""Fields of a spec that don't go together are refused at the door, with what would be accepted."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ridgeway.data.bundled import bundled_profiles
+from ridgeway.errors import FieldError, InvalidInput
+from ridgeway.spec.profiles import DatasetProfile, check_spec, resolve_spec
+from ridgeway.spec.spec import JobSpec, parse_spec
+
+FISTA = {"optimizer": "fista", "model": {"kind": "linear"}}
+RANGE = {"low": 0.125, "high": 0.5}
+RANGE_MET = {**RANGE, "log": False}
+PATIENCE = {"patience": 3}
+
+
+def job(**fields: Any) -> JobSpec:
+    return parse_spec({"dataset": "wine", **fields})
+
+
+def refusals(**fields: Any) -> dict[str, FieldError]:
+    with pytest.raises(InvalidInput) as refused:
+        check_spec(job(**fields))
+    assert len({error.field for error in refused.value.errors}) == len(refused.value.errors)
+    return {error.field: error for error in refused.value.errors}
+
+
+def at(path: str, value: Any) -> dict[str, Any]:
+    """A body with this value at a dotted path."""
+    for name in reversed(path.split(".")):
+        value = {name: value}
+    return value
+
+
+# --- fista ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "met", "accepted"),
+    [
+        ("schedule", "cosine", "cosine", "constant"),
+        ("warmup_epochs", 1, 1, "0"),
+        ("clip_norm", 1.0, 1.0, "null"),
+        ("early_stopping", PATIENCE, PATIENCE, "null"),
+        ("pruner", "halving", "halving", "none"),
+        ("input_noise", 0.5, 0.5, "0"),
+        ("l1_method", "subgradient", "subgradient", "proximal"),
+        ("precision", "tf32", "tf32", "float32, float64"),
+        ("precision", "bf16", "bf16", "float32, float64"),
+        ("search.learning_rate", RANGE, RANGE_MET, "null"),
+        ("search.weight_decay", 0.0, 0.0, "null"),
+        ("search.dropout", [0.25, 0.5], [0.25, 0.5], "null"),
+        ("search.input_noise", RANGE, RANGE_MET, "null"),
+    ],
+)
+def test_fista_refuses_what_belongs_to_minibatch_training(
+    field: str, value: Any, met: Any, accepted: str
+) -> None:
+    found = refusals(**FISTA, **at(field, value))
+    assert list(found) == [field]
+    assert found[field].value == met
+    assert found[field].message == f"does not fit the optimizer fista; accepted: {accepted}"
+    parse_spec({"dataset": "wine", **at(field, value)})  # alone it is a spec
+
+
+@pytest.mark.parametrize("model", [{"kind": "mlp"}, {"kind": "mine", "width": 3}])
+def test_fista_solves_linear_models_only(model: dict[str, Any]) -> None:
+    (error,) = refusals(optimizer="fista", model=model).values()
+    assert (error.field, error.value) == ("optimizer", "fista")
+    assert error.message.endswith(f"of the kind '{model['kind']}'; accepted: adam, adamw, sgd")
+
+
+def test_every_field_that_fista_refuses_is_named_at_once() -> None:
+    found = refusals(optimizer="fista", schedule="cosine", search={"dropout": 0.25})
+    assert list(found) == ["optimizer", "schedule", "search.dropout"]
+
+
+def test_fista_takes_what_keeps_the_objective_convex() -> None:
+    smooth = {"search": {"label_smoothing": RANGE}, "class_weights": "balanced"}
+    check_spec(job(**FISTA, **smooth, precision="float64"))
+    check_spec(job(**FISTA, label_smoothing=0.1, penalize="all"))
+
+
+# --- schedule, dropout, given twice -----------------------------------------------------------
+
+
+@pytest.mark.parametrize(("epochs", "warmup"), [(30, 30), (1, 1), (2, 100_000)])
+def test_a_warmup_leaves_at_least_one_epoch(epochs: int, warmup: int) -> None:
+    (error,) = refusals(epochs=epochs, warmup_epochs=warmup).values()
+    assert (error.field, error.value) == ("warmup_epochs", warmup)
+    assert error.message == f"leaves none of {epochs} epochs; accepted: at most {epochs - 1}"
+    check_spec(job(epochs=epochs, warmup_epochs=epochs - 1))
+
+
+def test_a_linear_model_has_no_dropout_to_search() -> None:
+    (error,) = refusals(model={"kind": "linear"}, search={"dropout": RANGE}).values()
+    assert (error.field, error.value) == ("search.dropout", RANGE_MET)
+    assert error.message.endswith("accepted: null")
+    check_spec(job(search={"dropout": RANGE}))
+    # Only a worker can see whether a plug-in's model has dropout layers.
+    check_spec(job(model={"kind": "mine", "dropout": 0.5}, search={"dropout": RANGE}))
+
+
+@pytest.mark.parametrize("field", ["model.dropout", "label_smoothing", "input_noise"])
+@pytest.mark.parametrize("dimension", [RANGE, [0.125, 0.5], 0.0])
+def test_a_thing_is_fixed_or_searched_but_not_both(field: str, dimension: Any) -> None:
+    searched = {"search": {field.removeprefix("model."): dimension}}
+    (error,) = refusals(**at(field, 0.25), **searched).values()
+    assert (error.field, error.value) == (field, 0.25)
+    assert "is searched too, by search." in error.message
+    check_spec(job(**at(field, 0.25)))
+    check_spec(job(**at(field, 0.0), **searched))
+
+
+# --- classes ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "met", "accepted"),
+    [
+        ("class_weights", "balanced", "balanced", "none"),
+        ("label_smoothing", 0.25, 0.25, "0"),
+        ("search.label_smoothing", RANGE, RANGE_MET, "null"),
+        ("search.label_smoothing", 0.0, 0.0, "null"),
+    ],
+)
+def test_what_needs_classes_is_refused_for_a_regression_told_or_found(
+    field: str, value: Any, met: Any, accepted: str
+) -> None:
+    (told,) = refusals(task="regression", **at(field, value)).values()
+    assert (told.field, told.value) == (field, met)
+    assert told.message == f"does not fit the task regression; accepted: {accepted}"
+    spec = parse_spec({"dataset": "diabetes", **at(field, value)})
+    check_spec(spec)  # its task is not known yet
+    with pytest.raises(InvalidInput) as refused:
+        resolve_spec(spec, bundled_profiles()["diabetes"])
+    (found,) = refused.value.errors
+    assert (found.field, found.value) == (field, met)
+    assert "a regression target" in found.message
+    assert resolve_spec(job(**at(field, value)), bundled_profiles()["wine"]).search
+
+
+# --- anything at all --------------------------------------------------------------------------
+
+FIELDS = [
+    "optimizer",
+    "schedule",
+    "warmup_epochs",
+    "clip_norm",
+    "class_weights",
+    "label_smoothing",
+    "input_noise",
+    "early_stopping",
+    "precision",
+    "model",
+    "l1_method",
+    "task",
+    "epochs",
+    "search",
+]
+WORDS = ["fista", "adamw", "cosine", "constant", "balanced", "none", "bf16", "regression", "linear"]
+KEYS = ["kind", "dropout", "patience", "low", "high", "log", "learning_rate", "weight_decay"]
+KEYS += ["label_smoothing", "input_noise", "penalty", "lambda"]
+leaves = (
+    st.none()
+    | st.booleans()
+    | st.integers(-3, 40)
+    | st.integers()
+    | st.floats()
+    | st.sampled_from(WORDS)
+    | st.text(max_size=5)
+)
+anything = st.recursive(
+    leaves,
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(KEYS) | st.text(max_size=5), inner, max_size=4)
+    ),
+    max_leaves=8,
+)
+
+
+@given(st.dictionaries(st.sampled_from(FIELDS), anything), st.sampled_from(["wine", "diabetes"]))
+def test_any_json_in_these_fields_is_a_resolved_spec_or_a_clear_refusal(
+    fields: dict[str, Any], dataset: str
+) -> None:
+    profile = bundled_profiles()[dataset]
+    outcome = resolved_or_refused({"dataset": dataset, **fields}, profile)
+    if isinstance(outcome, InvalidInput):
+        assert outcome.errors
+        assert all(error.field and error.message for error in outcome.errors)
+    else:
+        assert resolve_spec(outcome, profile) == outcome
+        assert parse_spec(json.loads(outcome.model_dump_json())) == outcome
+
+
+def resolved_or_refused(body: dict[str, Any], profile: DatasetProfile) -> JobSpec | InvalidInput:
+    try:
+        return resolve_spec(parse_spec(body), profile)
+    except InvalidInput as refused:
+        return refused

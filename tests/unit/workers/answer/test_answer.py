@@ -1,0 +1,121 @@
+"""The answer: refits, scores on sealed rows, equivalents in other libraries' terms."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from optuna.trial import TrialState
+from safetensors import safe_open
+from sklearn.linear_model import Lasso
+from sklearn.metrics import r2_score
+
+from ridgeway.data.store import Store
+from ridgeway.jobs.leases import Lease
+from ridgeway.spec.spec import JobSpec, parse_spec
+from ridgeway.study.reading import StudyTrial
+from workers.answer.recommend import MODEL, Answer, answer
+from workers.data.bundled import bundled_frame
+from workers.data.prepare import Prepared, prepare
+
+
+def give(spec: JobSpec, prepared: Prepared, store: Store, *params: dict[str, Any]) -> Answer:
+    trials = [
+        StudyTrial(
+            id=number + 1,
+            number=number,
+            state=TrialState.COMPLETE,
+            value=float(number),
+            params={"weight_decay": 0.0, **given},
+            distributions={},
+            started_at=None,
+            finished_at=None,
+            attributes={"standard_error": 0.1, "nonzero_weights": 5.0, "weights": 10},
+        )
+        for number, given in enumerate(params)
+    ]
+    lease = Lease(
+        id=1,
+        kind="answer",
+        job_id="00000000-0000-7000-8000-000000000000",
+        study_id=1,
+        spec=spec,
+        dataset_id=None,
+        plan=None,
+        ordinal=0,
+        size=0,
+        first_number=None,
+        fence=1,
+    )
+    return answer(
+        lease, trials, prepared, store, device=torch.device("cpu"), on_epoch=lambda *_: None
+    )
+
+
+def linear(**fields: Any) -> tuple[JobSpec, Prepared]:
+    spec = parse_spec(
+        {"dataset": "diabetes", "model": {"kind": "linear"}, "optimizer": "sgd", **fields}
+    )
+    prepared = prepare(spec, bundled_frame("diabetes"))
+    return prepared.spec, prepared
+
+
+def test_the_kept_model_predicts_as_lasso_with_the_reported_alpha(tmp_path: Path):
+    spec, prepared = linear(epochs=2000, batch_size=10_000)
+    store = Store(str(tmp_path))
+    params = {"penalty": "l1", "lambda": 0.05, "learning_rate": 0.05}
+    given = give(spec, prepared, store, params)
+    chosen = given.recommended.simplest
+    assert chosen.equivalents is not None
+    rows = prepared.development()
+    library = Lasso(**chosen.equivalents["sklearn"], tol=1e-10, max_iter=100_000)
+    library.fit(rows.train_inputs.double().numpy(), rows.train_targets.double().numpy())
+    assert chosen.refit_nonzero_weights == chosen.selected_features == (library.coef_ != 0).sum()
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(store.get(given.artifacts[MODEL].address))
+    with safe_open(path, "np") as model:
+        weight, bias = model.get_tensor("weight"), model.get_tensor("bias")
+        metadata = model.metadata()
+    np.testing.assert_allclose(weight[0], library.coef_, atol=1e-3)
+    # From raw columns to the target's own units by the metadata alone.
+    frame = bundled_frame("diabetes").iloc[prepared._splits.test]
+    recipe = json.loads(metadata["inputs"])
+    inputs = np.stack([(frame[c["source"]] - c["mean"]) / c["scale"] for c in recipe], axis=1)
+    standardised = inputs @ weight[0] + bias[0]
+    scale, mean = float(metadata["target_scale"]), float(metadata["target_mean"])
+    score = r2_score(frame["target"], mean + scale * standardised)
+    assert given.recommended.test.simplest == pytest.approx(score, abs=1e-4)
+    assert given.recommended.test.baseline == pytest.approx(0.0, abs=0.1)
+    assert given.recommended.test.rows == len(frame)
+
+
+def test_a_diverged_refit_has_no_score_and_leaves_no_model(tmp_path: Path):
+    spec, prepared = linear(epochs=30)
+    bad = {"penalty": "l2", "lambda": 1e3, "learning_rate": 1e3}
+    good = {"penalty": "none", "learning_rate": 0.01}
+    given = give(spec, prepared, Store(str(tmp_path)), bad, good)
+    test = given.recommended.test
+    assert (test.simplest, test.best) == (None, None)
+    assert test.none is not None
+    assert set(test.loss) == {"none", "baseline"}
+    assert given.recommended.simplest.refit_nonzero_weights is None
+    assert given.artifacts == {}
+    assert any("diverged in epoch" in warning for warning in given.warnings)
+
+
+def test_strengths_with_weight_decay_or_noise_or_of_nets_have_no_equivalent(tmp_path: Path):
+    spec, prepared = linear(epochs=1)
+    params = {"penalty": "l1", "lambda": 0.05, "learning_rate": 0.05}
+    with_decay = give(spec, prepared, Store(str(tmp_path)), {**params, "weight_decay": 0.1})
+    assert with_decay.recommended.simplest.equivalents is None
+    spec, prepared = linear(epochs=1, input_noise=0.1)
+    noisy = give(spec, prepared, Store(str(tmp_path)), params)
+    assert noisy.recommended.simplest.equivalents is None
+    spec, prepared = linear(epochs=1, model={"kind": "mlp", "hidden": [4]})
+    net = give(spec, prepared, Store(str(tmp_path)), params)
+    assert net.recommended.simplest.equivalents is None
+    assert net.recommended.simplest.selected_features is not None

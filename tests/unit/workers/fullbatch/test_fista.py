@@ -1,0 +1,425 @@
+"""The full-batch solver: against scikit-learn, and by the conditions that an optimum meets."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from populations import CPU, job, made_up_fold, one_fold, same_bits
+from scipy.optimize import minimize
+from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits, load_wine
+from sklearn.linear_model import ElasticNet, Lasso, LogisticRegression, Ridge
+from torch import Tensor
+
+from workers.data.prepare import Fold
+from workers.fullbatch.fista import Fista
+from workers.fullbatch.rows import TrainingRows
+from workers.fullbatch.terms import Strengths
+from workers.objectives.losses import Kind, row_losses, row_weights
+from workers.penalties.conversions import sklearn_least_squares, sklearn_logistic
+from workers.penalties.penalties import PENALTIES, Parts
+from workers.strength.range import linear_range
+
+COUNT = 64
+RATIO = 0.4
+ROUNDS = 60
+
+
+def strengths(parts: Sequence[Parts], smoothing: Sequence[float] = ()) -> Strengths:
+    def column(name: str) -> Tensor:
+        return torch.tensor([getattr(part, name) for part in parts], dtype=torch.float64)
+
+    share = torch.tensor(smoothing or [0.0] * len(parts), dtype=torch.float64)
+    return Strengths(column("l1"), column("l2"), column("group"), share)
+
+
+def training(fold: Fold, weights: Tensor | None = None) -> TrainingRows:
+    return TrainingRows(fold.train_inputs, fold.train_targets, weights)
+
+
+def solved(
+    rows: Sequence[TrainingRows],
+    kind: Kind,
+    parts: Sequence[Parts],
+    outputs: int = 1,
+    smoothing: Sequence[float] = (),
+    dtype: torch.dtype = torch.float64,
+    rounds: int = ROUNDS,
+    **options: Any,
+) -> Fista:
+    options = {"group_by": "input", "penalize": "weights", **options}
+    own = strengths(parts, smoothing)
+    solver = Fista(rows, kind, outputs, own, dtype=dtype, device=CPU, **options)
+    for _ in range(rounds):
+        if not solver.active.any():
+            break
+        solver.advance()
+    return solver
+
+
+def path(name: str, largest: float, lowest: float = 1e-4) -> tuple[list[float], list[Parts]]:
+    """64 strengths; the last is just above the largest one that leaves any weight."""
+    values = (largest * (1 + 1e-6) * torch.logspace(math.log10(lowest), 0, COUNT).double()).tolist()
+    return values, [PENALTIES[name].parts(value, RATIO) for value in values]  # type: ignore[index]
+
+
+def digits(every: int = 9) -> Fold:
+    inputs, targets = load_digits(return_X_y=True)
+    inputs, targets = inputs[::every], targets[::every]
+    return one_fold(inputs[:, inputs.std(0) > 0], targets)
+
+
+def arrays(fold: Fold) -> tuple[np.ndarray, np.ndarray]:
+    return fold.train_inputs.double().numpy(), fold.train_targets.numpy()
+
+
+def critical(name: str, fold: Fold, kind: Kind, outputs: int = 1, **fields: Any) -> float:
+    """λ_max."""
+    spec = job(
+        task="regression" if kind == "regression" else "classification",
+        model={"kind": "linear"},
+        search={"penalty": [name], "l1_ratio": RATIO},
+        **fields,
+    )
+    return linear_range(spec, fold, outputs).high
+
+
+def violation(
+    solver: Fista,
+    rows: TrainingRows,
+    kind: Kind,
+    member: int,
+    parts: Parts,
+    smoothing: float = 0.0,
+    fold: int = 0,
+    group_by: str = "input",
+) -> float:
+    """The largest entry of the smallest subgradient, by autograd on the loss that jobs train."""
+    weights = solver.weights[fold, member].double().requires_grad_()
+    intercepts = solver.intercepts[fold, member].double().requires_grad_()
+    logits = rows.inputs.double() @ weights.T + intercepts
+    share = torch.tensor([smoothing], dtype=torch.float64)
+    losses = row_losses(kind, logits, rows.targets, share)
+    shares = torch.ones_like(losses) if rows.weights is None else rows.weights
+    loss = (losses * shares).sum() / shares.sum()
+    slope, free = torch.autograd.grad(loss, (weights, intercepts))
+    found = weights.detach()
+    slope = slope + 2 * parts.l2 * found + parts.l1 * found.sign()
+    slope = torch.where(found == 0, slope - slope.clamp(-parts.l1, parts.l1), slope)
+    axis = 0 if group_by == "input" else 1
+    norms, limit = found.norm(dim=axis, keepdim=True), parts.group * math.sqrt(found.shape[axis])
+    pull = slope + limit * found / norms.clamp_min(1e-300)
+    beyond = slope * (1 - limit / slope.norm(dim=axis, keepdim=True).clamp_min(1e-300)).clamp_min(0)
+    left = torch.where(norms > 0, pull, beyond)
+    return max(left.abs().max().item(), free.abs().max().item())
+
+
+# --- against scikit-learn -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["l1", "l2", "elastic_net"])
+def test_least_squares_of_64_strengths_are_scikit_learns(name: str) -> None:
+    fold = one_fold(*load_diabetes(return_X_y=True))
+    inputs, targets = arrays(fold)
+    values, parts = path(name, critical(name, fold, "regression"))
+    solver = solved([training(fold)], "regression", parts)
+    assert solver.converged.all()
+    kinds = {"l1": Lasso, "l2": Ridge, "elastic_net": ElasticNet}
+    for member, value in enumerate(values):
+        arguments = sklearn_least_squares(name, value, RATIO, len(targets))  # type: ignore[arg-type]
+        exact = {"tol": 1e-14, "max_iter": 1_000_000} if name != "l2" else {}
+        theirs = kinds[name](**arguments, **exact).fit(inputs, targets).coef_
+        found = solver.weights[0, member, 0].numpy()
+        assert found == pytest.approx(theirs, abs=1e-6)
+        assert ((found != 0) == (theirs != 0)).all()
+
+
+@pytest.mark.parametrize(("name", "compared"), [("l2", 64), ("elastic_net", 24), ("l1", 12)])
+def test_logistic_regressions_of_64_strengths_are_scikit_learns(name: str, compared: int) -> None:
+    fold = one_fold(*load_breast_cancer(return_X_y=True))
+    inputs, targets = arrays(fold)
+    values, parts = path(name, critical(name, fold, "binary"))
+    solver = solved([training(fold)], "binary", parts)
+    assert solver.converged.all()
+    for member, part in enumerate(parts):
+        assert violation(solver, training(fold), "binary", member, part) < 1e-9
+    exact = {"solver": "newton-cg" if name == "l2" else "saga", "tol": 1e-10, "max_iter": 20_000}
+    step = 1 if name == "l2" else 6  # saga is slow; with weak strengths it takes minutes
+    for member in range(COUNT - compared, COUNT, step):
+        arguments = sklearn_logistic(name, values[member], RATIO, len(targets))  # type: ignore[arg-type]
+        theirs = LogisticRegression(**arguments, **exact).fit(inputs, targets).coef_
+        found = solver.weights[0, member].numpy()
+        assert found == pytest.approx(theirs, abs=1e-6)
+        assert ((found != 0) == (theirs != 0)).all()
+
+
+@pytest.mark.parametrize(("name", "lowest"), [("l2", 1e-4), ("l1", 1e-2), ("group_lasso", 1e-2)])
+def test_softmax_regressions_of_64_strengths_are_optimal(name: str, lowest: float) -> None:
+    fold = digits()
+    inputs, targets = arrays(fold)
+    values, parts = path(name, critical(name, fold, "multiclass", 10), lowest)
+    solver = solved([training(fold)], "multiclass", parts, outputs=10)
+    assert solver.converged.all()
+    for member, part in enumerate(parts):
+        assert violation(solver, training(fold), "multiclass", member, part) < 1e-9
+    compared = {"l2": range(0, COUNT, 9), "l1": [COUNT - 4], "group_lasso": []}[name]
+    for member in compared:
+        arguments = sklearn_logistic(name, values[member], RATIO, len(targets))  # type: ignore[arg-type]
+        exact = {"solver": "newton-cg" if name == "l2" else "saga", "tol": 1e-10, "max_iter": 9999}
+        theirs = LogisticRegression(**arguments, **exact).fit(inputs, targets).coef_
+        assert solver.weights[0, member].numpy() == pytest.approx(theirs, abs=1e-6)
+    sums = solver.intercepts.sum(-1).numpy()
+    assert sums == pytest.approx(np.zeros_like(sums), abs=1e-12)
+
+
+def test_balanced_classes_are_scikit_learns() -> None:
+    fold = one_fold(*load_breast_cancer(return_X_y=True))
+    inputs, targets = arrays(fold)
+    weights = torch.tensor(len(targets) / (2 * np.bincount(targets)))[fold.train_targets]
+    solver = solved([training(fold, weights)], "binary", [Parts(l2=0.05)])
+    arguments = sklearn_logistic("l2", 0.05, 0.0, len(targets))
+    theirs = LogisticRegression(
+        **arguments, solver="newton-cg", tol=1e-10, class_weight="balanced"
+    ).fit(inputs, targets)
+    assert solver.weights[0, 0].numpy() == pytest.approx(theirs.coef_, abs=1e-6)
+    assert solver.intercepts[0, 0].numpy() == pytest.approx(theirs.intercept_, abs=1e-6)
+
+
+@pytest.mark.parametrize("inputs", [5, 120])
+def test_rows_that_are_not_centred_weigh_as_told_in_every_fold(inputs: int) -> None:
+    """With 120 columns of 30 rows the Gram matrix doesn't pay, and isn't used."""
+    draw = torch.Generator().manual_seed(0)
+    rows = [
+        TrainingRows(
+            3 + 2 * torch.randn(count, inputs, generator=draw).double(),
+            torch.randn(count, generator=draw).double(),
+            torch.rand(count, generator=draw).double(),
+        )
+        for count in (20, 30)
+    ]
+    solver = solved(rows, "regression", [Parts(l2=0.3), Parts(l2=0.03)])
+    assert solver.converged.all()
+    for fold, part in enumerate(rows):
+        assert part.weights is not None
+        total = part.weights.sum().item()
+        for member, strength in enumerate((0.3, 0.03)):
+            theirs = Ridge(alpha=strength * total).fit(part.inputs, part.targets, part.weights)
+            found = solver.weights[fold, member, 0].numpy()
+            assert found == pytest.approx(theirs.coef_, abs=1e-6)
+            assert solver.intercepts[fold, member].item() == pytest.approx(theirs.intercept_)
+
+
+def test_a_penalised_intercept_is_one_more_weight() -> None:
+    fold = made_up_fold(60, classes=0)
+    inputs, targets = arrays(fold)
+    inputs, targets = inputs + 0.5, targets + 1
+    rows = TrainingRows(torch.tensor(inputs), torch.tensor(targets))
+    parts = [Parts(l1=0.2), Parts(l1=0.2, l2=0.1), Parts(group=0.2)]
+    solver = solved([rows], "regression", parts, penalize="all")
+    wide = np.column_stack([inputs, np.ones(len(inputs))])
+    for member, (name, strength, ratio) in enumerate(
+        (("l1", 0.2, 1.0), ("elastic_net", 0.3, 2 / 3), ("l1", 0.2, 1.0))
+    ):
+        arguments = sklearn_least_squares(name, strength, ratio, len(targets))  # type: ignore[arg-type]
+        kind = Lasso if name == "l1" else ElasticNet
+        theirs = kind(**arguments, fit_intercept=False, tol=1e-12).fit(wide, targets).coef_
+        found = torch.cat([solver.weights[0, member, 0], solver.intercepts[0, member]])
+        assert found.numpy() == pytest.approx(theirs, abs=1e-6)
+
+
+# --- where zeros start --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("load", [load_diabetes, load_breast_cancer, load_wine])
+@pytest.mark.parametrize("name", ["l1", "elastic_net", "group_lasso"])
+def test_everything_is_zero_from_the_critical_strength_on(load: Any, name: str) -> None:
+    fold = one_fold(*load(return_X_y=True))
+    regression = fold.train_targets.is_floating_point()
+    kind: Kind = "regression" if regression else "binary"
+    outputs = 1
+    if load is load_wine:
+        kind, outputs = "multiclass", 3
+    largest = critical(name, fold, kind, outputs)
+    own = [PENALTIES[name].parts(largest * by, RATIO) for by in (1 + 1e-6, 0.99)]  # type: ignore[index]
+    solver = solved([training(fold)], kind, own, outputs)
+    assert solver.converged.all()
+    assert (solver.weights != 0).flatten(2).any(-1).tolist() == [[False, True]]
+
+
+@pytest.mark.parametrize("penalize", ["weights", "all"])
+@pytest.mark.parametrize(
+    ("class_weights", "smoothing"), [("balanced", 0.0), ("none", 0.2), ("balanced", 0.7)]
+)
+@pytest.mark.parametrize("load", [load_breast_cancer, load_wine])
+@pytest.mark.parametrize("name", ["l1", "elastic_net", "group_lasso"])
+def test_the_critical_strength_knows_of_class_weights_smoothing_and_intercepts(
+    load: Any, name: str, class_weights: str, smoothing: float, penalize: Any
+) -> None:
+    fold = one_fold(*load(return_X_y=True))
+    kind: Kind = "multiclass" if load is load_wine else "binary"
+    outputs = 3 if load is load_wine else 1
+    fields = {"class_weights": class_weights, "label_smoothing": smoothing, "penalize": penalize}
+    largest = critical(name, fold, kind, outputs, **fields)
+    rows = training(fold, row_weights(job(**fields), fold.train_targets))
+    strengths = [largest * by for by in (1 + 1e-6, 1 - 1e-6, 0.99)]
+    own = [PENALTIES[name].parts(strength, RATIO) for strength in strengths]  # type: ignore[index]
+    solver = solved([rows], kind, own, outputs, [smoothing] * 3, penalize=penalize)
+    assert solver.converged.all()
+    nonzero = (solver.weights != 0).flatten(2).any(-1)
+    if penalize == "all":
+        nonzero = nonzero | (solver.intercepts != 0).any(-1)
+    assert nonzero.tolist() == [[False, True, True]]
+
+
+@pytest.mark.parametrize("penalize", ["weights", "all"])
+def test_the_critical_strength_of_numbers_knows_of_their_intercept(penalize: Any) -> None:
+    fold = one_fold(*load_diabetes(return_X_y=True))
+    shifted = replace(
+        fold, train_inputs=fold.train_inputs + 1, train_targets=fold.train_targets + 2
+    )
+    largest = critical("l1", shifted, "regression", penalize=penalize)
+    own = [Parts(l1=largest * by) for by in (1 + 1e-6, 1 - 1e-6)]
+    solver = solved([training(shifted)], "regression", own, penalize=penalize)
+    nonzero = (solver.weights != 0).flatten(2).any(-1)
+    if penalize == "all":
+        nonzero = nonzero | (solver.intercepts != 0).any(-1)
+    assert nonzero.tolist() == [[False, True]]
+
+
+# --- group lasso, label smoothing ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize("group_by", ["input", "neuron"])
+def test_group_lasso_is_what_another_parametrisation_finds(group_by: str) -> None:
+    """τ‖w‖ is the least τ(‖u‖² + v²)/2 over all u v = w: smooth, so L-BFGS minimises it."""
+    fold = made_up_fold(60, inputs=4, classes=3)
+    strength = 0.06
+    solver = solved([training(fold)], "multiclass", [Parts(group=strength)], 3, group_by=group_by)
+    size, shared = (3, (1, 4)) if group_by == "input" else (4, (3, 1))
+    inputs, targets = fold.train_inputs.double(), fold.train_targets
+
+    def split(flat: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        return flat[:12].view(3, 4), flat[12:-3].view(shared), flat[-3:]
+
+    def objective(flat: np.ndarray) -> tuple[float, np.ndarray]:
+        point = torch.tensor(flat, requires_grad=True)
+        u, v, b = split(point)
+        loss = row_losses("multiclass", inputs @ (u * v).T + b, targets).mean()
+        total = loss + strength * math.sqrt(size) / 2 * (u.square().sum() + v.square().sum())
+        total.backward()
+        assert point.grad is not None
+        return total.item(), point.grad.numpy()
+
+    start = np.random.default_rng(0).normal(size=15 + math.prod(shared))
+    best = minimize(objective, start, jac=True, method="L-BFGS-B",
+                    options={"ftol": 1e-16, "gtol": 1e-10, "maxiter": 10_000})  # fmt: skip
+    u, v, _ = split(torch.tensor(best.x))
+    found = solver.weights[0, 0]
+    assert found.numpy() == pytest.approx((u * v).numpy(), abs=1e-5)
+    zero = (found == 0).all(0 if group_by == "input" else 1)
+    assert not zero.all()
+    assert violation(solver, training(fold), "multiclass", 0, Parts(group=strength),
+                     group_by=group_by) < 1e-9  # fmt: skip
+
+
+@pytest.mark.parametrize(("kind", "classes"), [("binary", 2), ("multiclass", 3)])
+def test_smoothed_labels_and_weighted_rows_are_those_of_training(kind: Kind, classes: int) -> None:
+    folds = [made_up_fold(rows, classes=classes, seed=rows) for rows in (50, 61)]
+    draw = torch.Generator().manual_seed(0)
+    rows = [
+        training(fold, torch.rand(len(fold.train_targets), generator=draw).double())
+        for fold in folds
+    ]
+    parts = [Parts(), Parts(l1=0.02), Parts(l2=0.01), Parts(l1=0.01, l2=0.01), Parts(group=0.01)]
+    smoothing = [0.3, 0.0, 0.1, 0.2, 0.1]
+    outputs = 1 if kind == "binary" else classes
+    solver = solved(rows, kind, parts, outputs, smoothing)
+    assert solver.converged.all()
+    for fold, part in enumerate(rows):
+        for member, own in enumerate(parts):
+            share = smoothing[member]
+            assert violation(solver, part, kind, member, own, share, fold) < 1e-8
+
+
+# --- company ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("classes", [0, 2, 3, 5])
+def test_a_member_is_bitwise_the_same_in_any_company(dtype: torch.dtype, classes: int) -> None:
+    kind: Kind = "regression" if classes == 0 else "binary" if classes == 2 else "multiclass"
+    outputs = max(1, classes) if kind == "multiclass" else 1
+    rows = [training(made_up_fold(count, inputs=7, classes=classes)) for count in (80, 71)]
+    parts = [
+        PENALTIES[name].parts(10 ** (-1 - member / 5), RATIO)
+        for member, name in enumerate(("l1", "l2", "elastic_net", "group_lasso", "none") * 4)
+    ]
+    everyone = solved(rows, kind, parts, outputs, dtype=dtype, rounds=4)
+    for chosen in ([5], [3, 13, 19], list(range(2, 18))):
+        own = [parts[member] for member in chosen]
+        few = solved(rows, kind, own, outputs, dtype=dtype, rounds=4)
+        assert same_bits(few.weights, everyone.weights[:, chosen])
+        assert same_bits(few.intercepts, everyone.intercepts[:, chosen])
+        assert same_bits(few.residuals, everyone.residuals[:, chosen])
+
+
+@pytest.mark.parametrize("poison", [math.nan, math.inf])
+@pytest.mark.parametrize("part", ["l1", "l2", "group", "smoothing"])
+def test_a_poisoned_member_leaves_and_touches_nobody(part: str, poison: float) -> None:
+    rows = [training(made_up_fold(60, classes=3))]
+    healthy = [Parts(l1=0.02), Parts(), Parts(group=0.01)]
+    alone = solved(rows, "multiclass", healthy, 3)
+    smoothing = [0.0] * 4
+    sick = Parts()
+    if part == "smoothing":
+        smoothing[1] = poison
+    else:
+        sick = Parts(**{part: poison})
+    own = [healthy[0], sick, *healthy[1:]]
+    solver = solved(rows, "multiclass", own, 3, smoothing)
+    assert solver.failed.tolist() == [False, True, False, False]
+    assert not solver.active.any()
+    assert same_bits(solver.weights[:, [0, 2, 3]], alone.weights)
+
+
+def test_a_broken_fold_ends_and_says_so() -> None:
+    for broken in (math.nan, math.inf):
+        fold = made_up_fold(40)
+        fold.train_inputs[3, 2] = broken
+        solver = solved([training(fold)], "binary", path("l1", 0.2)[1][:3])
+        assert not solver.active.any()
+        assert solver.failed.all()
+
+
+# --- what has no optimum, or nothing to learn ---------------------------------------------------
+
+
+def test_classes_that_a_line_separates_give_finite_weights() -> None:
+    inputs = torch.linspace(-1, 1, 20).double().unsqueeze(1)
+    rows = TrainingRows(inputs, (inputs.squeeze(1) > 0).long())
+    solver = solved([rows], "binary", [Parts(), Parts(l2=1e-3)])
+    assert solver.weights.isfinite().all()
+    assert solver.weights[0, 0].item() > 2 * solver.weights[0, 1].item() > 0
+
+
+def test_constant_inputs_leave_the_mean_to_the_intercept() -> None:
+    rows = TrainingRows(torch.full((20, 3), 7.0).double(), (torch.arange(20) < 5).long())
+    solver = solved([rows], "binary", [Parts(l1=0.1), Parts()])
+    assert solver.converged.all()
+    assert (solver.weights == 0).all()
+    assert solver.intercepts.flatten().tolist() == pytest.approx([math.log(5 / 15)] * 2)
+
+
+@pytest.mark.parametrize("name", ["l1", "l2", "elastic_net"])
+def test_float32_converges_to_what_it_can_resolve(name: str) -> None:
+    fold = one_fold(*load_breast_cancer(return_X_y=True))
+    parts = path(name, critical(name, fold, "binary"), 1e-3)[1]
+    single = solved([training(fold)], "binary", parts, dtype=torch.float32)
+    assert single.converged.all()
+    for member, part in enumerate(parts):
+        assert violation(single, training(fold), "binary", member, part) < 1e-5

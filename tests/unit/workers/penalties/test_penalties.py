@@ -1,0 +1,159 @@
+"""Penalties: proximal steps against minimisers found by brute force, and where zeros start."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.optimize import minimize
+from torch import Tensor
+
+from workers.models.layout import Group
+from workers.penalties.penalties import (
+    L1,
+    PENALTIES,
+    ElasticNet,
+    GroupLasso,
+    Penalty,
+    group_soft_threshold,
+    scaled_block_soft_threshold,
+    soft_threshold,
+    value,
+)
+
+ROW_GROUPS = (Group(0, (2, 3), (-1,), 3),)
+EVERY = list(PENALTIES.values())
+numbers = st.floats(-10, 10, allow_subnormal=False)
+
+
+def prox(penalty: Penalty, point: Tensor, metric: Tensor, strength: float, ratio: float) -> Tensor:
+    """As a step does it: the l1 part by coordinates, the group part by groups."""
+    weights, parts = point.clone(), penalty.parts(strength, ratio)
+    soft_threshold(weights, parts.l1 / metric)
+    group = torch.tensor([parts.group], dtype=torch.float64)
+    group_soft_threshold(weights, metric, group, ROW_GROUPS)
+    return weights
+
+
+@pytest.mark.parametrize("penalty", EVERY, ids=lambda penalty: penalty.name)
+@pytest.mark.parametrize("spread", ["equal", "unequal"])
+@settings(max_examples=40)
+@given(data=st.data())
+def test_the_proximal_step_minimises_distance_plus_penalty(
+    penalty: Penalty, spread: str, data: st.DataObject
+) -> None:
+    draw = lambda source, size: torch.tensor(  # noqa: E731 -- shorter than a function of its own
+        data.draw(st.lists(source, min_size=size, max_size=size)), dtype=torch.float64
+    )
+    point = draw(numbers, 6)
+    metric = draw(st.floats(0.1, 100), 6) if spread == "unequal" else draw(st.floats(0.1, 10), 1)
+    strength, ratio = data.draw(st.floats(0, 20)), data.draw(st.floats(0, 1))
+    found = prox(penalty, point, metric, strength, ratio)
+
+    def objective(weights: Tensor) -> float:
+        distance = 0.5 * (metric * (weights - point).square()).sum().item()
+        parts = penalty.parts(strength, ratio)
+        in_the_gradient = parts.l2 * weights.square().sum().item()
+        return distance + value(parts, weights, ROW_GROUPS).item() - in_the_gradient
+
+    best = objective(found)
+    for direction in torch.randn(50, 6, dtype=torch.float64, generator=torch.manual_seed(0)):
+        for length in (1e-4, 1e-2, 1.0):
+            assert best <= objective(found + length * direction) + 1e-9 * (1 + abs(best))
+    assert best <= objective(torch.zeros(6).double()) + 1e-9 * (1 + abs(best))
+    assert best <= objective(point) + 1e-9 * (1 + abs(best))
+
+
+def test_a_group_in_a_metric_of_1_10_100_is_found_as_scipy_finds_it() -> None:
+    point, metric = np.array([1.0, -0.5, 0.2]), np.array([1.0, 10.0, 100.0])
+    for threshold in (0.01, 0.5, 3.0, 10.0, 19.0):
+        weights = torch.tensor(point)
+        scaled_block_soft_threshold(
+            weights, torch.tensor(metric), torch.tensor(threshold, dtype=torch.float64), (-1,)
+        )
+
+        def objective(w: np.ndarray, t: float = threshold) -> float:
+            return 0.5 * (metric * (w - point) ** 2).sum() + t * np.linalg.norm(w)
+
+        start = minimize(
+            objective,
+            point,
+            method="Nelder-Mead",
+            options={"xatol": 1e-10, "fatol": 1e-14, "maxiter": 5000},
+        )
+        assert weights.numpy() == pytest.approx(start.x, abs=1e-6)
+        gradient = metric * (weights.numpy() - point)
+        unit = weights.numpy() / np.linalg.norm(weights.numpy())
+        assert gradient + threshold * unit == pytest.approx(np.zeros(3), abs=1e-12)
+
+
+def test_a_group_is_zero_exactly_from_the_norm_of_its_scaled_point_on() -> None:
+    point = torch.tensor([1.0, -0.5, 0.2], dtype=torch.float64)
+    metric = torch.tensor([1.0, 10.0, 100.0], dtype=torch.float64)
+    edge = (metric * point).norm().item()
+    for factor, zero in ((1 + 1e-9, True), (1 - 1e-9, False)):
+        weights = point.clone()
+        threshold = torch.tensor(edge * factor, dtype=torch.float64)
+        scaled_block_soft_threshold(weights, metric, threshold, (-1,))
+        assert bool((weights == 0).all()) == zero
+
+
+@given(
+    scales=st.lists(st.floats(-6, 6), min_size=4, max_size=4),
+    share=st.floats(1e-6, 1 - 1e-6),
+)
+def test_the_group_step_holds_its_equation_over_twelve_decades_of_metric(
+    scales: list[float], share: float
+) -> None:
+    metric = 10 ** torch.tensor(scales).double()
+    point = torch.tensor([1.0, -2.0, 0.5, 3.0]).double()
+    threshold = share * (metric * point).norm()
+    weights = point.clone()
+    scaled_block_soft_threshold(weights, metric, threshold, (-1,))
+    residual = metric * (weights - point) + threshold * weights / weights.norm()
+    assert residual.norm() <= 1e-9 * threshold
+
+
+def test_a_broken_group_stays_broken_and_alone() -> None:
+    weights = torch.tensor([[math.nan, 1.0, 1.0], [1.0, 2.0, 2.0]])
+    alone = weights[1:].clone()
+    metric = torch.tensor([[1.0, 2.0, 3.0]] * 2)
+    scaled_block_soft_threshold(weights, metric, torch.tensor(0.5), (-1,))
+    scaled_block_soft_threshold(alone, metric[1:], torch.tensor(0.5), (-1,))
+    assert weights[0].isnan().any()
+    assert torch.equal(weights[1:], alone)
+
+
+@pytest.mark.parametrize("penalty", [L1(), ElasticNet(), GroupLasso()], ids=lambda p: p.name)
+def test_the_critical_strength_is_where_the_first_weight_leaves_zero(penalty: Penalty) -> None:
+    gradient, ratio = torch.tensor([0.3, -1.0, 0.2, 0.7, 0.1, -0.4]).double(), 0.3
+    critical = penalty.critical_strength(gradient, ratio, ROW_GROUPS)
+    for factor, zero in ((1.0001, True), (0.9999, False)):
+        stepped = prox(penalty, -gradient, torch.ones(1).double(), critical * factor, ratio)
+        assert bool((stepped == 0).all()) == zero
+
+
+def test_parts_add_up_to_the_formulas_of_every_penalty() -> None:
+    weights, strength, ratio = torch.tensor([0.5, -2.0, 3.0, 0.0, 1.0, -1.0]).double(), 0.7, 0.25
+    norms = weights[:3].norm() + weights[3:].norm()
+    formulas = {
+        "none": torch.zeros(()).double(),
+        "l1": weights.abs().sum(),
+        "l2": weights.square().sum(),
+        "elastic_net": ratio * weights.abs().sum() + (1 - ratio) * weights.square().sum(),
+        "group_lasso": math.sqrt(3) * norms,
+    }
+    assert set(formulas) == set(PENALTIES)
+    for name, formula in formulas.items():
+        found = value(PENALTIES[name].parts(strength, ratio), weights, ROW_GROUPS)
+        assert torch.allclose(found, strength * formula, rtol=1e-14), name
+
+
+def test_every_member_has_its_own_strength() -> None:
+    weights = torch.full((3, 2), 1.0)
+    soft_threshold(weights, torch.tensor([[0.0], [0.25], [2.0]]))
+    assert weights.tolist() == [[1, 1], [0.75, 0.75], [0, 0]]

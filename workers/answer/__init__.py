@@ -1,0 +1,1 @@
+"""What the answer's lease works out: which trials to name, their refits, the sealed scores."""

@@ -1,0 +1,133 @@
+"""Which rows are sealed, which train and which judge: decided by seed, classes and groups."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.model_selection import GroupKFold, KFold, StratifiedGroupKFold, StratifiedKFold
+
+from ridgeway.errors import JobUnrunnable
+from ridgeway.spec.profiles import held_out
+from ridgeway.spec.spec import HoldoutValidation, JobSpec
+
+Ints = npt.NDArray[np.int64]
+Rows = npt.NDArray[np.intp]
+
+DRAWS = 100  # of groups for a held-out part; the most representative is taken
+DRAWN_GROUPS = 2_000_000  # groups shuffled in all those draws together
+
+
+@dataclass(frozen=True)
+class Splits:
+    """Positions of rows, each array in ascending order."""
+
+    development: Rows
+    test: Rows
+    folds: tuple[tuple[Rows, Rows], ...]  # (train, valid), both of the development rows
+
+
+def split(
+    spec: JobSpec, targets: npt.NDArray[np.generic], classes: tuple[str, ...], groups: Ints | None
+) -> Splits:
+    """Seal the test set, then fold the rest; JobUnrunnable where groups hold a class together.
+
+    targets (rows,) are class indices where there are classes; else their values play no part.
+    """
+    # A regression is stratified as if it were one class.
+    labels = targets.astype(np.int64) if classes else np.zeros(len(targets), np.int64)
+    rng = np.random.default_rng(spec.seed)
+    needed = 2 if isinstance(spec.validation, HoldoutValidation) else spec.folds
+    development, test = _hold_out(labels, groups, spec.test_fraction, needed, rng)
+    labels_left = labels[development]
+    groups_left = None if groups is None else groups[development]
+    if isinstance(spec.validation, HoldoutValidation):
+        parts = [_hold_out(labels_left, groups_left, spec.validation.fraction, 1, rng)]
+    else:
+        parts = _fold(labels_left, groups_left, spec.folds, spec.seed)
+    folds = tuple((development[train], development[valid]) for train, valid in parts)
+    if groups is not None:
+        _check_groups(spec, labels, classes, test, folds)
+    return Splits(development, test, folds)
+
+
+def _hold_out(
+    labels: Ints, groups: Ints | None, fraction: float, stay: int, rng: np.random.Generator
+) -> tuple[Rows, Rows]:
+    """(rows that stay, rows held out); at least `stay` groups stay."""
+    if groups is None:
+        held = [
+            _some_of(np.flatnonzero(labels == label), fraction, rng) for label in np.unique(labels)
+        ]
+        out = np.zeros(len(labels), bool)
+        out[np.concatenate(held)] = True
+    else:
+        out = _groups_held_out(labels, groups, fraction, stay, rng)
+    return np.flatnonzero(~out), np.flatnonzero(out)
+
+
+def _some_of(rows: Rows, fraction: float, rng: np.random.Generator) -> Rows:
+    return rng.permutation(rows)[: held_out(len(rows), fraction)]
+
+
+def _groups_held_out(
+    labels: Ints, groups: Ints, fraction: float, stay: int, rng: np.random.Generator
+) -> npt.NDArray[np.bool_]:
+    """Whole groups, (rows,): of many draws the one whose classes come nearest to the fraction."""
+    names, group_of_row = np.unique(groups, return_inverse=True)
+    counts = np.zeros((len(names), int(labels.max()) + 1))  # (groups, classes)
+    np.add.at(counts, (group_of_row, labels), 1)
+    sizes, of_class = counts.sum(axis=1), counts.sum(axis=0)
+    best, best_distance = np.zeros(len(names), bool), np.inf
+    for _ in range(max(1, min(DRAWS, DRAWN_GROUPS // len(names)))):
+        order = rng.permutation(len(names))
+        filled = np.abs(np.cumsum(sizes[order]) - fraction * sizes.sum())
+        # 1 to len - stay groups, as many as bring the rows nearest to the fraction.
+        taken = order[: 1 + int(np.argmin(filled[: max(1, len(names) - stay)]))]
+        held = counts[taken].sum(axis=0)
+        distance = float(np.abs(held - fraction * of_class).sum())
+        distance += len(labels) * int(((held == of_class) & (of_class > 0)).sum())
+        if distance < best_distance:
+            best, best_distance = np.zeros(len(names), bool), distance
+            best[taken] = True
+    return best[group_of_row]
+
+
+def _fold(labels: Ints, groups: Ints | None, folds: int, seed: int) -> list[tuple[Rows, Rows]]:
+    stratified = len(np.unique(labels)) > 1
+    if groups is None:
+        kind = StratifiedKFold if stratified else KFold
+    else:
+        kind = StratifiedGroupKFold if stratified else GroupKFold
+    splitter = kind(n_splits=folds, shuffle=True, random_state=seed)
+    try:
+        return list(splitter.split(labels, labels, groups))
+    except ValueError as error:
+        raise JobUnrunnable(f"The rows can't be split into {folds} folds: {error}") from None
+
+
+def _check_groups(
+    spec: JobSpec,
+    labels: Ints,
+    classes: tuple[str, ...],
+    test: Rows,
+    folds: tuple[tuple[Rows, Rows], ...],
+) -> None:
+    """Every training part must hold every class; for roc_auc every judging part too."""
+    parts = [(f"training rows of fold {index}", train) for index, (train, _) in enumerate(folds, 1)]
+    if spec.objective == "roc_auc":
+        parts += [(f"validation rows of fold {i}", valid) for i, (_, valid) in enumerate(folds, 1)]
+        parts.append(("sealed test set", test))
+    for name, rows in parts:
+        absent = np.setdiff1d(np.arange(len(classes)), labels[rows])
+        if len(absent):
+            raise JobUnrunnable(
+                f"With groups '{spec.groups}' the {name} would hold no row of class "
+                f"'{classes[absent[0]]}': its rows are in too few groups. Use fewer folds, "
+                "another seed, or no groups."
+            )
+    for index, (_, valid) in enumerate(folds, 1):
+        if not len(valid):
+            message = f"With groups '{spec.groups}' fold {index} would be empty; use fewer folds"
+            raise JobUnrunnable(message)

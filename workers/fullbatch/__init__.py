@@ -1,0 +1,1 @@
+"""Linear models to the optimum: full-batch steps for many strengths at once."""

@@ -1,0 +1,259 @@
+"""`optimizer: "fista"`: linear models of many strengths solved together, to the optimum.
+
+Accelerated proximal steps find which weights are zero; Newton steps on the others, their
+directions by conjugate gradients, finish. Beck & Teboulle (2009), restarts by O'Donoghue & Candès
+(2015), the alternation with subspace steps by Byrd, Chin, Nocedal & Oztoprak (2016).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from workers.fullbatch.rows import Curvature, Design, MeanLoss, TrainingRows, mean_loss
+from workers.fullbatch.terms import Strengths, Terms
+from workers.objectives.losses import Kind
+
+CYCLES = 2  # in a round
+ACCELERATED_STEPS = 25  # in a cycle
+CONJUGATE_STEPS = 25  # in a cycle
+STEPS = CYCLES * (ACCELERATED_STEPS + CONJUGATE_STEPS)  # in a round
+LENGTHS = (1.0, 1 / 2, 1 / 4, 1 / 8, 1 / 16, 1 / 64)  # tried of a Newton step
+TOLERANCE = {torch.float64: 1e-9, torch.float32: 1e-5}
+ON_THE_WAY = ("point", "ahead", "momentum")  # of a search, what its members need to go on
+FOUND = ("_found", "residuals", "converged")  # the same of the solver
+STACK = 16  # rows in a product of matrices, members times outputs, are a multiple of this
+
+
+@dataclass(frozen=True)
+class Search:
+    """Members still on their way."""
+
+    members: Tensor  # (P,) of the population; repeated ones pad a product of matrices
+    terms: Terms
+    point: Tensor  # (F, P, K, D)
+    ahead: Tensor  # (F, P, K, D), the point extrapolated by momentum
+    momentum: Tensor  # (F, P, 1, 1), t of Beck & Teboulle
+
+    def keep(self, positions: Tensor) -> Search:
+        """Those at these positions alone."""
+        return Search(
+            self.members[positions],
+            self.terms.keep(positions),
+            self.point.index_select(1, positions),
+            self.ahead.index_select(1, positions),
+            self.momentum.index_select(1, positions),
+        )
+
+
+class Fista:
+    """P members on F folds, round by round. A member is bitwise the same in any company.
+
+    group_by: a group of group lasso is an `input`'s outgoing weights, or a `neuron`'s incoming
+    ones. penalize `all` penalises intercepts too, each a group of its own. A member leaves when
+    all its folds have converged, or when one is no longer finite.
+    """
+
+    def __init__(
+        self,
+        folds: Sequence[TrainingRows],
+        kind: Kind,
+        outputs: int,
+        strengths: Strengths,
+        *,
+        group_by: Literal["input", "neuron"],
+        penalize: Literal["weights", "all"],
+        dtype: torch.dtype,
+        device: torch.device,
+        tolerance: float | None = None,
+    ) -> None:
+        self.tolerance = TOLERANCE[dtype] if tolerance is None else tolerance
+        centred = penalize == "weights"
+        self.design = Design.of(folds, kind, outputs, centred=centred, dtype=dtype, device=device)
+        self.loss: MeanLoss = mean_loss(self.design, kind)
+        self.outputs = outputs
+        members = len(strengths.l1)
+        terms = Terms.of(self.design, self.loss, strengths, group_by, penalize)
+        shape = (len(folds), members)
+        self._found = torch.zeros_like(terms.linear)
+        self.residuals = torch.full(shape, math.inf, dtype=dtype, device=device)
+        self.converged = torch.zeros(shape, dtype=torch.bool, device=device)
+        padded = self._padded(torch.arange(members, device=device))
+        terms = terms.keep(padded)
+        start = torch.zeros_like(terms.linear)
+        one = torch.ones_like(start[..., :1, :1])
+        self._search = Search(padded, terms, start, start, one)
+        self._unit = _gradient_unit(self.loss, terms, start)[:, :members]
+
+    @property
+    def weights(self) -> Tensor:
+        """(F, P, K, d), as found so far."""
+        return self._found[..., : self.design.features]
+
+    @property
+    def intercepts(self) -> Tensor:
+        """(F, P, K), for the inputs as they were given.
+
+        Of a softmax only their differences mean anything: where they are free they add up to zero.
+        """
+        shift = (self.weights * self.design.means[:, None, None]).sum(-1)
+        intercepts = self._found[..., self.design.features] - shift
+        if self.design.centred and self.outputs > 1:
+            intercepts = intercepts - intercepts.mean(-1, keepdim=True)
+        return intercepts
+
+    @property
+    def active(self) -> Tensor:
+        """Which members (P,) are still on their way."""
+        return ~self.converged.all(0) & ~self.failed
+
+    @property
+    def failed(self) -> Tensor:
+        """Which members (P,) have weights or gradients that are not finite."""
+        return self.residuals.isnan().any(0)
+
+    def state(self, members: Sequence[int]) -> dict[str, Tensor]:
+        """Copies of where these active members are, (F, P, ...) by name, on the host."""
+        search = self._search
+        first = [int((search.members == member).nonzero()[0]) for member in members]
+        own = {name: getattr(search, name)[:, first].cpu() for name in ON_THE_WAY}
+        return own | {name: getattr(self, name)[:, list(members)].cpu() for name in FOUND}
+
+    def take(self, state: Mapping[str, Tensor]) -> None:
+        """Go on where others, as many, were."""
+        for name in FOUND:
+            getattr(self, name).copy_(state[name])
+        members = self._search.members
+        own = {name: state[name].to(members.device)[:, members] for name in ON_THE_WAY}
+        self._search = replace(self._search, **own)
+
+    def advance(self) -> None:
+        """One round: about 100 full-batch steps of every active member."""
+        for _ in range(CYCLES):
+            if not len(self._search.members):
+                return
+            search = self._accelerate(self._search)
+            search = self._jump(search)
+            self._note(search)
+
+    def _accelerate(self, search: Search) -> Search:
+        """Proximal gradient steps with momentum, begun anew where it points uphill."""
+        point, ahead, momentum = search.point, search.ahead, search.momentum
+        steepness = self.loss.steepness
+        for _ in range(ACCELERATED_STEPS):
+            gradient = self.loss.gradient(ahead) + search.terms.linear
+            nearer = search.terms.prox(ahead - gradient / steepness, steepness)
+            uphill = _dot((ahead - nearer) * steepness, nearer - point) > 0
+            momentum = torch.where(uphill, 1, momentum)
+            following = (1 + (1 + 4 * momentum * momentum).sqrt()) / 2
+            push = torch.where(uphill, 0, (momentum - 1) / following)
+            ahead = nearer + push * (nearer - point)
+            point, momentum = nearer, following
+        return replace(search, point=point, ahead=ahead, momentum=momentum)
+
+    def _jump(self, search: Search) -> Search:
+        """A Newton step on the weights that are not zero, as far as it helps."""
+        point, terms = search.point, search.terms
+        slope = terms.slope(self.loss.gradient(point), point)
+        free = terms.free(point)
+        of_loss, of_penalty = self.loss.curvature(point), terms.bend(point)
+
+        def curvature(directions: Tensor) -> Tensor:
+            return torch.where(free, of_loss(directions) + of_penalty(directions), 0)
+
+        step = _conjugate_gradients(curvature, torch.where(free, -slope, 0))
+        moved, better = self._line_search(search, step, slope)
+        return replace(
+            search,
+            point=torch.where(better, moved, point),
+            ahead=torch.where(better, moved, search.ahead),
+            momentum=torch.where(better, 1, search.momentum),
+        )
+
+    def _line_search(self, search: Search, step: Tensor, slope: Tensor) -> tuple[Tensor, Tensor]:
+        """The best of some lengths of a step (F, P, K, D), and where it is any good (F, P, 1, 1).
+
+        Near the optimum, where rounding hides what is gained, the whole step counts if it
+        halves the residual.
+        """
+        terms, point = search.terms, search.point
+        value = self._value(terms, point)
+        best = value - 4 * torch.finfo(value.dtype).eps * value.abs()
+        chosen, better = point, torch.zeros_like(best, dtype=torch.bool)
+        whole = terms.within(point + step, point)
+        for length in LENGTHS:
+            moved = whole if length == 1 else terms.within(point + length * step, point)
+            reached = self._value(terms, moved)
+            lower = reached < best
+            best = torch.where(lower, reached, best)
+            chosen = torch.where(lower, moved, chosen)
+            better = better | lower
+        residual = terms.slope(self.loss.gradient(whole), whole)
+        halved = _largest(residual) < 0.5 * _largest(slope)
+        return torch.where(halved, whole, chosen), better | halved
+
+    def _value(self, terms: Terms, weights: Tensor) -> Tensor:
+        return self.loss.value(weights) + terms.value(weights)
+
+    def _note(self, search: Search) -> None:
+        """Keep what is new, and go on with the members that have not arrived."""
+        slope = search.terms.slope(self.loss.gradient(search.point), search.point)
+        members = search.members
+        residuals = (_largest(slope) / self._unit[:, members]).flatten(1)
+        residuals = torch.where(residuals.isfinite(), residuals, math.nan)
+        before = self.converged[:, members]
+        self._found[:, members] = torch.where(
+            before[..., None, None], self._found[:, members], search.point
+        )
+        self.residuals[:, members] = torch.where(before, self.residuals[:, members], residuals)
+        self.converged[:, members] = before | (residuals <= self.tolerance)
+        still = self.active[members].nonzero().flatten()
+        if len(still) < len(members):
+            search = search.keep(self._padded(still))
+        self._search = search
+
+    def _padded(self, positions: Tensor) -> Tensor:
+        """Positions, the first repeated until the stacked outputs are a multiple of STACK."""
+        if not len(positions):
+            return positions
+        multiple = STACK // math.gcd(STACK, self.outputs)
+        missing = -len(positions) % multiple
+        return torch.cat([positions, positions[:1].expand(missing)])
+
+
+def _gradient_unit(loss: MeanLoss, terms: Terms, start: Tensor) -> Tensor:
+    """The gradient's size at zero (F, P, 1, 1), in which residuals are told; 1 where it is zero."""
+    size = _largest(loss.gradient(start) + terms.linear)
+    return torch.where(size > 0, size, 1)
+
+
+def _conjugate_gradients(curvature: Curvature, slope: Tensor) -> Tensor:
+    """Solve curvature(step) = slope (F, P, K, D) as far as CONJUGATE_STEPS go; from zero."""
+    step, left, direction = torch.zeros_like(slope), slope, slope
+    length = enough = _dot(slope, slope)
+    enough = enough * torch.finfo(slope.dtype).eps
+    for _ in range(CONJUGATE_STEPS):
+        bent = curvature(direction)
+        along = _dot(direction, bent)
+        going = (along > 0) & (length > enough)
+        by = torch.where(going, length / torch.where(going, along, 1), 0)
+        step = step + by * direction
+        left = left - by * bent
+        shorter = _dot(left, left)
+        turn = torch.where(going, shorter / torch.where(going, length, 1), 0)
+        direction = left + turn * direction
+        length = torch.where(going, shorter, length)
+    return step
+
+
+def _dot(left: Tensor, right: Tensor) -> Tensor:  # (F, P, 1, 1)
+    return (left * right).sum((-2, -1), keepdim=True)
+
+
+def _largest(slope: Tensor) -> Tensor:  # (F, P, 1, 1); NaN where there is one
+    return slope.abs().amax((-2, -1), keepdim=True)

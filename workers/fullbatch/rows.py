@@ -1,0 +1,288 @@
+"""Mean losses of linear models over all training rows: values, gradients and curvature.
+
+Weights are (F, P, K, D): F folds, P members, K outputs; of the D columns the first d hold the
+inputs' weights, column d the intercept, and the rest stay zero. D is a multiple of 16 and rows are
+padded to a multiple of 32 with weight 0, so that no vectorised kernel has leftovers.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from workers.minibatch.batches import aligned
+from workers.models.layout import ALIGNMENT
+from workers.objectives.losses import Kind
+
+POWER_ITERATIONS = 100
+MARGIN = 1.05  # power iteration finds the largest eigenvalue from below
+
+Curvature = Callable[[Tensor], Tensor]  # a Hessian times directions, (F, P, K, D) both
+
+
+@dataclass(frozen=True)
+class TrainingRows:
+    """What one fold trains on."""
+
+    inputs: Tensor  # (n, d)
+    targets: Tensor  # (n,) class indices, or numbers of a regression
+    weights: Tensor | None = None  # (n,) at least 0, shares of the mean loss; all equal by default
+
+
+@dataclass(frozen=True)
+class Design:
+    """The rows of every fold, padded alike."""
+
+    inputs: Tensor  # (F, B, D): d inputs, centred where the intercept is free; a one; zeros
+    targets: Tensor  # (F, 1, K, B): one-hot classes, 0 or 1, or numbers
+    weights: Tensor  # (F, 1, 1, B), summing to one
+    means: Tensor  # (F, d), what was taken off the inputs
+    features: int  # d
+    centred: bool
+
+    @classmethod
+    def of(
+        cls,
+        folds: Sequence[TrainingRows],
+        kind: Kind,
+        outputs: int,
+        *,
+        centred: bool,
+        dtype: torch.dtype,
+        device: torch.device,
+    ) -> Design:
+        """Lay the folds side by side. Centring makes inputs and a free intercept orthogonal."""
+        features = folds[0].inputs.shape[1]
+        width = aligned(max(len(fold.inputs) for fold in folds))
+        columns = -(-(features + 1) // ALIGNMENT) * ALIGNMENT
+        shape = (len(folds), 1, outputs, width)
+        inputs = torch.zeros(len(folds), width, columns, dtype=dtype, device=device)
+        targets = torch.zeros(shape, dtype=dtype, device=device)
+        weights = torch.zeros(len(folds), 1, 1, width, dtype=dtype, device=device)
+        means = torch.zeros(len(folds), features, dtype=dtype, device=device)
+        for index, fold in enumerate(folds):
+            rows = len(fold.inputs)
+            share = torch.ones(rows) if fold.weights is None else fold.weights
+            share = share.to(device, torch.float64)
+            share = share / share.sum()
+            values = fold.inputs.to(device, torch.float64)
+            mean = share @ values if centred else torch.zeros_like(values[0])
+            # Rounding must leave nothing of a constant column: it would look like a signal.
+            flat = (values == values[0]).all(0) if centred else torch.zeros_like(mean).bool()
+            inputs[index, :rows, :features] = torch.where(flat, 0, values - mean).to(dtype)
+            inputs[index, :rows, features] = 1
+            targets[index, 0, :, :rows] = _targets(fold.targets, kind, outputs).to(targets)
+            weights[index, 0, 0, :rows] = share.to(dtype)
+            means[index] = mean.to(dtype)
+        return cls(inputs, targets, weights, means, features, centred)
+
+    def steepest(self) -> Tensor:
+        """A bound (F, 1, 1, D), column by column, on the curvature of half a mean square."""
+        scaled = self.inputs * self.weights.sqrt().squeeze(1).mT  # (F, B, D)
+        if not self.centred:
+            largest = MARGIN * _largest_eigenvalue(scaled)  # (F, 1, 1)
+            return largest.unsqueeze(1).expand(-1, 1, 1, scaled.shape[-1]).clone()
+        scaled[:, :, self.features] = 0
+        bound = (MARGIN * _largest_eigenvalue(scaled)).expand(-1, 1, scaled.shape[-1]).clone()
+        bound[bound == 0] = 1  # constant inputs
+        bound[..., self.features] = 1  # the mean of ones squared
+        return bound.unsqueeze(1)
+
+
+def _targets(targets: Tensor, kind: Kind, outputs: int) -> Tensor:
+    """(K, n)."""
+    if kind == "multiclass":
+        return functional.one_hot(targets.long(), outputs).T
+    return targets.unsqueeze(0)
+
+
+def _largest_eigenvalue(rows: Tensor) -> Tensor:
+    """Of rowsᵀ rows, by power iteration; rows (F, B, D), result (F, 1, 1)."""
+    draw = torch.Generator().manual_seed(0)
+    vector = torch.randn(rows.shape[-1], 1, dtype=torch.float64, generator=draw).to(rows)
+    vector = vector.expand(len(rows), -1, 1)
+    for _ in range(POWER_ITERATIONS):
+        image = rows.mT @ (rows @ vector)
+        length = image.norm(dim=1, keepdim=True)
+        vector = image / torch.where(length > 0, length, 1)
+    return (rows @ vector).square().sum(1, keepdim=True)
+
+
+# --- losses of rows -----------------------------------------------------------------------------
+
+
+class Link(ABC):
+    """A row's loss as a function of its outputs z; all tensors (F, P, K, B) or broadcast."""
+
+    bound: ClassVar[float]  # on the largest eigenvalue of the loss's second derivative in z
+    uninformed: ClassVar[float | None] = None  # target of full label smoothing, if not 1 / K
+
+    @abstractmethod
+    def value(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """The loss, (F, P, 1, B)."""
+
+    @abstractmethod
+    def predict(self, outputs: Tensor) -> Tensor:
+        """The prediction whose difference from the target, times `slope`, is the derivative."""
+
+    @abstractmethod
+    def bend(self, predicted: Tensor, directions: Tensor) -> Tensor:
+        """The second derivative times directions in z."""
+
+    slope: ClassVar[float] = 1.0
+
+
+class SquaredError(Link):
+    """(z - y)²."""
+
+    bound = 2.0
+    slope = 2.0
+
+    def value(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        return (outputs - targets).square_()
+
+    def predict(self, outputs: Tensor) -> Tensor:
+        return outputs
+
+    def bend(self, predicted: Tensor, directions: Tensor) -> Tensor:
+        return 2 * directions
+
+
+class Logistic(Link):
+    """Cross entropy of one logit."""
+
+    bound = 0.25
+    uninformed = 0.5
+
+    def value(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        return functional.softplus(outputs * (1 - 2 * targets), threshold=40)
+
+    def predict(self, outputs: Tensor) -> Tensor:
+        return outputs.sigmoid()
+
+    def bend(self, predicted: Tensor, directions: Tensor) -> Tensor:
+        return predicted * (1 - predicted) * directions
+
+
+class Softmax(Link):
+    """Cross entropy of K logits; its second derivative is at most 1/2 (Böhning 1992)."""
+
+    bound = 0.5
+
+    def value(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        most = outputs.amax(-2, keepdim=True)
+        shifted = outputs - most
+        total = shifted.exp().sum(-2, keepdim=True)
+        return total.log() - (shifted * targets).sum(-2, keepdim=True)
+
+    def predict(self, outputs: Tensor) -> Tensor:
+        return outputs.softmax(-2)
+
+    def bend(self, predicted: Tensor, directions: Tensor) -> Tensor:
+        weighted = predicted * directions
+        return weighted - predicted * weighted.sum(-2, keepdim=True)
+
+
+LINKS: dict[Kind, Link] = {
+    "regression": SquaredError(),
+    "binary": Logistic(),
+    "multiclass": Softmax(),
+}
+
+
+# --- mean losses of weights ---------------------------------------------------------------------
+
+
+class MeanLoss(ABC):
+    """The weighted mean loss of the rows of each fold, for hard targets."""
+
+    steepness: Tensor  # (F, 1, 1, D): no column's curvature is larger
+    smoothing: Tensor  # (F, 1, K, D): the gradient that full label smoothing adds
+
+    @abstractmethod
+    def value(self, weights: Tensor) -> Tensor:
+        """(F, P, 1, 1)."""
+
+    @abstractmethod
+    def gradient(self, weights: Tensor) -> Tensor:
+        """(F, P, K, D)."""
+
+    @abstractmethod
+    def curvature(self, weights: Tensor) -> Curvature:
+        """The Hessian at these weights, to be multiplied with directions."""
+
+
+class RowLoss(MeanLoss):
+    """By two passes over the rows: products with the inputs and their transpose."""
+
+    def __init__(self, design: Design, kind: Kind) -> None:
+        self.design = design
+        self.link = LINKS[kind]
+        self.steepness = self.link.bound * design.steepest()
+        self.smoothing = torch.zeros_like(self._transposed(design.targets))
+        if kind != "regression":
+            uninformed = self.link.uninformed or 1 / design.targets.shape[-2]
+            self.smoothing = self._transposed(design.weights * (design.targets - uninformed))
+
+    def value(self, weights: Tensor) -> Tensor:
+        losses = self.link.value(self._outputs(weights), self.design.targets)
+        return (losses * self.design.weights).sum(-1, keepdim=True)
+
+    def gradient(self, weights: Tensor) -> Tensor:
+        residuals = self.link.predict(self._outputs(weights)) - self.design.targets
+        return self._transposed(residuals.mul_(self.design.weights * self.link.slope))
+
+    def curvature(self, weights: Tensor) -> Curvature:
+        predicted = self.link.predict(self._outputs(weights))
+
+        def times(directions: Tensor) -> Tensor:
+            bent = self.link.bend(predicted, self._outputs(directions))
+            return self._transposed(bent.mul_(self.design.weights))
+
+        return times
+
+    def _outputs(self, weights: Tensor) -> Tensor:  # (F, P, K, D) -> (F, P, K, B)
+        return (weights.flatten(1, 2) @ self.design.inputs.mT).unflatten(1, weights.shape[1:3])
+
+    def _transposed(self, rows: Tensor) -> Tensor:  # (F, P, K, B) -> (F, P, K, D)
+        return (rows.flatten(1, 2) @ self.design.inputs).unflatten(1, rows.shape[1:3])
+
+
+class GramLoss(MeanLoss):
+    """The mean squared error by its Gram matrix: the number of rows costs nothing in a step."""
+
+    def __init__(self, design: Design) -> None:
+        inputs, weights = design.inputs, design.weights.squeeze(1)  # (F, B, D), (F, 1, B)
+        targets = design.targets.squeeze(1)  # (F, 1, B)
+        self.gram = (inputs.mT * weights) @ inputs  # (F, D, D)
+        self.cross = ((targets * weights) @ inputs).unsqueeze(1)  # (F, 1, 1, D)
+        self.square = (targets.square() * weights).sum(-1, keepdim=True).unsqueeze(1)
+        self.steepness = 2 * design.steepest()
+        self.smoothing = torch.zeros_like(self.cross)
+
+    def value(self, weights: Tensor) -> Tensor:
+        slope = self._products(weights) - 2 * self.cross
+        return (weights * slope).sum((-2, -1), keepdim=True) + self.square
+
+    def gradient(self, weights: Tensor) -> Tensor:
+        return 2 * (self._products(weights) - self.cross)
+
+    def curvature(self, weights: Tensor) -> Curvature:
+        return lambda directions: 2 * self._products(directions)
+
+    def _products(self, weights: Tensor) -> Tensor:
+        return (weights.flatten(1, 2) @ self.gram).unflatten(1, weights.shape[1:3])
+
+
+def mean_loss(design: Design, kind: Kind) -> MeanLoss:
+    """By the Gram matrix for least squares unless there are far more columns than rows."""
+    _, rows, columns = design.inputs.shape
+    if kind == "regression" and columns <= 2 * rows:
+        return GramLoss(design)
+    return RowLoss(design, kind)

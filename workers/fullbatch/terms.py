@@ -1,0 +1,134 @@
+"""What the members of a full-batch solver have beside their common loss: penalties and smoothing.
+
+Weights are (F, P, K, D) as in `workers.fullbatch.rows`.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, fields, replace
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from workers.fullbatch.rows import Curvature, Design, MeanLoss
+
+
+@dataclass(frozen=True)
+class Strengths:
+    """Of mean loss + l1 Σ|w| + l2 Σ w² + group Σ_g √size(g) ‖w_g‖; (P,) each, one per member.
+
+    label_smoothing (P,): share of a class target that is spread over all classes.
+    """
+
+    l1: Tensor
+    l2: Tensor
+    group: Tensor
+    label_smoothing: Tensor
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What members have beside the common loss, laid out as their weights (F, P, K, D) are."""
+
+    linear: Tensor  # (F, P, K, D), added to the gradient: label smoothing
+    l1: Tensor  # (1, P, 1, D)
+    l2: Tensor  # (1, P, 1, D)
+    group: Tensor  # (1, P, 1, D), the threshold of a column's group; 0 where there is none
+    axis: int  # along which a group's weights lie
+
+    @classmethod
+    def of(
+        cls,
+        design: Design,
+        loss: MeanLoss,
+        strengths: Strengths,
+        group_by: Literal["input", "neuron"],
+        penalize: Literal["weights", "all"],
+    ) -> Terms:
+        """Strengths (P,) laid out by column; a penalised intercept is a group of one."""
+        outputs = loss.smoothing.shape[-2]
+        feature = torch.zeros_like(design.inputs[0, 0])  # (D,)
+        intercept = feature.clone()
+        feature[: design.features] = 1
+        intercept[design.features] = 1 if penalize == "all" else 0
+
+        def column(strength: Tensor) -> Tensor:  # (P,) -> (1, P, 1, 1)
+            return strength.to(feature)[None, :, None, None]
+
+        l1, l2, group = column(strengths.l1), column(strengths.l2), column(strengths.group)
+        size = outputs if group_by == "input" else design.features
+        return cls(
+            linear=column(strengths.label_smoothing) * loss.smoothing,
+            l1=l1 * feature + (l1 + group) * intercept,
+            l2=l2 * (feature + intercept),
+            group=math.sqrt(size) * group * feature,
+            axis=-2 if group_by == "input" else -1,
+        )
+
+    def keep(self, members: Tensor) -> Terms:
+        """Of these members (indices) alone."""
+        of = {field.name: getattr(self, field.name) for field in fields(self)}
+        kept = {name: v.index_select(1, members) for name, v in of.items() if name != "axis"}
+        return replace(self, **kept)
+
+    def norms(self, weights: Tensor) -> Tensor:
+        """‖w_g‖ of each weight's group, broadcast along the group; 0 for weights without one."""
+        return torch.where(self.group > 0, weights, 0).square().sum(self.axis, True).sqrt()
+
+    def value(self, weights: Tensor) -> Tensor:
+        """Linear term and penalty, (F, P, 1, 1)."""
+        norms = self.norms(weights)
+        # ‖w‖ = Σ w²/‖w‖, so that a group's norm is counted once along its weights.
+        blocks = self.group * weights.square() / torch.where(norms > 0, norms, 1)
+        plain = self.l1 * weights.abs() + self.l2 * weights.square() + self.linear * weights
+        return (plain + blocks).sum((-2, -1), keepdim=True)
+
+    def prox(self, points: Tensor, steepness: Tensor) -> Tensor:
+        """argmin_w ½ Σ steepness (w - points)² + penalty(w)."""
+        threshold = self.l1 / steepness
+        shrunk = points - points.clamp(-threshold, threshold)
+        norms = self.norms(shrunk)
+        threshold = self.group / steepness
+        kept = (norms > threshold) | (threshold == 0) | norms.isnan()
+        factor = 1 - threshold / torch.where(norms > 0, norms, 1)
+        shrunk = torch.where(kept, shrunk * factor, 0)
+        return shrunk / (1 + 2 * self.l2 / steepness)
+
+    def slope(self, gradient: Tensor, weights: Tensor) -> Tensor:
+        """The smallest subgradient of the objective; all zeros at the optimum.
+
+        gradient (F, P, K, D): of the loss alone.
+        """
+        smooth = gradient + self.linear + 2 * self.l2 * weights
+        bent = torch.where(weights == 0, smooth.clamp(-self.l1, self.l1), -self.l1 * weights.sign())
+        smooth = smooth - bent
+        norms, least = self.norms(weights), self.norms(smooth)
+        inside = smooth + self.group * weights / torch.where(norms > 0, norms, 1)
+        left = (1 - self.group / torch.where(least > 0, least, 1)).clamp_min(0)
+        return torch.where((norms > 0) | (self.group == 0), inside, smooth * left)
+
+    def free(self, weights: Tensor) -> Tensor:
+        """Where the objective is smooth at these weights, so that Newton steps may move them."""
+        return (weights != 0) | ((self.l1 == 0) & (self.group == 0))
+
+    def bend(self, weights: Tensor) -> Curvature:
+        """The penalty's second derivative at these weights, times directions."""
+        norms = self.norms(weights)
+        norms = torch.where(norms > 0, norms, 1)
+        pull, unit = self.group / norms, torch.where(self.group > 0, weights / norms, 0)
+
+        def times(directions: Tensor) -> Tensor:
+            along = (unit * directions).sum(self.axis, keepdim=True)
+            return 2 * self.l2 * directions + pull * (directions - unit * along)
+
+        return times
+
+    def within(self, moved: Tensor, weights: Tensor) -> Tensor:
+        """Zero what a Newton step has moved across the kink at zero, groups included."""
+        crossed = (self.l1 > 0) & (moved * weights < 0)
+        moved = torch.where(crossed, 0, moved)
+        grouped = self.group > 0
+        agreement = torch.where(grouped, moved * weights, 0).sum(self.axis, keepdim=True)
+        return torch.where(grouped & (agreement < 0), 0, moved)

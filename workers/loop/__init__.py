@@ -1,0 +1,1 @@
+"""What a worker process does: claim a lease, work, finish, keep the lease meanwhile."""

@@ -1,0 +1,168 @@
+"""A population in mid-training as bytes in the store, from which another worker can go on."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import struct
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+
+from ridgeway.data.store import Store, sha256
+from ridgeway.errors import LeaseLost, NotFound
+from ridgeway.jobs.leases import Lease
+from workers.minibatch.parts import PartState
+from workers.population.configuration import Configuration
+from workers.population.run import PopulationState, Problem
+
+log = logging.getLogger("ridgeway.worker")
+
+FORMAT = 2  # raised where a step's arithmetic changes, too
+HANDING_OVER_SECONDS = 5.0  # of training that a worker which is told to stop does not throw away
+
+
+@dataclass
+class Checkpoints:
+    """Those of one lease. `record(address)` commits an address and gives the one before.
+
+    Nothing is written before the population has trained for `every_seconds`, or for a few seconds
+    where the worker is `stopping`.
+    """
+
+    store: Store
+    lease: Lease
+    configurations: Sequence[Configuration]
+    every_seconds: float
+    record: Callable[[str], str | None]
+    stopping: Callable[[], bool]
+    _identity: str = ""
+    _since: float = field(default_factory=time.monotonic)
+
+    def start(self, problem: Problem) -> PopulationState | None:
+        """Where an earlier holder of the lease left off; None to begin anew."""
+        self._identity = identity(problem, self.configurations)
+        self._since = time.monotonic()
+        address = self.lease.checkpoint
+        if address is None:
+            return None
+        try:
+            state = state_of(self.store.get(address), self._identity, _checksum_in(address))
+        except (NotFound, OSError, ValueError) as error:
+            log.warning("job %s: trains anew, a checkpoint is no use: %s", self._job, error)
+            return None
+        epochs = max((part.epoch for part in state.parts), default=0)
+        log.info("job %s: goes on after epoch %d", self._job, epochs)
+        return state
+
+    def keep(self, state: Callable[[], PopulationState]) -> None:
+        """Write a checkpoint if it is time to, in place of the one before."""
+        waited = time.monotonic() - self._since
+        if waited < (HANDING_OVER_SECONDS if self.stopping() else self.every_seconds):
+            return
+        data = bytes_of(state(), self._identity)
+        # Fence and checksum are part of the address: nobody overwrites what another has written.
+        name = f"{self.lease.id}-{self.lease.fence}-{sha256(data)}.safetensors"
+        address = f"jobs/{self._job}/checkpoints/{name}"
+        try:
+            self.store.put(address, data)
+        except OSError as error:  # the store may be away: training goes on without
+            log.warning("job %s: no checkpoint: %s", self._job, error)
+            self._since = time.monotonic()
+            return
+        try:
+            before = self.record(address)
+        except LeaseLost:
+            discard(self.store, address)
+            raise
+        if before not in (None, address):
+            discard(self.store, before)
+        self._since = time.monotonic()
+
+    @property
+    def _job(self) -> str:
+        return self.lease.job_id
+
+
+def discard(store: Store, address: str) -> None:
+    """Delete a checkpoint; one that can't be deleted does no harm."""
+    try:
+        store.delete(address)
+    except OSError as error:
+        log.warning("%s stays in the store: %s", address, error)
+
+
+def identity(problem: Problem, configurations: Sequence[Configuration]) -> str:
+    """A checksum of all that must be the same if a population is to go on bit for bit.
+
+    Half a training on a CPU and half on a GPU, or by two versions of torch, would be a result that
+    neither gives: the population trains anew there. The plan names device type, backend and
+    kernels. Makes of one type may differ in their last bits; hours of training are worth more.
+    """
+    words = [
+        FORMAT,
+        torch.__version__,
+        problem.spec.model_dump_json(),
+        [repr(configuration) for configuration in configurations],
+        problem.seed,
+        problem.plan.kept(),
+        str(problem.dtype),
+        list(problem.fold_rows),
+        problem.layout.columns,
+    ]
+    return hashlib.sha256(json.dumps(words).encode()).hexdigest()
+
+
+def bytes_of(state: PopulationState, identity: str) -> bytes:
+    """The state as safetensors."""
+    tensors = {f"ledger.{name}": value for name, value in state.ledger.items()}
+    parts: list[dict[str, object]] = []
+    for number, part in enumerate(state.parts):
+        tensors |= {f"part.{number}.{name}": value for name, value in part.tensors.items()}
+        words = ("members", "epoch", "decided", "steps")
+        parts.append({word: getattr(part, word) for word in words})
+    metadata = {"identity": identity, "parts": json.dumps(parts)}
+    return save({name: value.contiguous() for name, value in tensors.items()}, metadata)
+
+
+def state_of(data: bytes, identity: str, checksum: str) -> PopulationState:
+    """The state that the bytes hold; ValueError for damaged bytes or another population's."""
+    if sha256(data) != checksum:
+        raise ValueError("its bytes are damaged")
+    try:
+        metadata, tensors = _metadata(data), load(data)
+    except (SafetensorError, struct.error, KeyError, UnicodeDecodeError) as error:
+        raise ValueError(f"its bytes are no checkpoint: {error}") from None
+    if metadata.get("identity") != identity:
+        raise ValueError("it is of another population, or of another version or device")
+
+    def under(prefix: str) -> dict[str, torch.Tensor]:
+        own = [name for name in tensors if name.startswith(prefix)]
+        return {name.removeprefix(prefix): tensors[name] for name in own}
+
+    parts = [
+        PartState(
+            members=tuple(part["members"]),
+            epoch=part["epoch"],
+            decided=part["decided"],
+            steps=tuple(part["steps"]),
+            tensors=under(f"part.{number}."),
+        )
+        for number, part in enumerate(json.loads(metadata["parts"]))
+    ]
+    return PopulationState(under("ledger."), tuple(parts))
+
+
+def _metadata(data: bytes) -> dict[str, str]:
+    """What a safetensors file says about itself: an eight-byte length, then JSON."""
+    (length,) = struct.unpack("<Q", data[:8])
+    return json.loads(data[8 : 8 + length])["__metadata__"]
+
+
+def _checksum_in(address: str) -> str:
+    return address.removesuffix(".safetensors").rpartition("-")[2]

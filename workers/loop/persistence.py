@@ -1,0 +1,70 @@
+"""Transactions that outlive a database's absence."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import TypeVar
+
+from sqlalchemy.engine import Connection
+from sqlalchemy.exc import DBAPIError
+
+from ridgeway.database.database import Database
+from ridgeway.database.outages import first_line, will_pass
+
+log = logging.getLogger("ridgeway.worker")
+T = TypeVar("T")
+
+SHORTEST_PAUSE_SECONDS = 0.1
+LONGEST_PAUSE_SECONDS = 2.0
+
+
+class Stopping(Exception):
+    """The worker was asked to stop; its lease goes back."""
+
+
+class Persistence:
+    """A worker's way to the database. Whoever waits for it when `stopping` is set gets Stopping.
+
+    What does not pass by itself is raised as it is.
+    """
+
+    def __init__(self, database: Database, stopping: threading.Event) -> None:
+        self._database = database
+        self._stopping = stopping
+
+    def write(self, change: Callable[[Connection], T]) -> T:
+        """One transaction, tried again while the database does not answer; nothing is lost."""
+        return self._persist(self._database.transaction, change)
+
+    def read(self, look: Callable[[Connection], T]) -> T:
+        """The same, changing nothing."""
+        return self._persist(self._database.reading, look)
+
+    def attempt(self, change: Callable[[Connection], None]) -> None:
+        """One transaction whose failure does no harm: what it says, time says as well."""
+        try:
+            with self._database.transaction() as transaction:
+                change(transaction)
+        except DBAPIError as error:
+            log.warning("the database does not answer: %s", first_line(error))
+
+    def _persist(
+        self,
+        begin: Callable[[], AbstractContextManager[Connection]],
+        work: Callable[[Connection], T],
+    ) -> T:
+        pause = SHORTEST_PAUSE_SECONDS
+        while True:
+            try:
+                with begin() as transaction:
+                    return work(transaction)
+            except DBAPIError as error:
+                if not will_pass(error):
+                    raise
+                log.warning("the database does not answer, trying again: %s", first_line(error))
+                if self._stopping.wait(pause):
+                    raise Stopping() from error
+                pause = min(2 * pause, LONGEST_PAUSE_SECONDS)

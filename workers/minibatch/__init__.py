@@ -1,0 +1,1 @@
+"""Any model by minibatches: many members a step."""

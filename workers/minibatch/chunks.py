@@ -1,0 +1,187 @@
+"""Some members of a population, trained as one torch program."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from ridgeway.spec.spec import JobSpec
+from workers.backends import Buffers, Perturbation
+from workers.models.layout import Layout
+from workers.optimizers.optimizers import Rates, Stepping
+from workers.penalties.penalties import PENALTIES, group_soft_threshold
+from workers.population.configuration import Configuration
+
+# Numbers of one tensor that the optimiser works on at a time. A megabyte each of weights, gradient
+# and state goes through the ten passes of an eager step together; smaller blocks lose more by
+# starting operations than they gain from a nearer cache (docs/log.md).
+BLOCK_FLOATS = 2**18
+
+
+@dataclass(eq=False)
+class Chunk:
+    """Members that train side by side on some folds. Its tensors change in place.
+
+    weights, gradient and each of state (F, P, columns), F folds and P members; buffers (F, P, ...)
+    by name; rates (F * P, 1); steps taken. Members with groups to shrink come last.
+    """
+
+    folds: tuple[int, ...]
+    members: tuple[int, ...]
+    configurations: tuple[Configuration, ...]
+    weights: Tensor
+    gradient: Tensor
+    state: tuple[Tensor, ...]
+    buffers: Buffers
+    rates: Rates
+    perturbation: Perturbation
+    steps: int = 0
+
+    def step(self, optimizer: Stepping, layout: Layout, coefficients: Tensor) -> None:
+        """One step of all models with the gradient they have, in place; coefficients (K, F * P, 1).
+
+        On a CPU rows go block by block through the whole step, unless that goes over memory once.
+        """
+        weights, gradient = self.weights.flatten(0, 1), self.gradient.flatten(0, 1)
+        state = [tensor.flatten(0, 1) for tensor in self.state]
+        whole = optimizer.passes == 1 or weights.device.type != "cpu"
+        rows = len(weights) if whole else max(1, BLOCK_FLOATS // layout.columns)
+        shrinks = self.ungrouped < len(self.members)
+        for start in range(0, len(weights), rows):
+            block = slice(start, start + rows)
+            metric, strength = optimizer.update(
+                weights[block],
+                gradient[block],
+                [tensor[block] for tensor in state],
+                coefficients[:, block],
+                metric_wanted=shrinks,
+            )
+            if shrinks:
+                self._shrink_groups(weights[block], start, metric, strength, layout)
+        self.steps += 1
+
+    @cached_property
+    def ungrouped(self) -> int:
+        """How many members come before those with groups to shrink."""
+        return sum(own.penalty != "group_lasso" for own in self.configurations)
+
+    def _shrink_groups(
+        self, weights: Tensor, start: int, metric: Tensor, strength: Tensor, layout: Layout
+    ) -> None:
+        """Group lasso's step of the rows from `start` on, of those members that have one."""
+        rows = torch.arange(start, start + len(weights), device=weights.device)
+        grouped = (rows.remainder(len(self.members)) >= self.ungrouped).nonzero().flatten()
+        if len(grouped):
+            shrunk = weights[grouped]
+            group_soft_threshold(shrunk, metric[grouped], strength[grouped], layout.groups)
+            weights[grouped] = shrunk
+
+    def keep(self, kept: Sequence[bool]) -> Chunk:
+        """The chunk of those members alone, with copies of their tensors."""
+        positions = [position for position, stays in enumerate(kept) if stays]
+        index = torch.tensor(positions, dtype=torch.int64, device=self.weights.device)
+        folds = torch.arange(len(self.folds), device=index.device)[:, None]
+        rows = (folds * len(self.members) + index).flatten()
+
+        def chosen(tensor: Tensor) -> Tensor:
+            return tensor.index_select(1, index)
+
+        return replace(
+            self,
+            members=tuple(self.members[position] for position in positions),
+            configurations=tuple(self.configurations[position] for position in positions),
+            weights=chosen(self.weights),
+            gradient=torch.zeros_like(self.weights[:, : len(positions)]),
+            state=tuple(chosen(tensor) for tensor in self.state),
+            buffers={name: chosen(tensor) for name, tensor in self.buffers.items()},
+            rates=self.rates.keep(rows),
+            perturbation=self.perturbation.keep(index),
+        )
+
+    @property
+    def settles(self) -> list[bool]:
+        """Which members have a penalty that sets zeros."""
+        return [PENALTIES[own.penalty].sparse for own in self.configurations]
+
+
+@dataclass(frozen=True)
+class Perturbations:
+    """Which a job knows; dropouts: the buffers with a dropout layer's rate, if it sets them."""
+
+    label_smoothing: bool
+    input_noise: bool
+    dropouts: tuple[str, ...]
+
+    @classmethod
+    def of(cls, spec: JobSpec, dropouts: Sequence[str]) -> Perturbations:
+        """What the spec fixes or searches."""
+        search = spec.search
+        return cls(
+            spec.label_smoothing > 0 or search.label_smoothing is not None,
+            spec.input_noise > 0 or search.input_noise is not None,
+            tuple(dropouts) if search.dropout is not None else (),
+        )
+
+
+def fresh_chunk(
+    folds: Sequence[int],
+    members: Sequence[int],
+    configurations: Sequence[Configuration],
+    initial: tuple[Tensor, Buffers],
+    optimizer: Stepping,
+    perturbations: Perturbations,
+) -> Chunk:
+    """Members before their first step; `initial` weights (F, columns) and buffers (F, ...)."""
+    count, uses = len(configurations), optimizer.uses
+    rows, buffers = initial
+    weights = rows.unsqueeze(1).repeat(1, count, 1)
+    own = {
+        name: value.unsqueeze(1).repeat(1, count, *[1] * (value.dim() - 1))
+        for name, value in buffers.items()
+    }
+    device, repeat = rows.device, len(folds)
+
+    def column(numbers: Sequence[float]) -> Tensor:
+        return torch.tensor(numbers, dtype=torch.float64, device=device).repeat(repeat).unsqueeze(1)
+
+    def member(used: bool, numbers: Sequence[float]) -> Tensor | None:
+        return rows.new_tensor(numbers) if used else None
+
+    parts = [PENALTIES[c.penalty].parts(c.strength, c.l1_ratio) for c in configurations]
+    absolute = column([part.l1 for part in parts])
+    none = torch.zeros_like(absolute)
+    dropout = rows.new_tensor([c.dropout for c in configurations])
+    for name in perturbations.dropouts:
+        own[name] = dropout.expand(repeat, count).contiguous()
+    return Chunk(
+        folds=tuple(folds),
+        members=tuple(members),
+        configurations=tuple(configurations),
+        weights=weights,
+        gradient=torch.zeros_like(weights),
+        state=tuple(torch.zeros_like(weights) for _ in range(optimizer.remembers)),
+        buffers=own,
+        rates=Rates(
+            learning_rate=column([c.learning_rate for c in configurations]),
+            weight_decay=column([c.weight_decay for c in configurations]),
+            l1=none if uses.subgradient else absolute,
+            l2=column([part.l2 for part in parts]),
+            group=column([part.group for part in parts]),
+            subgradient=absolute if uses.subgradient else none,
+        ),
+        perturbation=Perturbation(
+            member(perturbations.label_smoothing, [c.label_smoothing for c in configurations]),
+            member(perturbations.input_noise, [c.input_noise for c in configurations]),
+        ),
+    )
+
+
+def penalty_order(configurations: Sequence[Configuration]) -> list[int]:
+    """Positions of the members, those with groups to shrink last."""
+    return sorted(
+        range(len(configurations)), key=lambda place: configurations[place].penalty == "group_lasso"
+    )

@@ -1,0 +1,209 @@
+"""A part of a population that trains at one time: epoch by epoch, until every member has left."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from workers.minibatch.batches import Minibatches
+from workers.minibatch.chunks import Chunk
+from workers.minibatch.trainer import Trainer
+from workers.population.configuration import Configuration
+from workers.population.ledgers import Ledger
+
+BEST = "best."  # before the names of a snapshot's tensors
+
+
+@dataclass(frozen=True)
+class PartState:
+    """A part between two epochs, on the host: all it takes to go on, to the last bit.
+
+    members: positions in the population; epoch: the last one trained; decided: the last rung that
+    pruned; steps (F,) taken on each fold; tensors (F, P, ...) by name, none before the first epoch.
+    """
+
+    members: tuple[int, ...]
+    epoch: int = 0
+    decided: int = 0
+    steps: tuple[int, ...] = ()
+    tensors: Mapping[str, Tensor] = field(default_factory=dict[str, Tensor], repr=False)
+
+    def only(self, members: Collection[int]) -> PartState:
+        """The part of those members alone."""
+        places = [place for place, member in enumerate(self.members) if member in members]
+        return replace(
+            self,
+            members=tuple(self.members[place] for place in places),
+            tensors={name: value[:, places] for name, value in self.tensors.items()},
+        )
+
+    def split(self, size: int) -> list[PartState]:
+        """Parts of at most so many members."""
+        starts = range(0, len(self.members), size)
+        return [self.only(self.members[start : start + size]) for start in starts]
+
+
+class Part:
+    """Members in training side by side.
+
+    Where a member may end with an earlier epoch's weights, a snapshot keeps those of its best epoch
+    so far, with optimiser state and buffers. Settling goes on from all of these, at that epoch's
+    place in the schedule, so a member ends as in a training of so many epochs.
+    """
+
+    def __init__(
+        self,
+        trainer: Trainer,
+        configurations: Sequence[Configuration],
+        state: PartState,
+        ledger: Ledger,
+    ) -> None:
+        """configurations: of the whole population."""
+        self.trainer, self.ledger, self.epoch = trainer, ledger, state.epoch
+        self._minibatches = Minibatches(
+            trainer.fold_rows, trainer.spec.batch_size, trainer.seed, trainer.device
+        )
+        self._minibatches.skip(state.epoch)
+        own = [configurations[member] for member in state.members]
+        self._chunks = trainer.chunks(own)
+        for chunk in self._chunks:
+            chunk.members = tuple(state.members[place] for place in chunk.members)
+        self._best: list[Chunk] = []
+        if state.epoch:
+            _fill(self._chunks, state, "")
+        if ledger.keeps_best:
+            self._best = [_copied(chunk) for chunk in self._chunks]
+            if state.epoch:
+                _fill(self._best, state, BEST)
+
+    @property
+    def members(self) -> tuple[int, ...]:
+        """Those still in training, in order."""
+        return tuple(sorted({member for chunk in self._chunks for member in chunk.members}))
+
+    def train_epoch(self) -> None:
+        """One epoch; members that diverge or have trained long enough leave."""
+        self.epoch += 1
+        batches = self._minibatches.epoch()
+        for chunk in self._chunks:
+            healthy = self.trainer.train_epoch(chunk, batches)
+            self.ledger.note_health(chunk, healthy.cpu(), self.epoch)
+            self.ledger.judge_epoch(chunk, self.epoch)
+        self.compact()
+        if self._best:
+            self._keep_improved()
+        leaving = self.ledger.leaving(self.epoch)
+        self._finish([member for member in self.members if leaving[member]])
+        self.compact()
+
+    def compact(self) -> None:
+        """Members that have left training leave the buffers, with all their folds."""
+        stays = self.ledger.in_training
+        self._best = _only(self._best, stays)
+        self._chunks = _only(self._chunks, stays)
+
+    def frozen(self, decided: int) -> PartState:
+        """A copy that another process can go on from."""
+        members = self.members
+        steps = {fold: chunk.steps for chunk in self._chunks for fold in chunk.folds}
+        tensors = _gathered(self._chunks, members)
+        best = _gathered(self._best, members)
+        return PartState(
+            members=members,
+            epoch=self.epoch,
+            decided=decided,
+            steps=tuple(steps[fold] for fold in sorted(steps)),
+            tensors=tensors | {BEST + name: value for name, value in best.items()},
+        )
+
+    def _keep_improved(self) -> None:
+        improved = self.ledger.counted_epochs(self.epoch) == self.epoch
+        for chunk, best in zip(self._chunks, self._best, strict=True):
+            places = [place for place, member in enumerate(chunk.members) if improved[member]]
+            if places:
+                rows = _named(chunk)
+                for name, kept in _named(best).items():
+                    kept[:, places] = rows[name][:, places]
+
+    def _finish(self, leaving: Sequence[int]) -> None:
+        """Members end with the weights of the epochs that count, those of one epoch together."""
+        epochs = self.ledger.counted_epochs(self.epoch)
+        for epoch in sorted({int(epochs[member]) for member in leaving}):
+            together = {member for member in leaving if epochs[member] == epoch}
+            chosen = np.zeros(len(epochs), dtype=bool)
+            chosen[list(together)] = True
+            for chunk in _only(self._best or self._chunks, chosen):
+                # Every epoch takes as many steps as any other.
+                steps = self._steps(chunk.folds[0]) * epoch // self.epoch
+                self._end(replace(chunk, steps=steps), epoch)
+            healthy = [member for member in together if self.ledger.in_training[member]]
+            self.ledger.note_end(healthy, self.epoch, epoch)
+
+    def _steps(self, fold: int) -> int:
+        return next(chunk.steps for chunk in self._chunks if fold in chunk.folds)
+
+    def _end(self, chunk: Chunk, epoch: int) -> None:
+        """Settle the members that set zeros, and note what all of them end with."""
+        sparse = chunk.settles
+        ended: list[tuple[Chunk, bool]] = []
+        if any(sparse):
+            ended += self.trainer.settle(chunk.keep(sparse), self._minibatches.steps)
+        if not all(sparse):
+            ended.append((chunk.keep([not member for member in sparse]), True))
+        for part, settled in ended:
+            self.ledger.judge_end(part, epoch)
+            self.ledger.note_weights(part)
+            self.ledger.settled[list(part.members)] &= settled
+
+
+def _copied(chunk: Chunk) -> Chunk:
+    """A snapshot: its gradient, which it has no use for, is the chunk's own."""
+    return replace(chunk.keep([True] * len(chunk.members)), gradient=chunk.gradient)
+
+
+def _only(chunks: Sequence[Chunk], stays: np.ndarray) -> list[Chunk]:
+    """The chunks with those members (P,) alone; themselves where nobody goes."""
+    left: list[Chunk] = []
+    for chunk in chunks:
+        kept = [bool(stays[member]) for member in chunk.members]
+        if any(kept):
+            left.append(chunk if all(kept) else chunk.keep(kept))
+    return left
+
+
+def _named(chunk: Chunk) -> dict[str, Tensor]:
+    """All of a chunk that training changes and needs, (F, P, ...)."""
+    state = {f"state.{place}": tensor for place, tensor in enumerate(chunk.state)}
+    buffers = {f"buffers.{name}": tensor for name, tensor in chunk.buffers.items()}
+    return {"weights": chunk.weights, **state, **buffers}
+
+
+def _place(chunk: Chunk, members: Sequence[int]) -> tuple[Tensor, Tensor]:
+    """Where a chunk's folds and members lie in tensors (F, P, ...) of all folds and members."""
+    columns = [members.index(member) for member in chunk.members]
+    return torch.tensor(chunk.folds)[:, None], torch.tensor(columns)[None]
+
+
+def _gathered(chunks: Sequence[Chunk], members: Sequence[int]) -> dict[str, Tensor]:
+    """The chunks' tensors on the host, (F, P, ...) of all their folds and members."""
+    folds = len({fold for chunk in chunks for fold in chunk.folds})
+    whole: dict[str, Tensor] = {}
+    for chunk in chunks:
+        for name, rows in _named(chunk).items():
+            shape = (folds, len(members), *rows.shape[2:])
+            target = whole.setdefault(name, torch.empty(shape, dtype=rows.dtype))
+            target[_place(chunk, members)] = rows.cpu()
+    return whole
+
+
+def _fill(chunks: Sequence[Chunk], state: PartState, prefix: str) -> None:
+    """Bring fresh chunks to where a part was."""
+    for chunk in chunks:
+        chunk.steps = state.steps[chunk.folds[0]]
+        place = _place(chunk, state.members)
+        for name, rows in _named(chunk).items():
+            rows.copy_(state.tensors[prefix + name][place])

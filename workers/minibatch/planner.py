@@ -1,0 +1,137 @@
+"""How many members should share a step on a device: measured once, kept in the database."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import platform
+import time
+from collections.abc import Callable, Sequence
+from itertools import cycle, islice
+from pathlib import Path
+
+import torch
+
+from workers.backends import InTurn, Mapped
+from workers.backends.compiled import BLOCK_MEMBERS
+from workers.minibatch.batches import Batch, Minibatches
+from workers.minibatch.chunks import Chunk
+from workers.minibatch.graphs import EAGER_STEPS
+from workers.minibatch.trainer import Trainer
+from workers.population.configuration import Configuration
+from workers.population.run import is_out_of_memory
+
+SIZES = (8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096)
+LEAST_MEASURED = SIZES[0]  # a smaller population shows nothing
+LEAST_GAIN = 0.05  # of the time per member; two doublings in a row that gain less are the last
+STEPS = 2
+ROUNDS = 3  # the fastest counts: what else the machine does only ever adds
+LONG_SECONDS = 30.0  # a job that trains for less does not pay for measuring
+COMPILED_SECONDS = 300.0  # a job that trains for less does not pay for compiling its step
+LEAST_FILLED = 0.8  # of a compiled step's blocks of members, or most of the gain is lost
+MEASURING_SHARE = 0.02  # of the job's training
+
+
+def shape_of(trainer: Trainer) -> str:
+    """What the answer depends on beside the device: a digest of sizes, types and backend."""
+    program, spec = trainer.program, trainer.spec
+    known = (
+        [(slot.shape, slot.penalised) for slot in trainer.layout.slots],
+        program.floats_per_row,
+        program.buffer_floats,
+        (len(trainer.folds), min(spec.batch_size, max(trainer.fold_rows))),
+        (trainer.backend.name, spec.optimizer, spec.precision, program.compiled is not None),
+        torch.__version__,
+    )
+    return hashlib.sha256(repr(known).encode()).hexdigest()[:32]
+
+
+def device_name(device: torch.device) -> str:
+    """Which make of device this is."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(named, platform.processor() or platform.machine())
+
+
+def measured_together(
+    trainer: Trainer, configurations: Sequence[Configuration], on_step: Callable[[], None]
+) -> int | None:
+    """Members that share a step where one member's time stops falling.
+
+    None where it is not worth measuring: for models trained in turn, and for jobs that train for
+    less than LONG_SECONDS. on_step is called between measurements; what it raises ends them. A size
+    that does not fit into memory is beyond the last.
+    """
+    if isinstance(trainer.backend, InTurn):
+        return None
+    spec, fold_rows = trainer.spec, trainer.fold_rows
+    minibatches = Minibatches(fold_rows, spec.batch_size, trainer.seed, trainer.device)
+    batches = minibatches.epoch()[:STEPS]
+    best, fastest = None, math.inf
+    started, allowed = time.perf_counter(), 0.0
+    for size in SIZES:
+        on_step()
+        seconds = _seconds_per_member(trainer, list(islice(cycle(configurations), size)), batches)
+        if best is None:
+            job_seconds = seconds * minibatches.steps * spec.epochs * spec.trials
+            if job_seconds < LONG_SECONDS:
+                return None
+            allowed = MEASURING_SHARE * job_seconds
+        if math.isinf(seconds):
+            break
+        if seconds <= fastest * (1 - LEAST_GAIN):
+            best, fastest = size, seconds
+        elif best is None or size > 2 * best:  # once may be due to what else the machine does
+            break
+        # The next size takes as long as all before it.
+        if 2 * (time.perf_counter() - started) > allowed:
+            break
+    return best
+
+
+def pays_to_compile(trainer: Trainer, populations_of: int) -> bool:
+    """Whether a job of such populations trains for so long that compiling its step is worth it."""
+    rounds = trainer.spec.precision not in ("float32", "float64")  # which a compiled step would not
+    if type(trainer.backend) is not Mapped or trainer.device.type != "cpu" or rounds:
+        return False
+    blocks = math.ceil(populations_of / BLOCK_MEMBERS)
+    if populations_of < LEAST_FILLED * blocks * BLOCK_MEMBERS:
+        return False
+    spec = trainer.spec
+    members = [Configuration("none", 0.0, 0.5, 1e-3, 0.0)] * LEAST_MEASURED
+    minibatches = Minibatches(trainer.fold_rows, spec.batch_size, trainer.seed, trainer.device)
+    seconds = _seconds_per_member(trainer, members, minibatches.epoch()[:STEPS])
+    return seconds * minibatches.steps * spec.epochs * spec.trials > COMPILED_SECONDS
+
+
+def _seconds_per_member(
+    trainer: Trainer, members: Sequence[Configuration], batches: Sequence[Batch]
+) -> float:
+    """Of one step on all folds; infinite where so many don't fit into memory."""
+    usual, trainer.together = trainer.together, len(members)
+    try:
+        chunks = trainer.chunks(members)
+        eager = 1 if trainer.graphs is None else EAGER_STEPS + 1  # steps before the usual speed
+        for _ in range(0, eager, len(batches)):
+            _train(trainer, chunks, batches)
+        rounds = [_train(trainer, chunks, batches) for _ in range(ROUNDS)]
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        return math.inf
+    finally:
+        trainer.together = usual
+    return min(rounds) / len(batches) / len(members)
+
+
+def _train(trainer: Trainer, chunks: Sequence[Chunk], batches: Sequence[Batch]) -> float:
+    """Wall seconds, with a GPU's work done."""
+    started = time.perf_counter()
+    for chunk in chunks:
+        trainer.train_epoch(chunk, batches).tolist()
+    return time.perf_counter() - started

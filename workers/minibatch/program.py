@@ -1,0 +1,153 @@
+"""A job's model as a program for many members: where weights lie, who computes, who steps."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import torch
+from torch import Tensor, nn
+
+from ridgeway.errors import JobUnrunnable
+from ridgeway.spec.spec import JobSpec
+from workers.backends import Backend, Buffers, InTurn, Perturbation
+from workers.backends.choosing import Trial, choose_backend
+from workers.kernels import CompiledOptimizer, Library, load
+from workers.minibatch.batches import derived_seed
+from workers.minibatch.chunks import Perturbations
+from workers.minibatch.feed import Feed
+from workers.models.layout import Layout
+from workers.models.models import (
+    build_model,
+    describe_parameters,
+    fixed_state,
+    has_batch_statistics,
+    normalisation_layers,
+    saved_floats_per_row,
+    unrunnable_where_it_fails,
+    with_own_dropout,
+)
+from workers.objectives.losses import Kind
+from workers.optimizers.optimizers import OPTIMIZERS, Stepping, Uses
+from workers.population.plan import Plan
+
+
+class Program:
+    """What all chunks of a job have in common.
+
+    initial (F, columns) and initial_buffers (F, ...) by name: every fold's fresh model.
+    fold_by_fold: a batch's rows meet each other, so that folds can't share steps.
+    floats_per_row: numbers kept of each row for the backward pass.
+    notes: what the job should warn of.
+    """
+
+    def __init__(
+        self, spec: JobSpec, feed: Feed, kind: Kind, outputs: int, seed: int, plan: Plan
+    ) -> None:
+        self.notes: list[str] = []
+        self._spec, self._feed, self._outputs, self._seed = spec, feed, outputs, seed
+        models = [self._fresh_model(fold) for fold in range(len(feed.fold_rows))]
+        model, inputs = models[0], feed.inputs.shape[1]
+        parameters = describe_parameters(model, spec.penalize, spec.group_by)
+        if not parameters:
+            raise JobUnrunnable(f"model '{spec.model.kind}' has no parameters to train")
+        self.layout = Layout.of(parameters)
+        self.initial = torch.stack([self._flat(each) for each in models])
+        fixed = [fixed_state(each) for each in models]
+        self.initial_buffers: Buffers = {
+            name: torch.stack([own[name] for own in fixed]) for name in fixed[0]
+        }
+        self.buffer_floats = sum(value[0].numel() for value in self.initial_buffers.values())
+        mine = plan.device == feed.device.type
+        self.compiled = None if mine and plan.compiled is False else self._kernels()
+        with unrunnable_where_it_fails(spec.model.kind, "failed in training"):
+            self.fold_by_fold = has_batch_statistics(model, inputs)
+            self.floats_per_row = saved_floats_per_row(model, inputs)
+            self.backend = self._backend(model, kind, plan.backend if mine else None)
+        self.optimizer = self._stepping()
+        self._note_normalisation(model)
+
+    def _kernels(self) -> Library | None:
+        """The compiled kernels; without them a note says so."""
+        if self._feed.device.type != "cpu":
+            return None
+        library = load(self._feed.dtype)
+        if isinstance(library, Library):
+            return library
+        self.notes.append(f"training runs without compiled kernels, which is slower: {library}")
+        return None
+
+    def _backend(self, model: nn.Module, kind: Kind, wanted: str | None) -> Backend:
+        backend, slower = choose_backend(
+            model,
+            self.layout,
+            kind,
+            self._trial(),
+            batch_statistics=self.fold_by_fold,
+            # Products in C are not rounded to bfloat16.
+            library=None if self._spec.precision == "bf16" else self.compiled,
+            wanted=wanted,
+        )
+        if slower is not None:
+            what = (
+                "the model can't be trained for all members at once and runs member by member"
+                if isinstance(backend, InTurn)
+                else "the model's training step can't be compiled"
+            )
+            self.notes.append(f"{what}, which is slower ({slower})")
+        return backend
+
+    def _stepping(self) -> Stepping:
+        uses = Uses.of(self._spec, self.layout.penalised_columns)
+        eager = OPTIMIZERS[self._spec.optimizer](uses)
+        return CompiledOptimizer(eager, self.compiled) if self.compiled else eager
+
+    def _fresh_model(self, fold: int) -> nn.Module:
+        torch.manual_seed(derived_seed(self._seed, "weights", fold))
+        searched, feed = self._spec.search.dropout is not None, self._feed
+        inputs = feed.inputs.shape[1]
+        model = build_model(self._spec.model, inputs, self._outputs, dropout=searched)
+        return with_own_dropout(model).to(feed.device, feed.dtype)
+
+    def _flat(self, model: nn.Module) -> Tensor:
+        row = torch.zeros(self.layout.columns, dtype=self._feed.dtype, device=self._feed.device)
+        own = dict(model.named_parameters())
+        for name, view in self.layout.views(row).items():
+            view.copy_(own[name].detach())
+        return row
+
+    def _trial(self) -> Trial:
+        """With what the job does to a step's data, at a strength of zero."""
+        weights = self.initial[:1].unsqueeze(1).repeat(1, 2, 1)
+        buffers = {
+            name: value[:1].unsqueeze(1).repeat_interleave(2, 1)
+            for name, value in self.initial_buffers.items()
+        }
+        batch, nothing = self._feed.trial_step(), weights.new_zeros(2)
+        does = Perturbations.of(self._spec, ())
+        if does.input_noise:
+            batch = replace(batch, noise=torch.zeros_like(batch.inputs))
+        perturbation = Perturbation(
+            label_smoothing=nothing if does.label_smoothing else None,
+            input_noise=nothing if does.input_noise else None,
+        )
+        return Trial(weights, buffers, batch, perturbation)
+
+    def _note_normalisation(self, model: nn.Module) -> None:
+        layers = normalisation_layers(model)
+        if layers and self._spec.search.penalty != ["none"]:
+            self.notes.append(
+                f"the model has {', '.join(layers)} layers: weights that feed one can shrink "
+                "without changing the function, so penalties and nonzero counts mean less there"
+            )
+
+    def start(self, folds: Sequence[int]) -> tuple[Tensor, Buffers]:
+        """Weights (F, columns) and buffers (F, ...) of these folds before the first step."""
+        chosen = list(folds)
+        return self.initial[chosen], {
+            name: value[chosen] for name, value in self.initial_buffers.items()
+        }
+
+    def named(self) -> dict[str, Tensor]:
+        """The same of all folds by parameter and buffer, (F, ...)."""
+        return {**self.layout.views(self.initial), **self.initial_buffers}

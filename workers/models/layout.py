@@ -1,0 +1,98 @@
+"""Where each parameter lies in a member's flat row of numbers: penalised weights first."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from workers.models.models import Parameter
+
+# Every slot starts at a multiple of this many numbers: 64 bytes of float32, so that vectorised
+# kernels treat each row alike and a member's bits don't depend on its place in the population.
+ALIGNMENT = 16
+
+
+@dataclass(frozen=True)
+class Group:
+    """Groups of weights within the flat row: columns start to start + prod(view), seen as `view`.
+
+    Fixing the axes `kept` of the view leaves one group; `axes` are the others, counted from behind.
+    """
+
+    start: int
+    view: tuple[int, ...]
+    axes: tuple[int, ...]
+    size: int
+
+    def of(self, rows: Tensor) -> Tensor:
+        """The weights in rows (..., columns) as (..., *view), sharing memory."""
+        return rows[..., self.start : self.start + math.prod(self.view)].unflatten(-1, self.view)
+
+
+@dataclass(frozen=True)
+class Slot:
+    """One parameter's place."""
+
+    name: str
+    start: int
+    shape: tuple[int, ...]
+    penalised: bool
+
+    @property
+    def stop(self) -> int:
+        """The column after its last."""
+        return self.start + math.prod(self.shape)
+
+
+@dataclass(frozen=True)
+class Layout:
+    """All parameters of one model as one row of `columns` numbers; gaps between slots stay zero.
+
+    The first `penalised_columns` hold the penalised weights, `weights` in number.
+    """
+
+    slots: tuple[Slot, ...]
+    groups: tuple[Group, ...]
+    columns: int
+    penalised_columns: int
+    weights: int
+
+    @classmethod
+    def of(cls, parameters: Sequence[Parameter]) -> Layout:
+        """The layout of a model's parameters."""
+        ordered = sorted(parameters, key=lambda parameter: not parameter.penalised)
+        slots: list[Slot] = []
+        groups: list[Group] = []
+        start = penalised_columns = 0
+        for parameter in ordered:
+            slots.append(Slot(parameter.name, start, parameter.shape, parameter.penalised))
+            if parameter.penalised:
+                groups.append(_group(parameter, start))
+            start += -(-math.prod(parameter.shape) // ALIGNMENT) * ALIGNMENT
+            penalised_columns = start if parameter.penalised else penalised_columns
+        weights = sum(math.prod(p.shape) for p in parameters if p.penalised)
+        return cls(tuple(slots), tuple(groups), start, penalised_columns, weights)
+
+    def views(self, rows: Tensor) -> dict[str, Tensor]:
+        """Parameters by name, each (..., *shape), in rows (..., columns), sharing memory."""
+        return {
+            slot.name: rows[..., slot.start : slot.stop].unflatten(-1, slot.shape)
+            if slot.shape
+            else rows[..., slot.start]
+            for slot in self.slots
+        }
+
+    def nonzero(self, rows: Tensor) -> Tensor:
+        """How many penalised weights of each row are not exactly zero; rows (..., columns)."""
+        return torch.count_nonzero(rows[..., : self.penalised_columns], dim=-1)
+
+
+def _group(parameter: Parameter, start: int) -> Group:
+    dimensions = len(parameter.view)
+    axes = tuple(axis - dimensions for axis in range(dimensions) if axis not in parameter.kept)
+    size = math.prod(parameter.view[axis] for axis in axes)
+    return Group(start, parameter.view, axes, size)

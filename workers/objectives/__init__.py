@@ -1,0 +1,1 @@
+"""Losses that are trained, and metrics that trials are judged by."""

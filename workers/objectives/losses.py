@@ -1,0 +1,115 @@
+"""The loss of each row, as it is trained: without penalty."""
+
+from __future__ import annotations
+
+from typing import Literal, TypeAlias
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from ridgeway.spec.spec import JobSpec, Task
+
+Kind: TypeAlias = Literal["regression", "binary", "multiclass"]
+
+
+def kind_of(task: Task | None, outputs: int) -> Kind:
+    """What the logits mean: one logit is a regression's or that of two classes."""
+    if task == "regression":
+        return "regression"
+    return "binary" if outputs == 1 else "multiclass"
+
+
+def row_weights(spec: JobSpec, targets: Tensor) -> Tensor:
+    """What each training row (n,) counts in the mean loss: float64, 1 on average.
+
+    Under `balanced` class weights n / (k n_c) for a row of class c, as scikit-learn has it.
+    """
+    if spec.class_weights == "none":
+        return torch.ones(len(targets), dtype=torch.float64)
+    counts = torch.bincount(targets).double()
+    return (len(targets) / (counts.count_nonzero() * counts))[targets]
+
+
+def row_losses(
+    kind: Kind, logits: Tensor, targets: Tensor, smoothing: Tensor | None = None
+) -> Tensor:
+    """Squared error, binary cross entropy (one logit) or cross entropy of each row.
+
+    logits (..., rows, outputs); targets (..., rows), class indices or numbers; result (..., rows).
+    smoothing (..., 1): share of each target spread evenly over all classes (Szegedy et al. 2016).
+    """
+    if kind == "multiclass":
+        return _cross_entropy(logits, targets, smoothing)
+    logit = logits.squeeze(-1)
+    targets = targets.to(logits.dtype)
+    if kind == "regression":
+        return (logit - targets).square()
+    return functional.binary_cross_entropy_with_logits(
+        logit, _smoothed(targets, smoothing), reduction="none"
+    )
+
+
+def loss_and_gradient(
+    kind: Kind, logits: Tensor, targets: Tensor, weights: Tensor, smoothing: Tensor | None
+) -> Tensor:
+    """Losses (F, P): weighted sums over rows. The logits are overwritten by their gradient.
+
+    logits (F, P, outputs, B), targets (F, B), weights (F, B), smoothing (P,).
+    """
+    row_weights = weights[:, None, None]  # (F, 1, 1, B)
+    share = None if smoothing is None else smoothing[:, None, None]  # (P, 1, 1)
+    if kind == "multiclass":
+        losses = _softmax_gradient(logits, targets, row_weights, share)
+    else:
+        truth = targets[:, None, None].to(logits.dtype)
+        if kind == "regression":
+            error = logits.sub_(truth)
+            losses = error.square().mul_(row_weights)
+            logits.mul_(2 * row_weights)
+        else:
+            truth = _smoothed(truth, share)
+            losses = functional.softplus(-logits.abs()).add_(logits.clamp_min(0))
+            losses.sub_(logits * truth).mul_(row_weights)
+            logits.sigmoid_().sub_(truth).mul_(row_weights)
+    return losses.sum((2, 3))
+
+
+def _softmax_gradient(
+    logits: Tensor, targets: Tensor, row_weights: Tensor, share: Tensor | None
+) -> Tensor:
+    """Weighted cross entropies (F, P, 1, B); logits (F, P, classes, B) become their gradient."""
+    folds, members, classes, rows = logits.shape
+    logits.sub_(logits.amax(2, keepdim=True))
+    place = targets[:, None, None]  # (F, 1, 1, B)
+    true = logits.gather(2, place.expand(folds, members, 1, rows))
+    if share is not None:
+        true = torch.lerp(true, logits.mean(2, keepdim=True), share.to(true.dtype))
+    total = logits.exp_().sum(2, keepdim=True)
+    losses = total.log().sub_(true).mul_(row_weights)
+    logits.mul_(row_weights / total)
+    truth = torch.zeros(folds, 1, classes, rows, dtype=logits.dtype, device=logits.device)
+    truth.scatter_(2, place, row_weights)
+    if share is not None:
+        truth = torch.lerp(truth, row_weights / classes, share)
+    logits.sub_(truth)
+    return losses
+
+
+def _cross_entropy(logits: Tensor, targets: Tensor, smoothing: Tensor | None) -> Tensor:
+    flat = functional.cross_entropy(logits.flatten(0, -2), targets.flatten(), reduction="none")
+    hard = flat.view(targets.shape)
+    if smoothing is None:
+        return hard
+    even = torch.logsumexp(logits, -1) - logits.mean(-1)
+    return torch.lerp(hard, even, smoothing)
+
+
+def _smoothed(targets: Tensor, smoothing: Tensor | None) -> Tensor:
+    """Targets 0 and 1 drawn towards one half."""
+    return targets if smoothing is None else targets + smoothing * (0.5 - targets)
+
+
+def finite(logits: Tensor) -> Tensor:
+    """Which members' logits (..., outputs, rows) are all finite: (...)."""
+    return torch.isfinite(logits).flatten(-2).all(-1)

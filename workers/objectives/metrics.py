@@ -1,0 +1,176 @@
+"""Objectives by scikit-learn's definitions, for many members at once, and their standard errors.
+
+Logits are (P, m, outputs), targets (m,); for regression, predictions and targets in the target's
+own units. Row weights (R, m) score R weightings at once (a bootstrap's counts); results (P, R).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+
+import torch
+from torch import Tensor
+from torch.nn.functional import pad
+
+from ridgeway.spec.spec import Objective, Task
+from workers.minibatch.batches import aligned
+from workers.objectives.losses import finite, kind_of, row_losses
+
+REPLICATES = 200
+BLOCK = 2**22  # numbers in one temporary tensor of a bootstrap
+
+
+def score(metric: Objective, logits: Tensor, targets: Tensor, task: Task | None = None) -> Tensor:
+    """The metric of each member, (P,) float64; NaN where a logit is not finite.
+
+    `loss` reads the task: floating targets are a regression's unless it says otherwise.
+    """
+    ones = torch.ones(1, targets.shape[0], dtype=torch.float64, device=logits.device)
+    return weighted_score(metric, logits, targets, ones, task).squeeze(-1)
+
+
+def weighted_score(
+    metric: Objective, logits: Tensor, targets: Tensor, weights: Tensor, task: Task | None = None
+) -> Tensor:
+    """The metric under each of R row weightings (R, m): (P, R) float64."""
+    if task is None:
+        task = "regression" if targets.is_floating_point() else "classification"
+    kind = kind_of(task, logits.shape[-1])
+    broken = ~finite(logits)[:, None]
+    padding = aligned(targets.shape[0]) - targets.shape[0]  # of weight 0, see ROW_ALIGNMENT
+    logits = pad(logits.double(), (0, 0, 0, padding))
+    targets, weights = pad(targets, (0, padding)), pad(weights, (0, padding))
+    if metric == "loss":
+        rows = row_losses(kind, logits, targets.expand(logits.shape[:-1]))
+        values = _mean(rows, weights)
+    else:
+        values = METRICS[metric](logits, targets, weights)
+    return values.masked_fill(broken, torch.nan)
+
+
+def bootstrap_error(
+    metric: Objective,
+    logits: Tensor,
+    targets: Tensor,
+    groups: Tensor | None,
+    seed: int,
+    task: Task | None = None,
+) -> Tensor:
+    """Standard deviation of the metric over resampled rows, or resampled groups (m,): (P,).
+
+    Replicates without a value, such as roc_auc without a positive row, are left out; NaN where
+    fewer than two have one.
+    """
+    unit = torch.arange(targets.shape[0]) if groups is None else groups.cpu()
+    _, unit = torch.unique(unit, return_inverse=True)
+    values = torch.cat(
+        [
+            weighted_score(metric, logits, targets, counts[:, unit].to(logits.device), task)
+            for counts in _resampled_counts(int(unit.max()) + 1, len(unit), seed)
+        ],
+        dim=-1,
+    )  # (P, REPLICATES)
+    present = ~values.isnan()
+    found = present.sum(-1, keepdim=True)
+    mean = values.nan_to_num(0.0).sum(-1, keepdim=True) / found
+    deviations = torch.where(present, values - mean, 0)
+    # Not std(): that rounds otherwise for one member than for many.
+    errors = (deviations.square().sum(-1, keepdim=True) / (found - 1)).sqrt()
+    return errors.masked_fill(found < 2, torch.nan).squeeze(-1)
+
+
+def _resampled_counts(units: int, rows: int, seed: int) -> Iterator[Tensor]:
+    """How often each unit is drawn: (r, units) float64 for r replicates of the rows at a time."""
+    generator = torch.Generator().manual_seed(seed)
+    at_once = max(1, BLOCK // rows)
+    for start in range(0, REPLICATES, at_once):
+        drawn = torch.randint(units, (min(at_once, REPLICATES - start), units), generator=generator)
+        counts = torch.zeros(drawn.shape, dtype=torch.float64)
+        yield counts.scatter_add_(1, drawn, torch.ones_like(counts))
+
+
+# --- metrics: logits (P, m, o) float64, targets (m,), weights (R, m) -> (P, R) ------------------
+
+
+def _mean(rows: Tensor, weights: Tensor) -> Tensor:
+    """Weighted means of rows (P, m): one product a member, so that none depends on another."""
+    if weights.shape[0] == 1:
+        return (rows * weights).sum(-1, keepdim=True) / weights.sum()
+    means = [row @ weights.T for row in rows]
+    return torch.stack(means) / weights.sum(-1)
+
+
+def _hits(logits: Tensor, targets: Tensor) -> Tensor:
+    guess = (logits.squeeze(-1) > 0) if logits.shape[-1] == 1 else logits.argmax(-1)
+    return (guess == targets).double()
+
+
+def _accuracy(logits: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
+    return _mean(_hits(logits, targets), weights)
+
+
+def _balanced_accuracy(logits: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
+    """Mean recall of the classes that occur; a replicate without a class leaves it out."""
+    hits = _hits(logits, targets)
+    recalls = [
+        _mean(hits[:, of_class], weights[:, of_class])
+        for of_class in (targets == label for label in targets.unique())
+    ]
+    return torch.stack(recalls).nanmean(0)
+
+
+def _mse(predictions: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
+    return _mean((predictions.squeeze(-1) - targets).square(), weights)
+
+
+def _r2(predictions: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
+    """1 - SSE/SST; where the targets don't vary, 1 for a perfect prediction, else 0."""
+    truth = targets.double()[None]
+    mean = _mean(truth, weights)  # (1, R)
+    spread = torch.stack(
+        [_mean((truth - m).square(), w[None])[0, 0] for m, w in zip(mean[0], weights, strict=True)]
+    )
+    error = _mse(predictions, targets, weights)
+    constant = torch.where(error == 0, 1.0, 0.0)
+    return torch.where(spread > 0, 1 - error / spread, constant)
+
+
+def _roc_auc(logits: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
+    """Area under the ROC curve; for more classes the mean over one against the rest."""
+    if logits.shape[-1] == 1:
+        return _binary_auc(logits.squeeze(-1), targets == 1, weights)
+    shares = logits.softmax(-1)
+    areas = [
+        _binary_auc(shares[..., label], targets == label, weights)
+        for label in range(logits.shape[-1])
+    ]
+    return torch.stack(areas).mean(0)
+
+
+def _binary_auc(scores: Tensor, positive: Tensor, weights: Tensor) -> Tensor:
+    """Share of (positive, negative) pairs in the right order, ties a half; scores (P, m)."""
+    blocks = weights.split(max(1, BLOCK // max(1, scores.numel())))
+    return torch.cat([_auc_block(scores, positive, block) for block in blocks], dim=-1)
+
+
+def _auc_block(scores: Tensor, positive: Tensor, weights: Tensor) -> Tensor:
+    ordered, order = scores.sort(dim=-1)  # (P, m)
+    below = torch.searchsorted(ordered, ordered, right=False)
+    up_to = torch.searchsorted(ordered, ordered, right=True)
+    gathered = weights[:, order]  # (R, P, m)
+    negatives = torch.where(positive[order], 0, gathered).cumsum(-1)
+    negatives = pad(negatives, (1, 0))  # (R, P, m + 1)
+    shape = gathered.shape
+    beaten = negatives.gather(-1, below.expand(shape)) + negatives.gather(-1, up_to.expand(shape))
+    pairs = (torch.where(positive[order], gathered, 0) * beaten / 2).sum(-1)  # (R, P)
+    total = weights[:, positive].sum(-1) * weights[:, ~positive].sum(-1)
+    return (pairs / total[:, None]).T
+
+
+METRICS: Mapping[Objective, Callable[[Tensor, Tensor, Tensor], Tensor]] = {
+    "accuracy": _accuracy,
+    "balanced_accuracy": _balanced_accuracy,
+    "roc_auc": _roc_auc,
+    "mse": _mse,
+    "r2": _r2,
+}

@@ -1,0 +1,1 @@
+"""The penalties: values, proximal steps, critical strengths, conversions."""

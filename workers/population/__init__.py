@@ -1,0 +1,1 @@
+"""What both ways of training share: the problem, the run, what is known of members, results."""

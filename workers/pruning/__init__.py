@@ -1,0 +1,1 @@
+"""Which members of a population end early."""

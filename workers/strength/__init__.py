@@ -1,0 +1,1 @@
+"""What `"lambda": "auto"` stands for."""

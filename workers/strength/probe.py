@@ -1,0 +1,210 @@
+"""`lambda: "auto"` for nets: a few are trained to see from which strength on they collapse.
+
+Zero weights are stationary for a deep net, so λ_max has no closed form: what makes a net collapse
+depends on its size, on the learning rate and on the budget of steps (docs/decisions/auto-range.md).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ridgeway.spec.spec import Dimension, JobSpec, Penalty, Range
+from workers.data.prepare import Fold
+from workers.objectives.losses import kind_of, row_losses, row_weights
+from workers.population.configuration import Configuration
+from workers.train import predict, refit_population
+
+UNPROBED = (1e-6, 1e-1)
+BELOW = 1e-4  # the low end, as a share of the high one
+
+# At equal λ the first weighs the most: √size ‖w‖₂ ≥ ‖w‖₁ in a group (Cauchy-Schwarz), and
+# |w| ≥ r |w| + (1 - r) w² ≥ w² for |w| ≤ 1. So the first collapses before the others do.
+STRONGEST_FIRST: tuple[Penalty, ...] = ("group_lasso", "l1", "elastic_net", "l2")
+
+FINE = tuple(float(f"{10 ** (step / 3 - 5):.3g}") for step in range(19))  # 1e-5 to 10
+COARSE = FINE[::3]
+RATES = 3  # learning rates of the fine probe; the coarse one has one
+FINE_SHARE = 0.03  # of the models that the job plans to train: the most that a probe may add
+COARSE_SHARE = 0.1  # the same for a small job, whose range is not probed at all beyond it
+
+LEAST_EXPLAINED = 1e-3  # of the constant predictor's loss: less tells nothing
+TELLING = 0.1  # a learning rate counts if its unpenalised net explains this share of the most
+COLLAPSED = 0.01  # a net has collapsed if it explains less than this share of the most
+# How far the high end lies from the last survivor to the first collapse, in logarithms. They are a
+# decade apart at most: if nets collapse right above the survivor, a twelfth of the range is lost.
+BEYOND = 1 / 3
+
+
+@dataclass(frozen=True)
+class StrengthRange:
+    """Lowest and highest λ to search, and what the job should warn of."""
+
+    low: float
+    high: float
+    warnings: tuple[str, ...] = ()
+
+
+def unprobed(reason: str) -> StrengthRange:
+    """The range of a job whose probe found nothing out."""
+    low, high = UNPROBED
+    return StrengthRange(low, high, (f'"auto" searches λ from {low:g} to {high:g}: {reason}',))
+
+
+def probe_range(
+    spec: JobSpec,
+    fold: Fold,
+    outputs: int,
+    *,
+    device: torch.device,
+    on_epoch: Callable[[int, int], None] = lambda epoch, epochs: None,
+) -> StrengthRange:
+    """Up to a little more than the highest λ below which no probed net collapses, from 1e-4 of it.
+
+    One population is trained on the fold's training rows as a trial would be, and judged by those
+    rows. 1e-6 to 1e-1 without a warning where the job is too small or searches no penalty.
+    on_epoch and JobUnrunnable as in train_population.
+    """
+    members = probe_members(spec)
+    if not members:
+        return StrengthRange(*UNPROBED)
+    result = refit_population(
+        spec.model_copy(update={"early_stopping": None}),
+        members,
+        fold,
+        outputs,
+        seed=spec.seed,
+        device=device,
+        on_epoch=on_epoch,
+    )
+    explained = [
+        math.nan
+        if result.diverged_at[number]
+        else explained_share(
+            spec, predict(spec, result.parameters(number, 0), fold.train_inputs, outputs), fold
+        )
+        for number in range(len(members))
+    ]
+    return range_from(members, explained)
+
+
+# --- what is trained --------------------------------------------------------------------------
+
+
+def probe_members(spec: JobSpec) -> list[Configuration]:
+    """At each learning rate a net without penalty and some under the strongest penalty searched.
+
+    The strengths are dealt to the learning rates in turn. Empty where a probe would cost too much.
+    """
+    searched: list[Penalty] = [each for each in STRONGEST_FIRST if each in spec.search.penalty]
+    rate = spec.search.learning_rate
+    planned = spec.trials * spec.folds
+    if not searched or rate is None or planned * COARSE_SHARE < len(COARSE) + 1:
+        return []
+    fine = planned * FINE_SHARE >= len(FINE) + RATES
+    rates = learning_rates(rate, RATES if fine else 1)
+    strengths = FINE if fine else COARSE
+    free = [_member(spec, "none", 0.0, each) for each in rates]
+    return free + [
+        _member(spec, searched[0], strength, rates[place % len(rates)])
+        for place, strength in enumerate(strengths)
+    ]
+
+
+def learning_rates(dimension: Dimension, count: int) -> list[float]:
+    """The middles of `count` equal parts of the dimension, each once."""
+    middles = (quantile(dimension, (part + 0.5) / count) for part in range(count))
+    return list(dict.fromkeys(middles))
+
+
+def quantile(dimension: Dimension, share: float) -> float:
+    """Where `share`, from 0 to 1, of a range or of the sorted choices lies below; the one value."""
+    if isinstance(dimension, Range):
+        low, high = dimension.low, dimension.high
+        if dimension.log:
+            return low * (high / low) ** share
+        return low + (high - low) * share
+    if isinstance(dimension, list):
+        return sorted(dimension)[min(int(share * len(dimension)), len(dimension) - 1)]
+    return dimension
+
+
+def _member(spec: JobSpec, penalty: Penalty, strength: float, rate: float) -> Configuration:
+    """Its other hyperparameters are the middles of what the job searches."""
+    searched = ("l1_ratio", "weight_decay", "dropout", "label_smoothing", "input_noise")
+    dimensions = {name: getattr(spec.search, name) for name in searched}
+    middles = {
+        name: quantile(dimension, 0.5)
+        for name, dimension in dimensions.items()
+        if dimension is not None
+    }
+    fixed: dict[str, float | str] = {
+        "penalty": penalty,
+        "lambda": strength,
+        "learning_rate": rate,
+    }
+    return Configuration.from_params(spec, fixed | middles)
+
+
+# --- what it tells ----------------------------------------------------------------------------
+
+
+def explained_share(spec: JobSpec, logits: Tensor, fold: Fold) -> float:
+    """1 - loss / loss of the best constant, on the fold's training rows; 0 if that loss is 0.
+
+    logits (n, outputs). The loss is the unpenalised one, rows weighted as in training. Training
+    rows, as a net that overfits is worse than a constant elsewhere and has not collapsed.
+    """
+    targets = fold.train_targets
+    losses = row_losses(kind_of(spec.task, logits.shape[1]), logits.double(), targets)
+    if targets.is_floating_point():
+        constant = targets.double().var(correction=0)
+        loss = losses.mean()
+    else:
+        weights = row_weights(spec, targets) / len(targets)
+        shares = torch.zeros(int(targets.max()) + 1, dtype=torch.float64)
+        constant = torch.special.entr(shares.index_add_(0, targets, weights)).sum()
+        loss = losses @ weights
+    return float(1 - loss / constant) if constant > 0 else 0.0
+
+
+def range_from(members: Sequence[Configuration], explained: Sequence[float]) -> StrengthRange:
+    """The range that the members' explained shares, NaN where a member diverged, speak for."""
+    free = {
+        member.learning_rate: share
+        for member, share in zip(members, explained, strict=True)
+        if member.penalty == "none"
+    }
+    most = max((share for share in free.values() if not math.isnan(share)), default=0.0)
+    if most < LEAST_EXPLAINED:
+        return unprobed("without a penalty no probed net did better than a constant")
+    survived: list[float] = []
+    critical = math.inf
+    for rate in (rate for rate, share in free.items() if share >= TELLING * most):
+        seen = [
+            (member.strength, share >= COLLAPSED * most)
+            for member, share in zip(members, explained, strict=True)
+            if member.penalty != "none" and member.learning_rate == rate and not math.isnan(share)
+        ]
+        alive = [strength for strength, well in seen if well]
+        above = max(alive, default=0.0)  # weaker ones that failed did so for another reason
+        collapsed = [strength for strength, well in seen if not well and strength > above]
+        critical = min(critical, min(collapsed, default=math.inf))
+        survived += alive
+    strongest = max((strength for strength in survived if strength < critical), default=None)
+    if strongest is None:
+        weakest = "every probed net collapsed or diverged, even the most weakly penalised one"
+        return unprobed(weakest)
+    if math.isinf(critical):
+        unbounded = f'no net collapsed under a λ of up to {strongest:g}: "auto" searches no further'
+        return _range_up_to(strongest, (unbounded,))
+    return _range_up_to(strongest * (critical / strongest) ** BEYOND)
+
+
+def _range_up_to(high: float, warnings: tuple[str, ...] = ()) -> StrengthRange:
+    """Rounded, so that the last bit of a machine's logarithm changes no distribution."""
+    return StrengthRange(float(f"{BELOW * high:.3g}"), float(f"{high:.3g}"), warnings)

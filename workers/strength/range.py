@@ -1,0 +1,100 @@
+"""`lambda: "auto"`: the range of strengths worth searching."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from ridgeway.spec.spec import JobSpec, LinearModel
+from workers.data.prepare import Fold, Prepared
+from workers.models.layout import Layout
+from workers.models.models import build_model, describe_parameters
+from workers.objectives.losses import kind_of, row_weights
+from workers.penalties.penalties import L1, ElasticNet, GroupLasso
+from workers.strength.probe import BELOW, UNPROBED, StrengthRange, probe_range, quantile
+
+ROUNDING = 1e-12  # of the gradient of data that tell nothing
+
+
+def strength_range(
+    prepared: Prepared, *, device: torch.device, on_epoch: Callable[[int, int], None]
+) -> StrengthRange:
+    """What a job's `"auto"` stands for, from its development rows alone.
+
+    A net is probed on the rows that the first fold trains on. on_epoch and JobUnrunnable as in
+    train_population.
+    """
+    spec, outputs = prepared.spec, prepared.outputs
+    if spec.search.strength != "auto":
+        return StrengthRange(*UNPROBED)  # nobody asks for it
+    if isinstance(spec.model, LinearModel):
+        return linear_range(spec, prepared.development(), outputs)
+    return probe_range(spec, prepared.folds[0], outputs, device=device, on_epoch=on_epoch)
+
+
+def linear_range(spec: JobSpec, rows: Fold, outputs: int) -> StrengthRange:
+    """From 1e-4 of the smallest to the largest λ_max of the searched penalties, on these rows.
+
+    λ_max is the smallest λ whose solution is all zeros; l2 has none and takes that of l1. Where
+    l1_ratio or label_smoothing are searched it is that of their middles.
+    """
+    critical = critical_strengths(spec, rows, outputs)
+    usable = [strength for strength in critical if strength > ROUNDING]
+    if not usable:  # nothing to explain: constant columns, or a search without a penalty
+        return StrengthRange(*UNPROBED)
+    # Rounded, so that the last bits of a target in other units change no distribution.
+    low, high = (float(f"{end:.7g}") for end in (BELOW * min(usable), max(usable)))
+    return StrengthRange(low, high)
+
+
+def critical_strengths(spec: JobSpec, rows: Fold, outputs: int) -> list[float]:
+    """λ_max of each penalty searched, without `none`."""
+    model = build_model(spec.model, rows.train_inputs.shape[1], outputs)
+    layout = Layout.of(describe_parameters(model, spec.penalize, spec.group_by))
+    flat = torch.zeros(layout.columns, dtype=torch.float64)
+    for name, own in gradient_at_zero(spec, rows, outputs).items():
+        layout.views(flat)[name].copy_(own)
+    flat = flat[: layout.penalised_columns]
+    l1 = L1().critical_strength(flat, 1.0, layout.groups)
+    ratio = quantile(spec.search.l1_ratio, 0.5)
+    strengths = {
+        "l1": l1,
+        "l2": l1,
+        "elastic_net": ElasticNet().critical_strength(flat, ratio, layout.groups)
+        if ratio > 0
+        else l1,
+        "group_lasso": GroupLasso().critical_strength(flat, 1.0, layout.groups),
+    }
+    return [strengths[name] for name in spec.search.penalty if name in strengths]
+
+
+def gradient_at_zero(spec: JobSpec, rows: Fold, outputs: int) -> dict[str, Tensor]:
+    """Of the mean loss as it is trained: in weight (outputs, d) and bias (outputs,).
+
+    Penalised parameters are zero, and the bias is fitted unless it is one of them. Smoothing draws
+    targets towards those of no information; the rest is one linear function of them.
+    """
+    shares = row_weights(spec, rows.train_targets)[:, None] / len(rows.train_targets)
+    inputs, kind = rows.train_inputs.double(), kind_of(spec.task, outputs)
+    if kind == "multiclass":
+        truth = functional.one_hot(rows.train_targets, outputs).double()
+    else:
+        truth = rows.train_targets.double().unsqueeze(1)
+    uninformed = {"regression": 0.0, "binary": 0.5, "multiclass": 1 / outputs}[kind]
+    truth = truth + _smoothing(spec) * (uninformed - truth)
+    if spec.penalize == "all":
+        predicted = uninformed
+    else:
+        predicted = (shares * truth).sum(0)
+        inputs = inputs - (shares * inputs).sum(0)
+    slope = (2.0 if kind == "regression" else 1.0) * shares * (predicted - truth)
+    bias = slope.sum(0) if spec.penalize == "all" else torch.zeros(outputs)
+    return {"weight": slope.T @ inputs, "bias": bias}
+
+
+def _smoothing(spec: JobSpec) -> float:
+    searched = spec.search.label_smoothing
+    return spec.label_smoothing if searched is None else quantile(searched, 0.5)

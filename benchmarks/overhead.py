@@ -12,7 +12,7 @@ from rows import Row, median
 from served import migrated
 
 from ridgeway.data.store import Store
-from ridgeway.database.database import Database
+from ridgeway.database.engine import Database
 from ridgeway.jobs import lifecycle
 from ridgeway.settings import Settings
 from ridgeway.spec.spec import parse_spec

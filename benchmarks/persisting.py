@@ -11,7 +11,7 @@ import optuna
 from rows import Row, median
 from served import SPACE, migrated, persist_population, url_of, withdraw
 
-from ridgeway.database.database import Database
+from ridgeway.database.engine import Database
 from ridgeway.jobs import lifecycle
 from ridgeway.spec.spec import parse_spec
 

@@ -35,7 +35,8 @@ from optuna.distributions import distribution_to_json
 from optuna.trial import TrialState
 from rows import Row, median, parser
 
-from ridgeway.database.database import Database, migrate
+from ridgeway.database.engine import Database
+from ridgeway.database.schema import migrate
 from ridgeway.spec.spec import JobSpec
 from ridgeway.study import writing
 from ridgeway.study.writing import Outcome

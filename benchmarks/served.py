@@ -17,7 +17,9 @@ import httpx
 import sqlalchemy as sa
 from optuna.distributions import CategoricalDistribution, FloatDistribution
 
-from ridgeway.database.database import Database, jobs, migrate
+from ridgeway.database.engine import Database
+from ridgeway.database.schema import migrate
+from ridgeway.database.tables import jobs
 from ridgeway.jobs import leases
 from ridgeway.jobs.leases import Claimant
 from ridgeway.study.writing import Outcome

@@ -2,7 +2,8 @@
 
 from alembic import context
 
-from ridgeway.database.database import VERSION_TABLE, metadata
+from ridgeway.database.schema import VERSION_TABLE
+from ridgeway.database.tables import metadata
 
 
 def include_name(name: str | None, kind: str, parents: object) -> bool:

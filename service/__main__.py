@@ -11,8 +11,9 @@ from pydantic import ValidationError
 from sqlalchemy.exc import SQLAlchemyError
 
 from ridgeway.data.store import Store
-from ridgeway.database.database import Database, require_schema
+from ridgeway.database.engine import Database
 from ridgeway.database.outages import first_line
+from ridgeway.database.schema import require_schema
 from ridgeway.errors import InvalidInput, SchemaMismatch
 from ridgeway.host.supervisor import die_with_parent
 from ridgeway.settings import Settings

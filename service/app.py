@@ -10,7 +10,8 @@ from importlib.metadata import version
 from fastapi import FastAPI
 
 from ridgeway.data.store import Store
-from ridgeway.database.database import Database, require_schema
+from ridgeway.database.engine import Database
+from ridgeway.database.schema import require_schema
 from ridgeway.settings import Settings
 from service import dashboard, datasets, health, jobs
 from service.context import Context

@@ -11,7 +11,7 @@ from fastapi import Depends, Header, Query, Request
 from starlette.exceptions import HTTPException
 
 from ridgeway.data.store import Store
-from ridgeway.database.database import Database
+from ridgeway.database.engine import Database
 from ridgeway.errors import NotFound
 from ridgeway.settings import Settings
 from ridgeway.spec.spec import Name

@@ -24,7 +24,7 @@ import httpx
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import StreamingResponse
 
-from ridgeway.database.database import Database
+from ridgeway.database.engine import Database
 from ridgeway.errors import NotFound
 from service.problems import ServiceUnavailable
 

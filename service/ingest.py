@@ -83,7 +83,7 @@ def environment(settings: Settings) -> dict[str, str]:
 def _ingest(path: str, name: str, memory: int) -> dict[str, Any]:
     from ridgeway.data.catalogue import ingest
     from ridgeway.data.store import Store
-    from ridgeway.database.database import Database
+    from ridgeway.database.engine import Database
 
     settings = Settings()
     _limit_memory(memory)

@@ -7,7 +7,7 @@ import threading
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from ridgeway.database.database import Database
+from ridgeway.database.engine import Database
 from ridgeway.database.outages import first_line
 from ridgeway.jobs.lifecycle import sweep
 

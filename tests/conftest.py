@@ -13,7 +13,8 @@ import sqlalchemy as sa
 from databases import create_database, drop_database
 from hypothesis import settings as hypothesis_settings
 
-from ridgeway.database.database import Database, migrate
+from ridgeway.database.engine import Database
+from ridgeway.database.schema import migrate
 
 hypothesis_settings.register_profile("ridgeway", deadline=None, derandomize=True)
 hypothesis_settings.load_profile("ridgeway")

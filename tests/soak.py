@@ -26,7 +26,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from simulated import MOMENTS, Crew, Nursery, submit
 
-from ridgeway.database.database import Database, migrate
+from ridgeway.database.engine import Database
+from ridgeway.database.schema import migrate
 from ridgeway.errors import Conflict
 from ridgeway.jobs import lifecycle
 

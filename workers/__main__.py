@@ -12,7 +12,8 @@ import torch
 from pydantic import ValidationError
 
 from ridgeway.data.store import Store
-from ridgeway.database.database import Database, require_schema
+from ridgeway.database.engine import Database
+from ridgeway.database.schema import require_schema
 from ridgeway.errors import InvalidInput, SchemaMismatch
 from ridgeway.host.supervisor import die_with_parent
 from ridgeway.jobs.lifecycle import new_id

@@ -15,7 +15,9 @@ from sqlalchemy.exc import IntegrityError
 
 from ridgeway.data.bundled import bundled_profiles
 from ridgeway.data.store import Store, sha256, sha256_of_file
-from ridgeway.database.database import Database, datasets, now
+from ridgeway.database.clock import now
+from ridgeway.database.engine import Database
+from ridgeway.database.tables import datasets
 from ridgeway.errors import Conflict, InvalidInput, NotFound
 from ridgeway.jobs.fleet import offered_datasets
 from ridgeway.settings import Settings

@@ -11,8 +11,9 @@ import sys
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from ridgeway.database.database import Database, migrate, require_schema
+from ridgeway.database.engine import Database
 from ridgeway.database.outages import first_line
+from ridgeway.database.schema import migrate, require_schema
 from ridgeway.errors import RidgewayError
 from ridgeway.jobs.leases import expire_leases
 from ridgeway.settings import Settings

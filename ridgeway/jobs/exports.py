@@ -7,7 +7,7 @@ import io
 from collections.abc import Iterator, Sequence
 from typing import Any, Literal, TypeAlias
 
-from ridgeway.database.database import Database
+from ridgeway.database.engine import Database
 from ridgeway.jobs.lifecycle import list_trials, study_of
 from ridgeway.study import reading
 from ridgeway.views import Trial

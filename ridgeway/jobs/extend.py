@@ -7,7 +7,8 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
-from ridgeway.database.database import current_time, leases
+from ridgeway.database.clock import current_time
+from ridgeway.database.tables import leases
 from ridgeway.errors import InvalidInput
 from ridgeway.jobs.lifecycle import OPEN_LEASE, change_job, lock_job, require_state
 from ridgeway.spec.grids import grid_size

@@ -11,7 +11,8 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from ridgeway.data.bundled import BUNDLED
-from ridgeway.database.database import now, workers
+from ridgeway.database.clock import now
+from ridgeway.database.tables import workers
 
 MODEL_PLUGINS = "ridgeway.models"
 DATASET_PLUGINS = "ridgeway.datasets"

@@ -20,7 +20,8 @@ from optuna.distributions import BaseDistribution
 from optuna.trial import TrialState
 from sqlalchemy.engine import Connection, Row
 
-from ridgeway.database.database import artifacts, current_time, jobs, leases, now
+from ridgeway.database.clock import current_time, now
+from ridgeway.database.tables import artifacts, jobs, leases
 from ridgeway.errors import LeaseLost
 from ridgeway.jobs.fleet import live_workers, mark_gone
 from ridgeway.jobs.lifecycle import (

@@ -21,7 +21,8 @@ import sqlalchemy as sa
 from optuna.trial import TrialState as OptunaState
 from sqlalchemy.engine import Connection, Row
 
-from ridgeway.database.database import artifacts, current_time, jobs, leases, now
+from ridgeway.database.clock import current_time, now
+from ridgeway.database.tables import artifacts, jobs, leases
 from ridgeway.errors import Conflict, InvalidInput, NotFound
 from ridgeway.jobs.warm_starts import seed_study
 from ridgeway.spec.combinations import objective_warnings

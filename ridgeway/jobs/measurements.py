@@ -6,7 +6,8 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection
 
-from ridgeway.database.database import now, shared_steps
+from ridgeway.database.clock import now
+from ridgeway.database.tables import shared_steps
 
 
 def remembered_together(transaction: Connection, shape: str, device: str) -> int | None:

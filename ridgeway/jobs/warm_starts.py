@@ -18,7 +18,7 @@ from optuna.distributions import (
 )
 from sqlalchemy.engine import Connection
 
-from ridgeway.database.database import jobs
+from ridgeway.database.tables import jobs
 from ridgeway.errors import InvalidInput
 from ridgeway.spec.spec import JobSpec
 from ridgeway.study import reading, writing

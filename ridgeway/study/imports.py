@@ -11,7 +11,7 @@ from optuna.trial import TrialState
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
-from ridgeway.database.database import Database
+from ridgeway.database.engine import Database
 from ridgeway.database.outages import first_line
 from ridgeway.errors import Conflict, InvalidInput
 from ridgeway.study import reading, writing

@@ -16,7 +16,7 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
 from sqlalchemy.engine import Connection, Row
 
-from ridgeway.database.database import ranked_trials
+from ridgeway.database.tables import ranked_trials
 from ridgeway.study.optuna_tables import attributes as _attributes
 from ridgeway.study.optuna_tables import curves as _curves
 from ridgeway.study.optuna_tables import directions as _directions

@@ -20,7 +20,7 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.engine import Connection
 
-from ridgeway.database.database import now
+from ridgeway.database.clock import now
 from ridgeway.study.bulk import delete_rows, insert_rows, moment_text, update_rows
 from ridgeway.study.optuna_tables import attributes as _attributes
 from ridgeway.study.optuna_tables import curves as _curves

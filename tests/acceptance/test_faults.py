@@ -15,8 +15,9 @@ from deployments import Deployment, wait_until
 from invariants import check
 from sqlalchemy.exc import OperationalError
 
-from ridgeway.database.database import Database, artifacts
-from ridgeway.database.database import leases as lease_table
+from ridgeway.database.engine import Database
+from ridgeway.database.tables import artifacts
+from ridgeway.database.tables import leases as lease_table
 from ridgeway.errors import Unreachable
 from ridgeway.views import Job
 

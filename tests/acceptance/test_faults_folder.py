@@ -15,8 +15,9 @@ import pytest
 import sqlalchemy as sa
 from deployments import Deployment, Installation, checked, fill, wait_until
 
-from ridgeway.database.database import VERSION_TABLE, Database, require_schema
-from ridgeway.database.database import leases as lease_table
+from ridgeway.database.engine import Database
+from ridgeway.database.schema import VERSION_TABLE, require_schema
+from ridgeway.database.tables import leases as lease_table
 from ridgeway.views import Job
 
 LOCKED_SECONDS = float(os.environ.get("RIDGEWAY_TEST_LOCKED_SECONDS", "4"))

@@ -18,7 +18,7 @@ import sqlalchemy as sa
 from databases import create_database, drop_database, execute
 from deployments import Deployment, Installation, checked, fill, wait_until
 
-from ridgeway.database.database import workers
+from ridgeway.database.tables import workers
 from ridgeway.errors import Unreachable
 from ridgeway.views import Job
 

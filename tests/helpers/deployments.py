@@ -20,7 +20,7 @@ from databases import create_database, drop_database
 from invariants import check
 
 from ridgeway.client.client import Client
-from ridgeway.database.database import Database
+from ridgeway.database.engine import Database
 from ridgeway.views import Job
 
 PATIENCE_SECONDS = 240.0

@@ -11,9 +11,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from ridgeway.database.database import Database
-from ridgeway.database.database import jobs as job_table
-from ridgeway.database.database import leases as lease_table
+from ridgeway.database.engine import Database
+from ridgeway.database.tables import jobs as job_table
+from ridgeway.database.tables import leases as lease_table
 from ridgeway.jobs import lifecycle
 from ridgeway.views import Job
 

@@ -28,8 +28,8 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 
-from ridgeway.database.database import Database
-from ridgeway.database.database import jobs as job_table
+from ridgeway.database.engine import Database
+from ridgeway.database.tables import jobs as job_table
 from ridgeway.errors import LeaseLost, NotFound
 from ridgeway.jobs import leases, lifecycle
 from ridgeway.jobs.leases import Claimant, Lease

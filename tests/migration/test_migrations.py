@@ -15,15 +15,9 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from optuna.storages._rdb.models import BaseModel as OptunaTables
 
-from ridgeway.database.database import (
-    VERSION_TABLE,
-    Database,
-    alembic_config,
-    metadata,
-    migrate,
-    ranked_trials,
-    require_schema,
-)
+from ridgeway.database.engine import Database
+from ridgeway.database.schema import VERSION_TABLE, alembic_config, migrate, require_schema
+from ridgeway.database.tables import metadata, ranked_trials
 from ridgeway.errors import SchemaMismatch
 
 

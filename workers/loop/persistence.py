@@ -11,7 +11,7 @@ from typing import TypeVar
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError
 
-from ridgeway.database.database import Database
+from ridgeway.database.engine import Database
 from ridgeway.database.outages import first_line, will_pass
 
 log = logging.getLogger("ridgeway.worker")

@@ -21,7 +21,7 @@ from sqlalchemy.exc import DBAPIError
 
 from ridgeway.data.catalogue import dataset_by_id
 from ridgeway.data.store import Store
-from ridgeway.database.database import Database
+from ridgeway.database.engine import Database
 from ridgeway.database.outages import first_line, will_pass
 from ridgeway.errors import JobUnrunnable, LeaseLost, NotFound
 from ridgeway.jobs import fleet, leases

@@ -19,7 +19,9 @@ from psutil import Process
 
 from ridgeway.data.bundled import bundled_profiles
 from ridgeway.data.catalogue import add_dataset
-from ridgeway.database.database import Database, artifacts, now
+from ridgeway.database.clock import now
+from ridgeway.database.engine import Database
+from ridgeway.database.tables import artifacts
 from ridgeway.errors import InvalidInput
 from ridgeway.settings import Settings
 from service import datasets as service_datasets

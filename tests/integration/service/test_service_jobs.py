@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from optuna.distributions import CategoricalDistribution, FloatDistribution
 from optuna.storages import RDBStorage
 
-from ridgeway.database.database import Database
+from ridgeway.database.engine import Database
 from ridgeway.jobs import leases
 from ridgeway.jobs.leases import Claimant
 from ridgeway.study.writing import Outcome

@@ -19,7 +19,8 @@ import psutil
 import pytest
 import sqlalchemy as sa
 
-from ridgeway.database.database import now, workers
+from ridgeway.database.clock import now
+from ridgeway.database.tables import workers
 from ridgeway.jobs.fleet import record_worker
 
 LARGEST_RESIDENT_MB = 150

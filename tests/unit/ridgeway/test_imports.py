@@ -81,7 +81,7 @@ def test_nobody_else_opens_optunas_storage() -> None:
     assert "ridgeway/study/optuna_tables.py" in knowing
     assert knowing <= {
         "ridgeway/study/optuna_tables.py",
-        "ridgeway/database/database.py",
+        "ridgeway/database/schema.py",
         "ridgeway/study/imports.py",
         "service/dashboard.py",
     }

@@ -14,7 +14,8 @@ import sqlalchemy as sa
 
 from ridgeway.data.catalogue import dataset_by_id, find_dataset, ingest, list_datasets, profile_of
 from ridgeway.data.store import Store
-from ridgeway.database.database import Database, datasets
+from ridgeway.database.engine import Database
+from ridgeway.database.tables import datasets
 from ridgeway.errors import Conflict, InvalidInput, JobUnrunnable, NotFound
 from ridgeway.settings import Settings
 from ridgeway.spec.spec import parse_spec

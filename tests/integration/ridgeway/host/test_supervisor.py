@@ -17,7 +17,8 @@ import psutil
 import pytest
 import sqlalchemy as sa
 
-from ridgeway.database.database import Database, leases
+from ridgeway.database.engine import Database
+from ridgeway.database.tables import leases
 from ridgeway.jobs import lifecycle
 from ridgeway.spec.spec import parse_spec
 
@@ -207,7 +208,7 @@ def test_the_leases_of_a_dead_worker_expire_at_once(
     with database.transaction() as transaction:
         lifecycle.submit_job(transaction, spec)
     code = """
-    from ridgeway.database.database import Database
+    from ridgeway.database.engine import Database
     from ridgeway.jobs.leases import Claimant, claim
     from ridgeway.settings import Settings
     assert sys.argv[2] == "--id"

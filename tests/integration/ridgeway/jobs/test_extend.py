@@ -10,8 +10,9 @@ import sqlalchemy as sa
 from invariants import check, objective
 from simulated import SPACE, outcome_of, recommended, submit
 
-from ridgeway.database.database import Database, current_time
-from ridgeway.database.database import jobs as job_table
+from ridgeway.database.clock import current_time
+from ridgeway.database.engine import Database
+from ridgeway.database.tables import jobs as job_table
 from ridgeway.errors import Conflict, LeaseLost, NotFound
 from ridgeway.jobs import leases, lifecycle
 from ridgeway.jobs.extend import extend_job

@@ -15,9 +15,9 @@ import sqlalchemy as sa
 from optuna.distributions import CategoricalDistribution, FloatDistribution
 from simulated import recommended
 
-from ridgeway.database.database import Database
-from ridgeway.database.database import jobs as job_table
-from ridgeway.database.database import leases as lease_table
+from ridgeway.database.engine import Database
+from ridgeway.database.tables import jobs as job_table
+from ridgeway.database.tables import leases as lease_table
 from ridgeway.errors import Conflict, LeaseLost
 from ridgeway.jobs import fleet, leases, lifecycle
 from ridgeway.jobs.leases import Claimant, Lease

@@ -19,8 +19,8 @@ import sqlalchemy as sa
 from invariants import Study, Watch, check, objective, pruned
 from simulated import MOMENTS, Crew, Nursery, submit
 
-from ridgeway.database.database import Database
-from ridgeway.database.database import leases as lease_table
+from ridgeway.database.engine import Database
+from ridgeway.database.tables import leases as lease_table
 from ridgeway.errors import Conflict
 from ridgeway.jobs import leases, lifecycle
 from ridgeway.jobs.extend import extend_job

@@ -20,9 +20,9 @@ from hypothesis.stateful import (
 from invariants import Study, check, objective
 from simulated import SPACE, outcome_of, recommended, submit
 
-from ridgeway.database.database import Database
-from ridgeway.database.database import jobs as job_table
-from ridgeway.database.database import leases as lease_table
+from ridgeway.database.engine import Database
+from ridgeway.database.tables import jobs as job_table
+from ridgeway.database.tables import leases as lease_table
 from ridgeway.errors import LeaseLost
 from ridgeway.jobs import leases, lifecycle
 from ridgeway.jobs.extend import extend_job

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-from ridgeway.database.database import Database, now, workers
+from ridgeway.database.clock import now
+from ridgeway.database.engine import Database
+from ridgeway.database.tables import workers
 from ridgeway.jobs.fleet import (
     live_workers,
     mark_gone,

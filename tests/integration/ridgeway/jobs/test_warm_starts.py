@@ -13,7 +13,7 @@ import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution
 from optuna.trial import create_trial
 
-from ridgeway.database.database import Database
+from ridgeway.database.engine import Database
 from ridgeway.errors import Conflict, InvalidInput
 from ridgeway.jobs import leases, lifecycle, warm_starts
 from ridgeway.jobs.fronts import find_front

@@ -11,7 +11,8 @@ import pytest
 import sqlalchemy as sa
 from optuna.distributions import CategoricalDistribution, FloatDistribution
 
-from ridgeway.database.database import Database, ranked_trials
+from ridgeway.database.engine import Database
+from ridgeway.database.tables import ranked_trials
 from ridgeway.jobs import leases, lifecycle
 from ridgeway.jobs.leases import Claimant
 from ridgeway.spec.spec import parse_spec

@@ -12,7 +12,7 @@ from safetensors import safe_open
 from sklearn.linear_model import ElasticNet, Lasso, LogisticRegression, Ridge
 
 from ridgeway.data.store import Store
-from ridgeway.database.database import Database
+from ridgeway.database.engine import Database
 from ridgeway.jobs import lifecycle
 from ridgeway.settings import Settings
 from ridgeway.spec.spec import parse_spec

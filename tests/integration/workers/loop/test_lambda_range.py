@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from ridgeway.data.store import Store
-from ridgeway.database.database import Database
+from ridgeway.database.engine import Database
 from ridgeway.jobs import leases, lifecycle
 from ridgeway.jobs.leases import Claimant
 from ridgeway.settings import Settings

@@ -11,7 +11,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from ridgeway.data.bundled import bundled_profiles
 from ridgeway.data.store import Store
-from ridgeway.database.database import Database
+from ridgeway.database.engine import Database
 from ridgeway.errors import LeaseLost
 from ridgeway.jobs import leases, lifecycle
 from ridgeway.settings import Settings

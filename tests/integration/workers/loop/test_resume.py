@@ -12,8 +12,8 @@ import sqlalchemy as sa
 
 from ridgeway.data.bundled import bundled_profiles
 from ridgeway.data.store import Store
-from ridgeway.database.database import Database
-from ridgeway.database.database import leases as lease_table
+from ridgeway.database.engine import Database
+from ridgeway.database.tables import leases as lease_table
 from ridgeway.errors import LeaseLost
 from ridgeway.jobs import leases, lifecycle
 from ridgeway.jobs.lifecycle import find_trial, submit_job

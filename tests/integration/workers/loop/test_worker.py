@@ -15,8 +15,8 @@ from sqlalchemy.exc import OperationalError
 
 from ridgeway.data.bundled import bundled_profiles
 from ridgeway.data.store import Store
-from ridgeway.database import database as tables
-from ridgeway.database.database import Database
+from ridgeway.database import tables
+from ridgeway.database.engine import Database
 from ridgeway.errors import NotFound
 from ridgeway.jobs import leases, lifecycle
 from ridgeway.jobs.extend import extend_job

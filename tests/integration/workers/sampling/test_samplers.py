@@ -12,7 +12,7 @@ from optuna.storages import RDBStorage
 
 from ridgeway.data.bundled import bundled_profiles
 from ridgeway.data.store import Store
-from ridgeway.database.database import Database
+from ridgeway.database.engine import Database
 from ridgeway.jobs import lifecycle
 from ridgeway.jobs.leases import Claimant, claim, trials_before
 from ridgeway.jobs.lifecycle import list_trials, submit_job

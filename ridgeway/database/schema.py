@@ -1,0 +1,103 @@
+"""The schema of the study database: bring it up to this release, or require that it is."""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+
+from ridgeway.database.engine import Database
+from ridgeway.errors import SchemaMismatch
+
+VERSION_TABLE = "ridgeway_version"  # Optuna owns `alembic_version`
+OPTUNA_SCHEMA = "v3.2.0.a"
+MIGRATIONS = Path(__file__).parents[2] / "migrations"
+
+
+def migrate(database: Database) -> None:
+    """Bring Optuna's tables and ours to this release's schema; safe to run twice at once."""
+    # Alembic and Optuna take their time to import; only migrating processes pay for them.
+    from alembic import command
+    from optuna.storages import RDBStorage
+
+    with _one_migrator(database), _logging_as_it_is():
+        # Optuna's tables first: it refuses to start on a database that holds tables but no
+        # version of its own.
+        storage = RDBStorage(database.url.render_as_string(hide_password=False))
+        storage.upgrade()
+        storage.engine.dispose()
+        with database.engine.connect() as connection:
+            config = alembic_config()
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+
+
+@contextmanager
+def _logging_as_it_is() -> Generator[None]:
+    """Optuna's migrations configure logging for a program of their own, and silence all others."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    known = [each for each in root.manager.loggerDict.values() if isinstance(each, logging.Logger)]
+    enabled = [logger for logger in known if not logger.disabled]
+    try:
+        yield
+    finally:
+        root.handlers[:] = handlers
+        root.setLevel(level)
+        for logger in enabled:
+            logger.disabled = False
+
+
+def require_schema(database: Database) -> None:
+    """Raise SchemaMismatch unless the tables are exactly this release's."""
+    from alembic.runtime.migration import MigrationContext
+    from alembic.script import ScriptDirectory
+
+    expected = ScriptDirectory.from_config(alembic_config()).get_current_head()
+    with database.reading() as connection:
+        context = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE})
+        found = context.get_current_revision()
+        optuna_found = MigrationContext.configure(connection).get_current_revision()
+    if found != expected:
+        raise SchemaMismatch(
+            f"The database's schema is {found or 'empty'}, this release needs {expected}. "
+            "Run `ridgeway migrate` with this release first."
+        )
+    if optuna_found != OPTUNA_SCHEMA:
+        raise SchemaMismatch(
+            f"Optuna's schema in the database is {optuna_found or 'empty'}, Ridgeway writes "
+            f"{OPTUNA_SCHEMA}. Run `ridgeway migrate`."
+        )
+
+
+def alembic_config() -> Any:
+    """Alembic's configuration; set `attributes["connection"]` before a command."""
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+    return config
+
+
+@contextmanager
+def _one_migrator(database: Database) -> Generator[None]:
+    if database.embedded:
+        path = Path(str(database.url.database) + ".migrating")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+        return
+    with database.engine.connect() as connection:
+        connection = connection.execution_options(isolation_level="AUTOCOMMIT")
+        connection.execute(sa.text("SET lock_timeout = 0"))
+        connection.execute(sa.text("SELECT pg_advisory_lock(7243982301)"))
+        try:
+            yield
+        finally:
+            connection.execute(sa.text("SELECT pg_advisory_unlock(7243982301)"))

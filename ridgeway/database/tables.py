@@ -1,0 +1,146 @@
+"""Our tables in the study database, beside Optuna's own.
+
+Times are seconds since 1970 by the database's clock; no other clock is compared with them.
+"""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from sqlalchemy import Column, ForeignKey, Index, Table, UniqueConstraint
+
+from ridgeway.database.clock import SECONDS
+
+metadata = sa.MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+_OPTIONAL_JSON = sa.JSON(none_as_null=True)
+_DOUBLE: sa.Double[float] = sa.Double()
+
+datasets = Table(
+    "datasets",
+    metadata,
+    Column("id", sa.String(36), primary_key=True),
+    Column("name", sa.String(200), nullable=False, unique=True),
+    Column("checksum", sa.String(64), nullable=False, comment="sha256 of the bytes that came in"),
+    Column("stored_checksum", sa.String(64), nullable=False, comment="sha256 of the stored table"),
+    Column("address", sa.Text, nullable=False, comment="key in the store"),
+    Column("bytes", sa.BigInteger, nullable=False, comment="that came in"),
+    Column("rows", sa.BigInteger, nullable=False),
+    Column("profile", sa.JSON, nullable=False, comment="ridgeway.profiles.DatasetProfile"),
+    Column("created_at", SECONDS, nullable=False),
+)
+
+jobs = Table(
+    "jobs",
+    metadata,
+    Column("id", sa.String(36), primary_key=True),
+    Column("name", sa.Text, nullable=False),
+    Column("state", sa.String(16), nullable=False),
+    Column("priority", sa.Integer, nullable=False),
+    Column("spec", sa.JSON, nullable=False, comment="ridgeway.spec.JobSpec, resolved"),
+    Column("model", sa.String(200), nullable=False, comment="model.kind, for claims"),
+    Column("dataset", sa.String(200), nullable=False, comment="as the spec names it"),
+    Column(
+        "dataset_id", sa.String(36), ForeignKey("datasets.id"), comment="of an uploaded data set"
+    ),
+    Column("study_id", sa.Integer, nullable=False, comment="Optuna's; its name is the job's id"),
+    Column("trials", sa.Integer, nullable=False, comment="the budget"),
+    Column("claimed", sa.Integer, nullable=False, comment="trials in leases, of any state"),
+    Column("complete", sa.Integer, nullable=False),
+    Column("pruned", sa.Integer, nullable=False),
+    Column("failed", sa.Integer, nullable=False),
+    Column("running", sa.Integer, nullable=False),
+    Column("populations", sa.Integer, nullable=False, comment="leased so far"),
+    Column("population_limit", sa.Integer, comment="fixed by the first claim"),
+    Column("closed", sa.Boolean, nullable=False, comment="no new populations: out of time"),
+    Column("plan", _OPTIONAL_JSON, comment="what the first worker found out"),
+    Column("best", _OPTIONAL_JSON, comment="ridgeway.views.Best"),
+    Column("recommended", _OPTIONAL_JSON, comment="ridgeway.views.Recommended"),
+    Column("evaluations", sa.Integer, nullable=False, comment="looks at the sealed test set"),
+    Column("error", sa.Text),
+    Column("warnings", sa.JSON, nullable=False),
+    Column("idempotency_key", sa.String(200), unique=True),
+    Column("request_checksum", sa.String(64), comment="sha256 of the spec as it was asked for"),
+    Column("created_at", SECONDS, nullable=False),
+    Column("started_at", SECONDS),
+    Column("finished_at", SECONDS),
+    Column("deadline", SECONDS),
+    Index(None, "state", "priority", "created_at"),
+    Index(None, "created_at", "id"),
+)
+
+leases = Table(
+    "leases",
+    metadata,
+    Column("id", sa.Integer, primary_key=True),
+    Column("job_id", sa.String(36), ForeignKey("jobs.id"), nullable=False),
+    Column("kind", sa.String(16), nullable=False, comment="population or answer"),
+    Column("state", sa.String(16), nullable=False),
+    Column("ordinal", sa.Integer, nullable=False, comment="of this kind within the job"),
+    Column("size", sa.Integer, nullable=False, comment="trials"),
+    Column("first_number", sa.Integer, comment="numbers are contiguous; null until reserved"),
+    Column("worker_id", sa.String(36)),
+    Column("fence", sa.Integer, nullable=False, comment="grows with each holder"),
+    Column("attempts", sa.Integer, nullable=False, comment="holders that did not hand it back"),
+    Column("expires_at", SECONDS, nullable=False),
+    Column("checkpoint", sa.Text, comment="key in the store; of the population in mid-training"),
+    Column("created_at", SECONDS, nullable=False),
+    UniqueConstraint("job_id", "kind", "ordinal"),
+    Index(None, "state", "expires_at"),
+)
+
+workers = Table(
+    "workers",
+    metadata,
+    Column("id", sa.String(36), primary_key=True),
+    Column("host", sa.Text, nullable=False),
+    Column("pid", sa.Integer, nullable=False),
+    Column("device", sa.Text, nullable=False),
+    Column("version", sa.String(50), nullable=False),
+    Column("models", sa.JSON, nullable=False, comment="names that a spec may use"),
+    Column("datasets", sa.JSON, nullable=False, comment="names beside uploaded ones"),
+    Column("started_at", SECONDS, nullable=False),
+    Column("seen_at", SECONDS, nullable=False),
+)
+
+artifacts = Table(
+    "artifacts",
+    metadata,
+    Column("job_id", sa.String(36), ForeignKey("jobs.id"), primary_key=True),
+    Column("name", sa.String(100), primary_key=True, comment="model.safetensors"),
+    Column("address", sa.Text, nullable=False, comment="key in the store"),
+    Column("checksum", sa.String(64), nullable=False),
+    Column("bytes", sa.BigInteger, nullable=False),
+    Column("created_at", SECONDS, nullable=False),
+)
+
+# What workers measured: how many members of a model should share a step on a device.
+shared_steps = Table(
+    "shared_steps",
+    metadata,
+    Column("shape", sa.String(64), primary_key=True, comment="digest of the model's sizes"),
+    Column("device", sa.String(200), primary_key=True, comment="its make"),
+    Column("together", sa.Integer, nullable=False, comment="members"),
+    Column("measured_at", SECONDS, nullable=False),
+)
+
+# Triggers on Optuna's `trial_values` keep it, whoever writes there.
+ranked_trials = Table(
+    "ranked_trials",
+    metadata,
+    Column("trial_id", sa.Integer, primary_key=True, autoincrement=False),
+    Column("study_id", sa.Integer, nullable=False),
+    Column(
+        "signed_value",
+        _DOUBLE,
+        nullable=False,
+        comment="of the first objective; the lower the better",
+    ),
+    Index(None, "study_id", "signed_value", "trial_id"),
+)

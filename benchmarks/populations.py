@@ -48,11 +48,11 @@ from loops import Loop, shuffled
 from models import WIDTHS, Task, plugins_installed, task
 from rows import Row, median, parser
 
-from ridgeway.spec.spec import Penalty
+from ridgeway.spec.names import PenaltyName
 from workers.population.configuration import Configuration
 
 MODELS = ("linear", "mlp", "plugin", "cnn")
-MIXTURE: tuple[Penalty, ...] = ("none", "l1", "l2", "elastic_net")
+MIXTURE: tuple[PenaltyName, ...] = ("none", "l1", "l2", "elastic_net")
 LONG, SHORT = 100_000, 100  # trials of the job that the planner is asked about
 UNPLANNED = 16  # members of a population where the planner has no choice
 CURVES: Mapping[str, Sequence[int]] = {
@@ -146,9 +146,9 @@ def configurations(penalty: str, members: int) -> list[Configuration]:
     ]
 
 
-def penalties(penalty: str) -> Sequence[Penalty]:
+def penalties(penalty: str) -> Sequence[PenaltyName]:
     """The names behind an option."""
-    return MIXTURE if penalty == "mixture" else (cast("Penalty", penalty),)
+    return MIXTURE if penalty == "mixture" else (cast("PenaltyName", penalty),)
 
 
 # --- steps a second ---------------------------------------------------------------------------

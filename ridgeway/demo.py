@@ -20,7 +20,7 @@ from ridgeway.client.client import Client
 from ridgeway.client.show import duration, job_summary, write
 from ridgeway.errors import RidgewayError, Unreachable
 from ridgeway.settings import Settings
-from ridgeway.spec.spec import PENALTIES
+from ridgeway.spec.names import PENALTIES
 from ridgeway.views import Job
 
 START_SECONDS = 120.0  # importing torch from a cold disk takes its time

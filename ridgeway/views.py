@@ -7,8 +7,9 @@ from typing import Any, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from ridgeway.spec.names import Task
 from ridgeway.spec.profiles import ColumnProfile
-from ridgeway.spec.spec import JobSpec, Task
+from ridgeway.spec.spec import JobSpec
 
 JobState: TypeAlias = Literal["queued", "running", "paused", "succeeded", "failed", "cancelled"]
 TrialState: TypeAlias = Literal["running", "complete", "pruned", "fail", "waiting"]

@@ -13,6 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 from rich.text import Text
 
+from ridgeway.spec.names import OBJECTIVE_ROWS, PENALTY_ROWS
 from ridgeway.spec.spec import FoldsValidation
 from ridgeway.views import Best, Chosen, Dataset, Front, Job, Params, Recommended, Trial
 
@@ -24,20 +25,7 @@ STATE_STYLE = {
     "paused": "yellow",
     "running": "cyan",
 }
-METRIC = {
-    "accuracy": "accuracy",
-    "balanced_accuracy": "balanced accuracy",
-    "roc_auc": "ROC AUC",
-    "mse": "mean squared error",
-    "r2": "R²",
-}
-PENALTY = {
-    "none": "no penalty",
-    "l1": "L1",
-    "l2": "L2",
-    "elastic_net": "elastic net",
-    "group_lasso": "group lasso",
-}
+PENALTY: dict[str, str] = {row.name: row.label for row in PENALTY_ROWS.values()}
 
 
 def console(stderr: bool = False) -> Console:
@@ -195,7 +183,8 @@ def _comparison(job: Job, answer: Recommended) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("")
     table.add_column("penalty")
-    for name in (f"{job.spec.objective}, validation", f"{METRIC[test.metric]}, test", "loss, test"):
+    tested = OBJECTIVE_ROWS[test.metric].label
+    for name in (f"{job.spec.objective}, validation", f"{tested}, test", "loss, test"):
         table.add_column(name, justify="right")
     for name in ("nonzero weights", "features"):
         table.add_column(name, justify="right")

@@ -8,7 +8,8 @@ from pydantic import BaseModel
 
 from ridgeway.errors import FieldError
 from ridgeway.spec.grids import grid_errors
-from ridgeway.spec.spec import OBJECTIVES_OF, JobSpec, LinearModel, MlpModel, Task
+from ridgeway.spec.names import Task, objectives_of
+from ridgeway.spec.spec import JobSpec, LinearModel, MlpModel
 
 # FISTA takes full-batch steps of a length that it finds itself, on a convex objective.
 FISTA_ACCEPTS: dict[str, tuple[Any, ...]] = {
@@ -75,7 +76,7 @@ def _objective_errors(spec: JobSpec) -> list[FieldError]:
 
 def task_errors(spec: JobSpec, task: Task, whose: str) -> list[FieldError]:
     """What does not fit the task; `whose` says where the task comes from."""
-    accepted = {"objective": OBJECTIVES_OF[task]}
+    accepted: dict[str, tuple[Any, ...]] = {"objective": objectives_of(task)}
     if task == "regression":
         accepted |= REGRESSION_ACCEPTS
     return _refusals(spec, accepted, whose)

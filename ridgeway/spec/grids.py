@@ -6,7 +6,8 @@ from math import prod
 from typing import Any, cast
 
 from ridgeway.errors import FieldError
-from ridgeway.spec.spec import MAX_TRIALS, JobSpec, Penalty, Range
+from ridgeway.spec.names import PenaltyName
+from ridgeway.spec.spec import MAX_TRIALS, JobSpec, Range
 
 ALWAYS = ("learning_rate", "weight_decay", "dropout", "label_smoothing", "input_noise")
 
@@ -55,7 +56,7 @@ def grid_errors(spec: JobSpec) -> list[FieldError]:
     return [FieldError("search", None, message)]
 
 
-def _fields(spec: JobSpec, penalty: Penalty) -> list[str]:
+def _fields(spec: JobSpec, penalty: PenaltyName) -> list[str]:
     """The searched fields that exist beside a penalty."""
     names = [name for name in ALWAYS if getattr(spec.search, name) is not None]
     names += ["strength"] if penalty != "none" else []

@@ -19,21 +19,20 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from ridgeway.errors import FieldError, InvalidInput
+from ridgeway.spec.names import (
+    OBJECTIVE_ROWS,
+    PENALTIES,
+    Objective,
+    PenaltyName,
+    Pruner,
+    Sampler,
+    Task,
+)
 
-Penalty: TypeAlias = Literal["none", "l1", "l2", "elastic_net", "group_lasso"]
-Task: TypeAlias = Literal["classification", "regression"]
 Optimizer: TypeAlias = Literal["sgd", "adam", "adamw", "fista"]
-Objective: TypeAlias = Literal["loss", "accuracy", "balanced_accuracy", "roc_auc", "mse", "r2"]
 Activation: TypeAlias = Literal["relu", "gelu", "tanh", "silu"]
 Schedule: TypeAlias = Literal["constant", "cosine"]
 Precision: TypeAlias = Literal["float32", "float64", "tf32", "bf16"]
-
-PENALTIES: tuple[Penalty, ...] = get_args(Penalty)
-MAXIMISED: frozenset[str] = frozenset({"accuracy", "balanced_accuracy", "roc_auc", "r2"})
-OBJECTIVES_OF: Mapping[Task, tuple[Objective, ...]] = {
-    "classification": ("loss", "accuracy", "balanced_accuracy", "roc_auc"),
-    "regression": ("loss", "mse", "r2"),
-}
 
 MAX_TRIALS = 1_000_000
 MAX_EPOCHS = 100_000
@@ -189,7 +188,7 @@ class Search(Part):
     """The space: each entry a range, a list of choices, or one fixed value."""
 
     penalty: Annotated[
-        list[Penalty], Field(min_length=1, max_length=len(PENALTIES)), AfterValidator(_distinct)
+        list[PenaltyName], Field(min_length=1, max_length=len(PENALTIES)), AfterValidator(_distinct)
     ] = list(PENALTIES)
     strength: Annotated[Strength, _within(0, 1e6)] = Field(
         default="auto", alias="lambda", description="λ; absent from trials whose penalty is `none`"
@@ -405,8 +404,8 @@ class JobSpec(Part):
         le=1e3,
         description="standard deviation of normal noise on standardised inputs in training",
     )
-    sampler: Literal["tpe", "random", "qmc", "grid", "gp"] = "tpe"
-    pruner: Literal["none", "median", "halving"] = "none"
+    sampler: Sampler = "tpe"
+    pruner: Pruner = "none"
     objective: Objective = "loss"
     objectives: (
         Annotated[
@@ -471,7 +470,7 @@ class JobSpec(Part):
     @property
     def maximise(self) -> bool:
         """Whether more of the objective is better."""
-        return self.objective in MAXIMISED
+        return OBJECTIVE_ROWS[self.objective].maximised
 
     @property
     def further_objectives(self) -> tuple[str, ...]:

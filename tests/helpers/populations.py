@@ -14,7 +14,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from ridgeway.spec.spec import PENALTIES, JobSpec, parse_spec
+from ridgeway.spec.names import PENALTIES
+from ridgeway.spec.spec import JobSpec, parse_spec
 from workers.backends import Backend, Mapped
 from workers.backends.compiled import Compiled
 from workers.backends.dense import Dense

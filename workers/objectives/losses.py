@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ridgeway.spec.spec import JobSpec, Task
+from ridgeway.spec.names import Task
+from ridgeway.spec.spec import JobSpec
 
 Kind: TypeAlias = Literal["regression", "binary", "multiclass"]
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from ridgeway.spec.spec import Objective, Task
+from ridgeway.spec.names import Objective, Task
 from workers.minibatch.batches import aligned
 from workers.objectives.losses import finite, kind_of, row_losses
 

@@ -8,17 +8,17 @@ from __future__ import annotations
 
 import math
 
-from ridgeway.spec.spec import Penalty
+from ridgeway.spec.names import PenaltyName
 
-L1_RATIO_OF: dict[Penalty, float] = {"l1": 1.0, "l2": 0.0}
+L1_RATIO_OF: dict[PenaltyName, float] = {"l1": 1.0, "l2": 0.0}
 
 
-def _ratio(penalty: Penalty, l1_ratio: float) -> float:
+def _ratio(penalty: PenaltyName, l1_ratio: float) -> float:
     return L1_RATIO_OF.get(penalty, l1_ratio)
 
 
 def sklearn_least_squares(
-    penalty: Penalty, strength: float, l1_ratio: float, rows: int, target_scale: float = 1.0
+    penalty: PenaltyName, strength: float, l1_ratio: float, rows: int, target_scale: float = 1.0
 ) -> dict[str, float]:
     """Arguments of Lasso (`l1`), Ridge (`l2`) or ElasticNet (`elastic_net`).
 
@@ -39,7 +39,7 @@ def sklearn_least_squares(
 
 
 def sklearn_logistic(
-    penalty: Penalty, strength: float, l1_ratio: float, rows: int
+    penalty: PenaltyName, strength: float, l1_ratio: float, rows: int
 ) -> dict[str, float]:
     """Arguments of LogisticRegression for two classes: C and l1_ratio."""
     if penalty not in ("l1", "l2", "elastic_net"):
@@ -50,7 +50,7 @@ def sklearn_logistic(
 
 
 def glmnet(
-    penalty: Penalty, strength: float, l1_ratio: float, *, gaussian: bool
+    penalty: PenaltyName, strength: float, l1_ratio: float, *, gaussian: bool
 ) -> dict[str, float]:
     """glmnet's lambda and alpha; a gaussian target standardised, as glmnet does inside."""
     if penalty not in ("l1", "l2", "elastic_net"):

@@ -16,7 +16,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from ridgeway.spec import spec
+from ridgeway.spec.names import PenaltyName
 from workers.models.layout import Group
 
 NEWTON_STEPS = 60
@@ -34,7 +34,7 @@ class Parts:
 class Penalty(ABC):
     """R(w), added to the mean loss with the factor λ."""
 
-    name: ClassVar[spec.Penalty]
+    name: ClassVar[PenaltyName]
     sparse: ClassVar[bool] = False  # whether its proximal step can land on exact zeros
 
     @abstractmethod
@@ -127,7 +127,7 @@ class GroupLasso(Penalty):
         )
 
 
-PENALTIES: Mapping[spec.Penalty, Penalty] = {
+PENALTIES: Mapping[PenaltyName, Penalty] = {
     penalty.name: penalty for penalty in (NoPenalty(), L1(), L2(), ElasticNet(), GroupLasso())
 }
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import cast
 
+from ridgeway.spec.names import PenaltyName
 from ridgeway.spec.spec import JobSpec, MlpModel
-from ridgeway.spec.spec import Penalty as PenaltyName
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ridgeway.spec.spec import Dimension, JobSpec, Penalty, Range
+from ridgeway.spec.names import PenaltyName
+from ridgeway.spec.spec import Dimension, JobSpec, Range
 from workers.data.prepare import Fold
 from workers.objectives.losses import kind_of, row_losses, row_weights
 from workers.population.configuration import Configuration
@@ -24,7 +25,7 @@ BELOW = 1e-4  # the low end, as a share of the high one
 
 # At equal λ the first weighs the most: √size ‖w‖₂ ≥ ‖w‖₁ in a group (Cauchy-Schwarz), and
 # |w| ≥ r |w| + (1 - r) w² ≥ w² for |w| ≤ 1. So the first collapses before the others do.
-STRONGEST_FIRST: tuple[Penalty, ...] = ("group_lasso", "l1", "elastic_net", "l2")
+STRONGEST_FIRST: tuple[PenaltyName, ...] = ("group_lasso", "l1", "elastic_net", "l2")
 
 FINE = tuple(float(f"{10 ** (step / 3 - 5):.3g}") for step in range(19))  # 1e-5 to 10
 COARSE = FINE[::3]
@@ -100,7 +101,7 @@ def probe_members(spec: JobSpec) -> list[Configuration]:
 
     The strengths are dealt to the learning rates in turn. Empty where a probe would cost too much.
     """
-    searched: list[Penalty] = [each for each in STRONGEST_FIRST if each in spec.search.penalty]
+    searched: list[PenaltyName] = [each for each in STRONGEST_FIRST if each in spec.search.penalty]
     rate = spec.search.learning_rate
     planned = spec.trials * spec.folds
     if not searched or rate is None or planned * COARSE_SHARE < len(COARSE) + 1:
@@ -133,7 +134,7 @@ def quantile(dimension: Dimension, share: float) -> float:
     return dimension
 
 
-def _member(spec: JobSpec, penalty: Penalty, strength: float, rate: float) -> Configuration:
+def _member(spec: JobSpec, penalty: PenaltyName, strength: float, rate: float) -> Configuration:
     """Its other hyperparameters are the middles of what the job searches."""
     searched = ("l1_ratio", "weight_decay", "dropout", "label_smoothing", "input_noise")
     dimensions = {name: getattr(spec.search, name) for name in searched}

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ridgeway.errors import InvalidInput
+from ridgeway.spec.names import PENALTIES, Task
 from ridgeway.spec.spec import (
-    OBJECTIVES_OF,
-    PENALTIES,
     FoldsValidation,
     JobSpec,
     MlpModel,
@@ -63,7 +62,7 @@ bodies = st.fixed_dictionaries(
         "name": text,
         "target": st.none() | name,
         "groups": st.none() | name,
-        "task": st.sampled_from([None, *OBJECTIVES_OF]),
+        "task": st.sampled_from([None, *get_args(Task)]),
         "model": models,
         "optimizer": st.sampled_from(["sgd", "adam", "adamw", "fista"]),
         "schedule": st.sampled_from(["constant", "cosine"]),

@@ -15,7 +15,8 @@ from sklearn.datasets import load_breast_cancer, load_diabetes
 from sklearn.linear_model import ElasticNet, Lasso, LogisticRegression, Ridge
 from torch import Tensor
 
-from ridgeway.spec.spec import PENALTIES, JobSpec
+from ridgeway.spec.names import PENALTIES
+from ridgeway.spec.spec import JobSpec
 from workers.fullbatch import solver
 from workers.penalties.conversions import sklearn_least_squares, sklearn_logistic
 from workers.population.configuration import Configuration

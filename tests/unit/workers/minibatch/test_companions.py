@@ -23,7 +23,8 @@ from populations import (
 )
 from torch import Tensor
 
-from ridgeway.spec.spec import PENALTIES, JobSpec
+from ridgeway.spec.names import PENALTIES
+from ridgeway.spec.spec import JobSpec
 from workers.minibatch import trainer
 from workers.minibatch.batches import Minibatches
 from workers.minibatch.trainer import Trainer

@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import workers.objectives.metrics
-from ridgeway.spec.spec import OBJECTIVES_OF
+from ridgeway.spec.names import objectives_of
 from workers.objectives.metrics import bootstrap_error, score, weighted_score
 
 
@@ -56,7 +56,7 @@ def expected(metric: str, logits: np.ndarray, truth: np.ndarray, weights: np.nda
 
 @settings(max_examples=15)
 @given(seed=st.integers(0, 10_000), rows=st.integers(12, 80))
-@pytest.mark.parametrize("metric", OBJECTIVES_OF["classification"])
+@pytest.mark.parametrize("metric", objectives_of("classification"))
 @pytest.mark.parametrize("outputs", [1, 4])
 def test_classification_metrics_are_scikit_learns(
     metric: str, outputs: int, seed: int, rows: int
@@ -72,7 +72,7 @@ def test_classification_metrics_are_scikit_learns(
     assert torch.allclose(score(metric, logits, targets), found[:, 0])  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("metric", OBJECTIVES_OF["regression"])
+@pytest.mark.parametrize("metric", objectives_of("regression"))
 def test_regression_metrics_are_scikit_learns(metric: str) -> None:
     draw = torch.Generator().manual_seed(0)
     targets = torch.randn(31, generator=draw, dtype=torch.float64) * 5 + 100
@@ -88,7 +88,7 @@ def test_r2_of_a_target_that_does_not_vary_is_scikit_learns() -> None:
     assert score("r2", predictions, targets).tolist() == [1.0, 0.0]
 
 
-@pytest.mark.parametrize("metric", OBJECTIVES_OF["classification"])
+@pytest.mark.parametrize("metric", objectives_of("classification"))
 def test_a_logit_that_is_not_finite_makes_its_own_members_score_nan(metric: str) -> None:
     logits, targets = logits_of(1, 20, 0)
     clean = score(metric, logits, targets)  # type: ignore[arg-type]
@@ -164,7 +164,7 @@ class LargestTensor(TorchDispatchMode):
         return made
 
 
-@pytest.mark.parametrize("metric", OBJECTIVES_OF["classification"])
+@pytest.mark.parametrize("metric", objectives_of("classification"))
 def test_the_bootstrap_takes_a_block_of_memory_whatever_the_number_of_rows(
     metric: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

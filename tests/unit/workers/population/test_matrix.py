@@ -11,7 +11,8 @@ import torch
 from plain_loop import plain_loop
 from populations import BACKENDS, configuration, force_backend, job, made_up_fold, train
 
-from ridgeway.spec.spec import PENALTIES, JobSpec
+from ridgeway.spec.names import PENALTIES
+from ridgeway.spec.spec import JobSpec
 from workers.data.prepare import Fold
 from workers.population.configuration import Configuration
 

@@ -1,0 +1,84 @@
+"""The names that a spec has for penalties, objectives, samplers and pruners: a row each.
+
+To add one, add its name to the literal and its row to the list below it. What it does stands on
+the workers' side, in the list of the same names: workers/penalties/penalties.py,
+workers/objectives/metrics.py, workers/sampling/samplers.py, workers/pruning/rules.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, TypeAlias, get_args
+
+Task: TypeAlias = Literal["classification", "regression"]
+
+# --- penalties --------------------------------------------------------------------------------
+
+PenaltyName: TypeAlias = Literal["none", "l1", "l2", "elastic_net", "group_lasso"]
+
+UNPENALISED: PenaltyName = "none"
+
+
+@dataclass(frozen=True)
+class PenaltyRow:
+    """A penalty as the spec and the study know it.
+
+    label: its name for people. parameters: the study's parameters that a trial has only beside a
+    penalty that names them.
+    """
+
+    name: PenaltyName
+    label: str
+    parameters: tuple[str, ...] = ("lambda",)
+
+
+PENALTY_ROWS: Mapping[PenaltyName, PenaltyRow] = {
+    row.name: row
+    for row in (
+        PenaltyRow("none", "no penalty", ()),
+        PenaltyRow("l1", "L1"),
+        PenaltyRow("l2", "L2"),
+        PenaltyRow("elastic_net", "elastic net", ("lambda", "l1_ratio")),
+        PenaltyRow("group_lasso", "group lasso"),
+    )
+}
+PENALTIES: tuple[PenaltyName, ...] = get_args(PenaltyName)
+
+# --- objectives -------------------------------------------------------------------------------
+
+Objective: TypeAlias = Literal["loss", "accuracy", "balanced_accuracy", "roc_auc", "mse", "r2"]
+
+
+@dataclass(frozen=True)
+class ObjectiveRow:
+    """What trials are judged by: its name for people, the tasks that have it, and its direction."""
+
+    name: Objective
+    label: str
+    tasks: tuple[Task, ...]
+    maximised: bool
+
+
+OBJECTIVE_ROWS: Mapping[Objective, ObjectiveRow] = {
+    row.name: row
+    for row in (
+        ObjectiveRow("loss", "loss", ("classification", "regression"), maximised=False),
+        ObjectiveRow("accuracy", "accuracy", ("classification",), maximised=True),
+        ObjectiveRow("balanced_accuracy", "balanced accuracy", ("classification",), maximised=True),
+        ObjectiveRow("roc_auc", "ROC AUC", ("classification",), maximised=True),
+        ObjectiveRow("mse", "mean squared error", ("regression",), maximised=False),
+        ObjectiveRow("r2", "R²", ("regression",), maximised=True),
+    )
+}
+
+
+def objectives_of(task: Task) -> tuple[Objective, ...]:
+    """Return the objectives that a job of this task may have."""
+    return tuple(row.name for row in OBJECTIVE_ROWS.values() if task in row.tasks)
+
+
+# --- samplers and pruners ---------------------------------------------------------------------
+
+Sampler: TypeAlias = Literal["tpe", "random", "qmc", "grid", "gp"]
+Pruner: TypeAlias = Literal["none", "median", "halving"]

@@ -13,7 +13,8 @@ from invariants import check
 from safetensors.torch import load
 
 from ridgeway.data.store import Store
-from ridgeway.database.database import Database, require_schema
+from ridgeway.database.engine import Database
+from ridgeway.database.schema import require_schema
 from ridgeway.host.upkeep import prepare
 from ridgeway.jobs import lifecycle
 from ridgeway.jobs.extend import extend_job

@@ -8,7 +8,6 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import Any
 
 import torch
@@ -109,7 +108,7 @@ def planned_trainer(task: Task, device: torch.device, trials: int) -> tuple[Trai
     trainer = Trainer(spec, [task.fold], OUTPUTS, SEED, device, torch.float32)
     if not pays_to_compile(trainer, Settings().max_population):
         return trainer, 0.0
-    plan = replace(trainer.plan, backend=Compiled.name)
+    plan = trainer.engine.model_copy(update={"backend": Compiled.name})
     with nothing_kept("TORCHINDUCTOR_CACHE_DIR"):
         started = time.perf_counter()
         trainer = Trainer(spec, [task.fold], OUTPUTS, SEED, device, torch.float32, plan)

@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager
 
 import torch
 
+from ridgeway.jobs.plan import Engine
 from ridgeway.spec.spec import JobSpec
 from workers.data.prepare import Fold
 from workers.fullbatch.solver import refit_convex, train_convex
@@ -16,7 +17,6 @@ from workers.models.models import predict
 from workers.optimizers.precision import exact_products
 from workers.population.configuration import Configuration
 from workers.population.ledgers import Ledger, ScoredLedger
-from workers.population.plan import Plan
 from workers.population.results import PopulationResult, TrainedModels, models_of, result_of
 from workers.population.run import PopulationState, Run, Watch
 
@@ -87,14 +87,14 @@ def refit_population(
     device: torch.device,
     epochs: Sequence[int] | None = None,
     dtype: torch.dtype | None = None,
-    plan: Plan | None = None,
+    engine: Engine | None = None,
     on_epoch: Callable[[int, int], None] = lambda epoch, epochs: None,
     watch: Watch | None = None,
 ) -> TrainedModels:
     """Train every configuration on one fold without scoring any: bitwise train_population's models.
 
     epochs: how long each configuration trains, under a schedule over the spec's epochs; so many by
-    default. plan: the job's. Divergence shows in the training loss, and at the end in logits for
+    default. engine: the job's. Divergence shows in the training loss, and at the end in logits for
     the fold's validation rows that are not finite. on_epoch and errors as in train_population.
     """
     if spec.optimizer == "fista":
@@ -103,7 +103,7 @@ def refit_population(
             seed=seed, device=device, dtype=dtype, on_epoch=on_epoch, watch=watch or Watch(),
         )  # fmt: skip
     with own_generators(device):
-        trainer = Trainer(spec, [fold], outputs, seed, device, dtype, plan)
+        trainer = Trainer(spec, [fold], outputs, seed, device, dtype, engine)
         ledger = Ledger(trainer, epochs or [spec.epochs] * len(configurations))
         _train(trainer, configurations, ledger, on_epoch, watch or Watch())
         return models_of(trainer, ledger)

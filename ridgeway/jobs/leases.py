@@ -32,6 +32,7 @@ from ridgeway.jobs.lifecycle import (
     update_job,
     withdraw_leases,
 )
+from ridgeway.jobs.plan import JobPlan
 from ridgeway.spec.spec import JobSpec
 from ridgeway.study import reading, writing
 from ridgeway.study.writing import Outcome
@@ -64,7 +65,7 @@ class Lease:
     study_id: int
     spec: JobSpec
     dataset_id: str | None
-    plan: Mapping[str, Any] | None
+    plan: JobPlan | None
     ordinal: int
     size: int
     first_number: int | None  # None until the trials are reserved
@@ -288,7 +289,7 @@ def _start(transaction: Connection, row: Row[Any], lease: Row[Any]) -> Lease:
         study_id=row.study_id,
         spec=JobSpec.model_validate(row.spec),
         dataset_id=row.dataset_id,
-        plan=row.plan,
+        plan=JobPlan.model_validate(row.plan) if row.plan else None,
         ordinal=lease.ordinal,
         size=lease.size,
         first_number=lease.first_number,
@@ -310,14 +311,15 @@ def renew(transaction: Connection, lease: Lease, lease_seconds: float) -> None:
 
 
 def fix_plan(
-    transaction: Connection, lease: Lease, plan: Mapping[str, Any], warnings: Sequence[str] = ()
-) -> dict[str, Any]:
-    """Record what the job's first worker found out; the plan in force, which the first one set."""
+    transaction: Connection, lease: Lease, plan: JobPlan, warnings: Sequence[str] = ()
+) -> JobPlan:
+    """Record what the job's first worker found out; return the plan in force, the first one set."""
     row, _ = _held(transaction, lease)
-    if row.plan is None:
-        update_job(transaction, row.id, plan=dict(plan), warnings=_with(row.warnings, warnings))
-        return dict(plan)
-    return cast("dict[str, Any]", row.plan)
+    if row.plan is not None:
+        return JobPlan.model_validate(row.plan)
+    kept = plan.model_dump(mode="json", by_alias=True)
+    update_job(transaction, row.id, plan=kept, warnings=_with(row.warnings, warnings))
+    return plan
 
 
 def reserve(

@@ -12,7 +12,7 @@ import json
 import os
 import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, cast
@@ -24,6 +24,7 @@ from sqlalchemy.engine import Connection, Row
 from ridgeway.database.clock import current_time, now
 from ridgeway.database.tables import artifacts, jobs, leases
 from ridgeway.errors import Conflict, InvalidInput, NotFound
+from ridgeway.jobs.plan import JobPlan
 from ridgeway.jobs.warm_starts import seed_study
 from ridgeway.spec.combinations import objective_warnings
 from ridgeway.spec.grids import budget, budget_warnings
@@ -386,7 +387,7 @@ def _job(row: Row[Any]) -> Job:
         study=row.id,
         spec=spec,
         progress=_progress(row),
-        lambda_range=_lambda_range(spec, row.plan),
+        lambda_range=_lambda_range(spec, JobPlan.model_validate(row.plan) if row.plan else None),
         best=Best.model_validate(row.best) if row.best else None,
         recommended=Recommended.model_validate(row.recommended) if row.recommended else None,
         error=row.error,
@@ -402,11 +403,11 @@ def _job(row: Row[Any]) -> Job:
     )
 
 
-def _lambda_range(spec: JobSpec, plan: Mapping[str, Any] | None) -> LambdaRange | None:
+def _lambda_range(spec: JobSpec, plan: JobPlan | None) -> LambdaRange | None:
     """The plan has a range for every job; only those that ask for one use it."""
     if plan is None or spec.search.strength != "auto" or spec.search.penalty == ["none"]:
         return None
-    low, high = plan["lambda"]
+    low, high = plan.strengths
     return LambdaRange(low=low, high=high)
 
 

@@ -26,7 +26,6 @@ from workers.data.prepare import Fold, Prepared
 from workers.objectives.metrics import score
 from workers.penalties.conversions import glmnet, sklearn_least_squares, sklearn_logistic
 from workers.population.configuration import Configuration
-from workers.population.plan import Plan
 from workers.train import TrainedModels, Watch, predict, refit_population
 
 MODEL = "model.safetensors"
@@ -111,7 +110,7 @@ def answer(
         seed=spec.seed,
         device=device,
         epochs=[epochs[number] for number in numbers],
-        plan=Plan.of_job(lease.plan).of_refits(),
+        engine=lease.plan.engine.for_refits() if lease.plan else None,
         on_epoch=on_epoch,
         watch=watched(members),
     )

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ridgeway.jobs.plan import Engine
 from ridgeway.spec.spec import JobSpec
 from workers.backends.dense import Dense
 from workers.data.prepare import Fold
@@ -24,7 +25,6 @@ from workers.penalties.penalties import PENALTIES
 from workers.population.configuration import Configuration
 from workers.population.judging import Judge, Scores
 from workers.population.ledgers import Roll, fold_means
-from workers.population.plan import Plan
 from workers.population.results import PopulationResult, TrainedModels
 from workers.population.run import Run, Watch
 
@@ -104,7 +104,7 @@ class Problem:
         dtype: torch.dtype | None,
     ) -> None:
         self.spec, self.outputs, self.seed, self.device = spec, outputs, seed, device
-        self.plan = Plan(device.type, "fista", False)
+        self.engine = Engine(device=device.type, backend="fista", compiled=False)
         self.dtype = dtype or dtype_of(spec)
         self.kind: Kind = kind_of(spec.task, outputs)
         self.rows = [

@@ -101,7 +101,7 @@ def identity(problem: Problem, configurations: Sequence[Configuration]) -> str:
     """A checksum of all that must be the same if a population is to go on bit for bit.
 
     Half a training on a CPU and half on a GPU, or by two versions of torch, would be a result that
-    neither gives: the population trains anew there. The plan names device type, backend and
+    neither gives: the population trains anew there. The engine names device type, backend and
     kernels. Makes of one type may differ in their last bits; hours of training are worth more.
     """
     words = [
@@ -110,7 +110,7 @@ def identity(problem: Problem, configurations: Sequence[Configuration]) -> str:
         problem.spec.model_dump_json(),
         [repr(configuration) for configuration in configurations],
         problem.seed,
-        problem.plan.kept(),
+        problem.engine.model_dump(),
         str(problem.dtype),
         list(problem.fold_rows),
         problem.layout.columns,

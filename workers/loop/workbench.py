@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 
 import torch
 
+from ridgeway.jobs.plan import Engine
 from workers.data.prepare import Prepared
 from workers.minibatch.trainer import Trainer
-from workers.population.plan import Plan
 from workers.pruning.pruning import History
 from workers.sampling import Mirror
 from workers.train import own_generators
@@ -34,18 +34,18 @@ class Workbench:
     device: torch.device
     sized: bool = False
     _trainer: Trainer | None = field(default=None, repr=False)
-    _wanted: Plan = field(default_factory=Plan, repr=False)
+    _wanted: Engine = field(default_factory=Engine, repr=False)
 
-    def trainer(self, plan: Plan) -> Trainer:
-        """One that follows the plan as far as it can. JobUnrunnable as in train_population."""
-        follows = self._trainer is not None and plan in (self._wanted, self._trainer.plan)
+    def trainer(self, engine: Engine) -> Trainer:
+        """Return one that follows the engine as far as it can; JobUnrunnable if the model fails."""
+        follows = self._trainer is not None and engine in (self._wanted, self._trainer.engine)
         if self._trainer is None or not follows:
             spec, prepared = self.prepared.spec, self.prepared
             with own_generators(self.device):
                 self._trainer = Trainer(
-                    spec, prepared.folds, prepared.outputs, spec.seed, self.device, plan=plan
+                    spec, prepared.folds, prepared.outputs, spec.seed, self.device, engine=engine
                 )
-            self._wanted, self.sized = plan, False
+            self._wanted, self.sized = engine, False
         return self._trainer
 
     def release(self) -> None:

@@ -8,12 +8,11 @@ import platform
 import random
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from importlib.metadata import version
-from typing import Any
 
 import torch
 from sqlalchemy.engine import Connection
@@ -27,6 +26,7 @@ from ridgeway.errors import JobUnrunnable, LeaseLost, NotFound
 from ridgeway.jobs import fleet, leases
 from ridgeway.jobs.leases import Claimant, Lease
 from ridgeway.jobs.measurements import remember_together, remembered_together
+from ridgeway.jobs.plan import Engine, JobPlan
 from ridgeway.settings import Settings
 from workers.answer.recommend import answer, own_complete_trials
 from workers.backends.compiled import Compiled
@@ -45,7 +45,6 @@ from workers.minibatch.trainer import Trainer
 from workers.models.models import offered_models
 from workers.population.configuration import Configuration
 from workers.population.outcomes import failed_outcomes, outcomes_of
-from workers.population.plan import Plan
 from workers.population.run import Rung
 from workers.pruning.pruning import history_of, pruner_of
 from workers.sampling import Mirror, search_space
@@ -208,7 +207,7 @@ class Worker:
     def _trained(
         self,
         bench: Workbench,
-        plan: Mapping[str, Any],
+        plan: JobPlan,
         configurations: Sequence[Configuration],
         watch: Watch,
     ) -> PopulationResult:
@@ -218,7 +217,7 @@ class Worker:
                 spec, configurations, prepared.folds, prepared.outputs,
                 seed=spec.seed, device=self._device, on_epoch=self._check, watch=watch,
             )  # fmt: skip
-        trainer = bench.trainer(Plan.of_job(plan))
+        trainer = bench.trainer(plan.engine)
         self._choose_together(bench, trainer, configurations)
         return train_members(trainer, configurations, self._check, watch)
 
@@ -241,7 +240,7 @@ class Worker:
         bench.sized = True
 
     def _configurations(
-        self, lease: Lease, bench: Workbench, plan: Mapping[str, Any]
+        self, lease: Lease, bench: Workbench, plan: JobPlan
     ) -> tuple[int, list[Configuration]]:
         """The first number and what to train: proposed now, or by an earlier holder."""
 
@@ -253,8 +252,7 @@ class Worker:
         if lease.first_number is not None:
             params = bench.mirror.params(lease.first_number, lease.size)
             return lease.first_number, [Configuration.from_params(lease.spec, p) for p in params]
-        low, high = plan["lambda"]
-        space = search_space(lease.spec, (low, high))
+        space = search_space(lease.spec, plan.strengths)
         params = bench.mirror.propose(space, lease.size, lease.ordinal, start)
         first = self._persistence.write(
             lambda transaction: leases.reserve(transaction, lease, params, space)
@@ -314,7 +312,7 @@ class Worker:
             if address is not None:
                 discard(self._store, address)
 
-    def _plan(self, lease: Lease, bench: Workbench) -> dict[str, Any]:
+    def _plan(self, lease: Lease, bench: Workbench) -> JobPlan:
         """What the job's first worker finds out, for all of them."""
         try:
             found = strength_range(bench.prepared, device=self._device, on_epoch=self._check)
@@ -323,15 +321,14 @@ class Worker:
         except (Exception, SystemExit) as error:  # trials that fail alike will say so themselves
             log.exception("job %s: the probe of the λ range failed", lease.job_id)
             found = unprobed(f"the probe failed: {reason_of(error)}")
-        plan: dict[str, Any] = {"lambda": [found.low, found.high]}
-        if lease.spec.optimizer != "fista":
-            plan |= self._backend_plan(lease, bench).kept()
+        engine = Engine() if lease.spec.optimizer == "fista" else self._engine(lease, bench)
+        plan = JobPlan(strengths=(found.low, found.high), **engine.model_dump())
         return self._persistence.write(
             lambda transaction: leases.fix_plan(transaction, lease, plan, found.warnings)
         )
 
-    def _backend_plan(self, lease: Lease, bench: Workbench) -> Plan:
-        trainer = bench.trainer(Plan())
+    def _engine(self, lease: Lease, bench: Workbench) -> Engine:
+        trainer = bench.trainer(Engine())
         trials = lease.spec.trials
         largest = leases.population_size(trials, self._settings.max_population, ordinal=trials)
         try:
@@ -340,8 +337,9 @@ class Worker:
             log.exception("job %s: a step could not be timed", lease.job_id)
             pays = False
         if not pays:
-            return trainer.plan
-        return bench.trainer(replace(trainer.plan, backend=Compiled.name)).plan
+            return trainer.engine
+        compiled = trainer.engine.model_copy(update={"backend": Compiled.name})
+        return bench.trainer(compiled).engine
 
     def _bench(self, lease: Lease) -> Workbench:
         def make() -> Workbench:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ridgeway.errors import JobUnrunnable
+from ridgeway.jobs.plan import Engine
 from ridgeway.spec.spec import JobSpec
 from workers.backends import Backend, Buffers, InTurn, Perturbation
 from workers.backends.choosing import Trial, choose_backend
@@ -29,7 +30,6 @@ from workers.models.models import (
 )
 from workers.objectives.losses import Kind
 from workers.optimizers.optimizers import OPTIMIZERS, Stepping, Uses
-from workers.population.plan import Plan
 
 
 class Program:
@@ -42,7 +42,7 @@ class Program:
     """
 
     def __init__(
-        self, spec: JobSpec, feed: Feed, kind: Kind, outputs: int, seed: int, plan: Plan
+        self, spec: JobSpec, feed: Feed, kind: Kind, outputs: int, seed: int, engine: Engine
     ) -> None:
         self.notes: list[str] = []
         self._spec, self._feed, self._outputs, self._seed = spec, feed, outputs, seed
@@ -58,12 +58,12 @@ class Program:
             name: torch.stack([own[name] for own in fixed]) for name in fixed[0]
         }
         self.buffer_floats = sum(value[0].numel() for value in self.initial_buffers.values())
-        mine = plan.device == feed.device.type
-        self.compiled = None if mine and plan.compiled is False else self._kernels()
+        mine = engine.device == feed.device.type
+        self.compiled = None if mine and engine.compiled is False else self._kernels()
         with unrunnable_where_it_fails(spec.model.kind, "failed in training"):
             self.fold_by_fold = has_batch_statistics(model, inputs)
             self.floats_per_row = saved_floats_per_row(model, inputs)
-            self.backend = self._backend(model, kind, plan.backend if mine else None)
+            self.backend = self._backend(model, kind, engine.backend if mine else None)
         self.optimizer = self._stepping()
         self._note_normalisation(model)
 

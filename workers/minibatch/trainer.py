@@ -8,6 +8,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
+from ridgeway.jobs.plan import Engine
 from ridgeway.spec.spec import JobSpec
 from workers.backends import StepBatch
 from workers.backends.layers import PRODUCT_ROWS
@@ -22,7 +23,6 @@ from workers.optimizers.precision import dtype_of, precision_note, products_of
 from workers.optimizers.schedules import factors
 from workers.population.configuration import Configuration
 from workers.population.judging import Judge, Scores
-from workers.population.plan import Plan
 
 SETTLING_STEPS = 200
 UNCHANGED_STEPS = 20
@@ -36,7 +36,7 @@ STEPS_AHEAD = 64  # whose coefficients are laid out at a time
 class Trainer:
     """One job's model and folds on a device: makes chunks, and moves them.
 
-    plan: the one that it follows, which is the one asked for where that can be followed.
+    engine: the one that it follows, which is the one asked for where that can be followed.
     together: members that share a chunk at most; may be set. It changes nobody's bits.
     """
 
@@ -48,7 +48,7 @@ class Trainer:
         seed: int,
         device: torch.device,
         dtype: torch.dtype | None = None,
-        plan: Plan | None = None,
+        engine: Engine | None = None,
     ) -> None:
         self.spec, self.folds, self.seed = spec, folds, seed
         self.device, self.dtype = device, dtype or dtype_of(spec)
@@ -56,9 +56,13 @@ class Trainer:
         self.mask_seed = derived_seed(seed, "masks") >> 8  # room for a number per step
         self.feed = Feed(spec, folds, self.kind, seed, device, self.dtype)
         self.fold_rows = self.feed.fold_rows
-        self.program = Program(spec, self.feed, self.kind, outputs, seed, plan or Plan())
+        self.program = Program(spec, self.feed, self.kind, outputs, seed, engine or Engine())
         self.layout, self.backend = self.program.layout, self.program.backend
-        self.plan = Plan(device.type, self.backend.name, self.program.compiled is not None)
+        self.engine = Engine(
+            device=device.type,
+            backend=self.backend.name,
+            compiled=self.program.compiled is not None,
+        )
         self.notes = self.program.notes
         if note := precision_note(spec.precision, device):
             self.notes.append(note)

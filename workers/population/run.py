@@ -11,11 +11,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ridgeway.jobs.plan import Engine
 from ridgeway.spec.spec import JobSpec
 from workers.minibatch.parts import PartState
 from workers.models.layout import Layout
 from workers.population.ledgers import Roll, ScoredLedger
-from workers.population.plan import Plan
 
 FEWER_NOTE = (
     "a worker ran out of memory and trained fewer trials side by side: the results are the same, "
@@ -35,7 +35,7 @@ class Problem(Protocol):
     @property
     def dtype(self) -> torch.dtype: ...
     @property
-    def plan(self) -> Plan: ...
+    def engine(self) -> Engine: ...
     @property
     def fold_rows(self) -> Sequence[int]: ...
     @property

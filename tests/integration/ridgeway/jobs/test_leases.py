@@ -21,6 +21,7 @@ from ridgeway.database.tables import leases as lease_table
 from ridgeway.errors import Conflict, LeaseLost
 from ridgeway.jobs import fleet, leases, lifecycle
 from ridgeway.jobs.leases import Claimant, Lease
+from ridgeway.jobs.plan import JobPlan
 from ridgeway.spec.spec import parse_spec
 from ridgeway.study.writing import Outcome
 from ridgeway.views import Job
@@ -497,10 +498,14 @@ def test_the_plan_of_the_first_worker_holds_for_all(database):
     submit(database)
     one, two = must_claim(database), must_claim(database)
     with database.transaction() as transaction:
-        assert leases.fix_plan(transaction, two, {"lambda": [1.0, 2.0]}) == {"lambda": [1.0, 2.0]}
+        assert leases.fix_plan(transaction, two, JobPlan(strengths=(1.0, 2.0))) == JobPlan(
+            strengths=(1.0, 2.0)
+        )
     with database.transaction() as transaction:
-        assert leases.fix_plan(transaction, one, {"lambda": [3.0, 4.0]}) == {"lambda": [1.0, 2.0]}
-    assert must_claim(database).plan == {"lambda": [1.0, 2.0]}
+        assert leases.fix_plan(transaction, one, JobPlan(strengths=(3.0, 4.0))) == JobPlan(
+            strengths=(1.0, 2.0)
+        )
+    assert must_claim(database).plan == JobPlan(strengths=(1.0, 2.0))
 
 
 def test_the_best_trial_is_the_highest_where_the_objective_is_maximised(database):

@@ -11,6 +11,7 @@ from ridgeway.data.store import Store
 from ridgeway.database.engine import Database
 from ridgeway.jobs import leases, lifecycle
 from ridgeway.jobs.leases import Claimant
+from ridgeway.jobs.plan import JobPlan
 from ridgeway.settings import Settings
 from ridgeway.spec.spec import parse_spec
 from ridgeway.views import Job, LambdaRange
@@ -100,8 +101,10 @@ def test_only_the_first_plan_s_warnings_reach_the_job(database):
     with database.transaction() as transaction:
         lease = leases.claim(transaction, claimant)
         assert lease is not None
-        leases.fix_plan(transaction, lease, {"lambda": [1.0, 2.0]}, ["mind", "mind", "the gap"])
-        leases.fix_plan(transaction, lease, {"lambda": [3.0, 4.0]}, ["later"])
+        leases.fix_plan(
+            transaction, lease, JobPlan(strengths=(1.0, 2.0)), ["mind", "mind", "the gap"]
+        )
+        leases.fix_plan(transaction, lease, JobPlan(strengths=(3.0, 4.0)), ["later"])
     job = find(database, job_id)
     assert job.warnings == ["mind", "the gap"]
     assert job.lambda_range == LambdaRange(low=1.0, high=2.0)

@@ -447,7 +447,7 @@ def test_the_first_worker_chooses_the_backend_for_all(database, store, settings,
     real_refit = recommend.refit_population
 
     def refit(*arguments: Any, **options: Any) -> Any:
-        refitted.append(options["plan"].backend)
+        refitted.append(options["engine"].backend)
         return real_refit(*arguments, **options)
 
     monkeypatch.setattr(worker_module, "train_members", trained)

@@ -19,13 +19,13 @@ from hypothesis import strategies as st
 from populations import job, made_up_fold
 from torch import nn
 
+from ridgeway.jobs.plan import Engine
 from workers.backends import Fused
 from workers.kernels import CompiledOptimizer, Library, Net, NetBatch, library, load
 from workers.minibatch.trainer import Trainer
 from workers.models.models import ACTIVATIONS
 from workers.objectives.losses import Kind, row_losses
 from workers.optimizers.optimizers import OPTIMIZERS, Rates, Uses
-from workers.population.plan import Plan
 
 CPU = torch.device("cpu")
 needs_compiler = pytest.mark.skipif(
@@ -351,7 +351,7 @@ def test_training_goes_on_without_a_compiler_and_says_so(
     (note,) = trainer.notes
     assert note.startswith("training runs without compiled kernels, which is slower: ")
     assert reason in note
-    assert trainer.plan == Plan("cpu", "dense", compiled=False)
+    assert trainer.engine == Engine(device="cpu", backend="dense", compiled=False)
 
 
 @needs_compiler
@@ -376,8 +376,7 @@ def test_products_that_torch_is_faster_with_are_left_to_it(
 
 
 def test_a_job_planned_without_kernels_is_trained_without_them() -> None:
-    first = Trainer(job(), [made_up_fold(64)], 2, 0, CPU)
-    plan = type(first.plan)(device="cpu", backend="vmap", compiled=False)
-    second = Trainer(job(), [made_up_fold(64)], 2, 0, CPU, plan=plan)
-    assert second.plan == plan
+    plan = Engine(device="cpu", backend="vmap", compiled=False)
+    second = Trainer(job(), [made_up_fold(64)], 2, 0, CPU, engine=plan)
+    assert second.engine == plan
     assert second.notes == []

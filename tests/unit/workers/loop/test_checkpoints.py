@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from copy import copy
-from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -292,7 +291,7 @@ def take_over_with(monkeypatch: pytest.MonkeyPatch, what: str) -> None:
 
     def identity(problem: Any, members: Sequence[Configuration]) -> str:
         changed = copy(problem)
-        changed.plan = replace(problem.plan, **another.get(what, {}))
+        changed.engine = problem.engine.model_copy(update=another.get(what, {}))
         return real(changed, members)
 
     monkeypatch.setattr(checkpoints_module, "identity", identity)

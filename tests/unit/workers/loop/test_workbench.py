@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 from populations import CPU, job, made_up_fold
 
+from ridgeway.jobs.plan import Engine
 from workers.loop import workbench
 from workers.loop.workbench import JOBS, TRAINERS, Benches, Workbench
 from workers.minibatch.trainer import Trainer
-from workers.population.plan import Plan
 from workers.pruning.pruning import history_of
 from workers.sampling import Mirror
 
@@ -43,7 +43,7 @@ def bench() -> Workbench:
 
 
 def trainer_of(benches: Benches, job_id: str) -> weakref.ref[Trainer]:
-    return weakref.ref(benches.of(job_id, bench).trainer(Plan()))
+    return weakref.ref(benches.of(job_id, bench).trainer(Engine()))
 
 
 def test_a_jobs_trainer_is_kept_from_one_population_to_the_next() -> None:

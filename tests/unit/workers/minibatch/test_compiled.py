@@ -9,15 +9,15 @@ import torch
 from populations import job, made_up_fold, mixed
 from torch import Tensor, nn
 
+from ridgeway.jobs.plan import Engine
 from workers.minibatch import planner
 from workers.minibatch.batches import Minibatches
 from workers.minibatch.planner import pays_to_compile
 from workers.minibatch.trainer import Trainer
 from workers.models import models
-from workers.population.plan import Plan
 
 CPU = torch.device("cpu")
-PLAN = Plan(device="cpu", backend="compiled", compiled=True)
+PLAN = Engine(device="cpu", backend="compiled", compiled=True)
 FOLDS = [made_up_fold(64, classes=3, seed=seed) for seed in (1, 2)]
 
 
@@ -52,9 +52,9 @@ def _plugins(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("workers.minibatch.program.build_model", build)
 
 
-def trainer(plan: Plan | None, kind: str = "normed") -> Trainer:
+def trainer(plan: Engine | None, kind: str = "normed") -> Trainer:
     spec = job(model={"kind": kind}, label_smoothing=0.1, input_noise=0.1)
-    return Trainer(spec, FOLDS, 3, 0, CPU, plan=plan)
+    return Trainer(spec, FOLDS, 3, 0, CPU, engine=plan)
 
 
 def trained(own: Trainer, members: list) -> Tensor:
@@ -71,8 +71,8 @@ def trained(own: Trainer, members: list) -> Tensor:
 def test_a_compiled_step_is_the_one_under_vmap_in_any_company() -> None:
     members = mixed(19)
     compiled, mapped = trainer(PLAN), trainer(None)
-    assert compiled.plan == PLAN, compiled.notes
-    assert mapped.plan.backend == "vmap"
+    assert compiled.engine == PLAN, compiled.notes
+    assert mapped.engine.backend == "vmap"
     together = trained(compiled, members)
     torch.testing.assert_close(together, trained(mapped, members), rtol=1e-4, atol=1e-5)
     for few in ([18], [3, 7]):
@@ -91,13 +91,13 @@ def test_what_can_not_be_compiled_stays_under_vmap_and_says_so(
 
     monkeypatch.setattr(torch, "compile", no_compiler)
     own = trainer(PLAN)
-    assert own.plan.backend == "vmap"
+    assert own.engine.backend == "vmap"
     assert any("can't be compiled, which is slower (RuntimeError: no C++" in n for n in own.notes)
 
 
 @pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler here")
 def test_a_model_that_draws_numbers_is_not_compiled() -> None:
-    assert trainer(PLAN, "masked").plan.backend == "vmap"
+    assert trainer(PLAN, "masked").engine.backend == "vmap"
 
 
 def test_only_long_jobs_of_whole_blocks_are_compiled(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -23,6 +23,7 @@ from populations import (
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from ridgeway.jobs.plan import Engine
 from workers.backends import Mapped, StepBatch, dense, mapped
 from workers.minibatch import graphs
 from workers.minibatch.batches import Minibatches
@@ -30,7 +31,6 @@ from workers.minibatch.chunks import Chunk
 from workers.minibatch.graphs import Graphs
 from workers.minibatch.trainer import Trainer
 from workers.population.configuration import Configuration
-from workers.population.plan import Plan
 from workers.population.results import PopulationResult
 from workers.population.run import Watch
 from workers.train import train_members
@@ -86,7 +86,7 @@ def spec_of(kind: str, **fields: Any) -> Any:
 
 def trainer_of(spec: Any) -> Trainer:
     """Without compiled kernels, as on a GPU."""
-    return Trainer(spec, THREE_CLASSES, 3, 0, CPU, plan=Plan("cpu", None, False))
+    return Trainer(spec, THREE_CLASSES, 3, 0, CPU, engine=Engine(device="cpu", compiled=False))
 
 
 def trained(

@@ -1,0 +1,37 @@
+"""What a job's first worker finds out, for all of its workers; kept with the job as JSON."""
+
+from __future__ import annotations
+
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field
+
+
+class Engine(BaseModel):
+    """How members are computed: a backend by name, and whether C kernels help, on one device type.
+
+    Whoever trains a job's members follows it where they can, so that no member's bits depend on
+    who that is. None: whatever fits.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    device: str | None = None
+    backend: str | None = None
+    compiled: bool | None = None
+
+    def for_refits(self) -> Engine:
+        """Return it without a compiled step, which so few members are not worth."""
+        backend = "vmap" if self.backend == "compiled" else self.backend
+        return Engine(device=self.device, backend=backend, compiled=self.compiled)
+
+
+class JobPlan(Engine):
+    """The engine of a job, and the lowest and highest λ that `"lambda": "auto"` stands for."""
+
+    strengths: tuple[float, float] = Field(
+        validation_alias=AliasChoices("lambda", "strengths"), serialization_alias="lambda"
+    )
+
+    @property
+    def engine(self) -> Engine:
+        """The engine alone."""
+        return Engine(device=self.device, backend=self.backend, compiled=self.compiled)

@@ -12,11 +12,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ridgeway.spec.names import PENALTIES
 from ridgeway.spec.spec import JobSpec, parse_spec
 from workers.backends import Backend, Mapped
+from workers.backends.choosing import Candidates
 from workers.backends.compiled import Compiled
 from workers.backends.dense import Dense
 from workers.backends.fused import Fused
@@ -24,8 +25,6 @@ from workers.backends.in_turn import InTurn
 from workers.data.prepare import Fold
 from workers.kernels import Library, load
 from workers.minibatch import program
-from workers.models.layout import Layout
-from workers.objectives.losses import Kind
 from workers.population.configuration import Configuration
 from workers.train import PopulationResult, train_population
 
@@ -126,11 +125,10 @@ def train(
 def force_backend(name: str) -> Iterator[None]:
     """Every trainer made inside has this backend, whichever would be chosen."""
 
-    def chosen(
-        model: nn.Module, layout: Layout, kind: Kind, *others: object, **options: Any
-    ) -> tuple[Backend, None]:
-        kernels = {"library": options["library"]} if name == Fused.name else {}
-        return BACKENDS[name](model, layout, kind, **kernels), None
+    def chosen(candidates: Candidates, *others: object) -> tuple[Backend, None]:
+        kernels = {"library": candidates.library} if name == Fused.name else {}
+        made = BACKENDS[name](candidates.model, candidates.layout, candidates.kind, **kernels)
+        return made, None
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(program, "choose_backend", chosen)

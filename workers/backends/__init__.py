@@ -1,6 +1,6 @@
 """Ways to compute the gradients of many models at once: one interface, a room each."""
 
-from workers.backends.base import Backend, Buffers, Perturbation, StepBatch, per_model
+from workers.backends.base import Backend, Buffers, Models, Perturbation, StepBatch, per_model
 from workers.backends.dense import Dense
 from workers.backends.fused import Fused
 from workers.backends.in_turn import InTurn
@@ -13,6 +13,7 @@ __all__ = [
     "Fused",
     "InTurn",
     "Mapped",
+    "Models",
     "Perturbation",
     "StepBatch",
     "per_model",

@@ -1,10 +1,10 @@
-"""What every backend does: logits and gradients of many models of one architecture at once."""
+"""The interface of backends: logits and gradients of many models of one architecture at once."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 import torch
@@ -30,6 +30,11 @@ class StepBatch:
     weights: Tensor
     noise: Tensor | None = None
 
+    def at(self, fold: int) -> StepBatch:
+        """Return one fold's rows, sharing memory: inputs (B, d), targets and weights (B,)."""
+        noise = None if self.noise is None else self.noise[fold]
+        return StepBatch(self.inputs[fold], self.targets[fold], self.weights[fold], noise)
+
 
 @dataclass(frozen=True)
 class Perturbation:
@@ -42,13 +47,80 @@ class Perturbation:
     input_noise: Tensor | None = None
 
     def keep(self, index: Tensor) -> Perturbation:
-        """That of the members at these positions."""
+        """Return the perturbation of the members at these positions."""
         rows = (self.label_smoothing, self.input_noise)
         return Perturbation(*(None if row is None else row[index] for row in rows))
 
 
+@dataclass(frozen=True)
+class Model:
+    """One of many models: weights (columns,) and buffers by name, views of all models' tensors.
+
+    label_smoothing (1,) and input_noise (): the member's own; None where it has none.
+    """
+
+    weights: Tensor
+    buffers: Buffers
+    label_smoothing: Tensor | None
+    input_noise: Tensor | None
+
+
+@dataclass(frozen=True)
+class Models:
+    """F x P models of one architecture: F folds with P members each.
+
+    weights (F, P, columns); buffers (F, P, ...) by name; perturbation: of the members' data.
+    seed: of the random layers in this step. Without one the models are evaluated: no dropout, and
+    nothing is done to the data.
+    """
+
+    weights: Tensor
+    buffers: Buffers = field(default_factory=dict)
+    perturbation: Perturbation = Perturbation()
+    seed: int | None = None
+
+    @property
+    def shape(self) -> torch.Size:
+        """The numbers of folds and of members."""
+        return self.weights.shape[:2]
+
+    @property
+    def training(self) -> bool:
+        """Whether this is a training step, in which random layers and perturbations are on."""
+        return self.seed is not None
+
+    @property
+    def label_smoothing(self) -> Tensor | None:
+        """The share of each target that is spread over all classes (P,), in a training step."""
+        return self.perturbation.label_smoothing if self.training else None
+
+    @property
+    def input_noise(self) -> Tensor | None:
+        """The scale of the noise on the inputs (P,), in a training step."""
+        return self.perturbation.input_noise if self.training else None
+
+    def at(self, fold: int, member: int) -> Model:
+        """Return one model, sharing memory."""
+        smoothing, noise = self.label_smoothing, self.input_noise
+        return Model(
+            self.weights[fold, member],
+            {name: value[fold, member] for name, value in self.buffers.items()},
+            None if smoothing is None else smoothing[member : member + 1],
+            None if noise is None else noise[member],
+        )
+
+    def keep(self, index: Tensor) -> Models:
+        """Return copies of the members at these positions, as often as they are named."""
+        return Models(
+            self.weights.index_select(1, index),
+            {name: value.index_select(1, index) for name, value in self.buffers.items()},
+            self.perturbation.keep(index),
+            self.seed,
+        )
+
+
 class Backend(ABC):
-    """F x P models: weights (F, P, columns), F folds with P members each; buffers (F, P, ...).
+    """Computes logits and gradients of many models at once.
 
     Random layers draw the same numbers for every model: comparisons stay free of their noise, and
     a model doesn't depend on how many companions it has.
@@ -68,40 +140,29 @@ class Backend(ABC):
         ]
 
     @abstractmethod
-    def logits(self, weights: Tensor, buffers: Buffers, inputs: Tensor) -> Tensor:
-        """(F, P, outputs, B) of inputs (F, B, d), as in evaluation: no dropout, no gradient."""
+    def logits(self, models: Models, inputs: Tensor) -> Tensor:
+        """Return logits (F, P, outputs, B) of inputs (F, B, d), in evaluation whatever the seed."""
 
     @abstractmethod
-    def gradient(
-        self,
-        weights: Tensor,
-        buffers: Buffers,
-        batch: StepBatch,
-        perturbation: Perturbation,
-        seed: int | None,
-        out: Tensor,
-    ) -> tuple[Tensor, Buffers]:
-        """Losses (F, P) and new buffers; the gradient goes to `out` (F, P, columns).
-
-        seed: of the random layers in this step; None evaluates as without dropout.
-        """
+    def gradient(self, models: Models, batch: StepBatch, out: Tensor) -> tuple[Tensor, Buffers]:
+        """Return losses (F, P) and new buffers; the gradient goes to `out` (F, P, columns)."""
 
 
 def set_mode(model: nn.Module, training: bool) -> None:
-    """Training or evaluation; unlike train(), free where the module is in that mode already."""
+    """Set training or evaluation; unlike train(), free where the module is in that mode already."""
     if model.training != training:
         model.train(training)
 
 
 def per_model(rows: Tensor, members: int) -> Tensor:
-    """(F, ...) to (F * P, ...): every member of a fold gets a copy of the fold's rows."""
+    """Copy every fold's rows for each of its members: (F, ...) to (F * P, ...)."""
     shape = (rows.shape[0], members, *rows.shape[1:])
     copies = rows.unsqueeze(1).expand(shape).clone(memory_format=torch.contiguous_format)
     return copies.flatten(0, 1)
 
 
 def noisy(batch: StepBatch, scale: Tensor | None, members: int) -> Tensor:
-    """Inputs (F * P, B, d), each member's with its own share of the batch's noise."""
+    """Return inputs (F * P, B, d), each member's with its own share of the batch's noise."""
     inputs = per_model(batch.inputs, members)
     if scale is None or batch.noise is None:
         return inputs
@@ -110,7 +171,7 @@ def noisy(batch: StepBatch, scale: Tensor | None, members: int) -> Tensor:
 
 
 def seed_generator(device: torch.device, seed: int) -> None:
-    """The generator that random layers draw from."""
+    """Seed the generator that random layers draw from."""
     if device.type == "cuda":
         index = torch.cuda.current_device() if device.index is None else device.index
         torch.cuda.default_generators[index].manual_seed(seed)
@@ -119,5 +180,5 @@ def seed_generator(device: torch.device, seed: int) -> None:
 
 
 def with_twin(tensors: Sequence[Tensor]) -> list[Tensor]:
-    """Each tensor (1, ...) twice: kernels for one matrix round otherwise than those for many."""
+    """Double each tensor (1, ...): kernels for one matrix round otherwise than those for many."""
     return [torch.cat([tensor, tensor]) for tensor in tensors]

@@ -1,4 +1,4 @@
-"""Linear layers and elementwise activations in sequence, their gradient written out."""
+"""The backend of linear layers and activations in sequence, with a gradient written out."""
 
 from __future__ import annotations
 
@@ -7,30 +7,15 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from workers.backends.base import (
-    Backend,
-    Buffers,
-    Perturbation,
-    StepBatch,
-    noisy,
-    seed_generator,
-    with_twin,
-)
-from workers.backends.layers import (
-    BACKWARD,
-    Activation,
-    Layer,
-    Linear,
-    Masked,
-    Models,
-)
+from workers.backends.base import Backend, Buffers, Models, StepBatch, noisy, seed_generator
+from workers.backends.layers import BACKWARD, Activation, Layer, Linear, Masked, Operands
 from workers.models.layout import Layout
 from workers.models.models import Dropout
 from workers.objectives.losses import Kind, loss_and_gradient
 
 
 class Dense(Backend):
-    """That of `linear`, `mlp` and plug-ins of the same layers on a GPU, and where `Fused` can't."""
+    """Batched products of all models; for `linear`, `mlp` and the like where `Fused` can't."""
 
     name = "dense"
 
@@ -40,7 +25,7 @@ class Dense(Backend):
 
     @staticmethod
     def fits(model: nn.Module) -> bool:
-        """Whether it is such layers in sequence, each weight and bias trained and used once."""
+        """Return whether it is such layers, each weight and bias trained and used once."""
         if type(model) not in (nn.Linear, nn.Sequential):
             return False
         layers = [layer for _, layer in modules_of(model)]
@@ -53,81 +38,53 @@ class Dense(Backend):
         trained = all(parameter is not None and parameter.requires_grad for parameter in own)
         return trained and len({id(parameter) for parameter in own}) == len(own)
 
-    def logits(self, weights: Tensor, buffers: Buffers, inputs: Tensor) -> Tensor:
-        if weights.shape[:2].numel() == 1:
-            (twins,) = with_twin([weights[0]])
-            return self.logits(twins.unsqueeze(0), {}, inputs)[:, :1]
-        models = Models(self.layout.views(weights), {}, buffers, shared=True, training=False)
+    def logits(self, models: Models, inputs: Tensor) -> Tensor:
+        if models.shape.numel() == 1:
+            return self.logits(_with_twin(models), inputs)[:, :1]
+        weights = self.layout.views(models.weights)
+        operands = Operands(weights, {}, models.buffers, shared=True, training=False)
         hidden = inputs.transpose(1, 2)
         for layer in self._layers:
-            hidden, _ = layer.forward(models, hidden)
-        return hidden.unflatten(0, weights.shape[:2])
+            hidden, _ = layer.forward(operands, hidden)
+        return hidden.unflatten(0, models.shape)
 
-    def gradient(
-        self,
-        weights: Tensor,
-        buffers: Buffers,
-        batch: StepBatch,
-        perturbation: Perturbation,
-        seed: int | None,
-        out: Tensor,
-    ) -> tuple[Tensor, Buffers]:
-        folds, members = weights.shape[:2]
-        if folds * members == 1:
-            return self._gradient_of_one(weights, buffers, batch, perturbation, seed, out)
-        training = seed is not None
-        if training and self.dropouts:
-            seed_generator(weights.device, seed)
-        noise = perturbation.input_noise if training else None
-        shared = noise is None or batch.noise is None
-        inputs = batch.inputs if shared else noisy(batch, noise, members)
-        own, slopes = self.layout.views(weights), self.layout.views(out)
-        models = Models(own, slopes, buffers, shared, training)
+    def gradient(self, models: Models, batch: StepBatch, out: Tensor) -> tuple[Tensor, Buffers]:
+        if models.shape.numel() == 1:
+            gradients = out.new_zeros(1, 2, out.shape[2])
+            losses, _ = self.gradient(_with_twin(models), batch, gradients)
+            out.copy_(gradients[:, :1])
+            return losses[:, :1], models.buffers
+        if models.seed is not None and self.dropouts:
+            seed_generator(models.weights.device, models.seed)
+        noise, shared = models.input_noise, models.input_noise is None or batch.noise is None
+        inputs = batch.inputs if shared else noisy(batch, noise, models.shape[1])
+        weights, slopes = self.layout.views(models.weights), self.layout.views(out)
+        operands = Operands(weights, slopes, models.buffers, shared, models.training)
         outputs, saved = [inputs.transpose(1, 2)], []
         for layer in self._layers:
-            after, extra = layer.forward(models, outputs[-1])
+            after, extra = layer.forward(operands, outputs[-1])
             outputs.append(after)
             saved.append(extra)
         grad = outputs[-1]
-        smoothing = perturbation.label_smoothing if training else None
-        losses = loss_and_gradient(
-            self.kind,
-            grad.unflatten(0, (folds, members)),
-            batch.targets,
-            batch.weights,
-            smoothing,
-        )
+        logits = grad.unflatten(0, models.shape)
+        smoothing = models.label_smoothing
+        losses = loss_and_gradient(self.kind, logits, batch.targets, batch.weights, smoothing)
         for place in reversed(range(len(saved))):
             before, after = outputs[place : place + 2]
-            grad = self._layers[place].backward(models, grad, before, after, saved[place])
-        return losses, buffers
+            grad = self._layers[place].backward(operands, grad, before, after, saved[place])
+        return losses, models.buffers
 
-    def _gradient_of_one(
-        self,
-        weights: Tensor,
-        buffers: Buffers,
-        batch: StepBatch,
-        perturbation: Perturbation,
-        seed: int | None,
-        out: Tensor,
-    ) -> tuple[Tensor, Buffers]:
-        names = list(buffers)
-        twins, *states = with_twin([weights[0], *(buffers[name][0] for name in names)])
-        twice = {name: state.unsqueeze(0) for name, state in zip(names, states, strict=True)}
-        index = torch.zeros(2, dtype=torch.int64, device=weights.device)
-        gradients = torch.zeros(1, 2, *weights.shape[2:], dtype=out.dtype, device=out.device)
-        losses, _ = self.gradient(
-            twins.unsqueeze(0), twice, batch, perturbation.keep(index), seed, gradients
-        )
-        out.copy_(gradients[:, :1])
-        return losses[:, :1], buffers
+
+def _with_twin(models: Models) -> Models:
+    """Double one model: kernels for one matrix round otherwise than those for many."""
+    return models.keep(torch.zeros(2, dtype=torch.int64, device=models.weights.device))
 
 
 Modules = Sequence[tuple[str, nn.Module]]  # with the prefix of their parameters' names
 
 
 def modules_of(model: nn.Module) -> Modules:
-    """The layers of a model that fits, in order."""
+    """Return the layers of a model that fits, in order."""
     if isinstance(model, nn.Linear):
         return [("", model)]
     # Not named_children(): that names a module which occurs twice once.

@@ -1,4 +1,4 @@
-"""Linear layers and activations in turn, each model's whole gradient in one go on a CPU."""
+"""The backend of linear layers and activations in turn, on a CPU: model by model in C."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from workers.backends.base import Backend, Buffers, Perturbation, StepBatch, seed_generator
+from workers.backends.base import Backend, Buffers, Models, StepBatch, seed_generator
 from workers.backends.dense import Dense, modules_of
 from workers.kernels import Library, Net, NetBatch
 from workers.models.layout import Layout
@@ -24,7 +24,7 @@ SHAPE = re.compile("L(AD?L)*")
 
 
 class Fused(Backend):
-    """The backend of `linear` and `mlp` where the kernels are compiled: model by model in C.
+    """Each model's whole step in C; for `linear` and `mlp` where the kernels are compiled.
 
     A model's step stays in the second cache, where members of a batched product have to take turns
     (docs/decisions/fused.md).
@@ -51,7 +51,7 @@ class Fused(Backend):
 
     @staticmethod
     def fits(model: nn.Module, library: Library) -> bool:
-        """Whether it is such layers, of sizes that the library is faster with than torch."""
+        """Return whether it is such layers, of sizes that the library is faster with than torch."""
         if not library.fast or not Dense.fits(model):
             return False
         modules = [module for _, module in modules_of(model)]
@@ -61,52 +61,41 @@ class Fused(Backend):
         layers = [module for module in modules if isinstance(module, nn.Linear)]
         return SHAPE.fullmatch(letters) is not None and _are_of_fast_sizes(layers)
 
-    def logits(self, weights: Tensor, buffers: Buffers, inputs: Tensor) -> Tensor:
-        return self._net.logits(weights, inputs)
+    def logits(self, models: Models, inputs: Tensor) -> Tensor:
+        return self._net.logits(models.weights, inputs)
 
-    def gradient(
-        self,
-        weights: Tensor,
-        buffers: Buffers,
-        batch: StepBatch,
-        perturbation: Perturbation,
-        seed: int | None,
-        out: Tensor,
-    ) -> tuple[Tensor, Buffers]:
-        rows = NetBatch(batch.inputs, batch.targets, batch.weights)
-        given = rows if seed is None else self._perturbed(rows, buffers, batch, perturbation, seed)
-        return self._net.gradient(weights, given, out), buffers
+    def gradient(self, models: Models, batch: StepBatch, out: Tensor) -> tuple[Tensor, Buffers]:
+        return self._net.gradient(models.weights, self._rows(models, batch), out), models.buffers
 
-    def _perturbed(
-        self,
-        rows: NetBatch,
-        buffers: Buffers,
-        batch: StepBatch,
-        perturbation: Perturbation,
-        seed: int,
-    ) -> NetBatch:
-        """The rows with what training does to them; dropout's draws are those of `Dropout`."""
-        scales, smoothing = perturbation.input_noise, perturbation.label_smoothing
+    def _rows(self, models: Models, batch: StepBatch) -> NetBatch:
+        """Return the rows with what training does to them, dropout drawn as `Dropout` draws it."""
+        scales, smoothing = models.input_noise, models.label_smoothing
         noise = None if scales is None else batch.noise
-        if noise is None and smoothing is None and not self.dropouts:
-            return rows
-        draws: list[Tensor | None] = []
-        if self.dropouts:
-            seed_generator(batch.inputs.device, seed)
-            shapes = [(batch.inputs.shape[1], units) for units in self._units]
-            draws = [
-                None if name is None else torch.rand(shape, dtype=batch.inputs.dtype)
-                for name, shape in zip(self._rates, shapes, strict=False)
-            ]
-        rates = [None if name is None else buffers[name] for name in self._rates]
-        return replace(
-            rows, noise=noise, noise_scales=scales, smoothing=smoothing, draws=draws, dropouts=rates
+        rows = NetBatch(
+            batch.inputs,
+            batch.targets,
+            batch.weights,
+            noise=noise,
+            noise_scales=scales,
+            smoothing=smoothing,
         )
+        if models.seed is None or not self.dropouts:
+            return rows
+        seed_generator(batch.inputs.device, models.seed)
+        shapes = [(batch.inputs.shape[1], units) for units in self._units]
+        draws = [
+            None if name is None else torch.rand(shape, dtype=batch.inputs.dtype)
+            for name, shape in zip(self._rates, shapes, strict=False)
+        ]
+        rates = [None if name is None else models.buffers[name] for name in self._rates]
+        return replace(rows, draws=draws, dropouts=rates)
 
 
 def _are_of_fast_sizes(layers: Sequence[nn.Linear]) -> bool:
-    """Members that share wide inputs, each with a few outputs, are faster as one product; and
-    hidden layers far larger than the second cache gain nothing in turn.
+    """Return whether the kernels are faster with such layers than batched products.
+
+    Members that share wide inputs, each with a few outputs, are faster as one product; and hidden
+    layers far larger than the second cache gain nothing in turn.
     """
     first, *hidden = layers
     narrow = first.out_features < FEW_OUTPUTS and first.in_features > FEW_INPUTS
@@ -114,7 +103,7 @@ def _are_of_fast_sizes(layers: Sequence[nn.Linear]) -> bool:
 
 
 def _rates_after(modules: Sequence[tuple[str, nn.Module]]) -> list[str | None]:
-    """The buffer with the rate of the dropout after each layer but the last, if there is one."""
+    """Return the buffer with the rate of the dropout after each layer but the last, if any."""
     rates: list[str | None] = []
     for name, module in modules:
         if type(module) in NAMES:

@@ -1,4 +1,4 @@
-"""Any module at all, called for each model in turn; nothing is computed for two at once."""
+"""The backend of any module at all: it is called for each model in turn."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from workers.backends.base import (
     Backend,
     Buffers,
-    Perturbation,
+    Model,
+    Models,
     StepBatch,
     seed_generator,
     set_mode,
@@ -23,11 +24,11 @@ from workers.objectives.losses import Kind, row_losses
 
 
 class InTurn(Backend):
-    """What vmap can't do, or makes slower.
+    """One model after the other; for modules that vmap can't do, or makes slower.
 
-    channels_last: 2-d convolutions take their weights, and give what they give, in that layout. On
-    a CPU they are a sixth faster so, with all that follows; a module that takes a `view` of what a
-    convolution gives fails.
+    channels_last: weights and results of 2-d convolutions lie in that layout. On a CPU they are a
+    sixth faster so, with all that follows; a module that takes a `view` of a convolution's result
+    fails.
     """
 
     name = "loop"
@@ -50,9 +51,9 @@ class InTurn(Backend):
 
     @contextmanager
     def _giving_channels_last(self) -> Iterator[None]:
-        """One input channel alone does not tell a convolution which layout is meant.
+        """Lay out every convolution's result channels last: one channel alone tells no layout.
 
-        While the context lasts: other backends call the same module.
+        Only while the context lasts, for other backends call the same module.
         """
         hooks = [
             module.register_forward_hook(_as_channels_last)
@@ -64,68 +65,49 @@ class InTurn(Backend):
             for hook in hooks:
                 hook.remove()
 
-    def logits(self, weights: Tensor, buffers: Buffers, inputs: Tensor) -> Tensor:
+    def logits(self, models: Models, inputs: Tensor) -> Tensor:
         results: list[Tensor] = []
         set_mode(self.model, False)
         with torch.no_grad(), self._giving_channels_last():
-            for place in product(range(weights.shape[0]), range(weights.shape[1])):
-                own = {name: value[place].clone() for name, value in buffers.items()}
-                parameters = self.layout.views(weights[place])
+            for fold, member in product(*map(range, models.shape)):
+                model = models.at(fold, member)
+                own = {name: value.clone() for name, value in model.buffers.items()}
+                parameters = self.layout.views(model.weights)
                 # A copy, here and below: a module may write into what it is given.
-                results.append(call(self.model, parameters, own, inputs[place[0]].clone())[0])
-        return torch.stack(results).unflatten(0, weights.shape[:2]).transpose(2, 3)
+                results.append(call(self.model, parameters, own, inputs[fold].clone())[0])
+        return torch.stack(results).unflatten(0, models.shape).transpose(2, 3)
 
-    def gradient(
-        self,
-        weights: Tensor,
-        buffers: Buffers,
-        batch: StepBatch,
-        perturbation: Perturbation,
-        seed: int | None,
-        out: Tensor,
-    ) -> tuple[Tensor, Buffers]:
-        folds, members = weights.shape[:2]
-        losses = torch.empty(folds, members, dtype=weights.dtype, device=weights.device)
-        after = {name: value.clone() for name, value in buffers.items()}
-        set_mode(self.model, seed is not None)
+    def gradient(self, models: Models, batch: StepBatch, out: Tensor) -> tuple[Tensor, Buffers]:
+        losses = models.weights.new_empty(models.shape)
+        buffers = {name: value.clone() for name, value in models.buffers.items()}
+        set_mode(self.model, models.training)
         with self._giving_channels_last():
-            for place in product(range(folds), range(members)):
-                self._one(weights, buffers, batch, perturbation, seed, place, losses, after, out)
-        return losses, after
+            for fold, member in product(*map(range, models.shape)):
+                seed_generator(models.weights.device, models.seed or 0)
+                model, place = models.at(fold, member), (fold, member)
+                losses[place], after = self._gradient_of_one(model, batch.at(fold), out[place])
+                for name, value in after.items():
+                    buffers[name][place] = value
+        return losses, buffers
 
-    def _one(
-        self,
-        weights: Tensor,
-        buffers: Buffers,
-        batch: StepBatch,
-        perturbation: Perturbation,
-        seed: int | None,
-        place: tuple[int, int],
-        losses: Tensor,
-        after: Buffers,
-        out: Tensor,
-    ) -> None:
-        """The model at `place` (fold, member); what it gives goes to losses, after and out."""
-        fold, member = place
-        seed_generator(weights.device, seed or 0)
-        views = self.layout.views(weights[place].detach())
+    def _gradient_of_one(
+        self, model: Model, rows: StepBatch, out: Tensor
+    ) -> tuple[Tensor, Buffers]:
+        """Return one model's loss () and new buffers; its gradient goes to `out` (columns,)."""
+        views = self.layout.views(model.weights.detach())
         leaves = {name: self._laid_out(name, view).requires_grad_() for name, view in views.items()}
-        inputs, smoothing = batch.inputs[fold].clone(), None
-        if seed is not None and perturbation.input_noise is not None and batch.noise is not None:
-            inputs = inputs + batch.noise[fold] * perturbation.input_noise[member]
-        if seed is not None and perturbation.label_smoothing is not None:
-            smoothing = perturbation.label_smoothing[member : member + 1]
-        own = {name: value[place].clone() for name, value in buffers.items()}
-        logits, state = call(self.model, leaves, own, inputs)
-        rows = row_losses(self.kind, logits, batch.targets[fold], smoothing)
-        loss = (rows * batch.weights[fold]).sum()
+        inputs = rows.inputs.clone()
+        if model.input_noise is not None and rows.noise is not None:
+            inputs = inputs + rows.noise * model.input_noise
+        own = {name: value.clone() for name, value in model.buffers.items()}
+        logits, after = call(self.model, leaves, own, inputs)
+        losses = row_losses(self.kind, logits, rows.targets, model.label_smoothing)
+        loss = (losses * rows.weights).sum()
         gradients = torch.autograd.grad(loss, list(leaves.values()), allow_unused=True)
-        for view, gradient in zip(self.layout.views(out[place]).values(), gradients, strict=True):
+        for view, gradient in zip(self.layout.views(out).values(), gradients, strict=True):
             if gradient is not None:
                 view.copy_(gradient)
-        losses[place] = loss.detach()
-        for name, value in state.items():
-            after[name][place] = value.detach()
+        return loss.detach(), {name: value.detach() for name, value in after.items()}
 
 
 def _as_channels_last(module: nn.Module, inputs: object, given: Tensor) -> Tensor:

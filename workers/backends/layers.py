@@ -35,15 +35,15 @@ BACKWARD: Mapping[type[nn.Module], Callable[[nn.Module, Tensor, Tensor, Tensor],
 
 
 @dataclass(frozen=True)
-class Models:
-    """F x P models: weights and the place of their gradient by name, (F, P, ...).
+class Operands:
+    """What the layers of F x P models read, and where their gradients go; by name, (F, P, ...).
 
     shared: the members of a fold read the same inputs, (F, d, B) instead of (F * P, d, B).
     training: dropout is on.
     """
 
-    own: Views
-    out: Views
+    weights: Views
+    gradients: Views
     buffers: Buffers
     shared: bool
     training: bool
@@ -53,12 +53,12 @@ class Layer(ABC):
     """One module, forward and backward."""
 
     @abstractmethod
-    def forward(self, models: Models, hidden: Tensor) -> tuple[Tensor, Tensor | None]:
+    def forward(self, operands: Operands, hidden: Tensor) -> tuple[Tensor, Tensor | None]:
         """The output (F * P, units, B), and what `backward` needs beside input and output."""
 
     @abstractmethod
     def backward(
-        self, models: Models, grad: Tensor, before: Tensor, after: Tensor, saved: Tensor | None
+        self, operands: Operands, grad: Tensor, before: Tensor, after: Tensor, saved: Tensor | None
     ) -> Tensor:
         """The gradient in the input, from that in the output; may write into the latter."""
 
@@ -70,25 +70,25 @@ class Linear(Layer):
         self._weight, self._bias = f"{name}weight", f"{name}bias"
         self._first = first
 
-    def forward(self, models: Models, hidden: Tensor) -> tuple[Tensor, Tensor | None]:
-        weight, bias = models.own[self._weight], models.own[self._bias]
-        if self._first and models.shared:
+    def forward(self, operands: Operands, hidden: Tensor) -> tuple[Tensor, Tensor | None]:
+        weight, bias = operands.weights[self._weight], operands.weights[self._bias]
+        if self._first and operands.shared:
             return _shared_product(weight, bias, hidden), None
         flat = bias.flatten(0, 1).unsqueeze(2)
         return torch.baddbmm(flat, weight.flatten(0, 1), hidden), None
 
     def backward(
-        self, models: Models, grad: Tensor, before: Tensor, after: Tensor, saved: Tensor | None
+        self, operands: Operands, grad: Tensor, before: Tensor, after: Tensor, saved: Tensor | None
     ) -> Tensor:
-        models.out[self._bias].flatten(0, 1).copy_(grad.sum(2))
-        out = models.out[self._weight]
-        if self._first and models.shared:
+        operands.gradients[self._bias].flatten(0, 1).copy_(grad.sum(2))
+        out = operands.gradients[self._weight]
+        if self._first and operands.shared:
             _shared_gradient(grad, before, out)
         else:
             torch.bmm(grad, before.transpose(1, 2), out=out.flatten(0, 1))
         if self._first:  # nobody asks for the gradient in the data
             return grad
-        return torch.bmm(models.own[self._weight].flatten(0, 1).transpose(1, 2), grad)
+        return torch.bmm(operands.weights[self._weight].flatten(0, 1).transpose(1, 2), grad)
 
 
 class Activation(Layer):
@@ -97,12 +97,12 @@ class Activation(Layer):
     def __init__(self, module: nn.Module) -> None:
         self._module = module
 
-    def forward(self, models: Models, hidden: Tensor) -> tuple[Tensor, Tensor | None]:
+    def forward(self, operands: Operands, hidden: Tensor) -> tuple[Tensor, Tensor | None]:
         relu = isinstance(self._module, nn.ReLU)  # needs no more than its output
         return (hidden.relu_() if relu else self._module(hidden)), None
 
     def backward(
-        self, models: Models, grad: Tensor, before: Tensor, after: Tensor, saved: Tensor | None
+        self, operands: Operands, grad: Tensor, before: Tensor, after: Tensor, saved: Tensor | None
     ) -> Tensor:
         return BACKWARD[type(self._module)](self._module, grad, before, after)
 
@@ -113,17 +113,17 @@ class Masked(Layer):
     def __init__(self, name: str) -> None:
         self._rate = f"{name}rate"
 
-    def forward(self, models: Models, hidden: Tensor) -> tuple[Tensor, Tensor | None]:
-        if not models.training:
+    def forward(self, operands: Operands, hidden: Tensor) -> tuple[Tensor, Tensor | None]:
+        if not operands.training:
             return hidden, None
         _, units, rows = hidden.shape
         draws = torch.rand(rows, units, dtype=hidden.dtype, device=hidden.device).t()
-        rate = models.buffers[self._rate].flatten()[:, None, None]
+        rate = operands.buffers[self._rate].flatten()[:, None, None]
         mask = (draws >= rate).to(hidden.dtype).div_(1 - rate)
         return hidden * mask, mask
 
     def backward(
-        self, models: Models, grad: Tensor, before: Tensor, after: Tensor, saved: Tensor | None
+        self, operands: Operands, grad: Tensor, before: Tensor, after: Tensor, saved: Tensor | None
     ) -> Tensor:
         return grad if saved is None else grad.mul_(saved)
 

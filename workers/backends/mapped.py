@@ -1,4 +1,4 @@
-"""Any module that torch.vmap can do, called once for all models."""
+"""The backend of any module that torch.vmap can do, called once for all models."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch.func import functional_call, vmap
 from workers.backends.base import (
     Backend,
     Buffers,
-    Perturbation,
+    Models,
     StepBatch,
     noisy,
     per_model,
@@ -31,33 +31,22 @@ class Mapped(Backend):
 
     name = "vmap"
 
-    def logits(self, weights: Tensor, buffers: Buffers, inputs: Tensor) -> Tensor:
-        folds, members = weights.shape[:2]
+    def logits(self, models: Models, inputs: Tensor) -> Tensor:
         set_mode(self.model, False)
+        views = self.layout.views(models.weights.flatten(0, 1))
         with torch.no_grad():
-            rows = per_model(inputs, members)
-            logits, _ = self._forward(
-                self.layout.views(weights.flatten(0, 1)), _flat(buffers), rows, 0
-            )
-        return logits.unflatten(0, (folds, members)).transpose(2, 3)
+            rows = per_model(inputs, models.shape[1])
+            logits, _ = self._forward(views, _flat(models.buffers), rows, 0)
+        return logits.unflatten(0, models.shape).transpose(2, 3)
 
-    def gradient(
-        self,
-        weights: Tensor,
-        buffers: Buffers,
-        batch: StepBatch,
-        perturbation: Perturbation,
-        seed: int | None,
-        out: Tensor,
-    ) -> tuple[Tensor, Buffers]:
-        folds, members = weights.shape[:2]
-        training = seed is not None
-        views = self.layout.views(weights.detach().flatten(0, 1))
+    def gradient(self, models: Models, batch: StepBatch, out: Tensor) -> tuple[Tensor, Buffers]:
+        folds, members = models.shape
+        views = self.layout.views(models.weights.detach().flatten(0, 1))
         leaves = {name: view.requires_grad_() for name, view in views.items()}
-        rows = noisy(batch, perturbation.input_noise if training else None, members)
-        set_mode(self.model, training)
-        logits, after = self._forward(leaves, _flat(buffers), rows, seed or 0)
-        smoothing = perturbation.label_smoothing if training else None
+        rows = noisy(batch, models.input_noise, members)
+        set_mode(self.model, models.training)
+        logits, after = self._forward(leaves, _flat(models.buffers), rows, models.seed or 0)
+        smoothing = models.label_smoothing
         own = None if smoothing is None else smoothing.repeat(folds).unsqueeze(1)
         losses = row_losses(self.kind, logits, per_model(batch.targets, members), own)
         losses = (losses * per_model(batch.weights, members)).sum(-1)
@@ -67,15 +56,13 @@ class Mapped(Backend):
         ):
             if gradient is not None:
                 view.copy_(gradient)
-        state = {
-            name: value.detach().unflatten(0, (folds, members)) for name, value in after.items()
-        }
+        state = {name: value.detach().unflatten(0, models.shape) for name, value in after.items()}
         return losses.detach().view(folds, members), state
 
     def _forward(
         self, parameters: Buffers, buffers: Buffers, inputs: Tensor, seed: int
     ) -> tuple[Tensor, Buffers]:
-        """Logits (M, B, outputs) and new buffers. One model alone gets a twin."""
+        """Return logits (M, B, outputs) and new buffers. One model alone gets a twin."""
         if len(inputs) > 1:
             seed_generator(inputs.device, seed)
             return vmap(self._call, randomness="same")(parameters, buffers, inputs)
@@ -95,7 +82,7 @@ class Mapped(Backend):
 def call(
     model: nn.Module, parameters: Buffers, buffers: Buffers, inputs: Tensor
 ) -> tuple[Tensor, Buffers]:
-    """Logits (B, outputs) and new buffers of one model."""
+    """Return logits (B, outputs) and new buffers of one model."""
     state = {**parameters, **buffers}
     logits = functional_call(model, state, (inputs,))
     # functional_call writes a buffer that the module replaced back into `state`.

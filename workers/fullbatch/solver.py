@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ridgeway.jobs.plan import Engine
 from ridgeway.spec.spec import JobSpec
-from workers.backends.dense import Dense
+from workers.backends import Dense, Models
 from workers.data.prepare import Fold
 from workers.fullbatch.fista import STEPS, Fista
 from workers.fullbatch.rows import TrainingRows
@@ -125,7 +125,7 @@ class Problem:
     def logits(self, rows: Tensor) -> Tensor:
         """Of parameters (F, P, columns) for the validation rows: (F, P, outputs, m)."""
         blocks = self.judge.inputs.split(ROWS_AT_ONCE, dim=1)
-        return torch.cat([self.backend.logits(rows, {}, block) for block in blocks], dim=-1)
+        return torch.cat([self.backend.logits(Models(rows), block) for block in blocks], dim=-1)
 
     def parts(self, members: int) -> list[range]:
         """Members that fit into memory together, in order."""

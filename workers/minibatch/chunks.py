@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ridgeway.spec.spec import JobSpec
-from workers.backends import Buffers, Perturbation
+from workers.backends import Buffers, Models, Perturbation
 from workers.models.layout import Layout
 from workers.optimizers.optimizers import Rates, Stepping
 from workers.penalties.penalties import PENALTIES, group_soft_threshold
@@ -40,6 +40,10 @@ class Chunk:
     rates: Rates
     perturbation: Perturbation
     steps: int = 0
+
+    def models(self, seed: int | None) -> Models:
+        """Return what a backend takes the gradient of; without a seed, what it evaluates."""
+        return Models(self.weights, self.buffers, self.perturbation, seed)
 
     def step(self, optimizer: Stepping, layout: Layout, coefficients: Tensor) -> None:
         """One step of all models with the gradient they have, in place; coefficients (K, F * P, 1).

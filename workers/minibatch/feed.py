@@ -74,8 +74,8 @@ class Feed:
         noise = torch.randn(shape, generator=draw, dtype=self.dtype, device=self.device)
         return replace(step, noise=noise.expand(step.inputs.shape))
 
-    def trial_step(self) -> StepBatch:
-        """As many rows of the first fold as a batch has."""
+    def check_step(self) -> StepBatch:
+        """Return as many rows of the first fold as a batch has."""
         width = batch_width(self.fold_rows, self._batch_size)
         rows = torch.arange(width, device=self.device).remainder(self.fold_rows[0])[None]
         even = torch.full(rows.shape, 1 / width, dtype=self.dtype, device=self.device)

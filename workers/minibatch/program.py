@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from ridgeway.errors import JobUnrunnable
 from ridgeway.jobs.plan import Engine
 from ridgeway.spec.spec import JobSpec
-from workers.backends import Backend, Buffers, InTurn, Perturbation
-from workers.backends.choosing import Trial, choose_backend
+from workers.backends import Backend, Buffers, InTurn, Models, Perturbation
+from workers.backends.choosing import Candidates, CheckStep, choose_backend
 from workers.kernels import CompiledOptimizer, Library, load
 from workers.minibatch.batches import derived_seed
 from workers.minibatch.chunks import Perturbations
@@ -78,16 +78,10 @@ class Program:
         return None
 
     def _backend(self, model: nn.Module, kind: Kind, wanted: str | None) -> Backend:
-        backend, slower = choose_backend(
-            model,
-            self.layout,
-            kind,
-            self._trial(),
-            batch_statistics=self.fold_by_fold,
-            # Products in C are not rounded to bfloat16.
-            library=None if self._spec.precision == "bf16" else self.compiled,
-            wanted=wanted,
-        )
+        # Products in C are not rounded to bfloat16.
+        library = None if self._spec.precision == "bf16" else self.compiled
+        candidates = Candidates(model, self.layout, kind, self.fold_by_fold, library)
+        backend, slower = choose_backend(candidates, self._check_step(), wanted)
         if slower is not None:
             what = (
                 "the model can't be trained for all members at once and runs member by member"
@@ -116,14 +110,14 @@ class Program:
             view.copy_(own[name].detach())
         return row
 
-    def _trial(self) -> Trial:
-        """With what the job does to a step's data, at a strength of zero."""
+    def _check_step(self) -> CheckStep:
+        """Return a step with what the job does to a step's data, at a strength of zero."""
         weights = self.initial[:1].unsqueeze(1).repeat(1, 2, 1)
         buffers = {
             name: value[:1].unsqueeze(1).repeat_interleave(2, 1)
             for name, value in self.initial_buffers.items()
         }
-        batch, nothing = self._feed.trial_step(), weights.new_zeros(2)
+        batch, nothing = self._feed.check_step(), weights.new_zeros(2)
         does = Perturbations.of(self._spec, ())
         if does.input_noise:
             batch = replace(batch, noise=torch.zeros_like(batch.inputs))
@@ -131,7 +125,7 @@ class Program:
             label_smoothing=nothing if does.label_smoothing else None,
             input_noise=nothing if does.input_noise else None,
         )
-        return Trial(weights, buffers, batch, perturbation)
+        return CheckStep(Models(weights, buffers, perturbation, seed=0), batch)
 
     def _note_normalisation(self, model: nn.Module) -> None:
         layers = normalisation_layers(model)

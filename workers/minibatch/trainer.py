@@ -185,9 +185,7 @@ class Trainer:
 
     def _gradient(self, chunk: Chunk, step: StepBatch, seed: int | None) -> Tensor:
         """Losses (F, P) of a batch; its gradient goes into the chunk."""
-        losses, buffers = self.backend.gradient(
-            chunk.weights, chunk.buffers, step, chunk.perturbation, seed, chunk.gradient
-        )
+        losses, buffers = self.backend.gradient(chunk.models(seed), step, chunk.gradient)
         if seed is not None:
             chunk.buffers = buffers
         return losses

@@ -82,7 +82,7 @@ class Judge:
     def _logits(self, backend: Backend, chunk: Chunk) -> Tensor:
         """(F, P, outputs, m), folds padded to equal length."""
         blocks = [
-            backend.logits(chunk.weights, chunk.buffers, block)
+            backend.logits(chunk.models(None), block)
             for block in self.inputs[list(chunk.folds)].split(ROWS_AT_ONCE, dim=1)
         ]
         return torch.cat(blocks, dim=-1)

@@ -15,7 +15,7 @@ from sklearn.utils.class_weight import compute_sample_weight
 from torch import Tensor, nn
 
 from ridgeway.errors import JobUnrunnable
-from workers.backends import Backend, Dense, Fused, InTurn, Mapped, Perturbation, StepBatch
+from workers.backends import Backend, Dense, Fused, InTurn, Mapped, Models, Perturbation, StepBatch
 from workers.data.prepare import Fold
 from workers.kernels import Library, load
 from workers.models.layout import Layout
@@ -109,7 +109,7 @@ def gradients(backend: Backend) -> tuple[Tensor, Tensor]:
     perturbation = Perturbation(rates / 2, rates)
     buffers = {name: rates.expand(2, 3).contiguous() for name in backend.dropouts}
     out = torch.zeros_like(weights)
-    losses, _ = backend.gradient(weights, buffers, batch, perturbation, 7, out)
+    losses, _ = backend.gradient(Models(weights, buffers, perturbation, seed=7), batch, out)
     return losses, out
 
 

@@ -20,7 +20,7 @@ from populations import (
 from torch import Tensor, nn
 
 from ridgeway.errors import JobUnrunnable
-from workers.backends import Backend, Dense, InTurn, Perturbation, StepBatch
+from workers.backends import Backend, Dense, InTurn, Models, StepBatch
 from workers.models.layout import Layout
 from workers.models.models import build_model, describe_parameters, predict
 
@@ -185,8 +185,9 @@ def one_step(kind_of_backend: type[Backend], kind: str) -> Tensor:
     targets = torch.randint(2, (1, 32), generator=draw)
     batch = StepBatch(inputs, targets, torch.full((1, 32), 1 / 32))
     gradient = torch.zeros_like(weights)
-    backend.gradient(weights, {}, batch, Perturbation(), 0, gradient)
-    return torch.cat([backend.logits(weights, {}, inputs).flatten(), gradient.flatten()])
+    models = Models(weights, seed=0)
+    backend.gradient(models, batch, gradient)
+    return torch.cat([backend.logits(models, inputs).flatten(), gradient.flatten()])
 
 
 def test_a_repeated_activation_is_applied_each_time() -> None:

@@ -27,7 +27,7 @@ from rows import Row, median, parser
 
 from ridgeway.client.client import Client
 from ridgeway.demo import SPEC
-from ridgeway.spec.spec import parse_spec
+from ridgeway.spec.wording import parse_spec
 
 
 def main() -> None:

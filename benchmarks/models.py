@@ -15,7 +15,8 @@ from sklearn.datasets import load_digits
 from sklearn.preprocessing import StandardScaler
 from torch import Tensor, nn
 
-from ridgeway.spec.spec import JobSpec, parse_spec
+from ridgeway.spec.spec import JobSpec
+from ridgeway.spec.wording import parse_spec
 from workers.data.prepare import Fold
 
 OUTPUTS = 10

@@ -25,7 +25,8 @@ from scipy.spatial import KDTree
 
 from ridgeway.data.store import Store
 from ridgeway.spec.names import PENALTIES
-from ridgeway.spec.spec import JobSpec, parse_spec
+from ridgeway.spec.spec import JobSpec
+from ridgeway.spec.wording import parse_spec
 from ridgeway.views import Params
 from workers.data.prepare import Prepared, load_frame, prepare
 from workers.population.configuration import Configuration

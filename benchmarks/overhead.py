@@ -15,7 +15,7 @@ from ridgeway.data.store import Store
 from ridgeway.database.engine import Database
 from ridgeway.jobs import lifecycle
 from ridgeway.settings import Settings
-from ridgeway.spec.spec import parse_spec
+from ridgeway.spec.wording import parse_spec
 from workers.loop.worker import Worker
 
 

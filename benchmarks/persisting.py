@@ -13,7 +13,7 @@ from served import SPACE, migrated, persist_population, url_of, withdraw
 
 from ridgeway.database.engine import Database
 from ridgeway.jobs import lifecycle
-from ridgeway.spec.spec import parse_spec
+from ridgeway.spec.wording import parse_spec
 
 _CONTEXT = multiprocessing.get_context("spawn")
 LONGEST_SECONDS = 600.0  # that a process waits for the others

@@ -21,7 +21,7 @@ from optuna.trial import TrialState
 from rows import Row, median, parser
 
 from ridgeway.data.store import Store
-from ridgeway.spec.spec import parse_spec
+from ridgeway.spec.wording import parse_spec
 from ridgeway.study.reading import StudyTrial
 from workers.data.prepare import load_frame, prepare
 from workers.population.configuration import Configuration

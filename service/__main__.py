@@ -17,7 +17,7 @@ from ridgeway.database.schema import require_schema
 from ridgeway.errors import InvalidInput, SchemaMismatch
 from ridgeway.host.supervisor import die_with_parent
 from ridgeway.settings import Settings
-from ridgeway.spec.spec import field_errors
+from ridgeway.spec.wording import field_errors
 from service.app import create_app
 
 KEEP_ALIVE_SECONDS = 30

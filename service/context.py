@@ -14,7 +14,7 @@ from ridgeway.data.store import Store
 from ridgeway.database.engine import Database
 from ridgeway.errors import NotFound
 from ridgeway.settings import Settings
-from ridgeway.spec.spec import Name
+from ridgeway.spec.strict import Name
 from service.dashboard import Dashboard
 
 MOST_IN_A_PAGE = 500

@@ -11,7 +11,7 @@ from fastapi.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
 from ridgeway.data.catalogue import list_datasets
-from ridgeway.spec.spec import Name
+from ridgeway.spec.strict import Name
 from ridgeway.views import Dataset, DatasetList
 from service.context import InContext
 from service.ingest import ingest_apart

@@ -20,7 +20,8 @@ from ridgeway.jobs.extend import extend_job
 from ridgeway.jobs.fleet import offered_models
 from ridgeway.jobs.fronts import find_front
 from ridgeway.spec.profiles import check_spec, resolve_spec
-from ridgeway.spec.spec import MAX_TRIALS, JobSpec, Part
+from ridgeway.spec.spec import MAX_TRIALS, JobSpec
+from ridgeway.spec.strict import Strict
 from ridgeway.study.reading import TrialOrder
 from ridgeway.views import Front, Job, JobPage, JobState, TrialDetail, TrialPage, TrialState
 from service.context import Context, Cursor, IdempotencyKey, InContext, JobId, Limit, require_json
@@ -196,7 +197,7 @@ def resume(id: JobId, context: InContext) -> Job:
         return lifecycle.resume_job(transaction, id)
 
 
-class Extension(Part):
+class Extension(Strict):
     """How much larger a job's budget becomes."""
 
     trials: int = Field(ge=1, le=MAX_TRIALS, description="how many more")

@@ -18,7 +18,7 @@ from starlette.routing import Match
 
 from ridgeway.database.outages import first_line, will_pass
 from ridgeway.errors import Conflict, FieldError, InvalidInput, NotFound
-from ridgeway.spec.spec import field_errors
+from ridgeway.spec.wording import field_errors
 from service.shown import cut, shown
 
 LONGEST_DETAIL = 2000

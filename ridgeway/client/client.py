@@ -25,7 +25,8 @@ from ridgeway.errors import (
     Unreachable,
 )
 from ridgeway.settings import Settings
-from ridgeway.spec.spec import JobSpec, parse_spec
+from ridgeway.spec.spec import JobSpec
+from ridgeway.spec.wording import parse_spec
 from ridgeway.views import (
     Dataset,
     DatasetList,

@@ -8,8 +8,9 @@ from pydantic import BaseModel
 
 from ridgeway.errors import FieldError
 from ridgeway.spec.grids import grid_errors
+from ridgeway.spec.models import LinearModel, MlpModel
 from ridgeway.spec.names import Task, objectives_of
-from ridgeway.spec.spec import JobSpec, LinearModel, MlpModel
+from ridgeway.spec.spec import JobSpec
 
 # FISTA takes full-batch steps of a length that it finds itself, on a convex objective.
 FISTA_ACCEPTS: dict[str, tuple[Any, ...]] = {

@@ -6,8 +6,9 @@ from math import prod
 from typing import Any, cast
 
 from ridgeway.errors import FieldError
+from ridgeway.spec.dimensions import Range
 from ridgeway.spec.names import PenaltyName
-from ridgeway.spec.spec import MAX_TRIALS, JobSpec, Range
+from ridgeway.spec.spec import MAX_TRIALS, JobSpec
 
 ALWAYS = ("learning_rate", "weight_decay", "dropout", "label_smoothing", "input_noise")
 

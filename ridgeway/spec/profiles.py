@@ -9,14 +9,9 @@ from pydantic import BaseModel, ConfigDict
 
 from ridgeway.errors import FieldError, InvalidInput
 from ridgeway.spec.combinations import combination_errors, task_errors
-from ridgeway.spec.spec import (
-    FoldsValidation,
-    HoldoutValidation,
-    JobSpec,
-    MlpModel,
-    PluginModel,
-    Task,
-)
+from ridgeway.spec.models import MlpModel, PluginModel
+from ridgeway.spec.names import Task
+from ridgeway.spec.spec import FoldsValidation, HoldoutValidation, JobSpec
 
 MAX_CLASSES = 1000
 INFERRED_CLASSES = 20  # a numeric target of more distinct integers than this is a regression's

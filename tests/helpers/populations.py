@@ -15,7 +15,8 @@ import torch
 from torch import Tensor
 
 from ridgeway.spec.names import PENALTIES
-from ridgeway.spec.spec import JobSpec, parse_spec
+from ridgeway.spec.spec import JobSpec
+from ridgeway.spec.wording import parse_spec
 from workers.backends import Backend, Mapped
 from workers.backends.choosing import Candidates
 from workers.backends.compiled import Compiled

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
-from ridgeway.spec.spec import parse_spec
+from ridgeway.spec.wording import parse_spec
 from ridgeway.views import (
     Baseline,
     Best,

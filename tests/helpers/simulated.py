@@ -33,7 +33,7 @@ from ridgeway.database.tables import jobs as job_table
 from ridgeway.errors import LeaseLost, NotFound
 from ridgeway.jobs import leases, lifecycle
 from ridgeway.jobs.leases import Claimant, Lease
-from ridgeway.spec.spec import parse_spec
+from ridgeway.spec.wording import parse_spec
 from ridgeway.study import reading
 from ridgeway.study.writing import Outcome
 from ridgeway.views import ENDED, Baseline, Chosen, Recommended, SealedScores

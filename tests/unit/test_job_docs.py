@@ -12,8 +12,10 @@ from typing import Annotated, Any, Union, get_args, get_origin
 import pytest
 
 from ridgeway.data.bundled import bundled_profiles
+from ridgeway.spec.models import PluginModel
 from ridgeway.spec.profiles import resolve_spec
-from ridgeway.spec.spec import JobSpec, Part, PluginModel, parse_spec
+from ridgeway.spec.spec import JobSpec
+from ridgeway.spec.wording import parse_spec
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGES = {name: (DOCS / name).read_text() for name in ("jobs.md", "training.md")}
@@ -34,10 +36,10 @@ def kinds_of(annotation: Any) -> list[Any]:
 
 
 def is_part(kind: Any) -> bool:
-    return isinstance(kind, type) and issubclass(kind, Part)
+    return isinstance(kind, type) and issubclass(kind, Strict)
 
 
-def fields_of(whole: type[Part]) -> Iterator[tuple[str, type[Part]]]:
+def fields_of(whole: type[Strict]) -> Iterator[tuple[str, type[Strict]]]:
     """Return every field of a spec and the part that has it: `epochs`, `search.lambda`.
 
     A field that always holds a part is its part's fields. Options of a plug-in's model have no

@@ -17,8 +17,9 @@ from ridgeway.data.store import Store
 from ridgeway.jobs import leases
 from ridgeway.jobs.leases import Lease
 from ridgeway.jobs.lifecycle import Artifact
+from ridgeway.spec.models import LinearModel, MlpModel
 from ridgeway.spec.names import Objective
-from ridgeway.spec.spec import JobSpec, LinearModel, MlpModel
+from ridgeway.spec.spec import JobSpec
 from ridgeway.study import reading
 from ridgeway.study.reading import StudyTrial
 from ridgeway.views import Baseline, Chosen, Recommended, SealedScores

@@ -20,7 +20,8 @@ from torch.nn.modules.instancenorm import _InstanceNorm
 
 from ridgeway.errors import JobUnrunnable
 from ridgeway.jobs.fleet import BUILT_IN_MODELS, MODEL_PLUGINS, installed
-from ridgeway.spec.spec import JobSpec, LinearModel, MlpModel, ModelSpec, PluginModel
+from ridgeway.spec.models import LinearModel, MlpModel, ModelSpec, PluginModel
+from ridgeway.spec.spec import JobSpec
 
 ROWS_AT_ONCE = (
     1024  # rows of a forward pass outside of minibatches; a constant keeps results bitwise

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import cast
 
+from ridgeway.spec.models import MlpModel
 from ridgeway.spec.names import PenaltyName
-from ridgeway.spec.spec import JobSpec, MlpModel
+from ridgeway.spec.spec import JobSpec
 
 
 @dataclass(frozen=True)

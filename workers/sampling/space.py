@@ -9,7 +9,8 @@ import numpy as np
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
 from optuna.trial import Trial
 
-from ridgeway.spec.spec import Dimension, JobSpec, Range
+from ridgeway.spec.dimensions import Dimension, Range
+from ridgeway.spec.spec import JobSpec
 from ridgeway.views import Params
 from workers.sampling.tpe import Columns
 

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ridgeway.spec.dimensions import Dimension, Range
 from ridgeway.spec.names import PenaltyName
-from ridgeway.spec.spec import Dimension, JobSpec, Range
+from ridgeway.spec.spec import JobSpec
 from workers.data.prepare import Fold
 from workers.objectives.losses import kind_of, row_losses, row_weights
 from workers.population.configuration import Configuration

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ridgeway.spec.spec import JobSpec, LinearModel
+from ridgeway.spec.models import LinearModel
+from ridgeway.spec.spec import JobSpec
 from workers.data.prepare import Fold, Prepared
 from workers.models.layout import Layout
 from workers.models.models import build_model, describe_parameters

@@ -24,7 +24,8 @@ from serving import serve
 
 from ridgeway.jobs import lifecycle
 from ridgeway.settings import Settings
-from ridgeway.spec.spec import JobSpec, Range, Search
+from ridgeway.spec.dimensions import Range
+from ridgeway.spec.spec import JobSpec, Search
 from service import jobs as job_routes
 
 JSON = {"content-type": "application/json"}

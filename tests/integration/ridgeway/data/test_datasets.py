@@ -18,7 +18,7 @@ from ridgeway.database.engine import Database
 from ridgeway.database.tables import datasets
 from ridgeway.errors import Conflict, InvalidInput, JobUnrunnable, NotFound
 from ridgeway.settings import Settings
-from ridgeway.spec.spec import parse_spec
+from ridgeway.spec.wording import parse_spec
 from ridgeway.views import Dataset
 from workers.data.bundled import bundled_frame
 from workers.data.prepare import load_frame, offered_datasets, prepare

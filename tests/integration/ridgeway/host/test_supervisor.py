@@ -20,7 +20,7 @@ import sqlalchemy as sa
 from ridgeway.database.engine import Database
 from ridgeway.database.tables import leases
 from ridgeway.jobs import lifecycle
-from ridgeway.spec.spec import parse_spec
+from ridgeway.spec.wording import parse_spec
 
 # Whoever runs the tests under nohup or in the background ignores some signals, children included.
 SUPERVISE = """

@@ -15,7 +15,7 @@ from ridgeway.client.client import Client
 from ridgeway.errors import NotFound
 from ridgeway.jobs import exports, leases, lifecycle
 from ridgeway.jobs.leases import Claimant
-from ridgeway.spec.spec import parse_spec
+from ridgeway.spec.wording import parse_spec
 from ridgeway.study import writing
 from ridgeway.study.writing import Outcome
 

@@ -22,7 +22,7 @@ from ridgeway.errors import Conflict, LeaseLost
 from ridgeway.jobs import fleet, leases, lifecycle
 from ridgeway.jobs.leases import Claimant, Lease
 from ridgeway.jobs.plan import JobPlan
-from ridgeway.spec.spec import parse_spec
+from ridgeway.spec.wording import parse_spec
 from ridgeway.study.writing import Outcome
 from ridgeway.views import Job
 

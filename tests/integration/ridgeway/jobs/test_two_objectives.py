@@ -9,7 +9,7 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution
 from ridgeway.jobs import leases, lifecycle
 from ridgeway.jobs.fronts import find_front
 from ridgeway.jobs.leases import Claimant
-from ridgeway.spec.spec import parse_spec
+from ridgeway.spec.wording import parse_spec
 from ridgeway.study.writing import Outcome
 
 CLAIMANT = Claimant("worker-1", frozenset({"mlp"}), frozenset({"digits"}), 8, 30.0, 3)

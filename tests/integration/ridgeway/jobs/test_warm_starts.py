@@ -18,7 +18,7 @@ from ridgeway.errors import Conflict, InvalidInput
 from ridgeway.jobs import leases, lifecycle, warm_starts
 from ridgeway.jobs.fronts import find_front
 from ridgeway.jobs.leases import Claimant
-from ridgeway.spec.spec import parse_spec
+from ridgeway.spec.wording import parse_spec
 from ridgeway.study.imports import import_study
 from ridgeway.study.writing import Outcome
 from workers.sampling import Mirror, search_space

@@ -15,7 +15,7 @@ from ridgeway.database.engine import Database
 from ridgeway.database.tables import ranked_trials
 from ridgeway.jobs import leases, lifecycle
 from ridgeway.jobs.leases import Claimant
-from ridgeway.spec.spec import parse_spec
+from ridgeway.spec.wording import parse_spec
 from ridgeway.study.writing import Outcome
 from ridgeway.views import Params, Trial
 

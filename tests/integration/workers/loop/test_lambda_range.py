@@ -13,7 +13,7 @@ from ridgeway.jobs import leases, lifecycle
 from ridgeway.jobs.leases import Claimant
 from ridgeway.jobs.plan import JobPlan
 from ridgeway.settings import Settings
-from ridgeway.spec.spec import parse_spec
+from ridgeway.spec.wording import parse_spec
 from ridgeway.views import Job, LambdaRange
 from workers.loop import worker as worker_module
 from workers.loop.worker import Worker

@@ -16,7 +16,7 @@ from ridgeway.errors import LeaseLost
 from ridgeway.jobs import leases, lifecycle
 from ridgeway.settings import Settings
 from ridgeway.spec.profiles import resolve_spec
-from ridgeway.spec.spec import parse_spec
+from ridgeway.spec.wording import parse_spec
 from workers.loop.worker import Worker
 from workers.pruning.pruning import rule_of
 

@@ -19,7 +19,7 @@ from ridgeway.jobs import leases, lifecycle
 from ridgeway.jobs.lifecycle import find_trial, submit_job
 from ridgeway.settings import Settings
 from ridgeway.spec.profiles import resolve_spec
-from ridgeway.spec.spec import parse_spec
+from ridgeway.spec.wording import parse_spec
 from workers.data.prepare import Prepared
 from workers.loop import checkpoints as checkpoints_module
 from workers.loop.worker import Worker

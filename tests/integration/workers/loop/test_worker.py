@@ -23,7 +23,7 @@ from ridgeway.jobs.extend import extend_job
 from ridgeway.jobs.lifecycle import list_trials, submit_job
 from ridgeway.settings import Settings
 from ridgeway.spec.profiles import resolve_spec
-from ridgeway.spec.spec import parse_spec
+from ridgeway.spec.wording import parse_spec
 from ridgeway.views import Job, Trial
 from workers.answer import recommend
 from workers.loop import worker as worker_module

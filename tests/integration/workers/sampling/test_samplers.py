@@ -18,7 +18,8 @@ from ridgeway.jobs.leases import Claimant, claim, trials_before
 from ridgeway.jobs.lifecycle import list_trials, submit_job
 from ridgeway.settings import Settings
 from ridgeway.spec.profiles import resolve_spec
-from ridgeway.spec.spec import JobSpec, parse_spec
+from ridgeway.spec.spec import JobSpec
+from ridgeway.spec.wording import parse_spec
 from ridgeway.views import Job, Trial
 from workers.loop.worker import Worker
 from workers.sampling import Mirror, search_space

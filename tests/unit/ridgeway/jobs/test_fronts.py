@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from ridgeway.errors import InvalidInput
 from ridgeway.jobs.fronts import pareto_front
 from ridgeway.spec.combinations import combination_errors, objective_warnings
-from ridgeway.spec.spec import JobSpec, parse_spec
+from ridgeway.spec.spec import JobSpec
+from ridgeway.spec.wording import parse_spec
 
 SMALL = st.integers(-3, 3).map(float)
 

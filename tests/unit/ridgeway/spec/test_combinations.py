@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from ridgeway.data.bundled import bundled_profiles
 from ridgeway.errors import FieldError, InvalidInput
 from ridgeway.spec.profiles import DatasetProfile, check_spec, resolve_spec
-from ridgeway.spec.spec import JobSpec, parse_spec
+from ridgeway.spec.spec import JobSpec
+from ridgeway.spec.wording import parse_spec
 
 FISTA = {"optimizer": "fista", "model": {"kind": "linear"}}
 RANGE = {"low": 0.125, "high": 0.5}

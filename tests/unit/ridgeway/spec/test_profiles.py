@@ -20,7 +20,7 @@ from ridgeway.spec.profiles import (
     label_of,
     resolve_spec,
 )
-from ridgeway.spec.spec import parse_spec
+from ridgeway.spec.wording import parse_spec
 
 
 def profile(**columns: list[Any]) -> DatasetProfile:

@@ -10,14 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ridgeway.errors import InvalidInput
+from ridgeway.spec.dimensions import Range
+from ridgeway.spec.models import MlpModel
 from ridgeway.spec.names import PENALTIES, Task
-from ridgeway.spec.spec import (
-    FoldsValidation,
-    JobSpec,
-    MlpModel,
-    Range,
-    parse_spec,
-)
+from ridgeway.spec.spec import FoldsValidation, JobSpec
+from ridgeway.spec.wording import parse_spec
 
 text = st.text(st.characters(exclude_characters="\x00", exclude_categories=("Cs",)), max_size=20)
 name = text.filter(bool)

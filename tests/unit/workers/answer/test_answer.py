@@ -16,7 +16,8 @@ from sklearn.metrics import r2_score
 
 from ridgeway.data.store import Store
 from ridgeway.jobs.leases import Lease
-from ridgeway.spec.spec import JobSpec, parse_spec
+from ridgeway.spec.spec import JobSpec
+from ridgeway.spec.wording import parse_spec
 from ridgeway.study.reading import StudyTrial
 from workers.answer.recommend import MODEL, Answer, answer
 from workers.data.bundled import bundled_frame

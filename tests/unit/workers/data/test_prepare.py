@@ -15,7 +15,8 @@ from sklearn.preprocessing import StandardScaler
 
 from ridgeway.errors import InvalidInput, JobUnrunnable
 from ridgeway.spec.profiles import resolve_spec
-from ridgeway.spec.spec import JobSpec, parse_spec
+from ridgeway.spec.spec import JobSpec
+from ridgeway.spec.wording import parse_spec
 from workers.data.bundled import bundled_frame
 from workers.data.prepare import Fold, Prepared, canonical_frame, prepare
 from workers.data.splits import split

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ridgeway.errors import JobUnrunnable
-from ridgeway.spec.spec import JobSpec, parse_spec
+from ridgeway.spec.spec import JobSpec
+from ridgeway.spec.wording import parse_spec
 from workers.data.splits import Splits, split
 
 HOLDOUT = {"kind": "holdout", "fraction": 0.25}

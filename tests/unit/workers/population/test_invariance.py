@@ -11,7 +11,7 @@ import pytest
 import torch
 from populations import CPU, configuration
 
-from ridgeway.spec.spec import parse_spec
+from ridgeway.spec.wording import parse_spec
 from workers.data.bundled import bundled_frame
 from workers.data.prepare import Prepared, prepare
 from workers.population.configuration import Configuration

@@ -14,7 +14,7 @@ from optuna.pruners import BasePruner, MedianPruner, SuccessiveHalvingPruner
 from optuna.trial import TrialState
 
 from ridgeway.jobs.leases import population_size
-from ridgeway.spec.spec import parse_spec
+from ridgeway.spec.wording import parse_spec
 from workers.pruning.pruning import (
     HalvingRule,
     History,

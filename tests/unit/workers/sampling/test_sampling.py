@@ -22,7 +22,8 @@ from optuna.trial import TrialState
 
 from ridgeway.errors import InvalidInput
 from ridgeway.spec.profiles import check_spec
-from ridgeway.spec.spec import JobSpec, parse_spec
+from ridgeway.spec.spec import JobSpec
+from ridgeway.spec.wording import parse_spec
 from ridgeway.views import Params
 from workers.population.configuration import Configuration
 from workers.sampling import Mirror, search_space, suggest

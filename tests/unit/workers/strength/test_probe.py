@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from populations import CPU, configuration, job, made_up_fold
 from torch import Tensor
 
-from ridgeway.spec.spec import JobSpec, parse_spec
+from ridgeway.spec.spec import JobSpec
+from ridgeway.spec.wording import parse_spec
 from workers.data.bundled import bundled_frame
 from workers.data.prepare import Fold, prepare
 from workers.population.configuration import Configuration

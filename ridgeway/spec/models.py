@@ -1,0 +1,77 @@
+"""The model that a job trains: linear, mlp, or one that a plug-in offers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, TypeAlias, cast
+
+from pydantic import (
+    ConfigDict,
+    Discriminator,
+    Field,
+    JsonValue,
+    Tag,
+    model_validator,
+)
+
+from ridgeway.spec.strict import Name, Strict, plain_json
+
+Activation: TypeAlias = Literal["relu", "gelu", "tanh", "silu"]
+
+
+class LinearModel(Strict):
+    """Linear or logistic (softmax) regression."""
+
+    kind: Literal["linear"] = "linear"
+
+
+class MlpModel(Strict):
+    """A multilayer perceptron: `hidden` lists the width of each hidden layer."""
+
+    kind: Literal["mlp"] = "mlp"
+    hidden: list[Annotated[int, Field(ge=1, le=8192)]] = Field(
+        default=[128, 128], min_length=1, max_length=16
+    )
+    activation: Activation = "relu"
+    dropout: float = Field(default=0.0, ge=0, lt=1, description="rate behind each hidden layer")
+
+
+class PluginModel(Strict):
+    """An nn.Module that a package beside the workers offers; other keys are its options."""
+
+    model_config = ConfigDict(extra="allow")
+
+    kind: Name
+
+    @model_validator(mode="after")
+    def _plain_options(self) -> PluginModel:
+        plain_json(self.options)
+        return self
+
+    @property
+    def options(self) -> dict[str, JsonValue]:
+        """Return the arguments of the model's callable beside inputs and outputs."""
+        return dict(self.model_extra or {})
+
+
+def _kind_of_model(value: Any) -> str | None:
+    kind: Any = (
+        cast("Mapping[str, Any]", value).get("kind", "mlp")
+        if isinstance(value, Mapping)
+        else getattr(value, "kind", None)
+    )
+    if not isinstance(kind, str):
+        return None
+    return f"@{kind}" if kind in ("linear", "mlp") else "@plugin"
+
+
+ModelSpec: TypeAlias = Annotated[
+    Annotated[LinearModel, Tag("@linear")]
+    | Annotated[MlpModel, Tag("@mlp")]
+    | Annotated[PluginModel, Tag("@plugin")],
+    Discriminator(
+        _kind_of_model,
+        custom_error_type="model",
+        custom_error_message='must be an object with a "kind": linear, mlp or a plug-in\'s name',
+    ),
+]

@@ -15,6 +15,7 @@ from ridgeway.data.bundled import bundled_profiles
 from ridgeway.spec.models import PluginModel
 from ridgeway.spec.profiles import resolve_spec
 from ridgeway.spec.spec import JobSpec
+from ridgeway.spec.strict import Strict
 from ridgeway.spec.wording import parse_spec
 
 DOCS = Path(__file__).parents[2] / "docs"

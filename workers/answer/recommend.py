@@ -18,14 +18,19 @@ from ridgeway.jobs import leases
 from ridgeway.jobs.leases import Lease
 from ridgeway.jobs.lifecycle import Artifact
 from ridgeway.spec.models import LinearModel, MlpModel
-from ridgeway.spec.names import Objective
+from ridgeway.spec.names import UNPENALISED, Objective
 from ridgeway.spec.spec import JobSpec
 from ridgeway.study import reading
 from ridgeway.study.reading import StudyTrial
 from ridgeway.views import Baseline, Chosen, Recommended, SealedScores
 from workers.data.prepare import Fold, Prepared
 from workers.objectives.metrics import score
-from workers.penalties.conversions import glmnet, sklearn_least_squares, sklearn_logistic
+from workers.penalties.conversions import (
+    convertible,
+    glmnet,
+    sklearn_least_squares,
+    sklearn_logistic,
+)
 from workers.population.configuration import Configuration
 from workers.train import TrainedModels, Watch, predict, refit_population
 
@@ -69,7 +74,7 @@ def choose(trials: Sequence[StudyTrial], maximise: bool) -> dict[Role, StudyTria
         key=lambda trial: (trial.attributes["nonzero_weights"], loss(trial), trial.number),
     )
     chosen: dict[Role, StudyTrial] = {"simplest": simplest, "best": best}
-    unpenalised = [trial for trial in trials if trial.params["penalty"] == "none"]
+    unpenalised = [trial for trial in trials if trial.params["penalty"] == UNPENALISED]
     if unpenalised:
         chosen["none"] = min(unpenalised, key=lambda trial: (loss(trial), trial.number))
     return chosen
@@ -161,7 +166,7 @@ def _equivalents(
 ) -> dict[str, dict[str, float]] | None:
     """The trial's strength in other libraries' terms, where their objective is the same."""
     configuration = Configuration.from_params(spec, trial.params)
-    comparable = configuration.penalty in ("l1", "l2", "elastic_net") and configuration.strength > 0
+    comparable = convertible(configuration.penalty) and configuration.strength > 0
     if not isinstance(spec.model, LinearModel) or prepared.outputs > 1 or not comparable:
         return None
     if configuration.weight_decay > 0 or spec.class_weights != "none":
@@ -288,7 +293,7 @@ def _warnings(
     place: dict[Role, int],
 ) -> list[str]:
     warnings = [*refits.notes, *_unconverged(spec, candidates, chosen, refits, place)]
-    if "none" in spec.search.penalty and "none" not in chosen:
+    if UNPENALISED in spec.search.penalty and "none" not in chosen:
         warnings.append(
             "No trial with penalty `none` was complete: nothing unpenalised to compare."
         )

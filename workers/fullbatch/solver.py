@@ -134,7 +134,7 @@ class Problem:
 
     def solver(self, configurations: Sequence[Configuration]) -> Fista:
         """Members before their first round."""
-        parts = [PENALTIES[c.penalty].parts(c.strength, c.l1_ratio) for c in configurations]
+        parts = [PENALTIES[c.penalty].components(c.strength, c.l1_ratio) for c in configurations]
         strengths = torch.tensor(
             [
                 (part.l1, part.l2, part.group, own.label_smoothing)

@@ -13,7 +13,8 @@ from ridgeway.spec.spec import JobSpec
 from workers.backends import Buffers, Models, Perturbation
 from workers.models.layout import Layout
 from workers.optimizers.optimizers import Rates, Stepping
-from workers.penalties.penalties import PENALTIES, group_soft_threshold
+from workers.penalties.penalties import PENALTIES
+from workers.penalties.proximal import group_soft_threshold
 from workers.population.configuration import Configuration
 
 # Numbers of one tensor that the optimiser works on at a time. A megabyte each of weights, gradient
@@ -71,7 +72,7 @@ class Chunk:
     @cached_property
     def ungrouped(self) -> int:
         """How many members come before those with groups to shrink."""
-        return sum(own.penalty != "group_lasso" for own in self.configurations)
+        return sum(not PENALTIES[own.penalty].grouped for own in self.configurations)
 
     def _shrink_groups(
         self, weights: Tensor, start: int, metric: Tensor, strength: Tensor, layout: Layout
@@ -155,7 +156,7 @@ def fresh_chunk(
     def member(used: bool, numbers: Sequence[float]) -> Tensor | None:
         return rows.new_tensor(numbers) if used else None
 
-    parts = [PENALTIES[c.penalty].parts(c.strength, c.l1_ratio) for c in configurations]
+    parts = [PENALTIES[c.penalty].components(c.strength, c.l1_ratio) for c in configurations]
     absolute = column([part.l1 for part in parts])
     none = torch.zeros_like(absolute)
     dropout = rows.new_tensor([c.dropout for c in configurations])
@@ -187,5 +188,6 @@ def fresh_chunk(
 def penalty_order(configurations: Sequence[Configuration]) -> list[int]:
     """Positions of the members, those with groups to shrink last."""
     return sorted(
-        range(len(configurations)), key=lambda place: configurations[place].penalty == "group_lasso"
+        range(len(configurations)),
+        key=lambda place: PENALTIES[configurations[place].penalty].grouped,
     )

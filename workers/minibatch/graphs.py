@@ -22,6 +22,7 @@ from torch import Tensor
 from workers.backends import StepBatch
 from workers.backends.base import seed_generator
 from workers.minibatch.chunks import Chunk
+from workers.penalties.penalties import PENALTIES
 
 # A capture takes about as long as so many steps without one. Whoever waits as long as what he waits
 # for costs never pays more than twice (ski rental): members may leave a chunk, and the smaller one
@@ -141,7 +142,7 @@ class Graph:
 
 def _asks_for_values(chunk: Chunk) -> bool:
     """Whether a step reads numbers back from the device: how long to look for a group's norm."""
-    return any(own.penalty == "group_lasso" for own in chunk.configurations)
+    return any(PENALTIES[own.penalty].grouped for own in chunk.configurations)
 
 
 def _tensors(chunk: Chunk) -> list[Tensor]:

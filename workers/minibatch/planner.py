@@ -12,6 +12,7 @@ from pathlib import Path
 
 import torch
 
+from ridgeway.spec.names import UNPENALISED
 from workers.backends import InTurn, Mapped
 from workers.backends.compiled import BLOCK_MEMBERS
 from workers.minibatch.batches import Batch, Minibatches
@@ -103,7 +104,7 @@ def pays_to_compile(trainer: Trainer, populations_of: int) -> bool:
     if populations_of < LEAST_FILLED * blocks * BLOCK_MEMBERS:
         return False
     spec = trainer.spec
-    members = [Configuration("none", 0.0, 0.5, 1e-3, 0.0)] * LEAST_MEASURED
+    members = [Configuration(UNPENALISED, 0.0, 0.5, 1e-3, 0.0)] * LEAST_MEASURED
     minibatches = Minibatches(trainer.fold_rows, spec.batch_size, trainer.seed, trainer.device)
     seconds = _seconds_per_member(trainer, members, minibatches.epoch()[:STEPS])
     return seconds * minibatches.steps * spec.epochs * spec.trials > COMPILED_SECONDS

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from ridgeway.errors import JobUnrunnable
 from ridgeway.jobs.plan import Engine
+from ridgeway.spec.names import UNPENALISED
 from ridgeway.spec.spec import JobSpec
 from workers.backends import Backend, Buffers, InTurn, Models, Perturbation
 from workers.backends.choosing import Candidates, CheckStep, choose_backend
@@ -129,7 +130,7 @@ class Program:
 
     def _note_normalisation(self, model: nn.Module) -> None:
         layers = normalisation_layers(model)
-        if layers and self._spec.search.penalty != ["none"]:
+        if layers and self._spec.search.penalty != [UNPENALISED]:
             self.notes.append(
                 f"the model has {', '.join(layers)} layers: weights that feed one can shrink "
                 "without changing the function, so penalties and nonzero counts mean less there"

@@ -21,12 +21,13 @@ from torch import Tensor
 
 from ridgeway.spec.spec import JobSpec
 from ridgeway.spec.spec import Optimizer as OptimizerName
-from workers.penalties.penalties import soft_threshold
+from workers.penalties.penalties import reachable
+from workers.penalties.proximal import soft_threshold
 
 
 @dataclass(frozen=True)
 class Rates:
-    """Hyperparameters of M models, each (M, 1) float64; strengths as in `penalties.Parts`."""
+    """Hyperparameters of M models, each (M, 1) float64; strengths as in `Components`."""
 
     learning_rate: Tensor
     weight_decay: Tensor
@@ -58,13 +59,13 @@ class Uses:
     @classmethod
     def of(cls, spec: JobSpec, penalised: int) -> Uses:
         """What the spec's search can reach."""
-        names = set(spec.search.penalty)
-        sparse = bool(names & {"l1", "elastic_net"})
+        found = reachable(spec.search.penalty)
+        sparse = found.l1 > 0
         return cls(
             penalised=penalised,
             l1=sparse and spec.l1_method == "proximal",
-            l2=bool(names & {"l2", "elastic_net"}),
-            group="group_lasso" in names,
+            l2=found.l2 > 0,
+            group=found.group > 0,
             subgradient=sparse and spec.l1_method == "subgradient",
             weight_decay=spec.search.weight_decay != 0,
             clip_norm=spec.clip_norm,

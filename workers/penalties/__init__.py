@@ -1,1 +1,1 @@
-"""The penalties: values, proximal steps, critical strengths, conversions."""
+"""The penalties, a file each: penalties.py lists them, proximal.py has their steps."""

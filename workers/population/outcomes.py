@@ -11,6 +11,7 @@ import numpy as np
 from ridgeway.spec.spec import JobSpec
 from ridgeway.study.writing import Outcome
 from workers.optimizers.schedules import factors
+from workers.penalties.penalties import PENALTIES
 from workers.population.configuration import Configuration
 from workers.population.results import PopulationResult
 
@@ -101,16 +102,17 @@ def _attributes(
     epoch = _value_epoch(result, index)
     if spec.early_stopping is not None:
         attributes["best_epoch"] = epoch
-    if configuration.penalty != "none" and spec.optimizer != "fista":
+    penalty = PENALTIES[configuration.penalty]
+    if penalty.has_strength and spec.optimizer != "fista":
         # λ is not comparable between learning rates when training is short: how far could it pull?
         pull = configuration.strength * configuration.learning_rate * whole_steps[epoch - 1]
         attributes["lambda_lr_updates"] = float(pull)
-    if configuration.penalty in ("l1", "elastic_net", "group_lasso"):
+    if penalty.sparse:
         attributes["settled"] = bool(result.settled[index])
     if spec.optimizer != "adamw" and configuration.weight_decay > 0:
         # Coupled weight decay IS an l2 term of half its strength.
         attributes["lambda_l2_effective"] = _l2_strength(configuration)
-        if configuration.penalty == "none":
+        if not penalty.has_strength:
             attributes["note"] = "weight decay only"
     return attributes
 
@@ -122,6 +124,7 @@ def _converged(curve: Sequence[float]) -> bool:
 
 
 def _l2_strength(configuration: Configuration) -> float:
-    share = {"l2": 1.0, "elastic_net": 1.0 - configuration.l1_ratio}
-    own = configuration.strength * share.get(configuration.penalty, 0.0)
+    """Return the strength of Σ w² in the penalty and in weight decay together."""
+    penalty = PENALTIES[configuration.penalty]
+    own = penalty.components(configuration.strength, configuration.l1_ratio).l2
     return own + configuration.weight_decay / 2

@@ -14,19 +14,17 @@ import torch
 from torch import Tensor
 
 from ridgeway.spec.dimensions import Dimension, Range
-from ridgeway.spec.names import PenaltyName
+from ridgeway.spec.names import UNPENALISED, PenaltyName
 from ridgeway.spec.spec import JobSpec
 from workers.data.prepare import Fold
 from workers.objectives.losses import kind_of, row_losses, row_weights
+from workers.penalties.base import Penalty
+from workers.penalties.penalties import PENALTIES
 from workers.population.configuration import Configuration
 from workers.train import predict, refit_population
 
 UNPROBED = (1e-6, 1e-1)
 BELOW = 1e-4  # the low end, as a share of the high one
-
-# At equal λ the first weighs the most: √size ‖w‖₂ ≥ ‖w‖₁ in a group (Cauchy-Schwarz), and
-# |w| ≥ r |w| + (1 - r) w² ≥ w² for |w| ≤ 1. So the first collapses before the others do.
-STRONGEST_FIRST: tuple[PenaltyName, ...] = ("group_lasso", "l1", "elastic_net", "l2")
 
 FINE = tuple(float(f"{10 ** (step / 3 - 5):.3g}") for step in range(19))  # 1e-5 to 10
 COARSE = FINE[::3]
@@ -102,19 +100,23 @@ def probe_members(spec: JobSpec) -> list[Configuration]:
 
     The strengths are dealt to the learning rates in turn. Empty where a probe would cost too much.
     """
-    searched: list[PenaltyName] = [each for each in STRONGEST_FIRST if each in spec.search.penalty]
+    penalty = max((PENALTIES[name] for name in spec.search.penalty), key=_priority)
     rate = spec.search.learning_rate
     planned = spec.trials * spec.folds
-    if not searched or rate is None or planned * COARSE_SHARE < len(COARSE) + 1:
+    if not penalty.probe_priority or rate is None or planned * COARSE_SHARE < len(COARSE) + 1:
         return []
     fine = planned * FINE_SHARE >= len(FINE) + RATES
     rates = learning_rates(rate, RATES if fine else 1)
     strengths = FINE if fine else COARSE
-    free = [_member(spec, "none", 0.0, each) for each in rates]
+    free = [_member(spec, UNPENALISED, 0.0, each) for each in rates]
     return free + [
-        _member(spec, searched[0], strength, rates[place % len(rates)])
+        _member(spec, penalty.name, strength, rates[place % len(rates)])
         for place, strength in enumerate(strengths)
     ]
+
+
+def _priority(penalty: Penalty) -> float:
+    return penalty.probe_priority
 
 
 def learning_rates(dimension: Dimension, count: int) -> list[float]:
@@ -179,7 +181,7 @@ def range_from(members: Sequence[Configuration], explained: Sequence[float]) -> 
     free = {
         member.learning_rate: share
         for member, share in zip(members, explained, strict=True)
-        if member.penalty == "none"
+        if member.penalty == UNPENALISED
     }
     most = max((share for share in free.values() if not math.isnan(share)), default=0.0)
     if most < LEAST_EXPLAINED:
@@ -190,7 +192,9 @@ def range_from(members: Sequence[Configuration], explained: Sequence[float]) -> 
         seen = [
             (member.strength, share >= COLLAPSED * most)
             for member, share in zip(members, explained, strict=True)
-            if member.penalty != "none" and member.learning_rate == rate and not math.isnan(share)
+            if member.penalty != UNPENALISED
+            and member.learning_rate == rate
+            and not math.isnan(share)
         ]
         alive = [strength for strength, well in seen if well]
         above = max(alive, default=0.0)  # weaker ones that failed did so for another reason

@@ -14,7 +14,7 @@ from workers.data.prepare import Fold, Prepared
 from workers.models.layout import Layout
 from workers.models.models import build_model, describe_parameters
 from workers.objectives.losses import kind_of, row_weights
-from workers.penalties.penalties import L1, ElasticNet, GroupLasso
+from workers.penalties.penalties import PENALTIES
 from workers.strength.probe import BELOW, UNPROBED, StrengthRange, probe_range, quantile
 
 ROUNDING = 1e-12  # of the gradient of data that tell nothing
@@ -52,24 +52,20 @@ def linear_range(spec: JobSpec, rows: Fold, outputs: int) -> StrengthRange:
 
 
 def critical_strengths(spec: JobSpec, rows: Fold, outputs: int) -> list[float]:
-    """λ_max of each penalty searched, without `none`."""
+    """Return λ_max of each penalty searched that has a strength."""
     model = build_model(spec.model, rows.train_inputs.shape[1], outputs)
     layout = Layout.of(describe_parameters(model, spec.penalize, spec.group_by))
     flat = torch.zeros(layout.columns, dtype=torch.float64)
     for name, own in gradient_at_zero(spec, rows, outputs).items():
         layout.views(flat)[name].copy_(own)
     flat = flat[: layout.penalised_columns]
-    l1 = L1().critical_strength(flat, 1.0, layout.groups)
     ratio = quantile(spec.search.l1_ratio, 0.5)
-    strengths = {
-        "l1": l1,
-        "l2": l1,
-        "elastic_net": ElasticNet().critical_strength(flat, ratio, layout.groups)
-        if ratio > 0
-        else l1,
-        "group_lasso": GroupLasso().critical_strength(flat, 1.0, layout.groups),
-    }
-    return [strengths[name] for name in spec.search.penalty if name in strengths]
+    searched = (PENALTIES[name] for name in spec.search.penalty)
+    return [
+        penalty.largest_useful_strength(flat, ratio, layout.groups)
+        for penalty in searched
+        if penalty.has_strength
+    ]
 
 
 def gradient_at_zero(spec: JobSpec, rows: Fold, outputs: int) -> dict[str, Tensor]:

@@ -21,8 +21,9 @@ from workers.fullbatch.fista import Fista
 from workers.fullbatch.rows import TrainingRows
 from workers.fullbatch.terms import Strengths
 from workers.objectives.losses import Kind, row_losses, row_weights
+from workers.penalties.components import Components
 from workers.penalties.conversions import sklearn_least_squares, sklearn_logistic
-from workers.penalties.penalties import PENALTIES, Parts
+from workers.penalties.penalties import PENALTIES
 from workers.strength.range import linear_range
 
 COUNT = 64
@@ -30,7 +31,7 @@ RATIO = 0.4
 ROUNDS = 60
 
 
-def strengths(parts: Sequence[Parts], smoothing: Sequence[float] = ()) -> Strengths:
+def strengths(parts: Sequence[Components], smoothing: Sequence[float] = ()) -> Strengths:
     def column(name: str) -> Tensor:
         return torch.tensor([getattr(part, name) for part in parts], dtype=torch.float64)
 
@@ -45,7 +46,7 @@ def training(fold: Fold, weights: Tensor | None = None) -> TrainingRows:
 def solved(
     rows: Sequence[TrainingRows],
     kind: Kind,
-    parts: Sequence[Parts],
+    parts: Sequence[Components],
     outputs: int = 1,
     smoothing: Sequence[float] = (),
     dtype: torch.dtype = torch.float64,
@@ -62,10 +63,10 @@ def solved(
     return solver
 
 
-def path(name: str, largest: float, lowest: float = 1e-4) -> tuple[list[float], list[Parts]]:
+def path(name: str, largest: float, lowest: float = 1e-4) -> tuple[list[float], list[Components]]:
     """64 strengths; the last is just above the largest one that leaves any weight."""
     values = (largest * (1 + 1e-6) * torch.logspace(math.log10(lowest), 0, COUNT).double()).tolist()
-    return values, [PENALTIES[name].parts(value, RATIO) for value in values]  # type: ignore[index]
+    return values, [PENALTIES[name].components(value, RATIO) for value in values]  # type: ignore[index]
 
 
 def digits(every: int = 9) -> Fold:
@@ -94,7 +95,7 @@ def violation(
     rows: TrainingRows,
     kind: Kind,
     member: int,
-    parts: Parts,
+    parts: Components,
     smoothing: float = 0.0,
     fold: int = 0,
     group_by: str = "input",
@@ -181,7 +182,7 @@ def test_balanced_classes_are_scikit_learns() -> None:
     fold = one_fold(*load_breast_cancer(return_X_y=True))
     inputs, targets = arrays(fold)
     weights = torch.tensor(len(targets) / (2 * np.bincount(targets)))[fold.train_targets]
-    solver = solved([training(fold, weights)], "binary", [Parts(l2=0.05)])
+    solver = solved([training(fold, weights)], "binary", [Components(l2=0.05)])
     arguments = sklearn_logistic("l2", 0.05, 0.0, len(targets))
     theirs = LogisticRegression(
         **arguments, solver="newton-cg", tol=1e-10, class_weight="balanced"
@@ -202,7 +203,7 @@ def test_rows_that_are_not_centred_weigh_as_told_in_every_fold(inputs: int) -> N
         )
         for count in (20, 30)
     ]
-    solver = solved(rows, "regression", [Parts(l2=0.3), Parts(l2=0.03)])
+    solver = solved(rows, "regression", [Components(l2=0.3), Components(l2=0.03)])
     assert solver.converged.all()
     for fold, part in enumerate(rows):
         assert part.weights is not None
@@ -219,7 +220,7 @@ def test_a_penalised_intercept_is_one_more_weight() -> None:
     inputs, targets = arrays(fold)
     inputs, targets = inputs + 0.5, targets + 1
     rows = TrainingRows(torch.tensor(inputs), torch.tensor(targets))
-    parts = [Parts(l1=0.2), Parts(l1=0.2, l2=0.1), Parts(group=0.2)]
+    parts = [Components(l1=0.2), Components(l1=0.2, l2=0.1), Components(group=0.2)]
     solver = solved([rows], "regression", parts, penalize="all")
     wide = np.column_stack([inputs, np.ones(len(inputs))])
     for member, (name, strength, ratio) in enumerate(
@@ -245,7 +246,7 @@ def test_everything_is_zero_from_the_critical_strength_on(load: Any, name: str) 
     if load is load_wine:
         kind, outputs = "multiclass", 3
     largest = critical(name, fold, kind, outputs)
-    own = [PENALTIES[name].parts(largest * by, RATIO) for by in (1 + 1e-6, 0.99)]  # type: ignore[index]
+    own = [PENALTIES[name].components(largest * by, RATIO) for by in (1 + 1e-6, 0.99)]  # type: ignore[index]
     solver = solved([training(fold)], kind, own, outputs)
     assert solver.converged.all()
     assert (solver.weights != 0).flatten(2).any(-1).tolist() == [[False, True]]
@@ -267,7 +268,7 @@ def test_the_critical_strength_knows_of_class_weights_smoothing_and_intercepts(
     largest = critical(name, fold, kind, outputs, **fields)
     rows = training(fold, row_weights(job(**fields), fold.train_targets))
     strengths = [largest * by for by in (1 + 1e-6, 1 - 1e-6, 0.99)]
-    own = [PENALTIES[name].parts(strength, RATIO) for strength in strengths]  # type: ignore[index]
+    own = [PENALTIES[name].components(strength, RATIO) for strength in strengths]  # type: ignore[index]
     solver = solved([rows], kind, own, outputs, [smoothing] * 3, penalize=penalize)
     assert solver.converged.all()
     nonzero = (solver.weights != 0).flatten(2).any(-1)
@@ -283,7 +284,7 @@ def test_the_critical_strength_of_numbers_knows_of_their_intercept(penalize: Any
         fold, train_inputs=fold.train_inputs + 1, train_targets=fold.train_targets + 2
     )
     largest = critical("l1", shifted, "regression", penalize=penalize)
-    own = [Parts(l1=largest * by) for by in (1 + 1e-6, 1 - 1e-6)]
+    own = [Components(l1=largest * by) for by in (1 + 1e-6, 1 - 1e-6)]
     solver = solved([training(shifted)], "regression", own, penalize=penalize)
     nonzero = (solver.weights != 0).flatten(2).any(-1)
     if penalize == "all":
@@ -299,7 +300,9 @@ def test_group_lasso_is_what_another_parametrisation_finds(group_by: str) -> Non
     """τ‖w‖ is the least τ(‖u‖² + v²)/2 over all u v = w: smooth, so L-BFGS minimises it."""
     fold = made_up_fold(60, inputs=4, classes=3)
     strength = 0.06
-    solver = solved([training(fold)], "multiclass", [Parts(group=strength)], 3, group_by=group_by)
+    solver = solved(
+        [training(fold)], "multiclass", [Components(group=strength)], 3, group_by=group_by
+    )
     size, shared = (3, (1, 4)) if group_by == "input" else (4, (3, 1))
     inputs, targets = fold.train_inputs.double(), fold.train_targets
 
@@ -323,7 +326,7 @@ def test_group_lasso_is_what_another_parametrisation_finds(group_by: str) -> Non
     assert found.numpy() == pytest.approx((u * v).numpy(), abs=1e-5)
     zero = (found == 0).all(0 if group_by == "input" else 1)
     assert not zero.all()
-    assert violation(solver, training(fold), "multiclass", 0, Parts(group=strength),
+    assert violation(solver, training(fold), "multiclass", 0, Components(group=strength),
                      group_by=group_by) < 1e-9  # fmt: skip
 
 
@@ -335,7 +338,13 @@ def test_smoothed_labels_and_weighted_rows_are_those_of_training(kind: Kind, cla
         training(fold, torch.rand(len(fold.train_targets), generator=draw).double())
         for fold in folds
     ]
-    parts = [Parts(), Parts(l1=0.02), Parts(l2=0.01), Parts(l1=0.01, l2=0.01), Parts(group=0.01)]
+    parts = [
+        Components(),
+        Components(l1=0.02),
+        Components(l2=0.01),
+        Components(l1=0.01, l2=0.01),
+        Components(group=0.01),
+    ]
     smoothing = [0.3, 0.0, 0.1, 0.2, 0.1]
     outputs = 1 if kind == "binary" else classes
     solver = solved(rows, kind, parts, outputs, smoothing)
@@ -356,7 +365,7 @@ def test_a_member_is_bitwise_the_same_in_any_company(dtype: torch.dtype, classes
     outputs = max(1, classes) if kind == "multiclass" else 1
     rows = [training(made_up_fold(count, inputs=7, classes=classes)) for count in (80, 71)]
     parts = [
-        PENALTIES[name].parts(10 ** (-1 - member / 5), RATIO)
+        PENALTIES[name].components(10 ** (-1 - member / 5), RATIO)
         for member, name in enumerate(("l1", "l2", "elastic_net", "group_lasso", "none") * 4)
     ]
     everyone = solved(rows, kind, parts, outputs, dtype=dtype, rounds=4)
@@ -372,14 +381,14 @@ def test_a_member_is_bitwise_the_same_in_any_company(dtype: torch.dtype, classes
 @pytest.mark.parametrize("part", ["l1", "l2", "group", "smoothing"])
 def test_a_poisoned_member_leaves_and_touches_nobody(part: str, poison: float) -> None:
     rows = [training(made_up_fold(60, classes=3))]
-    healthy = [Parts(l1=0.02), Parts(), Parts(group=0.01)]
+    healthy = [Components(l1=0.02), Components(), Components(group=0.01)]
     alone = solved(rows, "multiclass", healthy, 3)
     smoothing = [0.0] * 4
-    sick = Parts()
+    sick = Components()
     if part == "smoothing":
         smoothing[1] = poison
     else:
-        sick = Parts(**{part: poison})
+        sick = Components(**{part: poison})
     own = [healthy[0], sick, *healthy[1:]]
     solver = solved(rows, "multiclass", own, 3, smoothing)
     assert solver.failed.tolist() == [False, True, False, False]
@@ -402,14 +411,14 @@ def test_a_broken_fold_ends_and_says_so() -> None:
 def test_classes_that_a_line_separates_give_finite_weights() -> None:
     inputs = torch.linspace(-1, 1, 20).double().unsqueeze(1)
     rows = TrainingRows(inputs, (inputs.squeeze(1) > 0).long())
-    solver = solved([rows], "binary", [Parts(), Parts(l2=1e-3)])
+    solver = solved([rows], "binary", [Components(), Components(l2=1e-3)])
     assert solver.weights.isfinite().all()
     assert solver.weights[0, 0].item() > 2 * solver.weights[0, 1].item() > 0
 
 
 def test_constant_inputs_leave_the_mean_to_the_intercept() -> None:
     rows = TrainingRows(torch.full((20, 3), 7.0).double(), (torch.arange(20) < 5).long())
-    solver = solved([rows], "binary", [Parts(l1=0.1), Parts()])
+    solver = solved([rows], "binary", [Components(l1=0.1), Components()])
     assert solver.converged.all()
     assert (solver.weights == 0).all()
     assert solver.intercepts.flatten().tolist() == pytest.approx([math.log(5 / 15)] * 2)

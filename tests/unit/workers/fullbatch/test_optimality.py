@@ -19,7 +19,8 @@ from workers.minibatch.trainer import Trainer
 from workers.models.layout import Group
 from workers.objectives.losses import row_losses
 from workers.optimizers.optimizers import OPTIMIZERS, Adam, Rates, Uses
-from workers.penalties.penalties import PENALTIES, group_soft_threshold
+from workers.penalties.penalties import PENALTIES
+from workers.penalties.proximal import group_soft_threshold
 from workers.population.configuration import Configuration
 
 CLASSES = 3
@@ -77,7 +78,7 @@ def violation(
     logits = FOLD.train_inputs.double() @ weight.T + bias
     loss = row_losses("multiclass", logits, FOLD.train_targets).mean()
     slope, free = torch.autograd.grad(loss, (weight, bias))
-    found, parts = weight.detach(), PENALTIES[own.penalty].parts(own.strength, own.l1_ratio)
+    found, parts = weight.detach(), PENALTIES[own.penalty].components(own.strength, own.l1_ratio)
     slope = slope + 2 * parts.l2 * found
     if pull is not None:
         slope, free = slope + pull[0], free + pull[1]

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from workers.models.layout import Group
 from workers.optimizers.optimizers import OPTIMIZERS, Adam, AdamW, Optimizer, Rates, Sgd, Uses
-from workers.penalties.penalties import group_soft_threshold
+from workers.penalties.proximal import group_soft_threshold
 
 RATES = torch.tensor([[1e-3], [0.03], [0.2]], dtype=torch.float64)
 DECAYS = torch.tensor([[0.0], [1e-2], [0.3]], dtype=torch.float64)

@@ -12,17 +12,18 @@ from hypothesis import strategies as st
 from scipy.optimize import minimize
 from torch import Tensor
 
+from ridgeway.spec.names import PENALTY_ROWS
 from workers.models.layout import Group
-from workers.penalties.penalties import (
-    L1,
-    PENALTIES,
-    ElasticNet,
-    GroupLasso,
-    Penalty,
+from workers.penalties.base import Penalty
+from workers.penalties.components import Components, value
+from workers.penalties.elastic_net import ElasticNet
+from workers.penalties.group_lasso import GroupLasso
+from workers.penalties.l1 import L1
+from workers.penalties.penalties import PENALTIES, reachable
+from workers.penalties.proximal import (
     group_soft_threshold,
     scaled_block_soft_threshold,
     soft_threshold,
-    value,
 )
 
 ROW_GROUPS = (Group(0, (2, 3), (-1,), 3),)
@@ -31,10 +32,10 @@ numbers = st.floats(-10, 10, allow_subnormal=False)
 
 
 def prox(penalty: Penalty, point: Tensor, metric: Tensor, strength: float, ratio: float) -> Tensor:
-    """As a step does it: the l1 part by coordinates, the group part by groups."""
-    weights, parts = point.clone(), penalty.parts(strength, ratio)
-    soft_threshold(weights, parts.l1 / metric)
-    group = torch.tensor([parts.group], dtype=torch.float64)
+    """Step as an optimiser does: the l1 part by coordinates, the group part by groups."""
+    weights, own = point.clone(), penalty.components(strength, ratio)
+    soft_threshold(weights, own.l1 / metric)
+    group = torch.tensor([own.group], dtype=torch.float64)
     group_soft_threshold(weights, metric, group, ROW_GROUPS)
     return weights
 
@@ -56,9 +57,9 @@ def test_the_proximal_step_minimises_distance_plus_penalty(
 
     def objective(weights: Tensor) -> float:
         distance = 0.5 * (metric * (weights - point).square()).sum().item()
-        parts = penalty.parts(strength, ratio)
-        in_the_gradient = parts.l2 * weights.square().sum().item()
-        return distance + value(parts, weights, ROW_GROUPS).item() - in_the_gradient
+        own = penalty.components(strength, ratio)
+        in_the_gradient = own.l2 * weights.square().sum().item()
+        return distance + value(own, weights, ROW_GROUPS).item() - in_the_gradient
 
     best = objective(found)
     for direction in torch.randn(50, 6, dtype=torch.float64, generator=torch.manual_seed(0)):
@@ -137,7 +138,7 @@ def test_the_critical_strength_is_where_the_first_weight_leaves_zero(penalty: Pe
         assert bool((stepped == 0).all()) == zero
 
 
-def test_parts_add_up_to_the_formulas_of_every_penalty() -> None:
+def test_components_add_up_to_the_formulas_of_every_penalty() -> None:
     weights, strength, ratio = torch.tensor([0.5, -2.0, 3.0, 0.0, 1.0, -1.0]).double(), 0.7, 0.25
     norms = weights[:3].norm() + weights[3:].norm()
     formulas = {
@@ -149,8 +150,24 @@ def test_parts_add_up_to_the_formulas_of_every_penalty() -> None:
     }
     assert set(formulas) == set(PENALTIES)
     for name, formula in formulas.items():
-        found = value(PENALTIES[name].parts(strength, ratio), weights, ROW_GROUPS)
+        found = value(PENALTIES[name].components(strength, ratio), weights, ROW_GROUPS)
         assert torch.allclose(found, strength * formula, rtol=1e-14), name
+
+
+@pytest.mark.parametrize("penalty", EVERY, ids=lambda penalty: penalty.name)
+def test_a_penalty_says_of_itself_what_its_components_do(penalty: Penalty) -> None:
+    components = penalty.components(1.0, 0.5)
+    assert penalty.sparse == (components.l1 + components.group > 0)
+    assert penalty.grouped == (components.group > 0)
+    assert penalty.has_strength == (components != Components()) == (penalty.probe_priority > 0)
+    changed = penalty.components(1.0, 0.25) != components
+    assert ("l1_ratio" in penalty.parameters) == changed
+
+
+def test_every_name_of_the_spec_has_its_penalty() -> None:
+    assert tuple(PENALTIES) == tuple(PENALTY_ROWS)
+    assert reachable(["l1", "group_lasso"]) == Components(l1=1.0, group=1.0)
+    assert reachable(["none", "elastic_net"]) == Components(l1=0.5, l2=0.5)
 
 
 def test_every_member_has_its_own_strength() -> None:

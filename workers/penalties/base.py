@@ -1,0 +1,63 @@
+"""What a penalty is: one class that knows all there is to know of it."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import ClassVar
+
+from torch import Tensor
+
+from ridgeway.spec.names import PENALTY_ROWS, PenaltyName
+from workers.models.layout import Group
+from workers.penalties.components import Components
+
+
+class Penalty(ABC):
+    """R(w), added to the mean loss with the factor λ.
+
+    sparse: its proximal step can land on exact zeros. grouped: it has groups to shrink.
+    probe_priority: the probe for `"lambda": "auto"` trains nets under the searched penalty of the
+    highest priority, which is the one that makes them collapse at the smallest λ; 0 is not probed.
+    """
+
+    name: ClassVar[PenaltyName]
+    sparse: ClassVar[bool] = False
+    grouped: ClassVar[bool] = False
+    probe_priority: ClassVar[float] = 0.0
+
+    @property
+    def label(self) -> str:
+        """Return its name for people."""
+        return PENALTY_ROWS[self.name].label
+
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        """Return the study's parameters that a trial has because of this penalty."""
+        return PENALTY_ROWS[self.name].parameters
+
+    @property
+    def has_strength(self) -> bool:
+        """Tell whether a trial with this penalty has a λ."""
+        return "lambda" in self.parameters
+
+    @abstractmethod
+    def components(self, strength: float, l1_ratio: float) -> Components:
+        """Return λ R(w) as a sum of simple penalties; the l2 among them goes into the gradient."""
+
+    def critical_strength(
+        self, gradient: Tensor, l1_ratio: float, groups: Sequence[Group]
+    ) -> float:
+        """Return the smallest λ that keeps all weights at zero; infinite where no λ does.
+
+        gradient (columns,): that of the loss at zero weights, over the penalised columns.
+        """
+        return math.inf
+
+    def largest_useful_strength(
+        self, gradient: Tensor, l1_ratio: float, groups: Sequence[Group]
+    ) -> float:
+        """Return the critical strength; where no λ zeroes all weights, that of Σ |w|."""
+        critical = self.critical_strength(gradient, l1_ratio, groups)
+        return gradient.abs().max().item() if math.isinf(critical) else critical

@@ -1,0 +1,108 @@
+"""Proximal steps, in place: what pulls weights to exact zeros.
+
+Weights are (..., columns), the penalised columns of a `Layout`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from workers.models.layout import Group
+from workers.penalties.components import norms
+
+NEWTON_STEPS = 60
+
+
+def soft_threshold(weights: Tensor, threshold: Tensor) -> None:
+    """Make w sign(w) * max(|w| - t, 0): exactly zero within the threshold; shapes broadcast.
+
+    Source: Parikh & Boyd, Proximal Algorithms (2014), section 6.5.2.
+    """
+    weights.sub_(torch.clamp(weights, -threshold, threshold))
+
+
+def group_soft_threshold(
+    weights: Tensor, metric: Tensor, strength: Tensor, groups: Sequence[Group]
+) -> None:
+    """Make w argmin_x ½ Σ D (x - w)² + strength Σ_g √size(g) ‖x_g‖.
+
+    weights (..., columns), metric D (..., columns) or (..., 1), strength (..., 1).
+    """
+    for group in groups:
+        block = group.of(weights)
+        ones = (1,) * len(group.view)
+        threshold = (strength * math.sqrt(group.size)).unflatten(-1, ones)
+        if metric.shape[-1] == 1:
+            block_soft_threshold(block, threshold / metric.unflatten(-1, ones), group.axes)
+        else:
+            scaled_block_soft_threshold(block, group.of(metric), threshold, group.axes)
+
+
+def block_soft_threshold(weights: Tensor, threshold: Tensor, axes: tuple[int, ...]) -> None:
+    """Make w w * max(1 - t / ‖w‖, 0), block by block along `axes`.
+
+    Source: Parikh & Boyd (2014), section 6.5.1.
+    """
+    if not axes:
+        soft_threshold(weights, threshold)
+        return
+    norm = norms(weights, axes)
+    kept = norm > threshold
+    factor = 1 - threshold / torch.where(kept, norm, 1)
+    _scale(weights, factor, kept | norm.isnan())
+
+
+def scaled_block_soft_threshold(
+    weights: Tensor, metric: Tensor, threshold: Tensor, axes: tuple[int, ...]
+) -> None:
+    """Make u argmin_x ½ Σ D (x - u)² + t ‖x‖, block by block along `axes`.
+
+    weights u and metric D have the same shape.
+    Zero iff ‖D u‖ ≤ t; else x = u s / (s + t/D), where s = ‖x‖ solves Σ (u / (s + t/D))² = 1.
+    Source: Yun et al., ProxGen (2021); the root is found as below.
+    """
+    if not axes:
+        soft_threshold(weights, threshold / metric)
+        return
+    norm = norms(metric * weights, axes)
+    kept = norm > threshold
+    shift = threshold / metric
+    length = _root(weights, shift, kept, axes)
+    _scale(weights, length / (length + shift), kept | norm.isnan())
+
+
+def _root(weights: Tensor, shift: Tensor, kept: Tensor, axes: tuple[int, ...]) -> Tensor:
+    """Return s ≥ 0 with Σ (u / (s + c))² = 1 where `kept`, else 1; weights u, shift c.
+
+    Newton on p(s)^-½ = 1, p the sum: that function is concave and nearly linear (Moré & Sorensen
+    1983), so from the second iterate on s grows towards the root and can't pass it. Each block
+    stops by itself, so that none depends on its neighbours.
+    """
+    low = (norms(weights, axes) - shift.amax(axes, keepdim=True)).clamp_min_(0)
+    root = torch.where(kept, low, 1)
+    rounding = torch.finfo(weights.dtype).eps
+    tolerance = 0.01 * math.sqrt(rounding)  # Newton squares what is left
+    open_blocks = kept
+    for _ in range(NEWTON_STEPS):
+        inverse = (root + shift).reciprocal_()
+        ratio = (weights * inverse).square_()
+        total = ratio.sum(axes, keepdim=True)
+        slope = ratio.mul_(inverse).sum(axes, keepdim=True)
+        excess = total.sqrt() - 1
+        step = total * excess / slope
+        nearer = (root + step).clamp_min_(0)
+        root = torch.where(open_blocks, nearer, root)
+        still_moving = (step.abs() > tolerance * nearer) & (excess.abs() > 16 * rounding)
+        open_blocks = open_blocks & still_moving
+        if not open_blocks.any():
+            break
+    return root
+
+
+def _scale(weights: Tensor, factor: Tensor, kept: Tensor) -> None:
+    """Multiply by the factor where kept, else zero; a NaN stays within its own block."""
+    weights.mul_(torch.where(kept, factor, 0))

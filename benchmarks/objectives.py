@@ -27,10 +27,11 @@ from ridgeway.data.store import Store
 from ridgeway.spec.names import PENALTIES
 from ridgeway.spec.spec import JobSpec
 from ridgeway.spec.wording import parse_spec
+from ridgeway.study.distributions import search_space
 from ridgeway.views import Params
 from workers.data.prepare import Prepared, load_frame, prepare
 from workers.population.configuration import Configuration
-from workers.sampling import search_space, suggest
+from workers.sampling import suggest
 from workers.train import train_population
 
 DATA = Path(__file__).parent / "data"

@@ -21,10 +21,11 @@ from torch import Tensor, nn
 
 from ridgeway.data.store import Store
 from ridgeway.spec.spec import JobSpec
+from ridgeway.study.distributions import search_space
 from workers.data.prepare import Fold, Prepared, load_frame, prepare
 from workers.models.models import build_model
 from workers.population.configuration import Configuration
-from workers.sampling import search_space, suggest
+from workers.sampling import suggest
 
 NETS = (1e-6, 1e-1)  # what "auto" stands for with a net
 

@@ -22,10 +22,11 @@ from rows import Row, median, parser
 
 from ridgeway.data.store import Store
 from ridgeway.spec.wording import parse_spec
+from ridgeway.study.distributions import search_space
 from ridgeway.study.reading import StudyTrial
 from workers.data.prepare import load_frame, prepare
 from workers.population.configuration import Configuration
-from workers.sampling import Mirror, search_space
+from workers.sampling import Mirror
 from workers.train import train_population
 
 SPEC = {"dataset": "breast_cancer", "model": {"kind": "mlp", "hidden": [64]}}

@@ -7,28 +7,24 @@ attribute `warm_start` names where each came from.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import sqlalchemy as sa
-from optuna.distributions import (
-    BaseDistribution,
-    CategoricalDistribution,
-    FloatDistribution,
-    check_distribution_compatibility,
-)
+from optuna.distributions import BaseDistribution, check_distribution_compatibility
 from sqlalchemy.engine import Connection
 
 from ridgeway.database.tables import jobs
 from ridgeway.errors import InvalidInput
+from ridgeway.spec.space import OF_PENALTIES
 from ridgeway.spec.spec import JobSpec
 from ridgeway.study import reading, writing
+from ridgeway.study.distributions import search_space
 
 MOST = 10_000  # trials copied; of more, every k-th in the order of their values
 ATTRIBUTE = "warm_start"
+ANY_RANGE = (1e-6, 1.0)  # for an automatic λ, whose range the door does not know; any is compatible
 
 
 def seed_study(transaction: Connection, spec: JobSpec, study_id: int) -> int:
-    """Copy what the spec's warm start names into the job's empty study; how many trials.
+    """Copy what the spec's warm start names into the job's empty study; return how many trials.
 
     InvalidInput unless the study exists, has the job's objectives and only parameters that its
     trials have too.
@@ -51,7 +47,7 @@ def seed_study(transaction: Connection, spec: JobSpec, study_id: int) -> int:
 
 
 def _check_job(transaction: Connection, spec: JobSpec, field: str, name: str) -> None:
-    """A job's study goes by the job's id, whichever of the two the client calls it."""
+    """Refuse a job with another objective; a study may be a job's, which goes by the job's id."""
     row = transaction.execute(sa.select(jobs.c.spec).where(jobs.c.id == name)).one_or_none()
     if row is None and field == "warm_start.job":
         raise InvalidInput.of(field, name, "is no job of this service")
@@ -66,11 +62,12 @@ def _check_job(transaction: Connection, spec: JobSpec, field: str, name: str) ->
 def _check_study(
     transaction: Connection, spec: JobSpec, field: str, name: str, source: int
 ) -> None:
+    """Refuse a study with other directions, or whose trials have other parameters."""
     if reading.directions(transaction, source) != spec.directions:
         wanted = ", ".join("maximize" if more else "minimize" for more in spec.directions)
         message = f"has other directions; accepted: a study with {wanted}"
         raise InvalidInput.of(field, name, message)
-    space = _space(spec)
+    space = search_space(spec, ANY_RANGE)
     found = reading.distributions_of(transaction, source)
     for param, distributions in found.items():
         if param not in space:
@@ -79,7 +76,7 @@ def _check_study(
             raise InvalidInput.of(field, name, message)
         for distribution in distributions:
             _check_distribution(field, name, param, space[param], distribution)
-    missing = [param for param in space if param not in {*found, "lambda", "l1_ratio"}]
+    missing = [param for param in space if param not in {*found, *OF_PENALTIES}]
     if found and missing:
         message = f"has no parameter {missing[0]}, which every trial of this job has"
         raise InvalidInput.of(field, name, message)
@@ -88,28 +85,9 @@ def _check_study(
 def _check_distribution(
     field: str, name: str, param: str, ours: BaseDistribution, theirs: BaseDistribution
 ) -> None:
+    """Refuse a parameter that the study has searched in a way that Optuna can't mix with ours."""
     try:
         check_distribution_compatibility(ours, theirs)
     except ValueError:
         message = f"searches {param} otherwise: {theirs}; accepted: like {ours}"
         raise InvalidInput.of(field, name, message) from None
-
-
-def _space(spec: JobSpec) -> Mapping[str, BaseDistribution]:
-    """What the job's trials will have, as far as the door can tell: an automatic λ has no range."""
-    search = spec.search.model_dump(mode="json", exclude={"penalty"})
-    penalty = CategoricalDistribution(tuple(spec.search.penalty))
-    return {"penalty": penalty} | {
-        name: _distribution(dimension)
-        for name, dimension in search.items()
-        if dimension is not None
-    }
-
-
-def _distribution(dimension: object) -> BaseDistribution:
-    if isinstance(dimension, list):
-        return CategoricalDistribution(dimension)  # pyright: ignore[reportUnknownArgumentType]
-    if isinstance(dimension, dict):
-        return FloatDistribution(**dimension)  # pyright: ignore[reportUnknownArgumentType]
-    logarithmic = dimension == "auto"
-    return FloatDistribution(1e-6, 1.0, log=logarithmic)

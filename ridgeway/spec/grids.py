@@ -3,50 +3,47 @@
 from __future__ import annotations
 
 from math import prod
-from typing import Any, cast
 
 from ridgeway.errors import FieldError
 from ridgeway.spec.dimensions import Range
-from ridgeway.spec.names import PenaltyName
-from ridgeway.spec.spec import MAX_TRIALS, JobSpec
-
-ALWAYS = ("learning_rate", "weight_decay", "dropout", "label_smoothing", "input_noise")
+from ridgeway.spec.space import OF_PENALTIES, Searched, dimensions, exists_beside
+from ridgeway.spec.spec import MAX_TRIALS, JobSpec, Search
 
 
 def budget(spec: JobSpec) -> int:
-    """How many trials the job comes to: a grid ends with its last point."""
+    """Return how many trials the job comes to: a grid ends with its last point."""
     return min(spec.trials, grid_size(spec)) if spec.sampler == "grid" else spec.trials
 
 
 def budget_warnings(spec: JobSpec) -> list[str]:
-    """What a client should know of a budget that is less than it asked for."""
+    """Return what a client should know of a budget that is less than it asked for."""
     if budget(spec) == spec.trials:
         return []
     return [f"The grid has {budget(spec)} points, fewer than {spec.trials} trials."]
 
 
 def grid_size(spec: JobSpec) -> int:
-    """How many points the grid has; ranges are refused by `grid_errors`."""
+    """Return how many points the grid has; `grid_errors` refuses ranges."""
+    axes = dimensions(spec.search).items()
     return sum(
-        prod(_choices(spec, name) for name in _fields(spec, penalty))
+        prod(_choices(axis) for name, axis in axes if exists_beside(penalty, name))
         for penalty in spec.search.penalty
     )
 
 
 def grid_errors(spec: JobSpec) -> list[FieldError]:
-    """What of the search can't be a grid's axis."""
+    """Return an error for each dimension that can't be a grid's axis, or for too many points."""
     if spec.sampler != "grid":
         return []
-    names = {name: None for penalty in spec.search.penalty for name in _fields(spec, penalty)}
     errors = [
         FieldError(
-            f"search.{'lambda' if name == 'strength' else name}",
-            value.model_dump() if isinstance(value, Range) else value,
+            f"search.{name}",
+            axis.model_dump() if isinstance(axis, Range) else axis,
             "has no end of values, and the sampler grid tries each; accepted: a list of numbers "
             "or one number",
         )
-        for name in names
-        if isinstance(value := getattr(spec.search, name), Range | str)
+        for name, axis in _axes(spec.search).items()
+        if isinstance(axis, Range | str)
     ]
     if errors:
         return errors
@@ -57,13 +54,16 @@ def grid_errors(spec: JobSpec) -> list[FieldError]:
     return [FieldError("search", None, message)]
 
 
-def _fields(spec: JobSpec, penalty: PenaltyName) -> list[str]:
-    """The searched fields that exist beside a penalty."""
-    names = [name for name in ALWAYS if getattr(spec.search, name) is not None]
-    names += ["strength"] if penalty != "none" else []
-    return names + (["l1_ratio"] if penalty == "elastic_net" else [])
+def _axes(search: Search) -> dict[str, Searched]:
+    """Return the dimensions of parameters that any trial has, the penalties' own ones last."""
+    searched = dimensions(search)
+    names = sorted(searched, key=lambda name: name in OF_PENALTIES)
+    return {
+        name: searched[name]
+        for name in names
+        if any(exists_beside(penalty, name) for penalty in search.penalty)
+    }
 
 
-def _choices(spec: JobSpec, name: str) -> int:
-    value: Any = getattr(spec.search, name)
-    return len(cast("list[float]", value)) if isinstance(value, list) else 1
+def _choices(axis: Searched) -> int:
+    return len(axis) if isinstance(axis, list) else 1

@@ -28,6 +28,7 @@ from ridgeway.jobs.leases import Claimant, Lease
 from ridgeway.jobs.measurements import remember_together, remembered_together
 from ridgeway.jobs.plan import Engine, JobPlan
 from ridgeway.settings import Settings
+from ridgeway.study.distributions import search_space
 from workers.answer.recommend import answer, own_complete_trials
 from workers.backends.compiled import Compiled
 from workers.data.prepare import Prepared, load_frame, offered_datasets, prepare
@@ -47,7 +48,7 @@ from workers.population.configuration import Configuration
 from workers.population.outcomes import failed_outcomes, outcomes_of
 from workers.population.run import Rung
 from workers.pruning.pruning import history_of, pruner_of
-from workers.sampling import Mirror, search_space
+from workers.sampling import Mirror
 from workers.strength.probe import unprobed
 from workers.strength.range import strength_range
 from workers.train import PopulationResult, Watch, train_members, train_population

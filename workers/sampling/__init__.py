@@ -2,6 +2,6 @@
 
 from workers.sampling.mirror import Mirror
 from workers.sampling.sampler import PopulationTPESampler
-from workers.sampling.space import search_space, suggest
+from workers.sampling.space import suggest
 
-__all__ = ["Mirror", "PopulationTPESampler", "search_space", "suggest"]
+__all__ = ["Mirror", "PopulationTPESampler", "suggest"]

@@ -11,8 +11,9 @@ import numpy as np
 from optuna.distributions import BaseDistribution
 from scipy.stats.qmc import Sobol
 
+from ridgeway.spec.space import exists_beside
 from workers.sampling.parzen import Dimension, Floats
-from workers.sampling.space import absent_beside, existing, penalties
+from workers.sampling.space import existing, penalties
 
 
 def random_draws(
@@ -87,9 +88,8 @@ def grid_size(space: Mapping[str, BaseDistribution]) -> int:
 
 def _axes(space: Mapping[str, BaseDistribution], penalty: str) -> dict[str, int]:
     """How many choices each parameter has that exists beside the penalty."""
-    absent = {"penalty"} | absent_beside(penalty)
     return {
         name: len(getattr(each, "choices", (None,)))
         for name, each in space.items()
-        if name not in absent
+        if name != "penalty" and exists_beside(penalty, name)
     }

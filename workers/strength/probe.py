@@ -13,8 +13,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ridgeway.spec.dimensions import Dimension, Range
+from ridgeway.spec.dimensions import Dimension
 from ridgeway.spec.names import UNPENALISED, PenaltyName
+from ridgeway.spec.space import quantile
 from ridgeway.spec.spec import JobSpec
 from workers.data.prepare import Fold
 from workers.objectives.losses import kind_of, row_losses, row_weights
@@ -123,18 +124,6 @@ def learning_rates(dimension: Dimension, count: int) -> list[float]:
     """The middles of `count` equal parts of the dimension, each once."""
     middles = (quantile(dimension, (part + 0.5) / count) for part in range(count))
     return list(dict.fromkeys(middles))
-
-
-def quantile(dimension: Dimension, share: float) -> float:
-    """Where `share`, from 0 to 1, of a range or of the sorted choices lies below; the one value."""
-    if isinstance(dimension, Range):
-        low, high = dimension.low, dimension.high
-        if dimension.log:
-            return low * (high / low) ** share
-        return low + (high - low) * share
-    if isinstance(dimension, list):
-        return sorted(dimension)[min(int(share * len(dimension)), len(dimension) - 1)]
-    return dimension
 
 
 def _member(spec: JobSpec, penalty: PenaltyName, strength: float, rate: float) -> Configuration:

@@ -9,13 +9,14 @@ from torch import Tensor
 from torch.nn import functional
 
 from ridgeway.spec.models import LinearModel
+from ridgeway.spec.space import quantile
 from ridgeway.spec.spec import JobSpec
 from workers.data.prepare import Fold, Prepared
 from workers.models.layout import Layout
 from workers.models.models import build_model, describe_parameters
 from workers.objectives.losses import kind_of, row_weights
 from workers.penalties.penalties import PENALTIES
-from workers.strength.probe import BELOW, UNPROBED, StrengthRange, probe_range, quantile
+from workers.strength.probe import BELOW, UNPROBED, StrengthRange, probe_range
 
 ROUNDING = 1e-12  # of the gradient of data that tell nothing
 

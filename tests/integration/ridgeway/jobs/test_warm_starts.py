@@ -19,9 +19,10 @@ from ridgeway.jobs import leases, lifecycle, warm_starts
 from ridgeway.jobs.fronts import find_front
 from ridgeway.jobs.leases import Claimant
 from ridgeway.spec.wording import parse_spec
+from ridgeway.study.distributions import search_space
 from ridgeway.study.imports import import_study
 from ridgeway.study.writing import Outcome
-from workers.sampling import Mirror, search_space
+from workers.sampling import Mirror
 
 CLAIMANT = Claimant("worker-1", frozenset({"mlp"}), frozenset({"digits", "wine"}), 8, 30.0, 3)
 SEARCH = {"penalty": ["none", "l1"], "lambda": {"low": 1e-6, "high": 1.0, "log": True}}

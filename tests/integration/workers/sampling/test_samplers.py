@@ -20,9 +20,10 @@ from ridgeway.settings import Settings
 from ridgeway.spec.profiles import resolve_spec
 from ridgeway.spec.spec import JobSpec
 from ridgeway.spec.wording import parse_spec
+from ridgeway.study.distributions import search_space
 from ridgeway.views import Job, Trial
 from workers.loop.worker import Worker
-from workers.sampling import Mirror, search_space
+from workers.sampling import Mirror
 
 SMALL = {
     "dataset": "breast_cancer",

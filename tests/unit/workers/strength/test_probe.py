@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from populations import CPU, configuration, job, made_up_fold
 from torch import Tensor
 
+from ridgeway.spec.space import quantile
 from ridgeway.spec.spec import JobSpec
 from ridgeway.spec.wording import parse_spec
 from workers.data.bundled import bundled_frame
@@ -26,7 +27,6 @@ from workers.strength.probe import (
     learning_rates,
     probe_members,
     probe_range,
-    quantile,
     range_from,
 )
 from workers.strength.range import strength_range

@@ -1,4 +1,4 @@
-"""Whether it harms TPE to learn from a sample of a long history's bad trials.
+"""Measure whether TPE is harmed by learning from a sample of a long history's bad trials.
 
     python benchmarks/capping.py [--json] [--seeds 20] [--trials 2048]
 
@@ -50,7 +50,7 @@ def main() -> None:
 
 
 def _checkpoints(trials: int) -> list[int]:
-    """From twice what is kept on, doubling; whole populations."""
+    """Return the sizes to look at: doubling from twice what is kept, in whole populations."""
     first = -(-2 * (tpe.NEAREST + tpe.SAMPLED) // quality.POPULATION) * quality.POPULATION
     return [first << power for power in range(10) if first << power <= trials]
 

@@ -1,4 +1,4 @@
-"""The study database at speed: what writing, looking and searching cost, with stock Optuna beside.
+"""Measure the study database: what writing, looking and searching cost, beside stock Optuna.
 
 persist      trials persisted per second: 4 params, 4 (and 30) reports, finish; populations of 64
 status       GET /v1/jobs/{id} while the study holds --trials trials, median

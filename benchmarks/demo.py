@@ -1,4 +1,4 @@
-"""The demo's search next to plain Optuna and torch that train the same trials one by one.
+"""Time the demo's search next to plain Optuna and torch that train the same trials one by one.
 
     python benchmarks/demo.py [--json] [--repeats 3] [--trials 200]
 
@@ -55,7 +55,7 @@ def main() -> None:
 def rows(
     ours: list[dict[str, float]], theirs: list[dict[str, float]], trials: int
 ) -> Iterator[tuple[str, float, str, float | None, float | None]]:
-    """Medians, ours against theirs."""
+    """Print medians, ours against theirs."""
 
     def middle(runs: list[dict[str, float]], name: str) -> float:
         return median([run[name] for run in runs])
@@ -71,7 +71,7 @@ def rows(
 
 
 def run_ours(client: Client, body: dict) -> dict[str, float]:
-    """Seconds from POST to the first finished trial, to the last, and to the answer."""
+    """Return seconds from POST to the first finished trial, to the last, and to the answer."""
     started = time.perf_counter()
     job = client.submit(body)
     seconds: dict[str, float] = {}
@@ -90,14 +90,14 @@ def run_ours(client: Client, body: dict) -> dict[str, float]:
 
 
 def run_plain(body: dict, seed: int, processes: int) -> dict[str, float]:
-    """The same of the baseline, whose first trial includes the start of its processes."""
+    """Return the baseline's seconds, those to its first trial with the start of its processes."""
     with tempfile.TemporaryDirectory() as folder:
         return plain.search(parse_spec(body), seed, processes, Path(folder))
 
 
 @contextmanager
 def serving(folder: Path) -> Iterator[tuple[Client, psutil.Process]]:
-    """A service and its workers on a data folder."""
+    """Run a service and its workers on a data folder."""
     argv = [sys.executable, "-P", "-m", "ridgeway", "serve", "--data", str(folder), "--port", "0"]
     with (folder / "serve.log").open("wb") as log:
         process = subprocess.Popen(argv, stdout=log, stderr=log)
@@ -113,7 +113,7 @@ def serving(folder: Path) -> Iterator[tuple[Client, psutil.Process]]:
 
 
 def resident_megabytes(server: psutil.Process) -> dict[str, float]:
-    """The service, and the largest worker."""
+    """Return the memory of the service and of the largest worker."""
     sizes: dict[str, float] = {}
     for process in server.children(recursive=True):
         for name in ("service", "workers"):

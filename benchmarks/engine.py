@@ -1,4 +1,4 @@
-"""Ridgeway's engine as benchmarks call it: all that they know of its inside is here."""
+"""Call Ridgeway's engine for benchmarks: all that they know of its inside is here."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ SEED = 0
 
 
 class Population:
-    """A task's model under many configurations; its training steps without any evaluation."""
+    """Trains a task's model under many configurations, without any evaluation."""
 
     def __init__(
         self, task: Task, configurations: Sequence[Configuration], trainer: Trainer
@@ -42,7 +42,7 @@ class Population:
         self.left: list[Batch] = []
 
     def train(self, count: int) -> int:
-        """The next batches of an epoch, at most so many; the model-steps that they make."""
+        """Train on the next batches of an epoch, at most so many; return the model-steps made."""
         self.left = self.left or self.minibatches.epoch()
         batches, self.left = self.left[:count], self.left[count:]
         for chunk in self.chunks:
@@ -51,7 +51,7 @@ class Population:
 
     @contextmanager
     def timed(self, clock: Callable[[], float]) -> Iterator[dict[str, float]]:
-        """Seconds in `gradient` (forward and backward) and `optimizer` (proximal step included)."""
+        """Sum seconds in `gradient` (both passes) and in `optimizer` (with the proximal step)."""
         spent = {"gradient": 0.0, "optimizer": 0.0}
 
         def timing(function: Callable[..., Any], part: str) -> Callable[..., Any]:
@@ -73,7 +73,7 @@ class Population:
             del vars(chunk)["step"]
 
     def settling_share(self, clock: Callable[[], float]) -> float:
-        """Seconds in which sparse members settle after a training, of that training's seconds."""
+        """Return the time in which sparse members settle, as a share of the training's before."""
         self.left = []
         started = clock()
         self.train(self.minibatches.steps)
@@ -85,7 +85,7 @@ class Population:
         return (clock() - started) / trained
 
     def member_bytes(self) -> dict[str, int]:
-        """Counted from tensors; activations are what autograd keeps for a member's batch."""
+        """Count bytes from tensors; activations are what autograd keeps for a member's batch."""
         chunk = self.chunks[0]
         models = len(chunk.folds) * len(chunk.members)
         weights = _bytes([chunk.weights, *chunk.buffers.values()])
@@ -103,7 +103,7 @@ def _bytes(tensors: Sequence[Tensor]) -> int:
 
 
 def planned_trainer(task: Task, device: torch.device, trials: int) -> tuple[Trainer, float]:
-    """As a worker would make it for a job of so many trials; seconds of compiling its step."""
+    """Make a job's trainer as a worker would; return seconds of compiling its step, too."""
     spec = task.spec.model_copy(update={"trials": trials})
     trainer = Trainer(spec, [task.fold], OUTPUTS, SEED, device, torch.float32)
     if not pays_to_compile(trainer, Settings().max_population):
@@ -116,12 +116,12 @@ def planned_trainer(task: Task, device: torch.device, trials: int) -> tuple[Trai
 
 
 def planned_members(trainer: Trainer, configurations: Sequence[Configuration]) -> int | None:
-    """Members side by side as the planner chooses; None where it has no choice."""
+    """Return how many members the planner puts side by side; None where it has no choice."""
     return measured_together(trainer, configurations, lambda: None)
 
 
 def compile_seconds() -> float:
-    """Wall time of compiling the kernels for float32."""
+    """Return the wall time of compiling the kernels for float32."""
     with nothing_kept("XDG_CACHE_HOME"):
         started = time.perf_counter()
         found = load.__wrapped__(torch.float32)
@@ -131,7 +131,7 @@ def compile_seconds() -> float:
 
 @contextmanager
 def nothing_kept(variable: str) -> Iterator[None]:
-    """The folder of a cache, as an environment variable names it, is a fresh one."""
+    """Make the cache folder that an environment variable names a fresh one."""
     before = os.environ.get(variable)
     with tempfile.TemporaryDirectory() as folder:
         os.environ[variable] = folder
@@ -143,7 +143,7 @@ def nothing_kept(variable: str) -> Iterator[None]:
 
 
 def fresh_model(task: Task) -> nn.Module:
-    """With the weights that members of the population start from."""
+    """Return the model with the weights that members of the population start from."""
     torch.manual_seed(derived_seed(SEED, "weights", 0))
     return build_model(task.spec.model, task.fold.train_inputs.shape[1], OUTPUTS)
 
@@ -151,7 +151,7 @@ def fresh_model(task: Task) -> nn.Module:
 def losses_after_epoch(
     task: Task, configurations: Sequence[Configuration], device: torch.device, dtype: torch.dtype
 ) -> list[float]:
-    """Each member's validation loss after one epoch (too few for any settling)."""
+    """Return each member's validation loss after one epoch (too few for any settling)."""
     spec = task.spec.model_copy(update={"epochs": 1})
     result = train_population(
         spec, configurations, [task.fold], OUTPUTS, seed=SEED, device=device, dtype=dtype
@@ -160,6 +160,6 @@ def losses_after_epoch(
 
 
 def first_batches(task: Task, device: torch.device) -> list[Tensor]:
-    """The rows of each step of that epoch."""
+    """Return the rows of each step of that epoch."""
     minibatches = Minibatches([task.rows], task.spec.batch_size, SEED, device)
     return [batch.rows[0, : batch.sizes[0]] for batch in minibatches.epoch()]

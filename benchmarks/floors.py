@@ -1,4 +1,4 @@
-"""The floor of a training step: the flops of its matrix products over the machine's GEMM rate."""
+"""Tell the floor of a training step: its matrix products' flops over the machine's GEMM rate."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Clock = Callable[[], float]
 
 
 def clock_of(device: torch.device) -> tuple[Clock, str]:
-    """CPU seconds of this process; on a GPU wall seconds with the device's work done."""
+    """Return CPU seconds of this process; on a GPU wall seconds with the device's work done."""
     if device.type == "cpu":
         return time.process_time, "CPU s"
 
@@ -26,7 +26,7 @@ def clock_of(device: torch.device) -> tuple[Clock, str]:
 
 
 def rate(run: Callable[[], int], seconds: float, clock: Clock) -> float:
-    """What `run` does in a second, repeated for at least so many seconds."""
+    """Return how often `run` runs in a second, repeating it for at least so many seconds."""
     started, done = clock(), 0
     while True:
         done += run()
@@ -36,7 +36,7 @@ def rate(run: Callable[[], int], seconds: float, clock: Clock) -> float:
 
 
 def gemm_rate(device: torch.device, seconds: float, clock: Clock) -> float:
-    """Flops per second of 64 products of 128 x 128 matrices in one call."""
+    """Return the flops per second of 64 products of 128 x 128 matrices in one call."""
     left, right = (torch.randn(64, 128, 128, device=device) for _ in range(2))
     out = torch.empty_like(left)
 
@@ -50,7 +50,7 @@ def gemm_rate(device: torch.device, seconds: float, clock: Clock) -> float:
 
 
 def step_flops(model: nn.Module, inputs: int, batch: int) -> int:
-    """Flops of the products in one training step.
+    """Return the flops of the products in one training step.
 
     A product of (m, k) and (k, n) takes 2mkn. Each layer takes one forward, one for dW, and one
     for dX unless nothing before it is trained. Linear i -> o: m = batch, k = i, n = o. Conv2d
@@ -74,7 +74,7 @@ def step_flops(model: nn.Module, inputs: int, batch: int) -> int:
 
 
 def torch_flops(model: nn.Module, inputs: Tensor, targets: Tensor) -> int:
-    """The same, counted by torch itself in a step on a batch."""
+    """Return the flops that torch itself counts in a step on a batch."""
     with FlopCounterMode(display=False) as counter:
         nn.functional.cross_entropy(model(inputs), targets).backward()
     return counter.get_total_flops()

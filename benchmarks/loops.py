@@ -1,4 +1,4 @@
-"""The fair baseline: an ordinary torch loop at its best, one model after the other.
+"""Train by the fair baseline: an ordinary torch loop at its best, one model after the other.
 
 What was tried and kept, one thread on a CPU: an epoch's rows gathered at once and cut into batches
 (faster than an index a step); the fused optimiser; gradients set to None; no metric a batch; the
@@ -22,7 +22,7 @@ BETA2, EPSILON = 0.999, 1e-8  # AdamW's defaults
 
 
 class Loop:
-    """One model under one configuration, trained by AdamW."""
+    """Trains one model under one configuration by AdamW."""
 
     def __init__(self, model: nn.Module, configuration: Configuration) -> None:
         self.model = model.train()
@@ -42,7 +42,7 @@ class Loop:
         self.steps = 0
 
     def train(self, batches: Iterable[tuple[Tensor, Tensor]]) -> None:
-        """A step for each batch: inputs (batch, d), targets (batch,)."""
+        """Take a step for each batch: inputs (batch, d), targets (batch,)."""
         model, optimizer, l1, l2 = self.model, self.optimizer, self.l1, self.l2
         for inputs, targets in batches:
             optimizer.zero_grad(set_to_none=True)
@@ -56,7 +56,7 @@ class Loop:
 
     @torch.no_grad()
     def _add_gradient(self) -> None:
-        """Of λ Σ w²."""
+        """Add the gradient of λ Σ w²."""
         for weight in self.weights:
             if weight.grad is not None:
                 weight.grad.add_(weight, alpha=2 * self.l2)
@@ -73,19 +73,19 @@ class Loop:
 
     @torch.no_grad()
     def loss(self, inputs: Tensor, targets: Tensor) -> float:
-        """Mean over rows."""
+        """Return the mean loss over rows."""
         return float(functional.cross_entropy(self.model.eval()(inputs), targets))
 
 
 def strengths(configuration: Configuration) -> tuple[float, float]:
-    """λ of Σ |w| and of Σ w²."""
+    """Return the strengths of Σ |w| and of Σ w²."""
     share = {"none": 0.0, "l1": 1.0, "l2": 0.0, "elastic_net": configuration.l1_ratio}
     l1 = configuration.strength * share[configuration.penalty]
     return l1, configuration.strength * (configuration.penalty != "none") - l1
 
 
 def shuffled(inputs: Tensor, targets: Tensor, batch: int) -> Iterator[tuple[Tensor, Tensor]]:
-    """Batches without end, the rows of each epoch in a new order."""
+    """Yield batches without end, the rows of each epoch in a new order."""
     while True:
         order = torch.randperm(len(targets), device=targets.device)
         yield from zip(inputs[order].split(batch), targets[order].split(batch), strict=True)

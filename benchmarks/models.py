@@ -1,4 +1,4 @@
-"""What benchmarks/populations.py trains: the data, the jobs, and two models offered by plug-in."""
+"""Data, jobs and two plug-in models for benchmarks/populations.py."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Task:
 
 
 def task(name: str, rows: int, width: int | None, batch: int) -> Task:
-    """One of `linear`, `mlp`, `plugin`, `cnn` on rows of digits."""
+    """Return a task of `linear`, `mlp`, `plugin` or `cnn` on rows of digits."""
     width = width or WIDTHS[name]
     models = {
         "linear": {"kind": "linear"},
@@ -51,7 +51,7 @@ def task(name: str, rows: int, width: int | None, batch: int) -> Task:
 
 
 def digits(rows: int, inputs: int = 64) -> Fold:
-    """Bootstrapped rows of digits, standardised; columns repeat beyond its own 64."""
+    """Return bootstrapped rows of digits, standardised; columns repeat beyond its own 64."""
     data, labels = load_digits(return_X_y=True)
     data = StandardScaler().fit_transform(data)[:, np.arange(inputs) % 64]
     x, y = torch.tensor(data, dtype=torch.float32), torch.tensor(labels, dtype=torch.int64)
@@ -65,7 +65,7 @@ def digits(rows: int, inputs: int = 64) -> Fold:
 
 
 class GatedBlock(nn.Module):
-    """x + down(gelu(up(h)) * sigmoid(gate(h))), h = norm(x)."""
+    """Computes x + down(gelu(up(h)) * sigmoid(gate(h))), h = norm(x)."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -79,14 +79,14 @@ class GatedBlock(nn.Module):
 
 
 def gated(inputs: int, outputs: int, width: int = 64, blocks: int = 2) -> nn.Module:
-    """A residual net."""
+    """Return a residual net."""
     body = [GatedBlock(width) for _ in range(blocks)]
     head = [nn.LayerNorm(width), nn.Linear(width, outputs)]
     return nn.Sequential(nn.Linear(inputs, width), *body, *head)
 
 
 def convolutional(inputs: int, outputs: int, width: int = 16) -> nn.Module:
-    """Two 3x3 convolutions over square images that come as rows."""
+    """Return two 3x3 convolutions over square images that come as rows."""
     side = round(inputs**0.5)
     return nn.Sequential(
         nn.Unflatten(1, (1, side, side)),
@@ -102,7 +102,7 @@ def convolutional(inputs: int, outputs: int, width: int = 16) -> nn.Module:
 
 @contextmanager
 def plugins_installed() -> Iterator[None]:
-    """A package beside the workers that offers the two, found by its real metadata."""
+    """Install a package beside the workers that offers the two, found by its real metadata."""
     with tempfile.TemporaryDirectory() as folder:
         info = Path(folder) / "benchmark_models-1.0.dist-info"
         info.mkdir()

@@ -1,4 +1,4 @@
-"""What benchmarks/sampling.py searches: conditional functions, and two recorded searches of ours.
+"""Objectives for benchmarks/sampling.py: conditional functions, and two recorded searches.
 
     python benchmarks/objectives.py digits-mlp|breast_cancer-linear [--rows 4096]   record anew
 
@@ -59,7 +59,7 @@ class Objective:
 
 
 def job(name: str = "digits-mlp", seed: int = 0) -> JobSpec:
-    """The job whose space every objective shares."""
+    """Return the job whose space every objective shares."""
     body = {
         "search": {"lambda": {"low": 1e-6, "high": 1.0, "log": True}},
         "validation": {"kind": "holdout", "fraction": 0.3},
@@ -70,12 +70,12 @@ def job(name: str = "digits-mlp", seed: int = 0) -> JobSpec:
 
 @cache
 def space() -> Mapping[str, BaseDistribution]:
-    """Of every objective."""
+    """Return the search space of every objective."""
     return search_space(job(), None)
 
 
 def unit(name: str, value: float) -> float:
-    """A parameter's place in its range, from 0 to 1."""
+    """Return a parameter's place in its range, from 0 to 1."""
     distribution = space()[name]
     assert isinstance(distribution, FloatDistribution)
     low, high = distribution.low, distribution.high
@@ -85,7 +85,7 @@ def unit(name: str, value: float) -> float:
 
 
 def units(params: Params) -> dict[str, float]:
-    """The place of every parameter that the configuration has."""
+    """Return the place of every parameter that the configuration has."""
     return {name: unit(name, float(params[name])) for name in COORDINATES if name in params}
 
 
@@ -128,7 +128,7 @@ def ripples(params: Params) -> float:
 
 
 def plateau(params: Params) -> float:
-    """As nets behave: collapsed beyond some strength, diverging at high rates, good in between."""
+    """A net's way: collapsed beyond some strength, diverging at high rates, good in between."""
     at = units(params)
     place = at.get("lambda", 0.0)
     if at["learning_rate"] > 0.9:
@@ -160,7 +160,7 @@ class Table:
         }
 
     def value(self, params: Params) -> float:
-        """The loss that this configuration would have had, about."""
+        """Return about the loss that this configuration would have had."""
         name, at = str(params["penalty"]), units(params)
         point = [at[COORDINATES[column]] for column in _columns(name)]
         distances, found = self._trees[name].query(point, NEIGHBOURS)
@@ -175,7 +175,7 @@ def _columns(penalty: str) -> Sequence[int]:
 
 
 def objectives() -> dict[str, Objective]:
-    """By name."""
+    """Return every objective by its name."""
     made = [Objective(f.__name__, f) for f in (branches, valley, ripples, plateau)]
     made += [Objective(name, Table(DATA / f"{name}.npz").value) for name in RECORDED]
     return {objective.name: objective for objective in made}
@@ -219,7 +219,7 @@ def _losses(prepared: Prepared, params: Sequence[Params]) -> NDArray[np.float64]
 
 
 def main() -> None:
-    """Record both."""
+    """Record both searches."""
     made = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

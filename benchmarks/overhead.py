@@ -1,4 +1,4 @@
-"""What a search spends outside training: sampling, reading, writing, between populations."""
+"""Measure what a search spends outside training: sampling, reading, writing."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class _Times(logging.Handler):
 
 
 def overhead(kind: str, trials: int, repeats: int) -> Iterator[Row]:
-    """Per cent of a search, from its first claim to its last trial, that is not training."""
+    """Return the per cent of a search, from first claim to last trial, that is not training."""
     torch.set_num_threads(1)
     shares: dict[str, list[float]] = {"all": [], "sampling": [], "writing": []}
     for _ in range(repeats):

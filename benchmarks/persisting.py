@@ -1,4 +1,4 @@
-"""Trials persisted per second by processes that share one study, ours and stock Optuna's."""
+"""Measure trials persisted per second by processes that share one study, beside stock Optuna."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ LONGEST_SECONDS = 600.0  # that a process waits for the others
 def persist(
     kind: str, trials: int, stock_trials: int, processes: tuple[int, ...], repeats: int
 ) -> Iterator[Row]:
-    """4 params, 4 or 30 reports, finish; the baseline asks, suggests, reports and tells."""
+    """Time trials of 4 parameters and 4 or 30 reports; stock asks, suggests, reports, tells."""
     for reports in (4, 30):
         ours: dict[int, list[float]] = {count: [] for count in processes}
         stock: dict[int, list[float]] = {count: [] for count in processes}
@@ -91,7 +91,7 @@ def _ask_and_tell_one(study: optuna.Study, reports: int) -> None:
 def _timed(
     prepare: Callable[[], None], work: Callable[..., None], processes: int, *arguments: Any
 ) -> float:
-    """Seconds of the work alone, from the first process's start to the last one's end.
+    """Return seconds of the work alone, from the first process's start to the last one's end.
 
     They wait for each other thrice: when each is warm, when `prepare` has run, when all is done.
     """

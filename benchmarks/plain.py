@@ -1,4 +1,4 @@
-"""The baseline: plain Optuna and an ordinary torch loop, one trial after the other, in processes.
+"""Search by the baseline: plain Optuna and an ordinary torch loop, one trial after the other.
 
 As good as that gets on a CPU: batches by index out of prepared tensors, the fused optimiser, one
 thread a process, no per-batch metrics; the penalty's proximal step after the optimiser's. The
@@ -94,7 +94,7 @@ def objective(spec: JobSpec, prepared: Prepared) -> Callable[[optuna.Trial], flo
 def train_fold(
     spec: JobSpec, configuration: Configuration, fold: Fold, outputs: int
 ) -> list[float]:
-    """The validation loss after each epoch of one model."""
+    """Return the validation loss after each epoch of one model."""
     torch.manual_seed(spec.seed)
     inputs, targets = fold.train_inputs, fold.train_targets
     model = build_model(spec.model, inputs.shape[1], outputs)
@@ -139,7 +139,7 @@ def _smooth(configuration: Configuration, weights: list[nn.Parameter]) -> Tensor
 def _prox(
     configuration: Configuration, weights: list[nn.Parameter], optimizer: torch.optim.Optimizer
 ) -> None:
-    """L1 by coordinates and groups by a mean threshold: cheaper than the exact step we take."""
+    """Threshold L1 by coordinates and groups by a mean: cheaper than the exact step we take."""
     share = {"l1": 1.0, "elastic_net": configuration.l1_ratio, "group_lasso": 1.0}
     strength = configuration.strength * share.get(configuration.penalty, 0.0)
     if strength == 0:

@@ -1,4 +1,4 @@
-"""Training steps of a population next to those of an ordinary torch loop, on one thread.
+"""Measure training steps of a population next to an ordinary torch loop's, on one thread.
 
     python benchmarks/populations.py [--json] [--repeats 5] [--device cpu|cuda]
         [--model linear|mlp|plugin|cnn|all] [--population P] [--rows 4096] [--width W]
@@ -89,7 +89,7 @@ def main() -> None:
 
 
 def options() -> argparse.ArgumentParser:
-    """The command line."""
+    """Read the command line."""
     made = parser(__doc__)
     made.set_defaults(repeats=5)
     made.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
@@ -110,7 +110,7 @@ def options() -> argparse.ArgumentParser:
 
 
 def curve(name: str, arguments: argparse.Namespace) -> Iterator[tuple[Task, int | None]]:
-    """The tasks and populations to measure: one, or those along a curve."""
+    """Return the tasks and populations to measure: one, or those along a curve."""
     population: int | None = arguments.population
     rows, width, batch = arguments.rows, arguments.width, arguments.batch
     points = CURVES.get(arguments.curve, ())
@@ -131,7 +131,7 @@ def curve(name: str, arguments: argparse.Namespace) -> Iterator[tuple[Task, int 
 
 
 def configurations(penalty: str, members: int) -> list[Configuration]:
-    """Penalties in turn, each member with a learning rate, strength and weight decay of its own."""
+    """Return members of all penalties in turn, each with hyperparameters of its own."""
     names = penalties(penalty)
     spread = [(number + 0.5) / members for number in range(members)]
     return [
@@ -147,7 +147,7 @@ def configurations(penalty: str, members: int) -> list[Configuration]:
 
 
 def penalties(penalty: str) -> Sequence[PenaltyName]:
-    """The names behind an option."""
+    """Return the names behind an option."""
     return MIXTURE if penalty == "mixture" else (cast("PenaltyName", penalty),)
 
 
@@ -155,7 +155,7 @@ def penalties(penalty: str) -> Sequence[PenaltyName]:
 
 
 def measured(chosen: Task, members: int | None, arguments: argparse.Namespace) -> Iterator[Row]:
-    """Every row of one point; on a curve the steps and the floor alone."""
+    """Yield every row of one point; on a curve the steps and the floor alone."""
     device = torch.device(arguments.device)
     clock, unit = clock_of(device)
     trainer, step_seconds = planned_trainer(chosen, device, SHORT if arguments.short else LONG)
@@ -207,7 +207,7 @@ def measured(chosen: Task, members: int | None, arguments: argparse.Namespace) -
 
 
 class Baseline:
-    """A loop for each penalty, in turn."""
+    """Loops for each penalty, in turn."""
 
     def __init__(self, chosen: Task, penalty: str, device: torch.device) -> None:
         inputs = chosen.fold.train_inputs.to(device)
@@ -218,21 +218,21 @@ class Baseline:
         self.train(2)  # makes the optimisers' states
 
     def train(self, count: int = 32) -> int:
-        """So many steps of each loop; how many in all."""
+        """Take so many steps of each loop; return how many in all."""
         for loop, batches in zip(self.loops, self.batches, strict=True):
             loop.train(islice(batches, count))
         return count * len(self.loops)
 
 
 def steps_that_fit(population: Population, seconds: float, clock: Clock) -> int:
-    """Batches that train within the time of a measurement."""
+    """Return how many batches train within the time of a measurement."""
     started = clock()
     population.train(1)
     return max(1, math.floor(seconds / (clock() - started)))
 
 
 def shares(population: Population, most: int, seconds: float, clock: Clock) -> Mapping[str, float]:
-    """Of the time: forward and backward, optimiser with proximal step, and the rest."""
+    """Return shares of the time: forward and backward, optimiser with proximal step, the rest."""
     with population.timed(clock) as spent:
         started = clock()
         rate(lambda: population.train(most), seconds, clock)
@@ -245,7 +245,7 @@ def shares(population: Population, most: int, seconds: float, clock: Clock) -> M
 
 
 def check(name: str, arguments: argparse.Namespace) -> Iterator[Row]:
-    """One epoch in float64 from the same weights with the same batches; both end alike."""
+    """Check that one epoch in float64 from the same weights and batches ends alike in both."""
     device, dtype = torch.device(arguments.device), torch.float64
     chosen = task(name, arguments.rows, arguments.width, arguments.batch)
     own = configurations(arguments.penalty, len(MIXTURE))
@@ -272,7 +272,7 @@ def check(name: str, arguments: argparse.Namespace) -> Iterator[Row]:
 
 
 def search(arguments: argparse.Namespace) -> Iterator[Row]:
-    """Trials of the MLP from POST to the last trial, as benchmarks/demo.py does it."""
+    """Time trials of the MLP from POST to the last trial, as benchmarks/demo.py does."""
     body = {**SEARCH, "trials": arguments.trials}
     processes = len(os.sched_getaffinity(0))
     ours: list[dict[str, float]] = []

@@ -1,4 +1,4 @@
-"""Does sampling the next population while this one trains pay on a CPU?
+"""Measure whether sampling the next population while this one trains pays on a CPU.
 
     python benchmarks/prefetch.py [--json] [--repeats 3]
 

@@ -1,4 +1,4 @@
-"""How long deciding takes for a whole population at a rung, beside stock Optuna's `should_prune`.
+"""Time the decision on a whole population at a rung, beside stock Optuna's `should_prune`.
 
 The history is in memory for both: Optuna's pruner reads an in-memory study, ours its columns. Stock
 is asked for a few members in turn; the figure is what the whole population would take.
@@ -84,7 +84,7 @@ def _seconds_of_ours(pruner: Pruner, population: np.ndarray) -> float:
 
 
 def _seconds_of_stock(study: optuna.Study, population: np.ndarray) -> float:
-    """Of asking once for each member, which then leaves."""
+    """Return seconds of asking once for each member, which then leaves."""
     spent = 0.0
     for curve in population:
         trial = study.ask()

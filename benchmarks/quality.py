@@ -1,4 +1,4 @@
-"""How good samplers' best values become: ours and stock TPE, in populations of 64.
+"""Compare the best values that our sampler and stock TPE find, in populations of 64.
 
 Results go to a file of JSON lines, one a search, so that a run goes on where another has stopped;
 benchmarks/sampling.py --quality prints the table.
@@ -31,7 +31,7 @@ RESAMPLES = 10_000
 
 @dataclass(frozen=True)
 class Search:
-    """The best value after each population of one search."""
+    """Return the best value after each population of one search."""
 
     objective: str
     sampler: str
@@ -40,7 +40,7 @@ class Search:
 
 
 def ours(objective: Objective, seed: int) -> list[float]:
-    """A search by the population sampler."""
+    """Search by the population sampler."""
     params: list[Mapping[str, float | str]] = []
     values = np.empty(0)
     columns = {name: np.empty(0) for name in space()}
@@ -60,7 +60,7 @@ def ours(objective: Objective, seed: int) -> list[float]:
 
 
 def stock(objective: Objective, seed: int) -> list[float]:
-    """Optuna's TPE, asked one by one; diverged trials are told as the worst value so far."""
+    """Search by Optuna's TPE, asked one by one; diverged trials count as the worst value so far."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         sampler = optuna.samplers.TPESampler(
@@ -97,14 +97,14 @@ def run(path: Path, seeds: int) -> None:
 
 
 def read(path: Path) -> list[Search]:
-    """The searches in the file."""
+    """Return the searches in the file."""
     if not path.exists():
         return []
     return [Search(**json.loads(line)) for line in path.read_text().splitlines()]
 
 
 def table(searches: Sequence[Search]) -> Iterator[Row]:
-    """The median best value of ours and of stock after each checkpoint, over common seeds.
+    """Yield the median best value of ours and of stock at each checkpoint, over common seeds.
 
     `interval` is a 95% bootstrap interval of the difference of the medians, ours less stock's;
     `wins` the share of the seeds in which ours is better, ties counting half.
@@ -139,7 +139,7 @@ def table(searches: Sequence[Search]) -> Iterator[Row]:
 
 
 def interval(mine: np.ndarray, theirs: np.ndarray) -> tuple[float, float]:
-    """95%, of the difference of medians, by resampling each sampler's seeds."""
+    """Return a 95 % interval of the medians' difference, resampling each sampler's seeds."""
     generator = np.random.default_rng(0)
     count = len(mine)
     draws = [

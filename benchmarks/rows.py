@@ -1,4 +1,4 @@
-"""How every benchmark prints: one row a measure, as a line to read or as JSON (`--json`)."""
+"""Print for every benchmark: one row a measure, as a line to read or as JSON (`--json`)."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Row:
     parameters: dict[str, Any] = field(default_factory=dict)
 
     def print(self, as_json: bool) -> None:
-        """To standard output."""
+        """Print the row to standard output."""
         if as_json:
             row = asdict(self)
             parameters = row.pop("parameters")
@@ -37,7 +37,7 @@ class Row:
 
 
 def parser(description: str | None) -> argparse.ArgumentParser:
-    """A parser with `--json` and `--repeats`."""
+    """Return a parser with `--json` and `--repeats`."""
     made = argparse.ArgumentParser(
         description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -49,5 +49,5 @@ def parser(description: str | None) -> argparse.ArgumentParser:
 
 
 def median(values: Sequence[float]) -> float:
-    """Of several runs."""
+    """Return the median of several runs."""
     return statistics.median(values)

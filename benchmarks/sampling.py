@@ -1,4 +1,4 @@
-"""What a proposal costs, what a worker's mirror of a study weighs, and how good proposals are.
+"""Measure what proposals cost and how good they are, and a worker's mirror of a study.
 
     python benchmarks/sampling.py [--json] [--repeats 3] [--trials 100 1000 10000 100000]
         [--stock-trials 10000]
@@ -64,7 +64,7 @@ def main() -> None:
 
 
 def options() -> argparse.ArgumentParser:
-    """The command line."""
+    """Read the command line."""
     made = parser(__doc__)
     made.add_argument("--trials", type=int, nargs="+", default=[100, 1000, 10_000, 100_000])
     made.add_argument("--stock-trials", type=int, default=10_000, help="most history for stock TPE")
@@ -75,7 +75,7 @@ def options() -> argparse.ArgumentParser:
 
 
 def costs(arguments: argparse.Namespace) -> Iterator[Row]:
-    """Proposals at every size, then the mirror at the largest."""
+    """Measure proposals at every size, then the mirror at the largest."""
     for trials in arguments.trials:
         yield proposals(trials, trials <= arguments.stock_trials, arguments.repeats)
     yield from mirrors(max(arguments.trials))
@@ -85,12 +85,12 @@ def costs(arguments: argparse.Namespace) -> Iterator[Row]:
 
 
 def configurations(count: int) -> list[Params]:
-    """At random, from the space of the objectives."""
+    """Return trials drawn at random from the space of the objectives."""
     return params_of(space(), random_draws(space(), count, np.random.default_rng(0)))
 
 
 def proposals(trials: int, with_stock: bool, repeats: int) -> Row:
-    """ms a trial, ours and stock's in turn on the same history."""
+    """Return milliseconds a trial, ours and stock's in turn on the same history."""
     history = configurations(trials)
     mirror, study = filled_mirror(history), filled_study(history) if with_stock else None
     ours, theirs = [], []
@@ -112,7 +112,7 @@ def proposals(trials: int, with_stock: bool, repeats: int) -> Row:
 
 
 def filled_mirror(history: Sequence[Params]) -> Mirror:
-    """As it is after following a study of these trials."""
+    """Return the mirror as it is after following a study of these trials."""
     mirror, texts = Mirror(job(), study_id=1), distribution_texts()
     for number, params in enumerate(history):
         told = [(n, space()[n].to_internal_repr(value), texts[n]) for n, value in params.items()]
@@ -121,12 +121,12 @@ def filled_mirror(history: Sequence[Params]) -> Mirror:
 
 
 def distribution_texts() -> dict[str, str]:
-    """As Optuna's tables keep them."""
+    """Return the distributions as Optuna's tables keep them."""
     return {name: distribution_to_json(each) for name, each in space().items()}
 
 
 def filled_study(history: Sequence[Params]) -> optuna.Study:
-    """In memory."""
+    """Return a study in memory."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         sampler = optuna.samplers.TPESampler(
@@ -170,7 +170,7 @@ def mirrors(trials: int) -> Iterator[Row]:
 
 
 def synced(database: Database, mirror: Mirror) -> float:
-    """Seconds that it took to follow."""
+    """Return the seconds that it took to follow."""
     started = time.perf_counter()
     with database.reading() as transaction:
         mirror.sync(transaction)
@@ -178,7 +178,7 @@ def synced(database: Database, mirror: Mirror) -> float:
 
 
 def written(database: Database, spec: JobSpec, trials: int) -> int:
-    """A study of so many finished trials; its id."""
+    """Write a study of so many finished trials; return its id."""
     with database.transaction() as transaction:
         study_id = writing.create_study(transaction, "mirrored", [False], {})
     history = configurations(trials)

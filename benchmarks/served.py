@@ -1,4 +1,4 @@
-"""What benchmarks of the study database share: databases, a service process, finished trials."""
+"""Databases, a service process and finished trials for benchmarks of the study database."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ CLAIMANT = Claimant(
 
 @contextmanager
 def migrated(kind: str) -> Iterator[Database]:
-    """An empty database of this release, on SQLite or on a PostgreSQL server of its own."""
+    """Yield an empty database of this release, on SQLite or on a PostgreSQL server of its own."""
     # Not below a folder of mode 0700: as root the server runs as another user.
     with tempfile.TemporaryDirectory(prefix="ridgeway-") as folder:
         Path(folder).chmod(0o755)
@@ -72,12 +72,12 @@ def _address(kind: str, folder: Path) -> Iterator[str]:
 
 
 def url_of(database: Database) -> str:
-    """With its password, for another process."""
+    """Return the URL with its password, for another process."""
     return database.url.render_as_string(hide_password=False)
 
 
 def persist_population(database: Database, reports: int, claimant: Claimant = CLAIMANT) -> int:
-    """Claim, reserve and finish one population as a worker does; how many trials it had."""
+    """Claim, reserve and finish one population as a worker does; return its number of trials."""
     with database.transaction() as transaction:
         lease = leases.claim(transaction, claimant)
     if lease is None or lease.kind == "answer":
@@ -94,7 +94,7 @@ def persist_population(database: Database, reports: int, claimant: Claimant = CL
 
 
 def _value(number: int) -> float:
-    """Values in no order, as searches find them; none twice among a million."""
+    """Return a value; in no order, as searches find them, and none twice among a million."""
     return (number * 7919 % 1_000_003) / 1_000_003
 
 
@@ -105,14 +105,14 @@ def fill(database: Database, reports: int) -> None:
 
 
 def withdraw(database: Database) -> None:
-    """No job is claimable any more."""
+    """Cancel every job, so that none is claimable any more."""
     with database.transaction() as transaction:
         transaction.execute(sa.update(jobs).values(state="cancelled"))
 
 
 @contextmanager
 def service(database: Database) -> Iterator[tuple[subprocess.Popen[bytes], httpx.Client]]:
-    """The service as a process of its own."""
+    """Run the service as a process of its own."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -147,7 +147,7 @@ def _wait(process: subprocess.Popen[bytes], http: httpx.Client) -> None:
 
 
 def resident_mb(pid: int) -> float:
-    """Memory that a process holds."""
+    """Return the memory that a process holds."""
     found = re.search(r"VmRSS:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())
     assert found is not None
     return int(found[1]) / 1024

@@ -13,7 +13,7 @@ from served import migrated
 
 from ridgeway.data.store import Store
 from ridgeway.database.engine import Database
-from ridgeway.jobs import lifecycle
+from ridgeway.jobs import lifecycle, lookups
 from ridgeway.settings import Settings
 from ridgeway.spec.wording import parse_spec
 from workers.loop.worker import Worker
@@ -78,7 +78,7 @@ _RESOLVED = {"target": "label", "task": "classification"}  # as the service woul
 
 def _trained(database: Database, job_id: str) -> bool:
     with database.reading() as transaction:
-        job = lifecycle.find_job(transaction, job_id)
+        job = lookups.find_job(transaction, job_id)
     progress = job.progress
     assert not job.ended, job.error
     return progress.complete + progress.failed + progress.pruned == progress.trials

@@ -20,8 +20,8 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution
 from ridgeway.database.engine import Database
 from ridgeway.database.schema import migrate
 from ridgeway.database.tables import jobs
-from ridgeway.jobs import leases
-from ridgeway.jobs.leases import Claimant
+from ridgeway.jobs import claiming, holding
+from ridgeway.jobs.claiming import Claimant
 from ridgeway.study.writing import Outcome
 from ridgeway.views import Params
 
@@ -79,17 +79,17 @@ def url_of(database: Database) -> str:
 def persist_population(database: Database, reports: int, claimant: Claimant = CLAIMANT) -> int:
     """Claim, reserve and finish one population as a worker does; return its number of trials."""
     with database.transaction() as transaction:
-        lease = leases.claim(transaction, claimant)
+        lease = claiming.claim(transaction, claimant)
     if lease is None or lease.kind == "answer":
         return 0
     with database.transaction() as transaction:
-        first = leases.reserve(transaction, lease, [PARAMS] * lease.size, SPACE)
+        first = holding.reserve(transaction, lease, [PARAMS] * lease.size, SPACE)
     outcomes = [
         Outcome(number, _value(number), [1.0] * reports, ATTRIBUTES)
         for number in range(first, first + lease.size)
     ]
     with database.transaction() as transaction:
-        leases.finish_population(transaction, lease, outcomes)
+        holding.finish_population(transaction, lease, outcomes)
     return lease.size
 
 

@@ -14,7 +14,7 @@ from sqlalchemy.exc import IntegrityError
 
 from ridgeway.data.catalogue import profile_of
 from ridgeway.errors import InvalidInput, NotFound
-from ridgeway.jobs import lifecycle
+from ridgeway.jobs import artifacts, lifecycle, lookups
 from ridgeway.jobs.exports import exported
 from ridgeway.jobs.extend import extend_job
 from ridgeway.jobs.fleet import offered_models
@@ -72,13 +72,13 @@ def _submit(context: Context, spec: JobSpec, key: str | None) -> tuple[Job, bool
     """The job, and whether it is a new one."""
     checksum = hashlib.sha256(spec.model_dump_json().encode()).hexdigest()
     with context.database.transaction() as transaction:
-        if key is not None and (found := lifecycle.find_submitted(transaction, key)) is not None:
+        if key is not None and (found := lookups.find_submitted(transaction, key)) is not None:
             job_id, first_checksum = found
             if first_checksum != checksum:
                 raise InvalidInput.of(
                     "Idempotency-Key", key, f"was used for another spec before, by job {job_id}"
                 )
-            return lifecycle.find_job(transaction, job_id), False
+            return lookups.find_job(transaction, job_id), False
         resolved, dataset_id = _resolve(transaction, spec)
         job_id = lifecycle.submit_job(
             transaction,
@@ -87,7 +87,7 @@ def _submit(context: Context, spec: JobSpec, key: str | None) -> tuple[Job, bool
             idempotency_key=key,
             request_checksum=checksum,
         )
-        return lifecycle.find_job(transaction, job_id), True
+        return lookups.find_job(transaction, job_id), True
 
 
 def _resolve(transaction: Connection, spec: JobSpec) -> tuple[JobSpec, str | None]:
@@ -115,14 +115,14 @@ def page(
 ) -> JobPage:
     """Jobs, newest first."""
     with context.database.reading() as transaction:
-        return lifecycle.list_jobs(transaction, state=state, cursor=cursor, limit=limit)
+        return lookups.list_jobs(transaction, state=state, cursor=cursor, limit=limit)
 
 
 @router.get("/{id}", response_model=Job, responses=problems(404))
 def look(id: JobId, context: InContext) -> Response:
     """State, progress, best and recommended; as quick with a million trials as with one."""
     with context.database.reading() as transaction:
-        job = lifecycle.find_job(transaction, id)
+        job = lookups.find_job(transaction, id)
     # The call that clients repeat: written here, it saves FastAPI's second trip to a thread.
     return Response(job.model_dump_json(by_alias=True), media_type="application/json")
 
@@ -138,7 +138,7 @@ def trials(
 ) -> TrialPage:
     """The trials of the job's study."""
     with context.database.reading() as transaction:
-        return lifecycle.list_trials(
+        return lookups.list_trials(
             transaction, id, state=state, order=order, cursor=cursor, limit=limit
         )
 
@@ -166,7 +166,7 @@ def trial(
 ) -> TrialDetail:
     """One trial with its curve and what each fold gave."""
     with context.database.reading() as transaction:
-        return lifecycle.find_trial(transaction, id, number)
+        return lookups.find_trial(transaction, id, number)
 
 
 @router.get("/{id}/front", responses=problems(404))
@@ -233,7 +233,7 @@ def extend(id: JobId, extension: Extension, context: InContext) -> Job:
 def model(id: JobId, context: InContext) -> StreamingResponse:
     """The recommended model, refitted on the development rows, as safetensors."""
     with context.database.reading() as transaction:
-        artifact = lifecycle.find_artifact(transaction, id, MODEL)
+        artifact = artifacts.find_artifact(transaction, id, MODEL)
     headers = {
         "Content-Length": str(artifact.bytes),
         "Content-Disposition": f'attachment; filename="{id}.safetensors"',

@@ -15,7 +15,7 @@ from ridgeway.database.engine import Database
 from ridgeway.database.outages import first_line
 from ridgeway.database.schema import migrate, require_schema
 from ridgeway.errors import RidgewayError
-from ridgeway.jobs.leases import expire_leases
+from ridgeway.jobs.holding import expire_leases
 from ridgeway.settings import Settings
 from ridgeway.study.imports import import_study
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Literal, TypeAlias
 
 from ridgeway.database.engine import Database
-from ridgeway.jobs.lifecycle import list_trials, study_of
+from ridgeway.jobs.lookups import list_trials, study_of
 from ridgeway.study import reading
 from ridgeway.views import Trial
 

@@ -10,7 +10,9 @@ from sqlalchemy.engine import Connection, Row
 from ridgeway.database.clock import current_time
 from ridgeway.database.tables import leases
 from ridgeway.errors import InvalidInput
-from ridgeway.jobs.lifecycle import OPEN_LEASE, change_job, lock_job, require_state
+from ridgeway.jobs.leases import OPEN_LEASE
+from ridgeway.jobs.lifecycle import change_job
+from ridgeway.jobs.rows import lock_job, require_state
 from ridgeway.spec.grids import grid_size
 from ridgeway.spec.profiles import MAX_CURVE_POINTS
 from ridgeway.spec.spec import MAX_TRIALS, JobSpec

@@ -7,8 +7,8 @@ from math import inf
 
 from sqlalchemy.engine import Connection
 
-from ridgeway.jobs.leases import own_numbers
-from ridgeway.jobs.lifecycle import find_job, study_of
+from ridgeway.jobs.holding import own_numbers
+from ridgeway.jobs.lookups import find_job, study_of
 from ridgeway.study import reading
 from ridgeway.views import Front, FrontTrial
 

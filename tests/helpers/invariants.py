@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from ridgeway.database.engine import Database
 from ridgeway.database.tables import jobs as job_table
 from ridgeway.database.tables import leases as lease_table
-from ridgeway.jobs import lifecycle
+from ridgeway.jobs import lookups
 from ridgeway.views import Job
 
 TRIALS = sa.text(
@@ -77,7 +77,7 @@ def check(
     been, so that answers were withdrawn, or given more than once.
     """
     with database.reading() as transaction:
-        job = lifecycle.find_job(transaction, job_id)
+        job = lookups.find_job(transaction, job_id)
     assert job.state == state, job.error
     study = Study.read(database, job_id)
     _check_trials(job, study)
@@ -155,7 +155,7 @@ class Watch:
     def look(self) -> Job:
         """The job as it is now."""
         with self.database.reading() as transaction:
-            job = lifecycle.find_job(transaction, self.job_id)
+            job = lookups.find_job(transaction, self.job_id)
         ended = job.progress.complete + job.progress.pruned + job.progress.failed
         best = job.best.value if job.best else None
         if self.seen:

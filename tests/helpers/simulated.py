@@ -31,8 +31,9 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from ridgeway.database.engine import Database
 from ridgeway.database.tables import jobs as job_table
 from ridgeway.errors import LeaseLost, NotFound
-from ridgeway.jobs import leases, lifecycle
-from ridgeway.jobs.leases import Claimant, Lease
+from ridgeway.jobs import artifacts, claiming, holding, lifecycle
+from ridgeway.jobs.claiming import Claimant
+from ridgeway.jobs.leases import Lease
 from ridgeway.spec.wording import parse_spec
 from ridgeway.study import reading
 from ridgeway.study.writing import Outcome
@@ -124,10 +125,10 @@ class SimulatedWorker:
 
     def _work_once(self) -> bool:
         with self._database.reading() as transaction:
-            if not leases.has_work(transaction, self._claimant):
+            if not claiming.has_work(transaction, self._claimant):
                 return False
         with self._database.transaction() as transaction:
-            lease = leases.claim(transaction, self._claimant)
+            lease = claiming.claim(transaction, self._claimant)
             if lease is not None:
                 self._at("before the commit of claim")
         if lease is None:
@@ -150,7 +151,7 @@ class SimulatedWorker:
                 {"penalty": "l1", "lambda": 10 ** random.uniform(-6, 0)} for _ in range(lease.size)
             ]
             first = self._write(
-                lambda transaction: leases.reserve(transaction, lease, params, SPACE), "reserve"
+                lambda transaction: holding.reserve(transaction, lease, params, SPACE), "reserve"
             )
             lease = replace(lease, first_number=first)
         first = lease.first_number
@@ -163,20 +164,20 @@ class SimulatedWorker:
         self._at("in training")
         if self._stopping.wait(self._conduct.train_seconds):
             with self._database.transaction() as transaction:
-                leases.release(transaction, lease)
+                holding.release(transaction, lease)
             return
         outcomes = [outcome_of(trial.number, float(trial.params["lambda"])) for trial in trials]
         self._write(
-            lambda transaction: leases.finish_population(transaction, lease, outcomes), "finish"
+            lambda transaction: holding.finish_population(transaction, lease, outcomes), "finish"
         )
 
     def _answer(self, lease: Lease) -> None:
         time.sleep(self._conduct.train_seconds)
         kept = {
-            "model.safetensors": lifecycle.Artifact(f"jobs/{lease.job_id}/{lease.fence}", "0", 1)
+            "model.safetensors": artifacts.Artifact(f"jobs/{lease.job_id}/{lease.fence}", "0", 1)
         }
         self._write(
-            lambda transaction: leases.finish_answer(transaction, lease, recommended(), kept),
+            lambda transaction: holding.finish_answer(transaction, lease, recommended(), kept),
             "answer",
         )
 
@@ -186,7 +187,7 @@ class SimulatedWorker:
             lease = self._lease
             if lease is not None:
                 with contextlib.suppress(LeaseLost, DBAPIError), self._begin() as transaction:
-                    leases.renew(transaction, lease, self._conduct.lease_seconds)
+                    holding.renew(transaction, lease, self._conduct.lease_seconds)
 
     def _begin(self) -> AbstractContextManager[Connection]:
         return self._database.transaction()

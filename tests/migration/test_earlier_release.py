@@ -16,7 +16,7 @@ from ridgeway.data.store import Store
 from ridgeway.database.engine import Database
 from ridgeway.database.schema import require_schema
 from ridgeway.host.upkeep import prepare
-from ridgeway.jobs import lifecycle
+from ridgeway.jobs import artifacts, lifecycle, lookups
 from ridgeway.jobs.extend import extend_job
 from ridgeway.settings import Settings
 from ridgeway.views import Job, Trial
@@ -39,13 +39,13 @@ class Opened:
     def jobs(self) -> dict[str, Job]:
         """Return every job by its name."""
         with self.database.reading() as transaction:
-            page = lifecycle.list_jobs(transaction, state=None, cursor=None, limit=100)
+            page = lookups.list_jobs(transaction, state=None, cursor=None, limit=100)
         return {job.name: job for job in page.jobs}
 
     def trials(self, job: Job) -> list[Trial]:
         """Return every trial of a job by its number."""
         with self.database.reading() as transaction:
-            page = lifecycle.list_trials(
+            page = lookups.list_trials(
                 transaction, job.id, state=None, order="number", cursor=None, limit=1000
             )
         return page.trials
@@ -179,5 +179,5 @@ def test_the_checkpoint_of_the_killed_worker_is_gone_when_its_population_has_end
 def test_the_recommended_model_can_be_taken_away(continued, name):
     opened, job = continued.opened, continued.after[name].job
     with opened.database.reading() as transaction:
-        artifact = lifecycle.find_artifact(transaction, job.id, "model.safetensors")
+        artifact = artifacts.find_artifact(transaction, job.id, "model.safetensors")
     assert load(opened.store.get(artifact.address))

@@ -14,9 +14,9 @@ from sqlalchemy.engine import Connection
 from torch import Tensor
 
 from ridgeway.data.store import Store
-from ridgeway.jobs import leases
+from ridgeway.jobs import holding
+from ridgeway.jobs.artifacts import Artifact
 from ridgeway.jobs.leases import Lease
-from ridgeway.jobs.lifecycle import Artifact
 from ridgeway.spec.models import LinearModel, MlpModel
 from ridgeway.spec.names import UNPENALISED, Objective
 from ridgeway.spec.spec import JobSpec
@@ -49,7 +49,7 @@ class Answer:
 
 def own_complete_trials(transaction: Connection, lease: Lease) -> list[StudyTrial]:
     """The COMPLETE trials that this job's workers trained; foreign ones are no candidates."""
-    own = leases.own_numbers(transaction, lease.job_id)
+    own = holding.own_numbers(transaction, lease.job_id)
     complete = reading.complete_trials(transaction, lease.study_id)
     return [trial for trial in complete if any(trial.number in numbers for numbers in own)]
 

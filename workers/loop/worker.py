@@ -23,8 +23,9 @@ from ridgeway.data.store import Store
 from ridgeway.database.engine import Database
 from ridgeway.database.outages import first_line, will_pass
 from ridgeway.errors import JobUnrunnable, LeaseLost, NotFound
-from ridgeway.jobs import fleet, leases
-from ridgeway.jobs.leases import Claimant, Lease
+from ridgeway.jobs import claiming, fleet, holding
+from ridgeway.jobs.claiming import Claimant
+from ridgeway.jobs.leases import Lease
 from ridgeway.jobs.measurements import remember_together, remembered_together
 from ridgeway.jobs.plan import Engine, JobPlan
 from ridgeway.settings import Settings
@@ -123,11 +124,11 @@ class Worker:
     def work_once(self) -> bool:
         """Do one lease's work; False when there is none."""
         with self._database.reading() as transaction:
-            if not leases.has_work(transaction, self._claimant):
+            if not claiming.has_work(transaction, self._claimant):
                 self._benches.rest()
                 return False
         with self._database.transaction() as transaction:
-            lease = leases.claim(transaction, self._claimant)
+            lease = claiming.claim(transaction, self._claimant)
         if lease is None:
             return False
         self._lease = lease
@@ -142,7 +143,7 @@ class Worker:
         except NotFound:
             log.warning("job %s is gone", lease.job_id)
         except Stopping:
-            self._persistence.attempt(lambda transaction: leases.release(transaction, lease))
+            self._persistence.attempt(lambda transaction: holding.release(transaction, lease))
         finally:
             self._lease = None
         if self._checkpointed:
@@ -169,7 +170,7 @@ class Worker:
             self._fail(lease, reason_of(error))
 
     def _fail(self, lease: Lease, message: str) -> None:
-        self._persistence.write(lambda transaction: leases.fail_job(transaction, lease, message))
+        self._persistence.write(lambda transaction: holding.fail_job(transaction, lease, message))
 
     # --- a population -------------------------------------------------------------------------
 
@@ -193,7 +194,7 @@ class Worker:
             warnings = result.notes
         trained = time.perf_counter()
         self._persistence.write(
-            lambda transaction: leases.finish_population(transaction, lease, outcomes, warnings)
+            lambda transaction: holding.finish_population(transaction, lease, outcomes, warnings)
         )
         log.info(
             "job %s: population %d of %d trials: sampling %.3f s, training %.3f s, writing %.3f s",
@@ -247,7 +248,7 @@ class Worker:
 
         def look(transaction: Connection) -> int:
             bench.mirror.sync(transaction)
-            return leases.trials_before(transaction, lease)
+            return holding.trials_before(transaction, lease)
 
         start = self._persistence.read(look)
         if lease.first_number is not None:
@@ -256,7 +257,7 @@ class Worker:
         space = search_space(lease.spec, plan.strengths)
         params = bench.mirror.propose(space, lease.size, lease.ordinal, start)
         first = self._persistence.write(
-            lambda transaction: leases.reserve(transaction, lease, params, space)
+            lambda transaction: holding.reserve(transaction, lease, params, space)
         )
         return first, [Configuration.from_params(lease.spec, p) for p in params]
 
@@ -275,7 +276,7 @@ class Worker:
             curves = {first + member: curve for member, curve in rung.curves.items()}
 
             def report(transaction: Connection) -> None:
-                leases.report(transaction, lease, curves)
+                holding.report(transaction, lease, curves)
                 bench.history.sync(transaction, lease.study_id)
 
             self._persistence.write(report)
@@ -291,7 +292,7 @@ class Worker:
         def record(address: str) -> str | None:
             self._checkpointed = True
             return self._persistence.write(
-                lambda transaction: leases.record_checkpoint(transaction, lease, address)
+                lambda transaction: holding.record_checkpoint(transaction, lease, address)
             )
 
         checkpoints = Checkpoints(
@@ -309,7 +310,7 @@ class Worker:
         self._checkpointed = False
         with suppress(DBAPIError):  # the store can bear it
             with self._database.transaction() as transaction:
-                address = leases.forget_checkpoint(transaction, lease)
+                address = holding.forget_checkpoint(transaction, lease)
             if address is not None:
                 discard(self._store, address)
 
@@ -325,13 +326,13 @@ class Worker:
         engine = Engine() if lease.spec.optimizer == "fista" else self._engine(lease, bench)
         plan = JobPlan(strengths=(found.low, found.high), **engine.model_dump())
         return self._persistence.write(
-            lambda transaction: leases.fix_plan(transaction, lease, plan, found.warnings)
+            lambda transaction: holding.fix_plan(transaction, lease, plan, found.warnings)
         )
 
     def _engine(self, lease: Lease, bench: Workbench) -> Engine:
         trainer = bench.trainer(Engine())
         trials = lease.spec.trials
-        largest = leases.population_size(trials, self._settings.max_population, ordinal=trials)
+        largest = claiming.population_size(trials, self._settings.max_population, ordinal=trials)
         try:
             pays = pays_to_compile(trainer, largest)
         except (Exception, SystemExit):  # trials that fail alike will say so themselves
@@ -374,7 +375,7 @@ class Worker:
             device=self._device, on_epoch=self._check, watched=partial(self._keeping, lease),
         )  # fmt: skip
         self._persistence.write(
-            lambda transaction: leases.finish_answer(
+            lambda transaction: holding.finish_answer(
                 transaction, lease, given.recommended, given.artifacts, given.warnings
             )
         )
@@ -397,7 +398,7 @@ class Worker:
                 with self._database.transaction() as transaction:
                     fleet.see_worker(transaction, self.id)
                     if lease is not None:
-                        leases.renew(transaction, lease, self._settings.lease_seconds)
+                        holding.renew(transaction, lease, self._settings.lease_seconds)
             except LeaseLost:
                 self._lost = lease
             except DBAPIError as error:

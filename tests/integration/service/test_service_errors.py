@@ -22,7 +22,7 @@ from schemathesis.generation import GenerationMode
 from schemathesis.specs.openapi import checks
 from serving import serve
 
-from ridgeway.jobs import lifecycle
+from ridgeway.jobs import lookups
 from ridgeway.settings import Settings
 from ridgeway.spec.dimensions import Range
 from ridgeway.spec.spec import JobSpec, Search
@@ -179,7 +179,7 @@ def test_a_broken_service_says_so_and_nothing_else(http, monkeypatch):
     def broken(*_: Any) -> None:
         raise RuntimeError("postgresql://user:hunter2@host/db")
 
-    monkeypatch.setattr(lifecycle, "find_job", broken)
+    monkeypatch.setattr(lookups, "find_job", broken)
     answer = http.get("/v1/jobs/1")
     assert_problem(answer, 500)
     assert "hunter2" not in answer.text

@@ -14,8 +14,8 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution
 from optuna.storages import RDBStorage
 
 from ridgeway.database.engine import Database
-from ridgeway.jobs import leases
-from ridgeway.jobs.leases import Claimant
+from ridgeway.jobs import claiming, holding
+from ridgeway.jobs.claiming import Claimant
 from ridgeway.study.writing import Outcome
 from ridgeway.views import Job, JobPage, TrialDetail, TrialPage
 
@@ -42,11 +42,11 @@ def submit(http: httpx.Client, **fields: Any) -> Job:
 def finish_one_population(database: Database) -> int:
     """Claim, reserve and finish; trial 1 fails, the others' values are their numbers."""
     with database.transaction() as transaction:
-        lease = leases.claim(transaction, CLAIMANT)
+        lease = claiming.claim(transaction, CLAIMANT)
     assert lease is not None
     with database.transaction() as transaction:
         params = [{"penalty": "l1", "lambda": 0.5}] * lease.size
-        first = leases.reserve(transaction, lease, params, SPACE)
+        first = holding.reserve(transaction, lease, params, SPACE)
     attributes = {"standard_error": 0.1, "nonzero_weights": 3.0, "weights": 5}
     outcomes = [
         Outcome(number, None, reason="diverged in epoch 1")
@@ -55,7 +55,7 @@ def finish_one_population(database: Database) -> int:
         for number in range(first, first + lease.size)
     ]
     with database.transaction() as transaction:
-        leases.finish_population(transaction, replace(lease, first_number=first), outcomes)
+        holding.finish_population(transaction, replace(lease, first_number=first), outcomes)
     return lease.size
 
 

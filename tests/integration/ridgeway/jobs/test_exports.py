@@ -13,8 +13,8 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution
 from ridgeway.cli import main
 from ridgeway.client.client import Client
 from ridgeway.errors import NotFound
-from ridgeway.jobs import exports, leases, lifecycle
-from ridgeway.jobs.leases import Claimant
+from ridgeway.jobs import claiming, exports, holding, lifecycle, lookups
+from ridgeway.jobs.claiming import Claimant
 from ridgeway.spec.wording import parse_spec
 from ridgeway.study import writing
 from ridgeway.study.writing import Outcome
@@ -32,15 +32,15 @@ def job_id(database) -> str:
     with database.transaction() as transaction:
         spec = parse_spec({"dataset": "digits", "trials": 20})
         made = lifecycle.submit_job(transaction, spec)
-        lease = leases.claim(transaction, CLAIMANT)
+        lease = claiming.claim(transaction, CLAIMANT)
         assert lease is not None
         params = [{"penalty": "l1", "lambda": 0.5}, {"penalty": "none"}]
-        leases.reserve(transaction, lease, params, SPACE)
+        holding.reserve(transaction, lease, params, SPACE)
         outcomes = [
             Outcome(0, 0.25, [0.5, 0.25], {"nonzero_weights": 3.5, "weights": 5}),
             Outcome(1, None, reason='diverged, "at once"\nin epoch 1'),
         ]
-        leases.finish_population(transaction, lease, outcomes)
+        holding.finish_population(transaction, lease, outcomes)
     return made
 
 
@@ -75,7 +75,7 @@ def test_a_study_of_many_pages_is_exported_whole(database, monkeypatch):
     monkeypatch.setattr(exports, "PAGE", 7)
     with database.transaction() as transaction:
         job_id = lifecycle.submit_job(transaction, parse_spec({"dataset": "digits"}))
-        study_id = lifecycle.study_of(transaction, job_id)
+        study_id = lookups.study_of(transaction, job_id)
         writing.reserve_trials(transaction, study_id, [{"lambda": 0.5}] * 50, SPACE)
     lines = "".join(exports.exported(database, job_id, "jsonl")).splitlines()
     assert [json.loads(line)["number"] for line in lines] == list(range(50))

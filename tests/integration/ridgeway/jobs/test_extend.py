@@ -14,33 +14,34 @@ from ridgeway.database.clock import current_time
 from ridgeway.database.engine import Database
 from ridgeway.database.tables import jobs as job_table
 from ridgeway.errors import Conflict, LeaseLost, NotFound
-from ridgeway.jobs import leases, lifecycle
+from ridgeway.jobs import artifacts, claiming, holding, lifecycle
+from ridgeway.jobs.claiming import Claimant
 from ridgeway.jobs.extend import extend_job
-from ridgeway.jobs.leases import Claimant, Lease
+from ridgeway.jobs.leases import Lease
 from ridgeway.views import Job
 
 NAMES = frozenset({"mlp", "digits"})
 CLAIMANT = Claimant("worker-1", NAMES, NAMES, 64, 3600.0, 3)
-MODEL = lifecycle.Artifact("jobs/1/model", "0", 1)
+MODEL = artifacts.Artifact("jobs/1/model", "0", 1)
 
 
 def claim(database: Database) -> Lease:
     with database.transaction() as transaction:
-        lease = leases.claim(transaction, CLAIMANT)
+        lease = claiming.claim(transaction, CLAIMANT)
     assert lease is not None
     return lease
 
 
 def train(database: Database, lease: Lease) -> None:
     with database.transaction() as transaction:
-        before = leases.trials_before(transaction, lease)
+        before = holding.trials_before(transaction, lease)
         strengths = [(before + index + 1) / 1e4 for index in range(lease.size)]
         params = [{"penalty": "l1", "lambda": strength} for strength in strengths]
-        first = leases.reserve(transaction, lease, params, SPACE)
+        first = holding.reserve(transaction, lease, params, SPACE)
         assert first == before
     outcomes = [outcome_of(first + index, strength) for index, strength in enumerate(strengths)]
     with database.transaction() as transaction:
-        leases.finish_population(transaction, replace(lease, first_number=first), outcomes)
+        holding.finish_population(transaction, replace(lease, first_number=first), outcomes)
 
 
 def train_until_the_answer(database: Database) -> Lease:
@@ -49,9 +50,9 @@ def train_until_the_answer(database: Database) -> Lease:
     return lease
 
 
-def give(database: Database, lease: Lease, **kept: lifecycle.Artifact) -> None:
+def give(database: Database, lease: Lease, **kept: artifacts.Artifact) -> None:
     with database.transaction() as transaction:
-        leases.finish_answer(transaction, lease, recommended(), kept)
+        holding.finish_answer(transaction, lease, recommended(), kept)
 
 
 def extend(database: Database, job_id: str, trials: int) -> Job:
@@ -78,7 +79,7 @@ def test_an_answer_on_the_smaller_budget_is_withdrawn(database, lost):
     answer = train_until_the_answer(database)
     if lost:
         with database.transaction() as transaction:
-            leases.expire_leases(transaction)
+            holding.expire_leases(transaction)
     assert extend(database, job_id, 15).state == "running"
     with pytest.raises(LeaseLost):
         give(database, answer)
@@ -98,7 +99,7 @@ def test_a_paused_job_stays_paused_when_it_is_extended(database):
     with pytest.raises(LeaseLost):
         give(database, answer)
     with database.transaction() as transaction:
-        assert leases.claim(transaction, CLAIMANT) is None
+        assert claiming.claim(transaction, CLAIMANT) is None
 
 
 def test_a_reopened_job_keeps_its_answer_until_the_next_one(database):
@@ -119,10 +120,10 @@ def test_a_model_that_the_new_answer_does_not_recommend_is_forgotten(database):
     give(database, train_until_the_answer(database), model=MODEL)
     extend(database, job_id, 10)
     with database.reading() as transaction:
-        assert lifecycle.find_artifact(transaction, job_id, "model") == MODEL
+        assert artifacts.find_artifact(transaction, job_id, "model") == MODEL
     give(database, train_until_the_answer(database))  # its refit has diverged: no model
     with pytest.raises(NotFound), database.reading() as transaction:
-        lifecycle.find_artifact(transaction, job_id, "model")
+        artifacts.find_artifact(transaction, job_id, "model")
 
 
 def test_a_reopened_job_has_all_of_its_time_anew(database):
@@ -162,8 +163,8 @@ def test_trials_that_were_left_out_for_want_of_time_are_trained_too(database, an
 def test_a_failed_job_is_not_extended(database):
     job_id = submit(database, 20)
     with database.transaction() as transaction:
-        lease = leases.claim(transaction, CLAIMANT)
+        lease = claiming.claim(transaction, CLAIMANT)
         assert lease is not None
-        leases.fail_job(transaction, lease, "It can't be trained.")
+        holding.fail_job(transaction, lease, "It can't be trained.")
     with pytest.raises(Conflict, match="Can't extend a job that is failed"):
         extend(database, job_id, 10)

@@ -19,8 +19,9 @@ from ridgeway.database.engine import Database
 from ridgeway.database.tables import jobs as job_table
 from ridgeway.database.tables import leases as lease_table
 from ridgeway.errors import Conflict, LeaseLost
-from ridgeway.jobs import fleet, leases, lifecycle
-from ridgeway.jobs.leases import Claimant, Lease
+from ridgeway.jobs import artifacts, claiming, fleet, holding, lifecycle, lookups
+from ridgeway.jobs.claiming import Claimant
+from ridgeway.jobs.leases import Lease
 from ridgeway.jobs.plan import JobPlan
 from ridgeway.spec.wording import parse_spec
 from ridgeway.study.writing import Outcome
@@ -52,7 +53,7 @@ def submit(database: Database, **fields: Any) -> str:
 
 def claim(database: Database, **changes: Any) -> Lease | None:
     with database.transaction() as transaction:
-        return leases.claim(transaction, claimant(**changes))
+        return claiming.claim(transaction, claimant(**changes))
 
 
 def must_claim(database: Database, **changes: Any) -> Lease:
@@ -64,7 +65,7 @@ def must_claim(database: Database, **changes: Any) -> Lease:
 def reserve(database: Database, lease: Lease) -> Lease:
     params = [{"penalty": "l1", "lambda": 0.5} for _ in range(lease.size)]
     with database.transaction() as transaction:
-        first = leases.reserve(transaction, lease, params, SPACE)
+        first = holding.reserve(transaction, lease, params, SPACE)
     return replace(lease, first_number=first)
 
 
@@ -85,7 +86,7 @@ def outcomes(lease: Lease, values: Sequence[float | None] | None = None) -> list
 
 def finish(database: Database, lease: Lease, values: Sequence[float | None] | None = None) -> None:
     with database.transaction() as transaction:
-        leases.finish_population(transaction, lease, outcomes(lease, values))
+        holding.finish_population(transaction, lease, outcomes(lease, values))
 
 
 def train(database: Database, **changes: Any) -> Lease | None:
@@ -107,12 +108,12 @@ def train_all(database: Database) -> Lease:
 
 def find(database: Database, job_id: str) -> Job:
     with database.reading() as transaction:
-        return lifecycle.find_job(transaction, job_id)
+        return lookups.find_job(transaction, job_id)
 
 
 def expire(database: Database, worker: str | None = None) -> None:
     with database.transaction() as transaction:
-        leases.expire_leases(transaction, worker)
+        holding.expire_leases(transaction, worker)
 
 
 def overdue(database: Database, lease: Lease) -> None:
@@ -124,9 +125,9 @@ def overdue(database: Database, lease: Lease) -> None:
 
 
 def test_populations_start_small_double_and_stay_within_a_tenth_of_the_budget():
-    assert [leases.population_size(200, 64, k) for k in range(5)] == [4, 8, 16, 20, 20]
-    assert leases.population_size(5, 64, 0) == 1
-    assert leases.population_size(1_000_000, 64, 10_000) == 64
+    assert [claiming.population_size(200, 64, k) for k in range(5)] == [4, 8, 16, 20, 20]
+    assert claiming.population_size(5, 64, 0) == 1
+    assert claiming.population_size(1_000_000, 64, 10_000) == 64
 
 
 def record_worker(database: Database, worker: str) -> None:
@@ -169,7 +170,7 @@ def test_a_job_is_claimed_in_populations_until_its_budget_is_spent_and_then_answ
     assert lease.kind == "answer"
     assert claim(database) is None
     with database.transaction() as transaction:
-        leases.finish_answer(transaction, lease, recommended(), {})
+        holding.finish_answer(transaction, lease, recommended(), {})
     job = find(database, job_id)
     assert (job.state, job.progress.complete, job.progress.running) == ("succeeded", 20, 0)
     assert job.best is not None
@@ -207,7 +208,7 @@ def test_an_expired_population_is_taken_over_with_its_numbers_and_parameters(dat
     with pytest.raises(LeaseLost):
         finish(database, lost)
     with pytest.raises(LeaseLost), database.transaction() as transaction:
-        leases.renew(transaction, lost, 30.0)
+        holding.renew(transaction, lost, 30.0)
     finish(database, taken)
     job = find(database, taken.job_id)
     assert (job.progress.complete, job.progress.running) == (taken.size, 0)
@@ -272,7 +273,7 @@ def test_a_released_population_costs_no_attempt_and_a_lost_one_does(database):
     lease = reserve(database, must_claim(database))
     for _ in range(10):
         with database.transaction() as transaction:
-            leases.release(transaction, lease)
+            holding.release(transaction, lease)
         lease = must_claim(database)
     for _ in range(2):
         expire(database)
@@ -314,8 +315,8 @@ def test_a_trial_that_kills_its_workers_fails_alone(database, size, max_attempts
     job = find(database, job_id)
     assert (job.progress.complete, job.progress.failed) == (size - 1, 1)
     with database.reading() as transaction:
-        trial = lifecycle.find_trial(transaction, job_id, poison)
-        numbers = [n for own in leases.own_numbers(transaction, job_id) for n in own]
+        trial = lookups.find_trial(transaction, job_id, poison)
+        numbers = [n for own in holding.own_numbers(transaction, job_id) for n in own]
     assert trial.reason == f"{max_attempts} workers were lost while they trained this trial"
     assert sorted(numbers) == list(range(size))
     # The populations to come are those that would have come.
@@ -331,7 +332,7 @@ def test_a_part_of_a_population_that_is_handed_back_is_not_split_again(database)
         assert lease.size == size
     for _ in range(3):
         with database.transaction() as transaction:
-            leases.release(transaction, lease)
+            holding.release(transaction, lease)
         again = must_claim(database, max_attempts=5)
         assert (again.id, again.size) == (lease.id, 2)
         lease = again
@@ -355,7 +356,7 @@ def test_only_a_dead_workers_leases_expire_at_once(database):
     expire(database, "dead")
     assert must_claim(database).id == theirs.id
     with database.transaction() as transaction:
-        leases.renew(transaction, mine, 30.0)
+        holding.renew(transaction, mine, 30.0)
 
 
 def test_the_answer_waits_for_live_populations(database):
@@ -375,20 +376,20 @@ def test_a_killed_answer_is_given_by_another_worker_once(database):
     second = must_claim(database, worker="worker-2")
     assert (second.kind, second.id, second.fence) == ("answer", first.id, 2)
     with database.transaction() as transaction:
-        leases.finish_answer(transaction, second, recommended(), {})
+        holding.finish_answer(transaction, second, recommended(), {})
     with pytest.raises(LeaseLost), database.transaction() as transaction:
-        leases.finish_answer(transaction, first, recommended(), {})
+        holding.finish_answer(transaction, first, recommended(), {})
     assert find(database, job_id).state == "succeeded"
 
 
 def test_the_answers_artifacts_are_found_by_name(database):
     job_id = submit(database, trials=1)
-    kept = {"model.safetensors": lifecycle.Artifact("jobs/x/model.safetensors", "0" * 64, 12)}
+    kept = {"model.safetensors": artifacts.Artifact("jobs/x/model.safetensors", "0" * 64, 12)}
     lease = train_all(database)
     with database.transaction() as transaction:
-        leases.finish_answer(transaction, lease, recommended(), kept, ["worth knowing"])
+        holding.finish_answer(transaction, lease, recommended(), kept, ["worth knowing"])
     with database.reading() as transaction:
-        found = lifecycle.find_artifact(transaction, job_id, "model.safetensors")
+        found = artifacts.find_artifact(transaction, job_id, "model.safetensors")
     assert found == kept["model.safetensors"]
     assert find(database, job_id).warnings == ["worth knowing"]
 
@@ -402,7 +403,7 @@ def test_cancel_fails_live_trials_and_refuses_their_results(database):
     with pytest.raises(LeaseLost):
         finish(database, lease)
     with database.reading() as transaction:
-        trial = lifecycle.find_trial(transaction, job_id, 0)
+        trial = lookups.find_trial(transaction, job_id, 0)
     assert (trial.state, trial.reason) == ("fail", "cancelled")
     assert claim(database) is None
 
@@ -447,7 +448,7 @@ def test_a_job_that_runs_out_of_time_while_it_is_answered_keeps_its_answer(datab
         lifecycle.sweep(transaction)
     assert claim(database) is None
     with database.transaction() as transaction:
-        leases.finish_answer(transaction, lease, recommended(), {})
+        holding.finish_answer(transaction, lease, recommended(), {})
     job = find(database, job_id)
     assert (job.state, job.warnings, job.progress.complete) == ("succeeded", [], 1)
 
@@ -467,9 +468,9 @@ def test_a_diverged_trial_fails_with_its_reason_and_the_job_goes_on(database):
     lease = reserve(database, must_claim(database))
     finish(database, lease, [None, 0.25])
     with database.reading() as transaction:
-        assert lifecycle.find_trial(transaction, job_id, 0).reason == "diverged in epoch 1"
-        assert lifecycle.find_trial(transaction, job_id, 0).curve == [None]
-        assert lifecycle.find_trial(transaction, job_id, 1).curve == [1.0, 0.5]
+        assert lookups.find_trial(transaction, job_id, 0).reason == "diverged in epoch 1"
+        assert lookups.find_trial(transaction, job_id, 0).curve == [None]
+        assert lookups.find_trial(transaction, job_id, 1).curve == [1.0, 0.5]
     job = find(database, job_id)
     assert (job.progress.complete, job.progress.failed, job.state) == (1, 1, "running")
 
@@ -488,7 +489,7 @@ def test_a_holder_can_fail_a_job_that_cannot_be_trained(database):
     job_id = submit(database)
     lease = reserve(database, must_claim(database))
     with database.transaction() as transaction:
-        leases.fail_job(transaction, lease, "the plug-in raised")
+        holding.fail_job(transaction, lease, "the plug-in raised")
     job = find(database, job_id)
     assert (job.state, job.error) == ("failed", "the plug-in raised")
     assert (job.progress.failed, job.progress.running) == (lease.size, 0)
@@ -498,11 +499,11 @@ def test_the_plan_of_the_first_worker_holds_for_all(database):
     submit(database)
     one, two = must_claim(database), must_claim(database)
     with database.transaction() as transaction:
-        assert leases.fix_plan(transaction, two, JobPlan(strengths=(1.0, 2.0))) == JobPlan(
+        assert holding.fix_plan(transaction, two, JobPlan(strengths=(1.0, 2.0))) == JobPlan(
             strengths=(1.0, 2.0)
         )
     with database.transaction() as transaction:
-        assert leases.fix_plan(transaction, one, JobPlan(strengths=(3.0, 4.0))) == JobPlan(
+        assert holding.fix_plan(transaction, one, JobPlan(strengths=(3.0, 4.0))) == JobPlan(
             strengths=(1.0, 2.0)
         )
     assert must_claim(database).plan == JobPlan(strengths=(1.0, 2.0))
@@ -539,7 +540,7 @@ def test_many_workers_share_a_job_without_losing_or_doubling_a_trial(database):
     cursor = None
     while True:
         with database.reading() as transaction:
-            page = lifecycle.list_trials(
+            page = lookups.list_trials(
                 transaction, job_id, state=None, order="number", cursor=cursor, limit=50
             )
         numbers += [trial.number for trial in page.trials]
@@ -569,7 +570,7 @@ def test_optuna_reads_and_continues_the_study(database):
     later = reserve(database, must_claim(database))
     assert later.first_number == 3
     with database.reading() as transaction:
-        assert leases.own_numbers(transaction, job_id) == [range(2), range(3, 5)]
+        assert holding.own_numbers(transaction, job_id) == [range(2), range(3, 5)]
 
 
 def test_foreign_trials_of_any_kind_are_listed(database):
@@ -583,10 +584,10 @@ def test_foreign_trials_of_any_kind_are_listed(database):
     study.tell(trial, float("inf"))
     storage.engine.dispose()
     with database.reading() as transaction:
-        page = lifecycle.list_trials(
+        page = lookups.list_trials(
             transaction, job_id, state=None, order="value", cursor=None, limit=10
         )
-        detail = lifecycle.find_trial(transaction, job_id, 0)
+        detail = lookups.find_trial(transaction, job_id, 0)
     assert page.trials[0].standard_error is None
     assert detail.fold_values is None
     assert detail.attributes["standard_error"] == "small"
@@ -606,7 +607,7 @@ def test_trials_are_listed_from_the_best_value_with_the_valueless_last(database)
     listed, cursor = [], None
     while True:
         with database.reading() as transaction:
-            page = lifecycle.list_trials(
+            page = lookups.list_trials(
                 transaction, job_id, state=None, order="value", cursor=cursor, limit=4
             )
         listed += [(trial.number, trial.value) for trial in page.trials]

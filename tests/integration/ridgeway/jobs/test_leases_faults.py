@@ -22,7 +22,7 @@ from simulated import MOMENTS, Crew, Nursery, submit
 from ridgeway.database.engine import Database
 from ridgeway.database.tables import leases as lease_table
 from ridgeway.errors import Conflict
-from ridgeway.jobs import leases, lifecycle
+from ridgeway.jobs import holding, lifecycle, lookups
 from ridgeway.jobs.extend import extend_job
 from ridgeway.views import ENDED, Job
 
@@ -61,7 +61,7 @@ def watched_to_its_end(database: Database, job_id: str) -> Job:
 def everybody_lost(database: Database) -> None:
     """What a supervisor does whose workers have died."""
     with database.transaction() as transaction:
-        leases.expire_leases(transaction)
+        holding.expire_leases(transaction)
 
 
 def test_a_worker_killed_at_any_moment_loses_and_doubles_nothing(database, crew):
@@ -88,7 +88,7 @@ def test_a_worker_killed_around_the_answer_leaves_one_answer(database, crew, mom
 
 def jobs_state(database: Database, job_id: str) -> str:
     with database.reading() as transaction:
-        return lifecycle.find_job(transaction, job_id).state
+        return lookups.find_job(transaction, job_id).state
 
 
 def test_a_worker_stopped_beyond_its_lease_is_refused_when_it_wakes(database, crew):
@@ -191,8 +191,8 @@ def test_a_trial_that_kills_its_workers_fails_alone(database, crew):
     assert deaths == 5
     check(database, job_id, expected=objective)
     with database.reading() as transaction:
-        trial = lifecycle.find_trial(transaction, job_id, poison)
-        failed = lifecycle.list_trials(
+        trial = lookups.find_trial(transaction, job_id, poison)
+        failed = lookups.list_trials(
             transaction, job_id, state="fail", order="number", cursor=None, limit=200
         )
     assert trial.reason == "5 workers were lost while they trained this trial"

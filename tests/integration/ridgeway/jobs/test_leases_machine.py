@@ -24,9 +24,10 @@ from ridgeway.database.engine import Database
 from ridgeway.database.tables import jobs as job_table
 from ridgeway.database.tables import leases as lease_table
 from ridgeway.errors import LeaseLost
-from ridgeway.jobs import leases, lifecycle
+from ridgeway.jobs import claiming, holding, lifecycle, lookups
+from ridgeway.jobs.claiming import Claimant
 from ridgeway.jobs.extend import extend_job
-from ridgeway.jobs.leases import Claimant, Lease
+from ridgeway.jobs.leases import Lease
 from ridgeway.study import reading
 from ridgeway.views import ENDED, Job
 
@@ -60,7 +61,7 @@ class Workshop(RuleBasedStateMachine):
 
     def _job(self) -> Job:
         with self.database.reading() as transaction:
-            return lifecycle.find_job(transaction, self.job_id)
+            return lookups.find_job(transaction, self.job_id)
 
     # --- workers
 
@@ -70,7 +71,7 @@ class Workshop(RuleBasedStateMachine):
         worker = next(worker for worker in WORKERS if worker not in self.held)
         models = frozenset({"mlp", "digits"})
         claimant = Claimant(worker, models, models, 4, 3600.0, max_attempts)
-        lease = self._do(lambda t: leases.claim(t, claimant))
+        lease = self._do(lambda t: claiming.claim(t, claimant))
         if lease is None:
             return
         assert isinstance(lease, Lease)
@@ -87,7 +88,7 @@ class Workshop(RuleBasedStateMachine):
             {"penalty": "l1", "lambda": next(self.strengths) / 1e4} for _ in range(lease.size)
         ]
         for _ in range(times):
-            reserved = self._refusable(lambda t: leases.reserve(t, lease, params, SPACE))
+            reserved = self._refusable(lambda t: holding.reserve(t, lease, params, SPACE))
             if reserved is not None:
                 self.held[worker] = replace(lease, first_number=reserved)
 
@@ -113,13 +114,13 @@ class Workshop(RuleBasedStateMachine):
     @rule(data=st.data())
     def renew(self, data: st.DataObject) -> None:
         _, lease = self._someone(data)
-        self._refusable(lambda t: leases.renew(t, lease, 3600.0))
+        self._refusable(lambda t: holding.renew(t, lease, 3600.0))
 
     @precondition(lambda self: self.held)
     @rule(data=st.data())
     def release(self, data: st.DataObject) -> None:
         worker, lease = self._someone(data)
-        self._do(lambda t: leases.release(t, lease))
+        self._do(lambda t: holding.release(t, lease))
         del self.held[worker]
 
     @precondition(lambda self: self.held)
@@ -127,7 +128,7 @@ class Workshop(RuleBasedStateMachine):
     def crash(self, data: st.DataObject) -> None:
         """The supervisor sees a worker die."""
         worker, _ = self._someone(data)
-        self._do(lambda t: leases.expire_leases(t, worker))
+        self._do(lambda t: holding.expire_leases(t, worker))
         del self.held[worker]
 
     @precondition(lambda self: self.held)
@@ -154,14 +155,14 @@ class Workshop(RuleBasedStateMachine):
 
     def _finish(self, lease: Lease) -> None:
         if lease.kind == "answer":
-            self._refusable(lambda t: leases.finish_answer(t, lease, recommended(), {}))
+            self._refusable(lambda t: holding.finish_answer(t, lease, recommended(), {}))
             return
         first = lease.first_number
         assert first is not None
         with self.database.reading() as transaction:
             trials = reading.trials_in(transaction, lease.study_id, first, lease.size)
         outcomes = [outcome_of(trial.number, float(trial.params["lambda"])) for trial in trials]
-        self._refusable(lambda t: leases.finish_population(t, lease, outcomes))
+        self._refusable(lambda t: holding.finish_population(t, lease, outcomes))
 
     def _refusable(self, change: Callable[..., object]) -> int | None:
         try:
@@ -232,7 +233,7 @@ class Workshop(RuleBasedStateMachine):
     def teardown(self) -> None:
         """Left to one good worker, the job ends whole."""
         for worker in list(self.held):
-            self._do(lambda t, worker=worker: leases.expire_leases(t, worker))
+            self._do(lambda t, worker=worker: holding.expire_leases(t, worker))
         if self._job().state == "paused":
             self._do(lambda t: lifecycle.resume_job(t, self.job_id))
         self.held.clear()

@@ -6,9 +6,9 @@ import optuna
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution
 
-from ridgeway.jobs import leases, lifecycle
+from ridgeway.jobs import claiming, holding, lifecycle
+from ridgeway.jobs.claiming import Claimant
 from ridgeway.jobs.fronts import find_front
-from ridgeway.jobs.leases import Claimant
 from ridgeway.spec.wording import parse_spec
 from ridgeway.study.writing import Outcome
 
@@ -27,12 +27,12 @@ def test_the_front_of_a_job_is_that_of_its_own_trials_in_optunas_study(database,
         job_id = lifecycle.submit_job(transaction, spec)
     while True:
         with database.transaction() as transaction:
-            lease = leases.claim(transaction, CLAIMANT)
+            lease = claiming.claim(transaction, CLAIMANT)
             assert lease is not None
             if lease.kind == "answer":
                 break
             params = [{"penalty": "l1", "lambda": index / 10} for index in range(lease.size)]
-            first = leases.reserve(transaction, lease, params, SPACE)
+            first = holding.reserve(transaction, lease, params, SPACE)
             outcomes = [
                 Outcome(
                     number,
@@ -42,7 +42,7 @@ def test_the_front_of_a_job_is_that_of_its_own_trials_in_optunas_study(database,
                 )
                 for number in range(first, first + lease.size)
             ]
-            leases.finish_population(transaction, lease, outcomes)
+            holding.finish_population(transaction, lease, outcomes)
     storage = optuna.storages.RDBStorage(database.url.render_as_string(hide_password=False))
     study = optuna.load_study(study_name=job_id, storage=storage)
     expected = {trial.number: trial for trial in study.best_trials}

@@ -15,9 +15,9 @@ from optuna.trial import create_trial
 
 from ridgeway.database.engine import Database
 from ridgeway.errors import Conflict, InvalidInput
-from ridgeway.jobs import leases, lifecycle, warm_starts
+from ridgeway.jobs import claiming, holding, lifecycle, lookups, warm_starts
+from ridgeway.jobs.claiming import Claimant
 from ridgeway.jobs.fronts import find_front
-from ridgeway.jobs.leases import Claimant
 from ridgeway.spec.wording import parse_spec
 from ridgeway.study.distributions import search_space
 from ridgeway.study.imports import import_study
@@ -46,15 +46,15 @@ def work_off(database: Database) -> None:
     """Every trial of every job; the fourth of each population fails."""
     while True:
         with database.transaction() as transaction:
-            lease = leases.claim(transaction, CLAIMANT)
+            lease = claiming.claim(transaction, CLAIMANT)
             if lease is None or lease.kind == "answer":
                 return
-            first = leases.reserve(transaction, lease, [PARAMS] * lease.size, SPACE)
+            first = holding.reserve(transaction, lease, [PARAMS] * lease.size, SPACE)
             outcomes = [
                 Outcome(number, None if number % 4 == 3 else 1.0 + number % 7, [2.0], _COUNTED)
                 for number in range(first, first + lease.size)
             ]
-            leases.finish_population(transaction, lease, outcomes)
+            holding.finish_population(transaction, lease, outcomes)
 
 
 _COUNTED = {"nonzero_weights": 3, "weights": 5}
@@ -69,9 +69,9 @@ def test_a_warm_start_teaches_the_sampler_and_counts_in_nothing(database):
     work_off(database)
     job_id = submit(database, warm_start={"job": source}, dataset="wine")
     with database.reading() as transaction:
-        job = lifecycle.find_job(transaction, job_id)
-        study_id = lifecycle.study_of(transaction, job_id)
-        copied = lifecycle.list_trials(
+        job = lookups.find_job(transaction, job_id)
+        study_id = lookups.study_of(transaction, job_id)
+        copied = lookups.list_trials(
             transaction, job_id, state=None, order="number", cursor=None, limit=50
         ).trials
         mirror = Mirror(job.spec, study_id)
@@ -90,8 +90,8 @@ def test_a_warm_start_teaches_the_sampler_and_counts_in_nothing(database):
         lifecycle.cancel_job(transaction, source)
     work_off(database)
     with database.reading() as transaction:
-        job = lifecycle.find_job(transaction, job_id)
-        own = [n for numbers in leases.own_numbers(transaction, job_id) for n in numbers]
+        job = lookups.find_job(transaction, job_id)
+        own = [n for numbers in holding.own_numbers(transaction, job_id) for n in numbers]
     assert own == list(range(15, 35))
     assert job.progress.complete + job.progress.failed == 20
     assert job.best is not None
@@ -119,7 +119,7 @@ def test_a_warm_start_that_cannot_teach_is_refused_with_what_would_be_accepted(d
     refused("searches learning_rate otherwise", search={**SEARCH, "learning_rate": 0.01})
     refused("has no parameter dropout", search={**SEARCH, "dropout": {"low": 0, "high": 0.5}})
     with database.reading() as transaction:
-        assert len(lifecycle.list_jobs(transaction, state=None, cursor=None, limit=50).jobs) == 3
+        assert len(lookups.list_jobs(transaction, state=None, cursor=None, limit=50).jobs) == 3
 
 
 def test_of_a_long_study_trials_of_every_rank_are_copied(database, monkeypatch):
@@ -128,7 +128,7 @@ def test_of_a_long_study_trials_of_every_rank_are_copied(database, monkeypatch):
     monkeypatch.setattr(warm_starts, "MOST", 5)
     job_id = submit(database, warm_start={"job": source})
     with database.reading() as transaction:
-        copied = lifecycle.list_trials(
+        copied = lookups.list_trials(
             transaction, job_id, state=None, order="value", cursor=None, limit=50
         ).trials
     values = sorted(1.0 + number % 7 for number in range(20) if number % 4 != 3)
@@ -173,7 +173,7 @@ def test_an_imported_study_is_the_same_study_and_teaches_a_job(database, tmp_pat
     storage.engine.dispose()
     job_id = submit(database, warm_start={"study": "theirs"})
     with database.reading() as transaction:
-        best = lifecycle.list_trials(
+        best = lookups.list_trials(
             transaction, job_id, state=None, order="value", cursor=None, limit=1
         ).trials[0]
     assert (best.value, best.warm_start) == (0.25, "theirs")

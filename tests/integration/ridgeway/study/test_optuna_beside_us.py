@@ -13,8 +13,8 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution
 
 from ridgeway.database.engine import Database
 from ridgeway.database.tables import ranked_trials
-from ridgeway.jobs import leases, lifecycle
-from ridgeway.jobs.leases import Claimant
+from ridgeway.jobs import claiming, holding, lifecycle, lookups
+from ridgeway.jobs.claiming import Claimant
 from ridgeway.spec.wording import parse_spec
 from ridgeway.study.writing import Outcome
 from ridgeway.views import Params, Trial
@@ -42,12 +42,12 @@ def params(number: int) -> Params:
 def train(database: Database) -> bool:
     """One population; every fifth trial diverges."""
     with database.transaction() as transaction:
-        lease = leases.claim(transaction, CLAIMANT)
+        lease = claiming.claim(transaction, CLAIMANT)
     if lease is None or lease.kind == "answer":
         return False
     with database.transaction() as transaction:
         given = [params(index) for index in range(lease.size)]
-        first = leases.reserve(transaction, lease, given, SPACE)
+        first = holding.reserve(transaction, lease, given, SPACE)
     outcomes = [
         Outcome(number, None, [float("nan")], reason="diverged in epoch 1")
         if number % 5 == 4
@@ -57,7 +57,7 @@ def train(database: Database) -> bool:
         for number in range(first, first + lease.size)
     ]
     with database.transaction() as transaction:
-        leases.finish_population(transaction, lease, outcomes)
+        holding.finish_population(transaction, lease, outcomes)
     return True
 
 
@@ -67,7 +67,7 @@ def listed(database: Database, job_id: str) -> list[Trial]:
     cursor = None
     while True:
         with database.reading() as transaction:
-            page = lifecycle.list_trials(
+            page = lookups.list_trials(
                 transaction, job_id, state=None, order="value", cursor=cursor, limit=7
             )
         found += page.trials
@@ -129,8 +129,8 @@ def test_a_stock_process_asks_and_tells_while_we_write_and_no_trial_is_lost(data
     assert len(foreign) == 12
 
     with database.reading() as transaction:
-        job = lifecycle.find_job(transaction, job_id)
-        own = {n for numbers in leases.own_numbers(transaction, job_id) for n in numbers}
+        job = lookups.find_job(transaction, job_id)
+        own = {n for numbers in holding.own_numbers(transaction, job_id) for n in numbers}
     trials = listed(database, job_id)
     assert sorted(trial.number for trial in trials) == list(range(412))
     assert own == set(range(412)) - foreign

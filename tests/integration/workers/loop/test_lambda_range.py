@@ -9,8 +9,8 @@ import pytest
 
 from ridgeway.data.store import Store
 from ridgeway.database.engine import Database
-from ridgeway.jobs import leases, lifecycle
-from ridgeway.jobs.leases import Claimant
+from ridgeway.jobs import claiming, holding, lifecycle, lookups
+from ridgeway.jobs.claiming import Claimant
 from ridgeway.jobs.plan import JobPlan
 from ridgeway.settings import Settings
 from ridgeway.spec.wording import parse_spec
@@ -39,7 +39,7 @@ def submit(database: Database, **fields: Any) -> str:
 
 def find(database: Database, job_id: str) -> Job:
     with database.reading() as transaction:
-        return lifecycle.find_job(transaction, job_id)
+        return lookups.find_job(transaction, job_id)
 
 
 def work_once(database: Database, folder: Path) -> None:
@@ -50,7 +50,7 @@ def work_once(database: Database, folder: Path) -> None:
 
 def strengths(database: Database, job_id: str) -> list[float]:
     with database.reading() as transaction:
-        page = lifecycle.list_trials(
+        page = lookups.list_trials(
             transaction, job_id, state=None, order="number", cursor=None, limit=100
         )
     return [float(t.params["lambda"]) for t in page.trials if "lambda" in t.params]  # type: ignore[arg-type]
@@ -99,12 +99,12 @@ def test_only_the_first_plan_s_warnings_reach_the_job(database):
     job_id = submit(database)
     claimant = Claimant("one", frozenset({"mlp"}), frozenset({"wine"}), 64, 30.0, 3)
     with database.transaction() as transaction:
-        lease = leases.claim(transaction, claimant)
+        lease = claiming.claim(transaction, claimant)
         assert lease is not None
-        leases.fix_plan(
+        holding.fix_plan(
             transaction, lease, JobPlan(strengths=(1.0, 2.0)), ["mind", "mind", "the gap"]
         )
-        leases.fix_plan(transaction, lease, JobPlan(strengths=(3.0, 4.0)), ["later"])
+        holding.fix_plan(transaction, lease, JobPlan(strengths=(3.0, 4.0)), ["later"])
     job = find(database, job_id)
     assert job.warnings == ["mind", "the gap"]
     assert job.lambda_range == LambdaRange(low=1.0, high=2.0)

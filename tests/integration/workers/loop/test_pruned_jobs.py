@@ -13,7 +13,7 @@ from ridgeway.data.bundled import bundled_profiles
 from ridgeway.data.store import Store
 from ridgeway.database.engine import Database
 from ridgeway.errors import LeaseLost
-from ridgeway.jobs import leases, lifecycle
+from ridgeway.jobs import holding, lifecycle, lookups
 from ridgeway.settings import Settings
 from ridgeway.spec.profiles import resolve_spec
 from ridgeway.spec.wording import parse_spec
@@ -62,7 +62,7 @@ def test_bad_trials_end_at_a_rung_and_stock_optuna_sees_them_pruned(database, tm
     while worker.work_once():
         pass
     with database.reading() as transaction:
-        job = lifecycle.find_job(transaction, job_id)
+        job = lookups.find_job(transaction, job_id)
     assert job.state == "succeeded", job.error
     assert job.best is not None
     trials = stock_trials(database, job_id)
@@ -107,25 +107,25 @@ def test_a_rungs_reports_are_in_the_study_while_its_trials_run(database, tmp_pat
 def test_who_has_lost_the_lease_reports_nothing(database, tmp_path, monkeypatch):
     job_id = submit(database, pruner="halving", trials=1, epochs=6)
     worker = make_worker(database, tmp_path)
-    real = leases.report
+    real = holding.report
     refused: list[bool] = []
 
     def late(transaction: Any, lease: Any, curves: Any) -> None:
-        leases.expire_leases(transaction)
+        holding.expire_leases(transaction)
         try:
             real(transaction, lease, curves)
         except LeaseLost:
             refused.append(True)
             raise
 
-    monkeypatch.setattr(leases, "report", late)
+    monkeypatch.setattr(holding, "report", late)
     assert worker.work_once()
     monkeypatch.undo()
     assert refused == [True]
     assert stock_trials(database, job_id)[0].intermediate_values == {}
     with database.transaction() as transaction:
-        leases.expire_leases(transaction)
+        holding.expire_leases(transaction)
     while worker.work_once():
         pass
     with database.reading() as transaction:
-        assert lifecycle.find_job(transaction, job_id).progress.complete == 1
+        assert lookups.find_job(transaction, job_id).progress.complete == 1

@@ -15,8 +15,9 @@ from ridgeway.data.store import Store
 from ridgeway.database.engine import Database
 from ridgeway.database.tables import leases as lease_table
 from ridgeway.errors import LeaseLost
-from ridgeway.jobs import leases, lifecycle
-from ridgeway.jobs.lifecycle import find_trial, submit_job
+from ridgeway.jobs import claiming, holding, lifecycle, lookups
+from ridgeway.jobs.lifecycle import submit_job
+from ridgeway.jobs.lookups import find_trial
 from ridgeway.settings import Settings
 from ridgeway.spec.profiles import resolve_spec
 from ridgeway.spec.wording import parse_spec
@@ -77,7 +78,7 @@ def studied(database: Database, job_id: str) -> list[tuple[Any, ...]]:
 def ended(database: Database, job_id: str) -> int:
     """How many of the job's trials have ended."""
     with database.reading() as transaction:
-        job = lifecycle.find_job(transaction, job_id)
+        job = lookups.find_job(transaction, job_id)
     return job.progress.complete + job.progress.pruned + job.progress.failed
 
 
@@ -115,7 +116,7 @@ def lose(database: Database, worker: Worker) -> None:
     with pytest.raises(Killed):
         worker.work_once()
     with database.transaction() as transaction:
-        leases.expire_leases(transaction, worker.id)
+        holding.expire_leases(transaction, worker.id)
 
 
 def test_a_killed_workers_population_goes_on_and_ends_as_if_nothing_had_happened(
@@ -136,7 +137,7 @@ def test_a_killed_workers_population_goes_on_and_ends_as_if_nothing_had_happened
     assert [message.split()[-1] for message in told] == ["2", "3", "5"]
     assert studied(database, job_id) == studied(database, expected)
     with database.reading() as transaction:
-        job, like = (lifecycle.find_job(transaction, id_) for id_ in (job_id, expected))
+        job, like = (lookups.find_job(transaction, id_) for id_ in (job_id, expected))
     assert (job.state, job.recommended) == ("succeeded", like.recommended)
     assert kept(settings) == []
     assert checkpoint(database) is None
@@ -177,7 +178,7 @@ def test_a_killed_workers_answer_goes_on_and_looks_at_the_test_set_once(
     assert [message.split()[-1] for message in told] == ["2", "3"]
     assert looks == ["look"]
     with database.reading() as transaction:
-        job, like = (lifecycle.find_job(transaction, id_) for id_ in (job_id, expected))
+        job, like = (lookups.find_job(transaction, id_) for id_ in (job_id, expected))
     assert (job.state, job.recommended) == ("succeeded", like.recommended)
     assert kept(settings) == []
 
@@ -195,7 +196,7 @@ def test_linear_models_on_their_way_to_the_optimum_go_on_too(
         worker.work_once()
     assert kept(settings) == [checkpoint(database)]
     with database.transaction() as transaction:
-        leases.expire_leases(transaction, worker.id)
+        holding.expire_leases(transaction, worker.id)
     run_dry(make_worker(database, store, settings))
     assert "goes on after epoch 2" in caplog.text
     assert studied(database, job_id) == studied(database, expected)
@@ -244,15 +245,15 @@ def test_a_checkpoint_is_recorded_by_the_holder_of_the_lease_alone(database, sto
     submit(database)
     claimants = [make_worker(database, store, settings)._claimant for _ in range(2)]
     with database.transaction() as transaction:
-        first = leases.claim(transaction, claimants[0])
+        first = claiming.claim(transaction, claimants[0])
         assert first is not None
-        assert leases.record_checkpoint(transaction, first, "one") is None
-        leases.expire_leases(transaction)
-        second = leases.claim(transaction, claimants[1])
+        assert holding.record_checkpoint(transaction, first, "one") is None
+        holding.expire_leases(transaction)
+        second = claiming.claim(transaction, claimants[1])
         assert second is not None
         assert second.checkpoint == "one"
     with database.transaction() as transaction, pytest.raises(LeaseLost):
-        leases.record_checkpoint(transaction, first, "two")
+        holding.record_checkpoint(transaction, first, "two")
     with database.transaction() as transaction:
-        assert leases.forget_checkpoint(transaction, first) is None
-        assert leases.record_checkpoint(transaction, second, "three") == "one"
+        assert holding.forget_checkpoint(transaction, first) is None
+        assert holding.record_checkpoint(transaction, second, "three") == "one"

@@ -18,9 +18,10 @@ from ridgeway.data.store import Store
 from ridgeway.database import tables
 from ridgeway.database.engine import Database
 from ridgeway.errors import NotFound
-from ridgeway.jobs import leases, lifecycle
+from ridgeway.jobs import artifacts, holding, lifecycle, lookups
 from ridgeway.jobs.extend import extend_job
-from ridgeway.jobs.lifecycle import list_trials, submit_job
+from ridgeway.jobs.lifecycle import submit_job
+from ridgeway.jobs.lookups import list_trials
 from ridgeway.settings import Settings
 from ridgeway.spec.profiles import resolve_spec
 from ridgeway.spec.wording import parse_spec
@@ -61,7 +62,7 @@ def submit(database: Database, **fields: Any) -> str:
 
 def find(database: Database, job_id: str) -> Job:
     with database.reading() as transaction:
-        return lifecycle.find_job(transaction, job_id)
+        return lookups.find_job(transaction, job_id)
 
 
 def trials(database: Database, job_id: str) -> list[Trial]:
@@ -91,7 +92,7 @@ def test_a_job_is_trained_and_answered(database, store, settings, tmp_path):
     assert answer.test.best > answer.test.baseline == pytest.approx(0.63, abs=0.01)
     assert answer.simplest.nonzero_weights <= answer.best.nonzero_weights
     with database.reading() as transaction:
-        artifact = lifecycle.find_artifact(transaction, job_id, "model.safetensors")
+        artifact = artifacts.find_artifact(transaction, job_id, "model.safetensors")
     path = tmp_path / "model.safetensors"
     path.write_bytes(store.get(artifact.address))
     with safe_open(path, "pt") as model:
@@ -214,7 +215,7 @@ def test_a_store_that_is_away_for_a_while_costs_an_attempt_and_not_the_job(
     monkeypatch.undo()
     assert find(database, job_id).state == "running"
     with database.transaction() as transaction:
-        leases.expire_leases(transaction, worker.id)
+        holding.expire_leases(transaction, worker.id)
     run_dry(worker)
     assert find(database, job_id).progress.complete == 20
 
@@ -282,7 +283,7 @@ def test_a_succeeded_job_that_is_extended_is_answered_anew(database, store, sett
     assert job.recommended is not None
     assert job.recommended.test.evaluations == 2
     with database.reading() as transaction:
-        model = lifecycle.find_artifact(transaction, job_id, "model.safetensors")
+        model = artifacts.find_artifact(transaction, job_id, "model.safetensors")
     path = tmp_path / "model.safetensors"
     path.write_bytes(store.get(model.address))
     with safe_open(path, "pt") as file:
@@ -322,7 +323,7 @@ def test_a_population_taken_over_keeps_the_parameters_it_was_reserved_with(
     monkeypatch.undo()
     reserved = [trial.params for trial in trials(database, job_id)]
     with database.transaction() as transaction:
-        leases.expire_leases(transaction, dying.id)
+        holding.expire_leases(transaction, dying.id)
     run_dry(make_worker(database, store, settings))
     assert [trial.params for trial in trials(database, job_id)[:2]] == reserved
     assert find(database, job_id).progress.complete == 20
@@ -332,7 +333,7 @@ def test_a_database_that_does_not_answer_for_a_while_loses_nothing(
     database, store, settings, monkeypatch
 ):
     job_id = submit(database)
-    real = leases.finish_population
+    real = holding.finish_population
     refusals = iter(range(3))
 
     def sometimes(*args: Any, **options: Any) -> None:
@@ -340,7 +341,7 @@ def test_a_database_that_does_not_answer_for_a_while_loses_nothing(
             raise OperationalError("UPDATE", {}, Exception("the server is away"))
         real(*args, **options)
 
-    monkeypatch.setattr(leases, "finish_population", sometimes)
+    monkeypatch.setattr(holding, "finish_population", sometimes)
     run_dry(make_worker(database, store, settings))
     job = find(database, job_id)
     assert (job.state, job.progress.complete, job.progress.failed) == ("succeeded", 20, 0)
@@ -377,13 +378,13 @@ def test_the_loop_records_the_worker_renews_its_lease_and_ends_when_told(
     worker = make_worker(database, store, quick)
     thread = threading.Thread(target=worker.run)
     renewed = threading.Event()
-    real = leases.renew
+    real = holding.renew
 
     def noticed(*args: Any) -> None:
         real(*args)
         renewed.set()
 
-    monkeypatch.setattr(leases, "renew", noticed)
+    monkeypatch.setattr(holding, "renew", noticed)
     thread.start()
     assert renewed.wait(60)
     worker.stop()

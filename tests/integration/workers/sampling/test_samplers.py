@@ -13,9 +13,11 @@ from optuna.storages import RDBStorage
 from ridgeway.data.bundled import bundled_profiles
 from ridgeway.data.store import Store
 from ridgeway.database.engine import Database
-from ridgeway.jobs import lifecycle
-from ridgeway.jobs.leases import Claimant, claim, trials_before
-from ridgeway.jobs.lifecycle import list_trials, submit_job
+from ridgeway.jobs import lifecycle, lookups
+from ridgeway.jobs.claiming import Claimant, claim
+from ridgeway.jobs.holding import trials_before
+from ridgeway.jobs.lifecycle import submit_job
+from ridgeway.jobs.lookups import list_trials
 from ridgeway.settings import Settings
 from ridgeway.spec.profiles import resolve_spec
 from ridgeway.spec.spec import JobSpec
@@ -54,7 +56,7 @@ def searched(
         pass
     with database.reading() as transaction:
         page = list_trials(transaction, job_id, state=None, order="number", cursor=None, limit=100)
-        return lifecycle.find_job(transaction, job_id), page.trials
+        return lookups.find_job(transaction, job_id), page.trials
 
 
 # What a sampler proposes has nothing to do with the kind of database.
@@ -114,7 +116,7 @@ def test_trials_of_stock_optuna_teach_and_its_other_parameters_do_not(
     space = search_space(spec, None)
     with database.transaction() as transaction:
         job_id = submit_job(transaction, spec)
-        study_id = lifecycle.find_job(transaction, job_id).study
+        study_id = lookups.find_job(transaction, job_id).study
     storage = RDBStorage(database_url)
     study = optuna.load_study(study_name=study_id, storage=storage)
     mirror = Mirror(spec, study._study_id)

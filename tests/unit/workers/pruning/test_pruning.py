@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from optuna.pruners import BasePruner, MedianPruner, SuccessiveHalvingPruner
 from optuna.trial import TrialState
 
-from ridgeway.jobs.leases import population_size
+from ridgeway.jobs.claiming import population_size
 from ridgeway.spec.wording import parse_spec
 from workers.pruning.pruning import (
     HalvingRule,

@@ -1,0 +1,267 @@
+"""What a worker writes under its lease: renew, reserve, report, finish, fail, release."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
+
+import sqlalchemy as sa
+from optuna.distributions import BaseDistribution
+from optuna.trial import TrialState
+from sqlalchemy.engine import Connection, Row
+
+from ridgeway.database.clock import current_time, now
+from ridgeway.database.tables import leases
+from ridgeway.errors import LeaseLost
+from ridgeway.jobs.artifacts import Artifact, replace_artifacts
+from ridgeway.jobs.fleet import mark_gone
+from ridgeway.jobs.leases import OPEN_LEASE, THE_LEASE, Lease, update_lease
+from ridgeway.jobs.lifecycle import end_as_failed, end_if_hopeless, withdraw_leases
+from ridgeway.jobs.plan import JobPlan
+from ridgeway.jobs.rows import lock_job, update_job
+from ridgeway.study import reading, writing
+from ridgeway.study.writing import Outcome
+from ridgeway.views import ENDED, Best, Params, Recommended
+
+
+def renew(transaction: Connection, lease: Lease, lease_seconds: float) -> None:
+    """Hold the lease for another while; LeaseLost if it is no longer ours."""
+    renewed = transaction.execute(
+        sa.update(leases).where(_ours(lease)).values(expires_at=now() + lease_seconds)
+    )
+    if renewed.rowcount == 0:
+        raise LeaseLost()
+
+
+def fix_plan(
+    transaction: Connection, lease: Lease, plan: JobPlan, warnings: Sequence[str] = ()
+) -> JobPlan:
+    """Record what the job's first worker found out; return the plan in force, the first one set."""
+    row, _ = _held(transaction, lease)
+    if row.plan is not None:
+        return JobPlan.model_validate(row.plan)
+    kept = plan.model_dump(mode="json", by_alias=True)
+    update_job(transaction, row.id, plan=kept, warnings=_with(row.warnings, warnings))
+    return plan
+
+
+def reserve(
+    transaction: Connection,
+    lease: Lease,
+    params: Sequence[Params],
+    distributions: Mapping[str, BaseDistribution],
+) -> int:
+    """Write the population's trials as RUNNING, tie them to the lease, return the first number.
+
+    Repeated by the same holder, whose commit's reply was lost, it gives the number it gave before.
+    """
+    row, held = _held(transaction, lease)
+    if held.first_number is not None:
+        return int(held.first_number)
+    first = writing.reserve_trials(transaction, lease.study_id, params, distributions)
+    update_lease(transaction, lease.id, first_number=first)
+    update_job(transaction, row.id, running=row.running + len(params))
+    return first
+
+
+def report(transaction: Connection, lease: Lease, curves: Mapping[int, Sequence[float]]) -> None:
+    """Write what the population's running trials have reached so far, by number."""
+    _held(transaction, lease)
+    writing.report_trials(transaction, lease.study_id, curves)
+
+
+def record_checkpoint(transaction: Connection, lease: Lease, address: str) -> str | None:
+    """Record where the next holder would go on; return the address of the checkpoint before.
+
+    Whoever came as far has not been killed by its trials: attempts are counted anew. LeaseLost if
+    the lease is no longer ours.
+    """
+    ours = sa.select(leases).where(_ours(lease)).with_for_update()
+    row = transaction.execute(ours).one_or_none()
+    if row is None:
+        raise LeaseLost()
+    transaction.execute(
+        sa.update(leases).where(leases.c.id == row.id).values(checkpoint=address, attempts=1)
+    )
+    return row.checkpoint
+
+
+def forget_checkpoint(transaction: Connection, lease: Lease) -> str | None:
+    """Forget the checkpoint of a lease that has ended; return its address, to be deleted."""
+    ended = (leases.c.id == lease.id) & leases.c.state.not_in(OPEN_LEASE)
+    address = transaction.execute(
+        sa.select(leases.c.checkpoint).where(ended).with_for_update()
+    ).scalar_one_or_none()
+    if address is not None:
+        transaction.execute(
+            sa.update(leases).where(leases.c.id == lease.id).values(checkpoint=None)
+        )
+    return address
+
+
+def finish_population(
+    transaction: Connection,
+    lease: Lease,
+    outcomes: Sequence[Outcome],
+    warnings: Sequence[str] = (),
+) -> None:
+    """Write every outcome, count it, and end the lease. Repeated by the same holder, a no-op."""
+    row, held = _held(transaction, lease, also_done=True)
+    if held.state == "done":
+        return
+    finished = writing.finish_trials(transaction, lease.study_id, outcomes)
+    counted = [outcome for outcome in outcomes if outcome.number in finished]
+    states = Counter(outcome.state for outcome in counted)
+    complete = [outcome for outcome in counted if outcome.state == TrialState.COMPLETE]
+    update_job(
+        transaction,
+        row.id,
+        complete=row.complete + states[TrialState.COMPLETE],
+        pruned=row.pruned + states[TrialState.PRUNED],
+        failed=row.failed + states[TrialState.FAIL],
+        running=row.running - len(counted),
+        best=_better(transaction, row, lease, complete),
+        warnings=_with(row.warnings, warnings),
+    )
+    update_lease(transaction, lease.id, state="done")
+    if not row.complete and not complete:
+        end_if_hopeless(transaction, row.id)
+
+
+def finish_answer(
+    transaction: Connection,
+    lease: Lease,
+    recommended: Recommended,
+    kept: Mapping[str, Artifact],
+    warnings: Sequence[str] = (),
+) -> None:
+    """Write the answer, its files and `succeeded` at once. Repeated by the same holder, a no-op.
+
+    The looks at the sealed test set are counted here, as an answer that nobody sees is no look.
+    """
+    row, held = _held(transaction, lease, also_done=True)
+    if held.state == "done":
+        return
+    finished = current_time(transaction)
+    replace_artifacts(transaction, row.id, kept, finished)
+    update_job(
+        transaction,
+        row.id,
+        state="succeeded",
+        recommended=_counted(recommended, row.evaluations + 1),
+        evaluations=row.evaluations + 1,
+        warnings=_with(row.warnings, warnings),
+        finished_at=finished,
+    )
+    update_lease(transaction, lease.id, state="done")
+
+
+def _counted(recommended: Recommended, evaluations: int) -> dict[str, Any]:
+    test = recommended.test.model_copy(update={"evaluations": evaluations})
+    return recommended.model_copy(update={"test": test}).model_dump(mode="json")
+
+
+def fail_job(transaction: Connection, lease: Lease, message: str) -> None:
+    """End a job that can't be trained at all, with a message to act on."""
+    row, _ = _held(transaction, lease)
+    failed = withdraw_leases(transaction, row, "the job failed")
+    end_as_failed(transaction, row, message, failed)
+
+
+def release(transaction: Connection, lease: Lease) -> None:
+    """Hand the lease back before its time; that costs no attempt."""
+    transaction.execute(
+        sa.update(leases)
+        .where(leases.c.id == lease.id, leases.c.fence == lease.fence, leases.c.state == "running")
+        .values(state="released", attempts=leases.c.attempts - 1)
+    )
+
+
+def expire_leases(transaction: Connection, worker_id: str | None = None) -> int:
+    """Expire the running leases of a worker known to be dead, or all; return how many."""
+    query = sa.update(leases).where(leases.c.state == "running").values(state="expired")
+    if worker_id is not None:
+        query = query.where(leases.c.worker_id == worker_id)
+    mark_gone(transaction, worker_id)
+    return transaction.execute(query).rowcount
+
+
+def trials_before(transaction: Connection, lease: Lease) -> int:
+    """Return how many of the job's trials come before a population that is not reserved yet.
+
+    The parts of a split population have negative ordinals, and the whole one's time of creation.
+    One that was withdrawn before it was reserved has no trials.
+    """
+    created = sa.select(leases.c.created_at).where(leases.c.id == lease.id).scalar_subquery()
+    part_of_earlier = (leases.c.ordinal < 0) & (leases.c.created_at <= created)
+    query = sa.select(sa.func.coalesce(sa.func.sum(leases.c.size), 0)).where(
+        leases.c.job_id == lease.job_id,
+        leases.c.kind == "population",
+        leases.c.ordinal.between(0, lease.ordinal - 1) | part_of_earlier,
+        leases.c.first_number.is_not(None) | (leases.c.state != "cancelled"),
+    )
+    return int(transaction.execute(query).scalar_one())
+
+
+def own_numbers(transaction: Connection, job_id: str) -> list[range]:
+    """Return the numbers of the trials that this job's workers trained; others are foreign."""
+    query = sa.select(leases.c.first_number, leases.c.size).where(
+        leases.c.job_id == job_id, leases.c.first_number.is_not(None)
+    )
+    rows = transaction.execute(query)
+    return [range(row.first_number, row.first_number + row.size) for row in rows]
+
+
+def _ours(lease: Lease) -> sa.ColumnElement[bool]:
+    """Select the lease's row, as long as it runs under the fence that we hold."""
+    same = (leases.c.id == lease.id) & (leases.c.fence == lease.fence)
+    return same & (leases.c.state == "running")
+
+
+def _held(
+    transaction: Connection, lease: Lease, also_done: bool = False
+) -> tuple[Row[Any], Row[Any]]:
+    """Lock the rows of the lease's job and of the lease; LeaseLost unless it is still ours.
+
+    also_done: accept it too where this very holder has finished it and lost the commit's reply.
+    """
+    row = lock_job(transaction, lease.job_id)
+    held = transaction.execute(_HELD_LEASE, {"lease": lease.id}).one_or_none()
+    if held is None or held.fence != lease.fence:
+        raise LeaseLost()
+    finished = also_done and held.state == "done"
+    if not finished and (held.state != "running" or row.state in ENDED):
+        raise LeaseLost()
+    return row, held
+
+
+def _better(
+    transaction: Connection, row: Row[Any], lease: Lease, complete: Sequence[Outcome]
+) -> dict[str, Any] | None:
+    """Return the best of the job so far and of these outcomes, as JSON."""
+    sign = -1.0 if lease.spec.maximise else 1.0
+    ranked = sorted(complete, key=lambda o: (sign * cast("float", o.value), o.number))
+    if not ranked:
+        return row.best
+    first = ranked[0]
+    value = cast("float", first.value)
+    if row.best and (sign * row.best["value"], row.best["number"]) < (sign * value, first.number):
+        return row.best
+    (trial,) = reading.trials_in(transaction, lease.study_id, first.number, 1)
+    return Best(
+        number=first.number,
+        value=value,
+        standard_error=first.attributes.get("standard_error"),
+        params=trial.params,
+        nonzero_weights=first.attributes["nonzero_weights"],
+        weights=first.attributes["weights"],
+    ).model_dump(mode="json")
+
+
+def _with(told: Sequence[str], warnings: Sequence[str]) -> list[str]:
+    """Return the job's warnings with those that it has not told yet."""
+    return [*told, *(w for w in dict.fromkeys(warnings) if w not in told)]
+
+
+_HELD_LEASE = sa.select(leases).where(THE_LEASE).with_for_update()

@@ -1,0 +1,194 @@
+"""Jobs and their trials, read out as a client sees them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any, cast
+
+import sqlalchemy as sa
+from optuna.trial import TrialState as OptunaState
+from sqlalchemy.engine import Connection, Row
+
+from ridgeway.database.tables import jobs
+from ridgeway.errors import NotFound
+from ridgeway.jobs.cursors import decode_cursor, encode_cursor
+from ridgeway.jobs.plan import JobPlan
+from ridgeway.jobs.rows import read_job, select_jobs
+from ridgeway.spec.spec import JobSpec
+from ridgeway.study import reading
+from ridgeway.views import (
+    Best,
+    Job,
+    JobPage,
+    JobState,
+    LambdaRange,
+    Links,
+    Progress,
+    Recommended,
+    Trial,
+    TrialDetail,
+    TrialPage,
+    TrialState,
+)
+
+
+def find_submitted(transaction: Connection, idempotency_key: str) -> tuple[str, str | None] | None:
+    """Find the job submitted with this key: its id and the checksum of its request."""
+    row = transaction.execute(
+        sa.select(jobs.c.id, jobs.c.request_checksum).where(
+            jobs.c.idempotency_key == idempotency_key
+        )
+    ).one_or_none()
+    return (row.id, row.request_checksum) if row else None
+
+
+def find_job(transaction: Connection, job_id: str) -> Job:
+    """Find a job, from its row alone."""
+    return _job(read_job(transaction, job_id))
+
+
+def study_of(transaction: Connection, job_id: str) -> int:
+    """Return the id of the job's study."""
+    return int(read_job(transaction, job_id).study_id)
+
+
+def list_jobs(
+    transaction: Connection, *, state: JobState | None, cursor: str | None, limit: int
+) -> JobPage:
+    """List jobs, newest first."""
+    newest = (jobs.c.created_at, jobs.c.id)
+    query = select_jobs().order_by(*(column.desc() for column in newest)).limit(limit + 1)
+    if state is not None:
+        query = query.where(jobs.c.state == state)
+    if cursor is not None:
+        place = decode_cursor(cursor, (float, str))
+        query = query.where(sa.tuple_(*newest) < sa.tuple_(*map(sa.literal, place)))
+    rows = transaction.execute(query).all()
+    page = rows[:limit]
+    more = len(rows) > limit
+    return JobPage(
+        jobs=[_job(row) for row in page],
+        next=encode_cursor([page[-1].created_at, page[-1].id]) if more else None,
+    )
+
+
+def list_trials(
+    transaction: Connection,
+    job_id: str,
+    *,
+    state: TrialState | None,
+    order: reading.TrialOrder,
+    cursor: str | None,
+    limit: int,
+) -> TrialPage:
+    """List the trials of a job's study, by number or from the best value to the worst."""
+    row = read_job(transaction, job_id)
+    kinds = (int,) if order == "number" else (int, float, int)
+    found, place = reading.trial_page(
+        transaction,
+        row.study_id,
+        state=OptunaState[state.upper()] if state else None,
+        order=order,
+        after=cast("list[float] | None", decode_cursor(cursor, kinds) if cursor else None),
+        limit=limit,
+    )
+    trials = [Trial(**_trial_fields(trial)) for trial in found]
+    return TrialPage(trials=trials, next=encode_cursor(place) if place else None)
+
+
+def find_trial(transaction: Connection, job_id: str, number: int) -> TrialDetail:
+    """Find one trial with its curve."""
+    row = read_job(transaction, job_id)
+    trial = reading.all_attributes(transaction, row.study_id, number)
+    if trial is None:
+        raise NotFound(f"Job {job_id} has no trial {number}.")
+    return TrialDetail(
+        **_trial_fields(trial),
+        curve=reading.trial_curve(transaction, trial.id),
+        fold_values=_numbers(trial.attributes.get("fold_values"), int | float),
+        fold_nonzero_weights=_numbers(trial.attributes.get("fold_nonzero_weights"), int),
+        attributes=dict(trial.attributes),
+    )
+
+
+def _numbers(value: Any, kind: Any) -> Any:
+    items = cast("list[Any]", value) if isinstance(value, list) else None
+    return items if items and all(isinstance(item, kind) for item in items) else None
+
+
+def _trial_fields(trial: reading.StudyTrial) -> dict[str, Any]:
+    # A stock Optuna process may have written attributes of our names and of any type.
+    def number(key: str) -> float | None:
+        value = trial.attributes.get(key)
+        return value if isinstance(value, int | float) else None
+
+    def text(key: str) -> str | None:
+        value = trial.attributes.get(key)
+        return value if isinstance(value, str) else None
+
+    return {
+        "number": trial.number,
+        "state": trial.state.name.lower(),
+        "value": trial.value,
+        "params": trial.params,
+        "standard_error": number("standard_error"),
+        "nonzero_weights": number("nonzero_weights"),
+        "reason": text("reason"),
+        "warm_start": text("warm_start"),
+        "started_at": trial.started_at,
+        "finished_at": trial.finished_at,
+    }
+
+
+def _job(row: Row[Any]) -> Job:
+    spec = JobSpec.model_validate(row.spec)
+    return Job(
+        id=row.id,
+        name=row.name,
+        state=row.state,
+        study=row.id,
+        spec=spec,
+        progress=_progress(row),
+        lambda_range=_lambda_range(spec, JobPlan.model_validate(row.plan) if row.plan else None),
+        best=Best.model_validate(row.best) if row.best else None,
+        recommended=Recommended.model_validate(row.recommended) if row.recommended else None,
+        error=row.error,
+        warnings=row.warnings,
+        created_at=_moment(row.created_at),
+        started_at=_moment(row.started_at) if row.started_at else None,
+        finished_at=_moment(row.finished_at) if row.finished_at else None,
+        links=Links(
+            self=f"/v1/jobs/{row.id}",
+            trials=f"/v1/jobs/{row.id}/trials",
+            dashboard=f"/dashboard/studies/{row.study_id}",
+        ),
+    )
+
+
+def _lambda_range(spec: JobSpec, plan: JobPlan | None) -> LambdaRange | None:
+    """Return the plan's range of λ for a job that asks for one; every plan has a range."""
+    if plan is None or spec.search.strength != "auto" or spec.search.penalty == ["none"]:
+        return None
+    low, high = plan.strengths
+    return LambdaRange(low=low, high=high)
+
+
+def _progress(row: Row[Any]) -> Progress:
+    ended = row.complete + row.pruned + row.failed
+    eta = None
+    # What a reopened job has spent since its start says nothing about its pace.
+    if row.state == "running" and ended and row.recommended is None:
+        eta = (row.now - row.started_at) / ended * (row.trials - ended)
+    return Progress(
+        trials=row.trials,
+        complete=row.complete,
+        pruned=row.pruned,
+        failed=row.failed,
+        running=row.running,
+        fraction=ended / row.trials,
+        eta_seconds=max(eta, 0.0) if eta is not None else None,
+    )
+
+
+def _moment(seconds: float) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)

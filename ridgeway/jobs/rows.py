@@ -1,0 +1,57 @@
+"""The rows of jobs: read, locked, changed.
+
+Lock order everywhere: job, lease, study.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection, Row
+
+from ridgeway.database.clock import now
+from ridgeway.database.tables import jobs
+from ridgeway.errors import Conflict, NotFound
+from ridgeway.views import JobState
+
+
+def select_jobs() -> sa.Select[Any]:
+    """Select jobs' rows, each with the database's time as `now`."""
+    return sa.select(jobs, now().label("now"))
+
+
+# Built once: to build a statement takes SQLAlchemy longer than to run it.
+_THE_JOB = jobs.c.id == sa.bindparam("job", type_=sa.String)
+_JOB = select_jobs().where(_THE_JOB)
+_LOCKED_JOB = _JOB.with_for_update()
+_UPDATED_JOB = sa.update(jobs).where(_THE_JOB)
+
+
+def read_job(transaction: Connection, job_id: str) -> Row[Any]:
+    """Read the job's row; NotFound where there is no such job."""
+    return _only(transaction, _JOB, job_id)
+
+
+def lock_job(transaction: Connection, job_id: str) -> Row[Any]:
+    """Read the job's row and hold it until the commit; NotFound where there is no such job."""
+    return _only(transaction, _LOCKED_JOB, job_id)
+
+
+def _only(transaction: Connection, query: sa.Select[Any], job_id: str) -> Row[Any]:
+    row = transaction.execute(query, {"job": job_id}).one_or_none()
+    if row is None:
+        raise NotFound(f"There is no job {job_id}.")
+    return row
+
+
+def require_state(row: Row[Any], verb: str, *states: JobState) -> None:
+    """Raise Conflict unless the locked job is in one of the states."""
+    if row.state not in states:
+        accepted = " or ".join(states)
+        raise Conflict(f"Can't {verb} a job that is {row.state}; it would have to be {accepted}.")
+
+
+def update_job(transaction: Connection, job_id: str, **values: Any) -> None:
+    """Set columns of a job whose row is locked."""
+    transaction.execute(_UPDATED_JOB, {"job": job_id, **values})

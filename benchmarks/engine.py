@@ -16,11 +16,12 @@ from torch import Tensor, nn
 
 from ridgeway.settings import Settings
 from workers.backends.compiled import Compiled
+from workers.data.seeds import derived_seed
 from workers.kernels import Library, load
-from workers.minibatch.batches import Batch, Minibatches, derived_seed
+from workers.minibatch.batches import Batch, Minibatches
 from workers.minibatch.planner import measured_together, pays_to_compile
 from workers.minibatch.trainer import Trainer
-from workers.models.models import build_model
+from workers.models.building import build_model
 from workers.population.configuration import Configuration
 from workers.train import train_population
 

@@ -23,7 +23,7 @@ from ridgeway.data.store import Store
 from ridgeway.spec.spec import JobSpec
 from ridgeway.study.distributions import search_space
 from workers.data.prepare import Fold, Prepared, load_frame, prepare
-from workers.models.models import build_model
+from workers.models.building import build_model
 from workers.population.configuration import Configuration
 from workers.sampling import suggest
 

@@ -13,7 +13,7 @@ from workers.data.prepare import Fold
 from workers.fullbatch.solver import refit_convex, train_convex
 from workers.minibatch.parts import Part, PartState
 from workers.minibatch.trainer import Trainer
-from workers.models.models import predict
+from workers.models.building import predict
 from workers.optimizers.precision import exact_products
 from workers.population.configuration import Configuration
 from workers.population.ledgers import Ledger, ScoredLedger

@@ -17,8 +17,10 @@ from torch.nn import functional
 
 from ridgeway.spec.spec import JobSpec
 from workers.data.prepare import Fold
-from workers.minibatch.batches import Minibatches, derived_seed
-from workers.models.models import build_model, with_own_dropout
+from workers.data.seeds import derived_seed
+from workers.minibatch.batches import Minibatches
+from workers.models.building import build_model
+from workers.models.dropout import with_own_dropout
 from workers.population.configuration import Configuration
 
 NORMALISATIONS = (nn.BatchNorm1d, nn.LayerNorm, nn.GroupNorm)

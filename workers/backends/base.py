@@ -10,8 +10,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
+from workers.models.dropout import Dropout
 from workers.models.layout import Layout
-from workers.models.models import Dropout
 from workers.objectives.losses import Kind
 
 Buffers = dict[str, Tensor]

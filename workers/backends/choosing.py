@@ -18,8 +18,8 @@ from workers.backends.fused import Fused
 from workers.backends.in_turn import InTurn
 from workers.backends.mapped import Mapped
 from workers.kernels import Library
+from workers.models.building import unrunnable_where_it_fails
 from workers.models.layout import Layout
-from workers.models.models import unrunnable_where_it_fails
 from workers.objectives.losses import Kind
 
 

@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 from workers.backends.base import Backend, Buffers, Models, StepBatch, noisy, seed_generator
 from workers.backends.layers import BACKWARD, Activation, Layer, Linear, Masked, Operands
+from workers.models.dropout import Dropout
 from workers.models.layout import Layout
-from workers.models.models import Dropout
 from workers.objectives.losses import Kind, loss_and_gradient
 
 

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from workers.backends.base import Backend, Buffers, Models, StepBatch, seed_generator
 from workers.backends.dense import Dense, modules_of
 from workers.kernels import Library, Net, NetBatch
+from workers.models.dropout import Dropout
 from workers.models.layout import Layout
-from workers.models.models import Dropout
 from workers.objectives.losses import Kind
 
 NAMES = {nn.ReLU: "relu", nn.Tanh: "tanh", nn.SiLU: "silu", nn.GELU: "gelu"}

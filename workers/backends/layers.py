@@ -1,4 +1,4 @@
-"""What `Dense` is made of: layers that many models go through at once, gradients written out.
+"""The layers of `Dense`, which many models go through at once, with gradients written out.
 
 Hidden units lie as (models, units, rows): a product's result is what the next one reads, and
 activations, masks and losses run along rows without a copy. All members of a fold read the same
@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from workers.backends.base import Buffers
+from workers.models.alignment import rounded_up
 
 Views = Mapping[str, Tensor]  # by parameter, (F, P, ...)
 
@@ -54,17 +55,17 @@ class Layer(ABC):
 
     @abstractmethod
     def forward(self, operands: Operands, hidden: Tensor) -> tuple[Tensor, Tensor | None]:
-        """The output (F * P, units, B), and what `backward` needs beside input and output."""
+        """Return the output (F * P, units, B), and what else than it `backward` needs."""
 
     @abstractmethod
     def backward(
         self, operands: Operands, grad: Tensor, before: Tensor, after: Tensor, saved: Tensor | None
     ) -> Tensor:
-        """The gradient in the input, from that in the output; may write into the latter."""
+        """Return the gradient in the input, from that in the output; may write into the latter."""
 
 
 class Linear(Layer):
-    """Its bias added by the product."""
+    """A linear layer; the product adds its bias."""
 
     def __init__(self, name: str, *, first: bool) -> None:
         self._weight, self._bias = f"{name}weight", f"{name}bias"
@@ -132,7 +133,7 @@ class Masked(Layer):
 
 
 def _shared_product(weight: Tensor, bias: Tensor, inputs: Tensor) -> Tensor:
-    """(F * P, o, B) of inputs (F, i, B): weight (F, P, o, i), bias (F, P, o)."""
+    """Return outputs (F * P, o, B): inputs (F, i, B), weight (F, P, o, i), bias (F, P, o)."""
     folds, members, units = weight.shape[:3]
     rows = members * units
     stacked, biases = weight.flatten(1, 2), bias.flatten(1, 2).unsqueeze(2)
@@ -142,7 +143,7 @@ def _shared_product(weight: Tensor, bias: Tensor, inputs: Tensor) -> Tensor:
 
 
 def _shared_gradient(grad: Tensor, inputs: Tensor, out: Tensor) -> None:
-    """grad (F * P, o, B), inputs (F, i, B), out (F, P, o, i)."""
+    """Write the weights' gradient to out (F, P, o, i): grad (F * P, o, B), inputs (F, i, B)."""
     folds, members, units = out.shape[:3]
     rows = members * units
     stacked = _whole(grad.view(folds, rows, -1), rows)
@@ -151,11 +152,11 @@ def _shared_gradient(grad: Tensor, inputs: Tensor, out: Tensor) -> None:
 
 
 def _whole(rows: Tensor, count: int) -> Tensor:
-    """(F, count, n) with zeros behind, up to a whole number of the kernels' rows."""
-    lacking = -count % PRODUCT_ROWS
-    if not lacking:
+    """Pad rows (F, count, n) with zeros, up to a whole number of the kernels' rows."""
+    padded = rounded_up(count, PRODUCT_ROWS)
+    if padded == count:
         return rows
-    whole = rows.new_empty(rows.shape[0], count + lacking, rows.shape[2])
+    whole = rows.new_empty(rows.shape[0], padded, rows.shape[2])
     whole[:, :count] = rows
     whole[:, count:] = 0
     return whole

@@ -16,8 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from workers.minibatch.batches import aligned
-from workers.models.layout import ALIGNMENT
+from workers.models.alignment import COLUMN_ALIGNMENT, ROW_ALIGNMENT, rounded_up
 from workers.objectives.losses import Kind
 
 POWER_ITERATIONS = 100
@@ -59,8 +58,8 @@ class Design:
     ) -> Design:
         """Lay the folds side by side. Centring makes inputs and a free intercept orthogonal."""
         features = folds[0].inputs.shape[1]
-        width = aligned(max(len(fold.inputs) for fold in folds))
-        columns = -(-(features + 1) // ALIGNMENT) * ALIGNMENT
+        width = rounded_up(max(len(fold.inputs) for fold in folds), ROW_ALIGNMENT)
+        columns = rounded_up(features + 1, COLUMN_ALIGNMENT)
         shape = (len(folds), 1, outputs, width)
         inputs = torch.zeros(len(folds), width, columns, dtype=dtype, device=device)
         targets = torch.zeros(shape, dtype=dtype, device=device)

@@ -17,8 +17,9 @@ from workers.fullbatch.fista import STEPS, Fista
 from workers.fullbatch.rows import TrainingRows
 from workers.fullbatch.terms import Strengths
 from workers.minibatch.parts import PartState
+from workers.models.building import ROWS_AT_ONCE, build_model
 from workers.models.layout import Layout
-from workers.models.models import ROWS_AT_ONCE, build_model, describe_parameters
+from workers.models.parameters import describe_parameters
 from workers.objectives.losses import Kind, finite, kind_of, row_weights
 from workers.optimizers.precision import dtype_of
 from workers.penalties.penalties import PENALTIES

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from workers.kernels.library import Library
-from workers.minibatch.batches import ROW_ALIGNMENT
+from workers.models.alignment import ROW_ALIGNMENT
 from workers.objectives.losses import Kind
 
 # As nets.c and activations.h number them.

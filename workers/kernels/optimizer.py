@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from workers.kernels.library import Library
-from workers.optimizers.optimizers import AdamW, Optimizer, Sgd
+from workers.optimizers import AdamW, Optimizer, Sgd
 
 
 class Step(ctypes.Structure):

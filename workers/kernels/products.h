@@ -9,7 +9,7 @@
 
 #include "real.h"
 
-#define BLOCK 32 /* rows of a batch come in multiples of it (ROW_ALIGNMENT in workers/minibatch/batches.py) */
+#define BLOCK 32 /* rows of a batch come in multiples of it (ROW_ALIGNMENT in workers/models/alignment.py) */
 
 /* As many sums as there are registers for, two vectors a row. */
 #if defined(__AVX512F__)

@@ -44,7 +44,7 @@ from workers.minibatch.planner import (
     shape_of,
 )
 from workers.minibatch.trainer import Trainer
-from workers.models.models import offered_models
+from workers.models.building import trainable_models
 from workers.population.configuration import Configuration
 from workers.population.outcomes import failed_outcomes, outcomes_of
 from workers.population.run import Rung
@@ -89,7 +89,7 @@ class Worker:
         self._benches = Benches()
         self._claimant = Claimant(
             worker_id=worker_id,
-            models=frozenset(offered_models()),
+            models=frozenset(trainable_models()),
             datasets=frozenset(offered_datasets()),
             population_limit=settings.max_population,
             lease_seconds=settings.lease_seconds,

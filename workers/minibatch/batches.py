@@ -6,25 +6,11 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor
 
-# Rows are padded to a multiple of this. Vectorised kernels round exp and its like differently in
-# the last few numbers of an array; so that no member has those, each fills whole vectors.
-ROW_ALIGNMENT = 32
-
-
-def aligned(rows: int) -> int:
-    """The least multiple of ROW_ALIGNMENT that holds as many rows."""
-    return -(-rows // ROW_ALIGNMENT) * ROW_ALIGNMENT
-
-
-def derived_seed(seed: int, *purpose: int | str) -> int:
-    """A seed of its own for each purpose, from the job's seed."""
-    words = [word if isinstance(word, int) else int.from_bytes(word.encode()) for word in purpose]
-    sequence = np.random.SeedSequence([seed, *words])
-    return int(sequence.generate_state(1, np.uint64)[0] >> 1)
+from workers.data.seeds import derived_seed
+from workers.models.alignment import ROW_ALIGNMENT, rounded_up
 
 
 @dataclass(frozen=True)
@@ -41,9 +27,9 @@ class Batch:
 
 
 def batch_width(fold_rows: Sequence[int], batch_size: int) -> int:
-    """Rows of a batch of the largest fold, padding included."""
+    """Return how many rows the largest fold's batch has, padding included."""
     steps = math.ceil(max(fold_rows) / batch_size)
-    return aligned(math.ceil(max(fold_rows) / steps))
+    return rounded_up(math.ceil(max(fold_rows) / steps), ROW_ALIGNMENT)
 
 
 class Minibatches:

@@ -12,7 +12,7 @@ from torch import Tensor
 from ridgeway.spec.spec import JobSpec
 from workers.backends import Buffers, Models, Perturbation
 from workers.models.layout import Layout
-from workers.optimizers.optimizers import Rates, Stepping
+from workers.optimizers import Rates, Stepping
 from workers.penalties.penalties import PENALTIES
 from workers.penalties.proximal import group_soft_threshold
 from workers.population.configuration import Configuration

@@ -10,8 +10,10 @@ import torch
 from ridgeway.spec.spec import JobSpec
 from workers.backends import StepBatch
 from workers.data.prepare import Fold
-from workers.minibatch.batches import Batch, aligned, batch_width, derived_seed
-from workers.models.models import ROWS_AT_ONCE
+from workers.data.seeds import derived_seed
+from workers.minibatch.batches import Batch, batch_width
+from workers.models.alignment import ROW_ALIGNMENT, rounded_up
+from workers.models.building import ROWS_AT_ONCE
 from workers.objectives.losses import Kind, row_weights
 
 EPOCH_FLOATS = 2**24  # an epoch of fewer input numbers is laid out at once, for all chunks
@@ -94,7 +96,7 @@ class Feed:
 
     def _full_batches(self) -> list[Batch]:
         """Every training row once, in blocks; their weighted losses add up to the mean loss."""
-        longest = aligned(max(self.fold_rows))
+        longest = rounded_up(max(self.fold_rows), ROW_ALIGNMENT)
         place = torch.arange(longest)
         counts = torch.tensor(self.fold_rows)[:, None]
         starts = counts.cumsum(0) - counts

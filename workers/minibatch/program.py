@@ -14,23 +14,17 @@ from ridgeway.spec.names import UNPENALISED
 from ridgeway.spec.spec import JobSpec
 from workers.backends import Backend, Buffers, InTurn, Models, Perturbation
 from workers.backends.choosing import Candidates, CheckStep, choose_backend
+from workers.data.seeds import derived_seed
 from workers.kernels import CompiledOptimizer, Library, load
-from workers.minibatch.batches import derived_seed
 from workers.minibatch.chunks import Perturbations
 from workers.minibatch.feed import Feed
+from workers.models.building import build_model, unrunnable_where_it_fails
+from workers.models.dropout import with_own_dropout
 from workers.models.layout import Layout
-from workers.models.models import (
-    build_model,
-    describe_parameters,
-    fixed_state,
-    has_batch_statistics,
-    normalisation_layers,
-    saved_floats_per_row,
-    unrunnable_where_it_fails,
-    with_own_dropout,
-)
+from workers.models.parameters import describe_parameters, fixed_state
+from workers.models.traits import has_batch_statistics, normalisation_layers, saved_floats_per_row
 from workers.objectives.losses import Kind
-from workers.optimizers.optimizers import OPTIMIZERS, Stepping, Uses
+from workers.optimizers import OPTIMIZERS, Stepping, Uses
 
 
 class Program:

@@ -13,7 +13,8 @@ from ridgeway.spec.spec import JobSpec
 from workers.backends import StepBatch
 from workers.backends.layers import PRODUCT_ROWS
 from workers.data.prepare import Fold
-from workers.minibatch.batches import Batch, batch_width, derived_seed
+from workers.data.seeds import derived_seed
+from workers.minibatch.batches import Batch, batch_width
 from workers.minibatch.chunks import Chunk, Perturbations, fresh_chunk, penalty_order
 from workers.minibatch.feed import Feed
 from workers.minibatch.graphs import CudaCapture, Graphs

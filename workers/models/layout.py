@@ -9,11 +9,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from workers.models.models import Parameter
-
-# Every slot starts at a multiple of this many numbers: 64 bytes of float32, so that vectorised
-# kernels treat each row alike and a member's bits don't depend on its place in the population.
-ALIGNMENT = 16
+from workers.models.alignment import COLUMN_ALIGNMENT, rounded_up
+from workers.models.parameters import Parameter
 
 
 @dataclass(frozen=True)
@@ -29,7 +26,7 @@ class Group:
     size: int
 
     def of(self, rows: Tensor) -> Tensor:
-        """The weights in rows (..., columns) as (..., *view), sharing memory."""
+        """Return the weights in rows (..., columns) as (..., *view), sharing memory."""
         return rows[..., self.start : self.start + math.prod(self.view)].unflatten(-1, self.view)
 
 
@@ -63,7 +60,7 @@ class Layout:
 
     @classmethod
     def of(cls, parameters: Sequence[Parameter]) -> Layout:
-        """The layout of a model's parameters."""
+        """Lay out a model's parameters, the penalised ones first."""
         ordered = sorted(parameters, key=lambda parameter: not parameter.penalised)
         slots: list[Slot] = []
         groups: list[Group] = []
@@ -72,13 +69,13 @@ class Layout:
             slots.append(Slot(parameter.name, start, parameter.shape, parameter.penalised))
             if parameter.penalised:
                 groups.append(_group(parameter, start))
-            start += -(-math.prod(parameter.shape) // ALIGNMENT) * ALIGNMENT
+            start += rounded_up(math.prod(parameter.shape), COLUMN_ALIGNMENT)
             penalised_columns = start if parameter.penalised else penalised_columns
         weights = sum(math.prod(p.shape) for p in parameters if p.penalised)
         return cls(tuple(slots), tuple(groups), start, penalised_columns, weights)
 
     def views(self, rows: Tensor) -> dict[str, Tensor]:
-        """Parameters by name, each (..., *shape), in rows (..., columns), sharing memory."""
+        """Return parameters by name, each (..., *shape), in rows (..., columns), sharing memory."""
         return {
             slot.name: rows[..., slot.start : slot.stop].unflatten(-1, slot.shape)
             if slot.shape
@@ -87,7 +84,7 @@ class Layout:
         }
 
     def nonzero(self, rows: Tensor) -> Tensor:
-        """How many penalised weights of each row are not exactly zero; rows (..., columns)."""
+        """Count each row's penalised weights that are not exactly zero; rows (..., columns)."""
         return torch.count_nonzero(rows[..., : self.penalised_columns], dim=-1)
 
 

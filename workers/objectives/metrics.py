@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from ridgeway.spec.names import Objective, Task
-from workers.minibatch.batches import aligned
+from workers.models.alignment import ROW_ALIGNMENT, rounded_up
 from workers.objectives.losses import finite, kind_of, row_losses
 
 REPLICATES = 200
@@ -37,7 +37,7 @@ def weighted_score(
         task = "regression" if targets.is_floating_point() else "classification"
     kind = kind_of(task, logits.shape[-1])
     broken = ~finite(logits)[:, None]
-    padding = aligned(targets.shape[0]) - targets.shape[0]  # of weight 0, see ROW_ALIGNMENT
+    padding = rounded_up(len(targets), ROW_ALIGNMENT) - len(targets)  # of weight 0
     logits = pad(logits.double(), (0, 0, 0, padding))
     targets, weights = pad(targets, (0, padding)), pad(weights, (0, padding))
     if metric == "loss":

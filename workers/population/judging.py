@@ -11,9 +11,10 @@ from torch import Tensor
 from ridgeway.spec.spec import JobSpec
 from workers.backends import Backend
 from workers.data.prepare import Fold
-from workers.minibatch.batches import aligned, derived_seed
+from workers.data.seeds import derived_seed
 from workers.minibatch.chunks import Chunk
-from workers.models.models import ROWS_AT_ONCE
+from workers.models.alignment import ROW_ALIGNMENT, rounded_up
+from workers.models.building import ROWS_AT_ONCE
 from workers.objectives.losses import Kind, finite
 from workers.objectives.metrics import bootstrap_error, score
 
@@ -45,7 +46,7 @@ class Judge:
     ) -> None:
         self.spec, self.kind, self.folds, self.seed = spec, kind, folds, seed
         self.targets = [fold.valid_targets.to(device) for fold in folds]
-        longest = aligned(max(len(fold.valid_inputs) for fold in folds))
+        longest = rounded_up(max(len(fold.valid_inputs) for fold in folds), ROW_ALIGNMENT)
         shape = (len(folds), longest, folds[0].valid_inputs.shape[1])
         self.inputs = torch.zeros(shape, dtype=dtype, device=device)  # (F, m, d)
         for padded, fold in zip(self.inputs, folds, strict=True):

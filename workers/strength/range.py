@@ -12,8 +12,9 @@ from ridgeway.spec.models import LinearModel
 from ridgeway.spec.space import quantile
 from ridgeway.spec.spec import JobSpec
 from workers.data.prepare import Fold, Prepared
+from workers.models.building import build_model
 from workers.models.layout import Layout
-from workers.models.models import build_model, describe_parameters
+from workers.models.parameters import describe_parameters
 from workers.objectives.losses import kind_of, row_weights
 from workers.penalties.penalties import PENALTIES
 from workers.strength.probe import BELOW, UNPROBED, StrengthRange, probe_range

@@ -23,9 +23,9 @@ from ridgeway.jobs.plan import Engine
 from workers.backends import Fused
 from workers.kernels import CompiledOptimizer, Library, Net, NetBatch, library, load
 from workers.minibatch.trainer import Trainer
-from workers.models.models import ACTIVATIONS
+from workers.models.building import ACTIVATIONS
 from workers.objectives.losses import Kind, row_losses
-from workers.optimizers.optimizers import OPTIMIZERS, Rates, Uses
+from workers.optimizers import OPTIMIZERS, Rates, Uses
 
 CPU = torch.device("cpu")
 needs_compiler = pytest.mark.skipif(

@@ -18,7 +18,7 @@ from workers.minibatch.chunks import Chunk
 from workers.minibatch.trainer import Trainer
 from workers.models.layout import Group
 from workers.objectives.losses import row_losses
-from workers.optimizers.optimizers import OPTIMIZERS, Adam, Rates, Uses
+from workers.optimizers import OPTIMIZERS, Adam, Rates, Uses
 from workers.penalties.penalties import PENALTIES
 from workers.penalties.proximal import group_soft_threshold
 from workers.population.configuration import Configuration

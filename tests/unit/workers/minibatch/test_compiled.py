@@ -14,7 +14,7 @@ from workers.minibatch import planner
 from workers.minibatch.batches import Minibatches
 from workers.minibatch.planner import pays_to_compile
 from workers.minibatch.trainer import Trainer
-from workers.models import models
+from workers.models.building import build_model
 
 CPU = torch.device("cpu")
 PLAN = Engine(device="cpu", backend="compiled", compiled=True)
@@ -43,11 +43,10 @@ class Masked(Normed):
 @pytest.fixture(autouse=True)
 def _plugins(monkeypatch: pytest.MonkeyPatch) -> None:
     made = {"normed": Normed, "masked": Masked}
-    real = models.build_model
 
     def build(model, inputs: int, outputs: int, **options) -> nn.Module:
         own = made.get(model.kind)
-        return own(inputs, outputs) if own else real(model, inputs, outputs, **options)
+        return own(inputs, outputs) if own else build_model(model, inputs, outputs, **options)
 
     monkeypatch.setattr("workers.minibatch.program.build_model", build)
 

@@ -30,7 +30,7 @@ from torch.func import functional_call, vmap
 from workers.minibatch import graphs
 from workers.minibatch.graphs import CudaCapture, Graphs
 from workers.minibatch.trainer import Trainer
-from workers.models.models import predict
+from workers.models.building import predict
 from workers.optimizers.precision import exact_products, products_of
 from workers.population.configuration import Configuration
 from workers.population.run import Watch

@@ -18,8 +18,10 @@ from ridgeway.errors import JobUnrunnable
 from workers.backends import Backend, Dense, Fused, InTurn, Mapped, Models, Perturbation, StepBatch
 from workers.data.prepare import Fold
 from workers.kernels import Library, load
+from workers.models.building import build_model
+from workers.models.dropout import with_own_dropout
 from workers.models.layout import Layout
-from workers.models.models import build_model, describe_parameters, with_own_dropout
+from workers.models.parameters import describe_parameters
 from workers.objectives.losses import Kind, loss_and_gradient, row_losses, row_weights
 from workers.optimizers.schedules import SETTLING, factors
 

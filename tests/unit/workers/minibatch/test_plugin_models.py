@@ -21,8 +21,9 @@ from torch import Tensor, nn
 
 from ridgeway.errors import JobUnrunnable
 from workers.backends import Backend, Dense, InTurn, Models, StepBatch
+from workers.models.building import build_model, predict
 from workers.models.layout import Layout
-from workers.models.models import build_model, describe_parameters, predict
+from workers.models.parameters import describe_parameters
 
 SOURCE = """
 import sys

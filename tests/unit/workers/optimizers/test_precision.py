@@ -25,7 +25,7 @@ from torch.func import functional_call, vmap
 
 from workers.minibatch.chunks import Chunk
 from workers.minibatch.trainer import Trainer
-from workers.models.models import predict
+from workers.models.building import predict
 from workers.optimizers.precision import exact_products, precision_note, products_of
 
 CUDA = torch.device("cuda", 0)

@@ -26,7 +26,7 @@ from torch import nn
 from ridgeway.errors import JobUnrunnable
 from ridgeway.spec.spec import JobSpec
 from workers.minibatch import feed, trainer
-from workers.models.models import build_model, offered_models
+from workers.models.building import build_model, trainable_models
 from workers.population import judging
 from workers.population.configuration import Configuration
 from workers.train import PopulationResult, predict, refit_population
@@ -324,7 +324,7 @@ def plugins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("plugins")
 def test_offered_models_are_our_own_and_the_plugins() -> None:
-    assert offered_models() == ["linear", "mlp", *sorted(NAMES)]
+    assert trainable_models() == ["linear", "mlp", *sorted(NAMES)]
 
 
 @pytest.mark.usefixtures("plugins")

@@ -1,4 +1,4 @@
-"""One step of SGD, Adam or AdamW for many models at once, each with its own hyperparameters.
+"""What every optimiser does: one step of many models at once, each with its own hyperparameters.
 
 A model is a row of `columns` numbers, penalised weights first. What a step needs beside weights,
 gradient and state is laid out beforehand for every step and model (`coefficients`), so that a step
@@ -12,7 +12,7 @@ thresholds may be scaled by a common factor, which changes no proximal point.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -20,7 +20,6 @@ import torch
 from torch import Tensor
 
 from ridgeway.spec.spec import JobSpec
-from ridgeway.spec.spec import Optimizer as OptimizerName
 from workers.penalties.penalties import reachable
 from workers.penalties.proximal import soft_threshold
 
@@ -37,7 +36,7 @@ class Rates:
     subgradient: Tensor
 
     def keep(self, index: Tensor) -> Rates:
-        """Those of the models at these positions."""
+        """Return the rates of the models at these positions."""
         return Rates(**{name: value[index] for name, value in vars(self).items()})
 
 
@@ -58,7 +57,7 @@ class Uses:
 
     @classmethod
     def of(cls, spec: JobSpec, penalised: int) -> Uses:
-        """What the spec's search can reach."""
+        """Find what the spec's search can reach."""
         found = reachable(spec.search.penalty)
         sparse = found.l1 > 0
         return cls(
@@ -73,7 +72,7 @@ class Uses:
 
 
 class Stepping(Protocol):
-    """What a chunk asks of an optimiser, eager or compiled; see Optimizer."""
+    """The interface of an optimiser, eager or compiled; see Optimizer."""
 
     uses: Uses
     remembers: int
@@ -102,7 +101,7 @@ class Optimizer(ABC):
         self.uses = uses
 
     def coefficients(self, rates: Rates, first_step: int, factors: Sequence[float]) -> Tensor:
-        """(S, K, M, 1) float64 for S steps, the first of them being number `first_step` from 0.
+        """Lay out (S, K, M, 1) float64 for S steps, the first being number `first_step` from 0.
 
         factors: the schedule's, one for the step before the first and one for each step.
         """
@@ -122,7 +121,7 @@ class Optimizer(ABC):
         *,
         metric_wanted: bool = True,
     ) -> tuple[Tensor, Tensor]:
-        """One step of some rows (m, columns), in place; coefficients (K, m, 1).
+        """Step some rows (m, columns), in place; coefficients (K, m, 1).
 
         The gradient of the bare loss is overwritten. Returns what group lasso's step still needs:
         the metric, (m, columns) or (m, 1), and the groups' thresholds (m, 1). Where they are not
@@ -148,7 +147,7 @@ class Optimizer(ABC):
 
     @abstractmethod
     def _own(self, rates: Rates, steps: Tensor, before: Tensor, factor: Tensor) -> list[Tensor]:
-        """Thresholds of l1 and of groups, and what `_move` takes; each broadcasts to (S, M, 1).
+        """Return thresholds of l1 and of groups, and what `_move` takes; each as (S, M, 1).
 
         steps, counted from 0, the schedule's factor before and at each: (S, 1, 1).
         """
@@ -157,83 +156,9 @@ class Optimizer(ABC):
     def _move(
         self, weights: Tensor, gradient: Tensor, state: Sequence[Tensor], own: Sequence[Tensor]
     ) -> Tensor:
-        """The step without its proximal part; the metric."""
-
-
-class Sgd(Optimizer):
-    """w⁺ = prox(w - lr g + μ (w - w_prev)): iPiano (Ochs et al. 2014).
-
-    Without a penalty it equals torch.optim.SGD, where a changing rate scales μ by lr_t / lr_(t-1).
-    Torch's momentum buffer followed by a threshold would solve for λ (1 - μ). The state is the
-    weights of the step before.
-    """
-
-    remembers = 1
-    momentum = 0.9
-
-    def _own(self, rates: Rates, steps: Tensor, before: Tensor, factor: Tensor) -> list[Tensor]:
-        rate = rates.learning_rate * factor
-        momentum = torch.where(steps == 0, 0.0, self.momentum * factor / before)
-        return [rates.l1 * rate, rates.group * rate, rate, momentum, rates.weight_decay]
-
-    def _move(
-        self, weights: Tensor, gradient: Tensor, state: Sequence[Tensor], own: Sequence[Tensor]
-    ) -> Tensor:
-        (previous,) = state
-        rate, momentum, decay = own
-        if self.uses.weight_decay:
-            gradient.addcmul_(weights, decay)
-        # previous becomes w, and w becomes w + μ (w - previous) - lr g.
-        displacement = (weights - previous).mul_(momentum).addcmul_(gradient, rate, value=-1)
-        previous.copy_(weights)
-        weights.add_(displacement)
-        return torch.ones_like(rate)
-
-
-class Adam(Optimizer):
-    """Kingma & Ba (2015), with the preconditioned proximal step of ProxGen (Yun et al. 2021).
-
-    The metric is D = c₁ (√v̂ + ε) / lr with the bias corrections c₁ = 1 - β₁ᵗ, c₂ = √(1 - β₂ᵗ), so
-    that the step is m / D; thresholds take the factor c₁ as well.
-    """
-
-    remembers = 2
-    beta1, beta2, epsilon = 0.9, 0.999, 1e-8
-    decoupled = False
-
-    def _own(self, rates: Rates, steps: Tensor, before: Tensor, factor: Tensor) -> list[Tensor]:
-        rate = rates.learning_rate * factor
-        correction1 = 1 - self.beta1 ** (steps.double() + 1)
-        correction2 = (1 - self.beta2 ** (steps.double() + 1)).sqrt()
-        slope, offset = correction1 / (rate * correction2), correction1 * self.epsilon / rate
-        decay = 1 - rate * rates.weight_decay if self.decoupled else rates.weight_decay
-        return [rates.l1 * correction1, rates.group * correction1, slope, offset, decay]
-
-    def _move(
-        self, weights: Tensor, gradient: Tensor, state: Sequence[Tensor], own: Sequence[Tensor]
-    ) -> Tensor:
-        mean, square = state
-        slope, offset, decay = own
-        if self.uses.weight_decay and self.decoupled:
-            weights.mul_(decay)
-        elif self.uses.weight_decay:
-            gradient.addcmul_(weights, decay)
-        mean.lerp_(gradient, 1 - self.beta1)
-        square.mul_(self.beta2).addcmul_(gradient, gradient, value=1 - self.beta2)
-        metric = torch.sqrt(square).mul_(slope).add_(offset)
-        weights.addcdiv_(mean, metric, value=-1)
-        return metric
-
-
-class AdamW(Adam):
-    """Adam with decoupled weight decay (Loshchilov & Hutter 2019)."""
-
-    decoupled = True
-
-
-OPTIMIZERS: Mapping[OptimizerName, type[Optimizer]] = {"sgd": Sgd, "adam": Adam, "adamw": AdamW}
+        """Take the step without its proximal part; return the metric."""
 
 
 def _norms(rows: Tensor) -> Tensor:
-    """‖row‖₂ (m, 1)."""
+    """Return ‖row‖₂ (m, 1)."""
     return torch.linalg.vector_norm(rows, dim=1, keepdim=True)

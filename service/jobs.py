@@ -22,7 +22,7 @@ from ridgeway.jobs.fronts import find_front
 from ridgeway.spec.profiles import check_spec, resolve_spec
 from ridgeway.spec.spec import MAX_TRIALS, JobSpec
 from ridgeway.spec.strict import Strict
-from ridgeway.study.reading import TrialOrder
+from ridgeway.study.pages import TrialOrder
 from ridgeway.views import Front, Job, JobPage, JobState, TrialDetail, TrialPage, TrialState
 from service.context import Context, Cursor, IdempotencyKey, InContext, JobId, Limit, require_json
 from service.problems import problems

@@ -9,7 +9,7 @@ from typing import Any, Literal, TypeAlias
 
 from ridgeway.database.engine import Database
 from ridgeway.jobs.lookups import list_trials, study_of
-from ridgeway.study import reading
+from ridgeway.study import questions
 from ridgeway.views import Trial
 
 Format: TypeAlias = Literal["csv", "jsonl"]
@@ -34,7 +34,7 @@ def _json_lines(database: Database, job_id: str) -> Iterator[str]:
 def _csv(database: Database, job_id: str, study_id: int) -> Iterator[str]:
     """A column for each parameter that any trial has."""
     with database.reading() as transaction:
-        params = reading.param_names(transaction, study_id)
+        params = questions.param_names(transaction, study_id)
     yield _lines([[*BEFORE, *params, *AFTER]])
     for trials in _pages(database, job_id):
         yield _lines([_cells(trial, params) for trial in trials])

@@ -9,7 +9,7 @@ from sqlalchemy.engine import Connection
 
 from ridgeway.jobs.holding import own_numbers
 from ridgeway.jobs.lookups import find_job, study_of
-from ridgeway.study import reading
+from ridgeway.study import questions, reading
 from ridgeway.views import Front, FrontTrial
 
 
@@ -18,7 +18,7 @@ def find_front(transaction: Connection, job_id: str) -> Front:
     spec = find_job(transaction, job_id).spec
     study_id = study_of(transaction, job_id)
     own = {number for numbers in own_numbers(transaction, job_id) for number in numbers}
-    values = reading.complete_values(transaction, study_id)
+    values = questions.complete_values(transaction, study_id)
     signs = [-1.0 if maximise else 1.0 for maximise in spec.directions]
     losses = {
         number: tuple(sign * value for sign, value in zip(signs, of_trial, strict=True))

@@ -22,7 +22,7 @@ from ridgeway.jobs.warm_starts import seed_study
 from ridgeway.spec.combinations import objective_warnings
 from ridgeway.spec.grids import budget, budget_warnings
 from ridgeway.spec.spec import JobSpec
-from ridgeway.study import reading, writing
+from ridgeway.study import questions, writing
 from ridgeway.views import Job
 
 NOTHING_YET = dict.fromkeys(
@@ -180,7 +180,7 @@ def end_if_hopeless(transaction: Connection, job_id: str) -> None:
         return
     if has_open_leases(transaction, job_id):
         return
-    reason = reading.commonest_reason(transaction, row.study_id) or "no reason was recorded"
+    reason = questions.commonest_reason(transaction, row.study_id) or "no reason was recorded"
     ended = row.failed + row.pruned
     message = f"None of the {ended} trials was complete. Most often: {reason}"
     end_as_failed(transaction, row, message)

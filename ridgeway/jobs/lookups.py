@@ -15,7 +15,7 @@ from ridgeway.jobs.cursors import decode_cursor, encode_cursor
 from ridgeway.jobs.plan import JobPlan
 from ridgeway.jobs.rows import read_job, select_jobs
 from ridgeway.spec.spec import JobSpec
-from ridgeway.study import reading
+from ridgeway.study import pages, reading
 from ridgeway.views import (
     Best,
     Job,
@@ -77,14 +77,14 @@ def list_trials(
     job_id: str,
     *,
     state: TrialState | None,
-    order: reading.TrialOrder,
+    order: pages.TrialOrder,
     cursor: str | None,
     limit: int,
 ) -> TrialPage:
     """List the trials of a job's study, by number or from the best value to the worst."""
     row = read_job(transaction, job_id)
     kinds = (int,) if order == "number" else (int, float, int)
-    found, place = reading.trial_page(
+    found, place = pages.trial_page(
         transaction,
         row.study_id,
         state=OptunaState[state.upper()] if state else None,
@@ -99,7 +99,7 @@ def list_trials(
 def find_trial(transaction: Connection, job_id: str, number: int) -> TrialDetail:
     """Find one trial with its curve."""
     row = read_job(transaction, job_id)
-    trial = reading.all_attributes(transaction, row.study_id, number)
+    trial = reading.find_trial(transaction, row.study_id, number)
     if trial is None:
         raise NotFound(f"Job {job_id} has no trial {number}.")
     return TrialDetail(

@@ -15,7 +15,7 @@ from ridgeway.database.tables import jobs
 from ridgeway.errors import InvalidInput
 from ridgeway.spec.space import OF_PENALTIES
 from ridgeway.spec.spec import JobSpec
-from ridgeway.study import reading, writing
+from ridgeway.study import questions, reading, writing
 from ridgeway.study.distributions import search_space
 
 MOST = 10_000  # trials copied; of more, every k-th in the order of their values
@@ -33,11 +33,11 @@ def seed_study(transaction: Connection, spec: JobSpec, study_id: int) -> int:
         return 0
     field, name = spec.warm_start.named
     _check_job(transaction, spec, field, name)
-    source = reading.find_study(transaction, name)
+    source = questions.find_study(transaction, name)
     if source is None:
         raise InvalidInput.of(field, name, "is no study of this service's database")
     _check_study(transaction, spec, field, name, source)
-    numbers = reading.ranked_numbers(transaction, source)
+    numbers = questions.ranked_numbers(transaction, source)
     if not numbers:
         raise InvalidInput.of(field, name, "has no complete trial to learn from")
     chosen = numbers[:: -(-len(numbers) // MOST)]
@@ -63,12 +63,12 @@ def _check_study(
     transaction: Connection, spec: JobSpec, field: str, name: str, source: int
 ) -> None:
     """Refuse a study with other directions, or whose trials have other parameters."""
-    if reading.directions(transaction, source) != spec.directions:
+    if questions.directions(transaction, source) != spec.directions:
         wanted = ", ".join("maximize" if more else "minimize" for more in spec.directions)
         message = f"has other directions; accepted: a study with {wanted}"
         raise InvalidInput.of(field, name, message)
     space = search_space(spec, ANY_RANGE)
-    found = reading.distributions_of(transaction, source)
+    found = questions.distributions_of(transaction, source)
     for param, distributions in found.items():
         if param not in space:
             accepted = ", ".join(space)

@@ -14,7 +14,7 @@ from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from ridgeway.database.engine import Database
 from ridgeway.database.outages import first_line
 from ridgeway.errors import Conflict, InvalidInput
-from ridgeway.study import reading, writing
+from ridgeway.study import questions, writing
 
 
 def import_study(database: Database, url: str, name: str) -> int:
@@ -28,7 +28,7 @@ def import_study(database: Database, url: str, name: str) -> int:
     states = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
     trials = source.get_trials(deepcopy=False, states=states)
     with database.transaction() as transaction:
-        if reading.find_study(transaction, name) is not None:
+        if questions.find_study(transaction, name) is not None:
             raise Conflict(f"There is a study {name} in this database already.")
         study_id = writing.create_study(transaction, name, directions, source.user_attrs)
         writing.add_trials(transaction, study_id, trials)

@@ -16,7 +16,7 @@ from optuna.trial import TrialState
 from sqlalchemy.engine import Connection
 
 from ridgeway.spec.spec import JobSpec
-from ridgeway.study import reading
+from ridgeway.study import reports
 
 INTERVALS = 10  # rungs of the median rule in a training, about
 
@@ -132,7 +132,7 @@ class History:
 
     def sync(self, transaction: Connection, study_id: int) -> None:
         """Take in what has come to the study since the last time."""
-        found = reading.new_reports(
+        found = reports.new_reports(
             transaction, study_id, self.steps, self._last_id, self._unfinished
         )
         for trial in found:

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
+from functools import lru_cache
+
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    json_to_distribution,
+)
 
 from ridgeway.spec.dimensions import Dimension, Range
 from ridgeway.spec.space import dimensions
@@ -35,3 +42,9 @@ def distribution_of(dimension: Dimension) -> BaseDistribution:
     if isinstance(dimension, list):
         return CategoricalDistribution(tuple(dimension))
     return FloatDistribution(dimension, dimension)
+
+
+@lru_cache(maxsize=1024)
+def read_distribution(text: str) -> BaseDistribution:
+    """Return the distribution that Optuna wrote as JSON."""
+    return json_to_distribution(text)

@@ -12,13 +12,13 @@ from optuna.trial import TrialState
 from sqlalchemy.engine import Connection
 
 from ridgeway.database.tables import ranked_trials
+from ridgeway.study.distributions import read_distribution
 from ridgeway.study.optuna_tables import attributes as _attributes
 from ridgeway.study.optuna_tables import directions as _directions
 from ridgeway.study.optuna_tables import params as _params
 from ridgeway.study.optuna_tables import studies as _studies
 from ridgeway.study.optuna_tables import trials as _trials
 from ridgeway.study.optuna_tables import values as _values
-from ridgeway.study.reading import read_distribution
 
 
 def complete_values(transaction: Connection, study_id: int) -> dict[int, list[float]]:

@@ -7,14 +7,14 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import lru_cache
 from typing import Any
 
 import sqlalchemy as sa
-from optuna.distributions import BaseDistribution, json_to_distribution
+from optuna.distributions import BaseDistribution
 from optuna.trial import FrozenTrial, TrialState, create_trial
 from sqlalchemy.engine import Connection, Row
 
+from ridgeway.study.distributions import read_distribution
 from ridgeway.study.optuna_tables import attributes as _attributes
 from ridgeway.study.optuna_tables import curves as _curves
 from ridgeway.study.optuna_tables import params as _params
@@ -159,12 +159,6 @@ def assemble(
         )
         for row in rows
     ]
-
-
-@lru_cache(maxsize=1024)
-def read_distribution(text: str) -> BaseDistribution:
-    """Return the distribution that Optuna wrote as JSON."""
-    return json_to_distribution(text)
 
 
 def _aware(moment: datetime | None) -> datetime | None:

@@ -24,6 +24,7 @@ from ridgeway.study import reading
 from ridgeway.study.reading import StudyTrial
 from ridgeway.views import Baseline, Chosen, Recommended, SealedScores
 from workers.data.prepare import Fold, Prepared
+from workers.objectives.constant import constant_logits
 from workers.objectives.metrics import score
 from workers.penalties.conversions import (
     convertible,
@@ -235,14 +236,8 @@ def _scores(
 
 
 def _baseline(metric: Objective, sealed: Fold, outputs: int) -> float:
-    """The constant predictor: the mean of the development rows, or the shares of their classes."""
-    targets = sealed.train_targets
-    if targets.is_floating_point():
-        constant = torch.full((1,), sealed.target_mean, dtype=torch.float64)
-    else:
-        counts = torch.bincount(targets, minlength=max(2, outputs)).double()
-        shares = counts.log() - counts.sum().log()
-        constant = (shares[1:] - shares[:1]) if outputs == 1 else shares
+    """Score the constant predictor of the development rows on the sealed ones."""
+    constant = _own_units(constant_logits(sealed.train_targets, outputs), sealed)
     rows = len(sealed.valid_targets)
     return float(score(metric, constant.expand(1, rows, outputs), sealed.valid_targets)[0])
 

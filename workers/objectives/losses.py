@@ -15,16 +15,16 @@ Kind: TypeAlias = Literal["regression", "binary", "multiclass"]
 
 
 def kind_of(task: Task | None, outputs: int) -> Kind:
-    """What the logits mean: one logit is a regression's or that of two classes."""
+    """Return what logits mean; a single one is that of a regression or of two classes."""
     if task == "regression":
         return "regression"
     return "binary" if outputs == 1 else "multiclass"
 
 
 def row_weights(spec: JobSpec, targets: Tensor) -> Tensor:
-    """What each training row (n,) counts in the mean loss: float64, 1 on average.
+    """Return the weights of training rows (n,) in the mean loss: float64, 1 on average.
 
-    Under `balanced` class weights n / (k n_c) for a row of class c, as scikit-learn has it.
+    With `balanced` class weights a row of class c has n / (k n_c), as in scikit-learn.
     """
     if spec.class_weights == "none":
         return torch.ones(len(targets), dtype=torch.float64)
@@ -35,7 +35,7 @@ def row_weights(spec: JobSpec, targets: Tensor) -> Tensor:
 def row_losses(
     kind: Kind, logits: Tensor, targets: Tensor, smoothing: Tensor | None = None
 ) -> Tensor:
-    """Squared error, binary cross entropy (one logit) or cross entropy of each row.
+    """Return the squared error, binary cross entropy (one logit) or cross entropy of each row.
 
     logits (..., rows, outputs); targets (..., rows), class indices or numbers; result (..., rows).
     smoothing (..., 1): share of each target spread evenly over all classes (Szegedy et al. 2016).
@@ -54,7 +54,7 @@ def row_losses(
 def loss_and_gradient(
     kind: Kind, logits: Tensor, targets: Tensor, weights: Tensor, smoothing: Tensor | None
 ) -> Tensor:
-    """Losses (F, P): weighted sums over rows. The logits are overwritten by their gradient.
+    """Return losses (F, P), weighted sums over rows; overwrite the logits by their gradient.
 
     logits (F, P, outputs, B), targets (F, B), weights (F, B), smoothing (P,).
     """
@@ -79,7 +79,10 @@ def loss_and_gradient(
 def _softmax_gradient(
     logits: Tensor, targets: Tensor, row_weights: Tensor, share: Tensor | None
 ) -> Tensor:
-    """Weighted cross entropies (F, P, 1, B); logits (F, P, classes, B) become their gradient."""
+    """Return weighted cross entropies (F, P, 1, B).
+
+    The logits (F, P, classes, B) are overwritten by their gradient.
+    """
     folds, members, classes, rows = logits.shape
     logits.sub_(logits.amax(2, keepdim=True))
     place = targets[:, None, None]  # (F, 1, 1, B)
@@ -107,10 +110,10 @@ def _cross_entropy(logits: Tensor, targets: Tensor, smoothing: Tensor | None) ->
 
 
 def _smoothed(targets: Tensor, smoothing: Tensor | None) -> Tensor:
-    """Targets 0 and 1 drawn towards one half."""
+    """Draw targets 0 and 1 towards one half."""
     return targets if smoothing is None else targets + smoothing * (0.5 - targets)
 
 
 def finite(logits: Tensor) -> Tensor:
-    """Which members' logits (..., outputs, rows) are all finite: (...)."""
+    """Tell which members' logits (..., outputs, rows) are all finite: (...)."""
     return torch.isfinite(logits).flatten(-2).all(-1)

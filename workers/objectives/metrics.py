@@ -7,6 +7,7 @@ own units. Row weights (R, m) score R weightings at once (a bootstrap's counts);
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from typing import TypeAlias
 
 import torch
 from torch import Tensor
@@ -14,16 +15,16 @@ from torch.nn.functional import pad
 
 from ridgeway.spec.names import Objective, Task
 from workers.models.alignment import ROW_ALIGNMENT, rounded_up
-from workers.objectives.losses import finite, kind_of, row_losses
+from workers.objectives.losses import Kind, finite, kind_of, row_losses
 
 REPLICATES = 200
 BLOCK = 2**22  # numbers in one temporary tensor of a bootstrap
 
 
 def score(metric: Objective, logits: Tensor, targets: Tensor, task: Task | None = None) -> Tensor:
-    """The metric of each member, (P,) float64; NaN where a logit is not finite.
+    """Return the metric of each member, (P,) float64; NaN where a logit is not finite.
 
-    `loss` reads the task: floating targets are a regression's unless it says otherwise.
+    Without a task, floating targets are those of a regression.
     """
     ones = torch.ones(1, targets.shape[0], dtype=torch.float64, device=logits.device)
     return weighted_score(metric, logits, targets, ones, task).squeeze(-1)
@@ -32,7 +33,7 @@ def score(metric: Objective, logits: Tensor, targets: Tensor, task: Task | None 
 def weighted_score(
     metric: Objective, logits: Tensor, targets: Tensor, weights: Tensor, task: Task | None = None
 ) -> Tensor:
-    """The metric under each of R row weightings (R, m): (P, R) float64."""
+    """Return the metric under each of R row weightings (R, m): (P, R) float64."""
     if task is None:
         task = "regression" if targets.is_floating_point() else "classification"
     kind = kind_of(task, logits.shape[-1])
@@ -40,11 +41,7 @@ def weighted_score(
     padding = rounded_up(len(targets), ROW_ALIGNMENT) - len(targets)  # of weight 0
     logits = pad(logits.double(), (0, 0, 0, padding))
     targets, weights = pad(targets, (0, padding)), pad(weights, (0, padding))
-    if metric == "loss":
-        rows = row_losses(kind, logits, targets.expand(logits.shape[:-1]))
-        values = _mean(rows, weights)
-    else:
-        values = METRICS[metric](logits, targets, weights)
+    values = METRICS[metric](kind, logits, targets, weights)
     return values.masked_fill(broken, torch.nan)
 
 
@@ -56,7 +53,7 @@ def bootstrap_error(
     seed: int,
     task: Task | None = None,
 ) -> Tensor:
-    """Standard deviation of the metric over resampled rows, or resampled groups (m,): (P,).
+    """Return the metric's standard deviation (P,) over resampled rows, or resampled groups (m,).
 
     Replicates without a value, such as roc_auc without a positive row, are left out; NaN where
     fewer than two have one.
@@ -80,7 +77,7 @@ def bootstrap_error(
 
 
 def _resampled_counts(units: int, rows: int, seed: int) -> Iterator[Tensor]:
-    """How often each unit is drawn: (r, units) float64 for r replicates of the rows at a time."""
+    """Yield how often each unit is drawn: (r, units) float64, for r replicates at a time."""
     generator = torch.Generator().manual_seed(seed)
     at_once = max(1, BLOCK // rows)
     for start in range(0, REPLICATES, at_once):
@@ -89,29 +86,38 @@ def _resampled_counts(units: int, rows: int, seed: int) -> Iterator[Tensor]:
         yield counts.scatter_add_(1, drawn, torch.ones_like(counts))
 
 
-# --- metrics: logits (P, m, o) float64, targets (m,), weights (R, m) -> (P, R) ------------------
+# --- metrics ----------------------------------------------------------------------------------
+
+# Takes what the logits mean, logits (P, m, outputs) float64, targets (m,) and weights (R, m), and
+# returns the metric (P, R).
+Metric: TypeAlias = Callable[[Kind, Tensor, Tensor, Tensor], Tensor]
 
 
 def _mean(rows: Tensor, weights: Tensor) -> Tensor:
-    """Weighted means of rows (P, m): one product a member, so that none depends on another."""
+    """Return weighted means of rows (P, m), a product each, so that none depends on others."""
     if weights.shape[0] == 1:
         return (rows * weights).sum(-1, keepdim=True) / weights.sum()
     means = [row @ weights.T for row in rows]
     return torch.stack(means) / weights.sum(-1)
 
 
-def _hits(logits: Tensor, targets: Tensor) -> Tensor:
-    guess = (logits.squeeze(-1) > 0) if logits.shape[-1] == 1 else logits.argmax(-1)
+def _loss(kind: Kind, logits: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
+    rows = row_losses(kind, logits, targets.expand(logits.shape[:-1]))
+    return _mean(rows, weights)
+
+
+def _hits(kind: Kind, logits: Tensor, targets: Tensor) -> Tensor:
+    guess = (logits.squeeze(-1) > 0) if kind == "binary" else logits.argmax(-1)
     return (guess == targets).double()
 
 
-def _accuracy(logits: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
-    return _mean(_hits(logits, targets), weights)
+def _accuracy(kind: Kind, logits: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
+    return _mean(_hits(kind, logits, targets), weights)
 
 
-def _balanced_accuracy(logits: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
-    """Mean recall of the classes that occur; a replicate without a class leaves it out."""
-    hits = _hits(logits, targets)
+def _balanced_accuracy(kind: Kind, logits: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
+    """Return the mean recall of the classes that occur, in each replicate."""
+    hits = _hits(kind, logits, targets)
     recalls = [
         _mean(hits[:, of_class], weights[:, of_class])
         for of_class in (targets == label for label in targets.unique())
@@ -119,25 +125,25 @@ def _balanced_accuracy(logits: Tensor, targets: Tensor, weights: Tensor) -> Tens
     return torch.stack(recalls).nanmean(0)
 
 
-def _mse(predictions: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
+def _mse(kind: Kind, predictions: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
     return _mean((predictions.squeeze(-1) - targets).square(), weights)
 
 
-def _r2(predictions: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
-    """1 - SSE/SST; where the targets don't vary, 1 for a perfect prediction, else 0."""
+def _r2(kind: Kind, predictions: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
+    """Return 1 - SSE/SST; where the targets don't vary, 1 for a perfect prediction, else 0."""
     truth = targets.double()[None]
     mean = _mean(truth, weights)  # (1, R)
     spread = torch.stack(
         [_mean((truth - m).square(), w[None])[0, 0] for m, w in zip(mean[0], weights, strict=True)]
     )
-    error = _mse(predictions, targets, weights)
+    error = _mse(kind, predictions, targets, weights)
     constant = torch.where(error == 0, 1.0, 0.0)
     return torch.where(spread > 0, 1 - error / spread, constant)
 
 
-def _roc_auc(logits: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
-    """Area under the ROC curve; for more classes the mean over one against the rest."""
-    if logits.shape[-1] == 1:
+def _roc_auc(kind: Kind, logits: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
+    """Return the area under the ROC curve; for more classes the mean over one against the rest."""
+    if kind == "binary":
         return _binary_auc(logits.squeeze(-1), targets == 1, weights)
     shares = logits.softmax(-1)
     areas = [
@@ -148,7 +154,7 @@ def _roc_auc(logits: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
 
 
 def _binary_auc(scores: Tensor, positive: Tensor, weights: Tensor) -> Tensor:
-    """Share of (positive, negative) pairs in the right order, ties a half; scores (P, m)."""
+    """Return the share of (positive, negative) pairs in order, ties a half; scores (P, m)."""
     blocks = weights.split(max(1, BLOCK // max(1, scores.numel())))
     return torch.cat([_auc_block(scores, positive, block) for block in blocks], dim=-1)
 
@@ -167,7 +173,8 @@ def _auc_block(scores: Tensor, positive: Tensor, weights: Tensor) -> Tensor:
     return (pairs / total[:, None]).T
 
 
-METRICS: Mapping[Objective, Callable[[Tensor, Tensor, Tensor], Tensor]] = {
+METRICS: Mapping[Objective, Metric] = {
+    "loss": _loss,
     "accuracy": _accuracy,
     "balanced_accuracy": _balanced_accuracy,
     "roc_auc": _roc_auc,

@@ -11,14 +11,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
 
 from ridgeway.spec.dimensions import Dimension
 from ridgeway.spec.names import UNPENALISED, PenaltyName
 from ridgeway.spec.space import quantile
 from ridgeway.spec.spec import JobSpec
 from workers.data.prepare import Fold
-from workers.objectives.losses import kind_of, row_losses, row_weights
+from workers.objectives.constant import explained_share
 from workers.penalties.base import Penalty
 from workers.penalties.penalties import PENALTIES
 from workers.population.configuration import Configuration
@@ -86,7 +85,9 @@ def probe_range(
         math.nan
         if result.diverged_at[number]
         else explained_share(
-            spec, predict(spec, result.parameters(number, 0), fold.train_inputs, outputs), fold
+            spec,
+            predict(spec, result.parameters(number, 0), fold.train_inputs, outputs),
+            fold.train_targets,
         )
         for number in range(len(members))
     ]
@@ -144,25 +145,6 @@ def _member(spec: JobSpec, penalty: PenaltyName, strength: float, rate: float) -
 
 
 # --- what it tells ----------------------------------------------------------------------------
-
-
-def explained_share(spec: JobSpec, logits: Tensor, fold: Fold) -> float:
-    """1 - loss / loss of the best constant, on the fold's training rows; 0 if that loss is 0.
-
-    logits (n, outputs). The loss is the unpenalised one, rows weighted as in training. Training
-    rows, as a net that overfits is worse than a constant elsewhere and has not collapsed.
-    """
-    targets = fold.train_targets
-    losses = row_losses(kind_of(spec.task, logits.shape[1]), logits.double(), targets)
-    if targets.is_floating_point():
-        constant = targets.double().var(correction=0)
-        loss = losses.mean()
-    else:
-        weights = row_weights(spec, targets) / len(targets)
-        shares = torch.zeros(int(targets.max()) + 1, dtype=torch.float64)
-        constant = torch.special.entr(shares.index_add_(0, targets, weights)).sum()
-        loss = losses @ weights
-    return float(1 - loss / constant) if constant > 0 else 0.0
 
 
 def range_from(members: Sequence[Configuration], explained: Sequence[float]) -> StrengthRange:

@@ -16,8 +16,12 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import workers.objectives.metrics
-from ridgeway.spec.names import objectives_of
-from workers.objectives.metrics import bootstrap_error, score, weighted_score
+from ridgeway.spec.names import OBJECTIVE_ROWS, objectives_of
+from workers.objectives.metrics import METRICS, bootstrap_error, score, weighted_score
+
+
+def test_every_objective_of_the_spec_has_its_metric() -> None:
+    assert set(METRICS) == set(OBJECTIVE_ROWS)
 
 
 def logits_of(outputs: int, rows: int, seed: int) -> tuple[Tensor, Tensor]:

@@ -23,7 +23,6 @@ from workers.strength.probe import (
     FINE,
     UNPROBED,
     StrengthRange,
-    explained_share,
     learning_rates,
     probe_members,
     probe_range,
@@ -277,35 +276,3 @@ def test_a_probe_that_tells_nothing_leaves_the_fixed_range_and_a_warning(
     (warning,) = found.warnings
     assert warning.startswith('"auto" searches λ from 1e-06 to 0.1: ')
     assert reason in warning
-
-
-def test_a_constant_explains_nothing_and_the_truth_everything() -> None:
-    numbers, pairs, triples = (made_up_fold(60, classes=classes) for classes in (0, 2, 3))
-    mean = numbers.train_targets.mean().expand(60, 1)
-    regression = job(task="regression")
-    assert explained_share(regression, mean, numbers) == pytest.approx(0, abs=1e-6)
-    truth = numbers.train_targets.unsqueeze(1)
-    assert explained_share(regression, truth, numbers) == 1
-    labels = pairs.train_targets
-    share = labels.double().mean()
-    logit = (share / (1 - share)).log().expand(60, 1)
-    assert explained_share(job(), logit, pairs) == pytest.approx(0, abs=1e-6)
-    assert explained_share(job(), 100.0 * (2 * labels - 1).unsqueeze(1), pairs) == 1
-    labels = triples.train_targets
-    logits = labels.bincount().double().log().expand(60, 3)
-    assert explained_share(job(), logits, triples) == pytest.approx(0, abs=1e-6)
-    assert explained_share(job(), logits.flip(1), triples) <= 0
-
-
-def test_under_balanced_weights_the_constant_is_the_even_one() -> None:
-    fold = made_up_fold(60, classes=2)
-    labels = torch.tensor([0] * 50 + [1] * 10)
-    fold = replace(fold, train_targets=labels)
-    balanced = job(class_weights="balanced")
-    assert explained_share(balanced, torch.zeros(60, 1), fold) == pytest.approx(0, abs=1e-6)
-    assert explained_share(job(), torch.zeros(60, 1), fold) < -0.5
-
-
-def test_a_target_that_never_varies_leaves_nothing_to_explain() -> None:
-    fold = replace(made_up_fold(60, classes=0), train_targets=torch.zeros(60))
-    assert explained_share(job(task="regression"), torch.zeros(60, 1), fold) == 0

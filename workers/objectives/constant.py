@@ -1,0 +1,43 @@
+"""The constant predictor: what a model has to beat to have learned anything."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from ridgeway.spec.spec import JobSpec
+from workers.objectives.losses import kind_of, row_losses, row_weights
+
+
+def constant_logits(targets: Tensor, outputs: int) -> Tensor:
+    """Return the logits (outputs,) float64 of the best constant for training rows (n,).
+
+    They are the classes' log shares, for two classes the log odds, and 0 for standardised targets
+    of a regression.
+    """
+    if targets.is_floating_point():
+        return torch.zeros(outputs, dtype=torch.float64)
+    counts = torch.bincount(targets, minlength=max(2, outputs)).double()
+    shares = counts.log() - counts.sum().log()
+    return (shares[1:] - shares[:1]) if outputs == 1 else shares
+
+
+def explained_share(spec: JobSpec, logits: Tensor, targets: Tensor) -> float:
+    """Return 1 - loss / loss of the best constant on training rows; 0 if that loss is 0.
+
+    logits (n, outputs), targets (n,). The loss is the unpenalised one, rows weighted as in
+    training.
+    """
+    losses = row_losses(kind_of(spec.task, logits.shape[1]), logits.double(), targets)
+    if targets.is_floating_point():
+        loss, constant = losses.mean(), targets.double().var(correction=0)
+    else:
+        weights = row_weights(spec, targets) / len(targets)
+        loss, constant = losses @ weights, _entropy(targets, weights)
+    return float(1 - loss / constant) if constant > 0 else 0.0
+
+
+def _entropy(targets: Tensor, weights: Tensor) -> Tensor:
+    """Return the entropy of the classes' shares: the cross entropy of the best constant."""
+    shares = torch.zeros(int(targets.max()) + 1, dtype=torch.float64)
+    return torch.special.entr(shares.index_add_(0, targets, weights)).sum()

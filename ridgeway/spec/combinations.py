@@ -9,7 +9,7 @@ from pydantic import BaseModel
 from ridgeway.errors import FieldError
 from ridgeway.spec.grids import grid_errors
 from ridgeway.spec.models import LinearModel, MlpModel
-from ridgeway.spec.names import Task, objectives_of
+from ridgeway.spec.names import SAMPLER_ROWS, Task, objectives_of
 from ridgeway.spec.spec import JobSpec
 
 # FISTA takes full-batch steps of a length that it finds itself, on a convex objective.
@@ -52,7 +52,7 @@ def combination_errors(spec: JobSpec) -> list[FieldError]:
 
 def objective_warnings(spec: JobSpec) -> list[str]:
     """What a client should know of a search for two things at once."""
-    if not spec.further_objectives or spec.sampler not in ("tpe", "gp"):
+    if not spec.further_objectives or not SAMPLER_ROWS[spec.sampler].learns:
         return []
     return [
         f"The sampler {spec.sampler} learns from {spec.objective} alone: the front is what the "

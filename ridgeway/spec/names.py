@@ -81,4 +81,25 @@ def objectives_of(task: Task) -> tuple[Objective, ...]:
 # --- samplers and pruners ---------------------------------------------------------------------
 
 Sampler: TypeAlias = Literal["tpe", "random", "qmc", "grid", "gp"]
+
+
+@dataclass(frozen=True)
+class SamplerRow:
+    """A sampler. learns: it draws from what trials before have reached in the first objective."""
+
+    name: Sampler
+    learns: bool
+
+
+SAMPLER_ROWS: Mapping[Sampler, SamplerRow] = {
+    row.name: row
+    for row in (
+        SamplerRow("tpe", learns=True),
+        SamplerRow("random", learns=False),
+        SamplerRow("qmc", learns=False),
+        SamplerRow("grid", learns=False),
+        SamplerRow("gp", learns=True),
+    )
+}
+
 Pruner: TypeAlias = Literal["none", "median", "halving"]

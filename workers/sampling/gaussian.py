@@ -16,7 +16,7 @@ from optuna.distributions import BaseDistribution
 from optuna.samplers import GPSampler
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from workers.sampling.parzen import Dimension, Floats, Indices
+from workers.sampling.axes import Axis, Floats, Indices, only_value
 from workers.sampling.tpe import FAILED, PENDING, Columns, Existing, History
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -31,12 +31,15 @@ def gaussian_draws(
     seed: int,
     existing: Existing,
 ) -> dict[str, Floats]:
-    """`count` draws as columns, each aware of those before it, as `tpe.propose` gives them."""
-    searched = [Dimension.of(name, each) for name, each in space.items() if not each.single()]
+    """Draw `count` configurations, each aware of those before it.
+
+    Returns columns (count,) in Optuna's internal representation, NaN where `existing` puts it.
+    """
+    searched = [Axis.of(name, each) for name, each in space.items() if not each.single()]
     study = optuna.create_study(sampler=GPSampler(seed=seed, warn_independent_sampling=False))
     study.add_trials(_frozen(history, searched))
     own = {d.name: d.distribution for d in searched}
-    drawn = {name: np.full(count, float(getattr(each, "low", 0.0))) for name, each in space.items()}
+    drawn = {name: np.full(count, only_value(each)) for name, each in space.items()}
     for i in range(count):
         trial = study.ask(own)
         for name, distribution in own.items():
@@ -44,8 +47,8 @@ def gaussian_draws(
     return dict(existing(drawn))
 
 
-def _frozen(history: History, searched: Sequence[Dimension]) -> list[FrozenTrial]:
-    """Those it learns from, then what is pending."""
+def _frozen(history: History, searched: Sequence[Axis]) -> list[FrozenTrial]:
+    """Return the trials that the process learns from, then the pending ones."""
     columns = _filled(history.columns, searched, len(history.values))
     usable = ~np.any([np.isnan(column) for column in columns.values()], axis=0)
     kept = [row for row in _kept(history) if usable[row]]
@@ -67,8 +70,8 @@ def _frozen(history: History, searched: Sequence[Dimension]) -> list[FrozenTrial
     ]
 
 
-def _filled(columns: Columns, searched: Sequence[Dimension], count: int) -> dict[str, Floats]:
-    """Columns without gaps; NaN only where a value lies outside of its range."""
+def _filled(columns: Columns, searched: Sequence[Axis], count: int) -> dict[str, Floats]:
+    """Fill gaps with the middle of the range; NaN stays where a value lies outside of it."""
     found: dict[str, Floats] = {}
     for d in searched:
         column = columns.get(d.name, np.full(count, math.nan))
@@ -79,6 +82,7 @@ def _filled(columns: Columns, searched: Sequence[Dimension], count: int) -> dict
 
 
 def _kept(history: History) -> Indices:
+    """Return the rows of the best and the newest finished trials, and of the pending ones."""
     pending = np.flatnonzero(history.tiers == PENDING)
     order = np.lexsort((history.values, history.tiers))
     order = order[: len(order) - len(pending)]

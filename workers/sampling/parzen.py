@@ -10,91 +10,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
-from optuna.distributions import (
-    BaseDistribution,
-    CategoricalDistribution,
-    FloatDistribution,
-    IntDistribution,
-)
 from scipy.special import ndtr, ndtri
 
-Floats: TypeAlias = NDArray[np.float64]
-Indices: TypeAlias = NDArray[np.intp]
+from workers.sampling.axes import Axis, Floats, Indices
 
 FINEST = 100  # a kernel is no narrower than this part of a range
 AT_FULL_WEIGHT = 25  # newest observations; older ones fade
 LOG_SQRT_2PI = math.log(2 * math.pi) / 2
 
 
-@dataclass(frozen=True)
-class Dimension:
-    """A parameter as a column: places in [0, 1], or indices of one of `choices` choices.
-
-    A discrete number lies in the middle of a cell that is `step` wide; 0 for a continuous one.
-    """
-
-    name: str
-    distribution: BaseDistribution
-    choices: int
-    low: float
-    high: float
-    log: bool
-    step: float
-
-    @classmethod
-    def of(cls, name: str, distribution: BaseDistribution) -> Dimension:
-        """From Optuna's distribution."""
-        if isinstance(distribution, CategoricalDistribution):
-            return cls(name, distribution, len(distribution.choices), 0.0, 1.0, False, 0.0)
-        assert isinstance(distribution, FloatDistribution | IntDistribution)
-        step = float(distribution.step or 0)
-        low, high = distribution.low - step / 2, distribution.high + step / 2
-        if distribution.log:
-            low, high = math.log(low), math.log(high)
-        return cls(name, distribution, 0, low, high, distribution.log, step)
-
-    def encode(self, column: Floats) -> Floats:
-        """From Optuna's internal representation; NaN where it is NaN or out of range."""
-        if self.choices:
-            return column
-        with np.errstate(invalid="ignore", divide="ignore"):
-            places = self._place(column)
-        return np.where((places < -1e-9) | (places > 1 + 1e-9), math.nan, np.clip(places, 0, 1))
-
-    def _place(self, column: Floats) -> Floats:
-        return ((np.log(column) if self.log else column) - self.low) / (self.high - self.low)
-
-    def decode(self, column: Floats) -> Floats:
-        """To Optuna's internal representation, on the grid of steps and within the range."""
-        if self.choices:
-            return column
-        assert isinstance(self.distribution, FloatDistribution | IntDistribution)
-        low, high = self.distribution.low, self.distribution.high
-        values = self.low + column * (self.high - self.low)
-        values = np.exp(values) if self.log else values
-        if self.step:
-            values = low + np.round((values - low) / self.step) * self.step
-        return np.clip(values, low, high)
-
-    def cells(self, column: Floats) -> tuple[Floats, Floats]:
-        """The ends of the discrete values' cells."""
-        values, half = self.decode(column), self.step / 2
-        return self._place(values - half), self._place(values + half)
-
-    def spread(self, quantiles: Floats) -> Floats:
-        """Uniform draws from uniform numbers in [0, 1)."""
-        if self.choices:
-            return np.minimum(np.floor(quantiles * self.choices), self.choices - 1)
-        return self.encode(self.decode(quantiles)) if self.step else quantiles
-
-
 def recency_weights(ages: Indices, count: int) -> Floats:
-    """Optuna's default: the newest of `count` observations count fully, older ones fade.
+    """Return Optuna's default weights: the newest of `count` observations count 1, older ones fade.
 
     ages: places among them, 0 the oldest.
     """
@@ -105,7 +33,7 @@ def recency_weights(ages: Indices, count: int) -> Floats:
 
 
 def bandwidths(centres: Floats) -> Floats:
-    """(n,) in [0, 1]: to the farther neighbour, but never less than a part of the range."""
+    """Return each centre's distance (n,) to its farther neighbour, at least a part of the range."""
     count = len(centres)
     order = np.argsort(centres, kind="stable")
     gaps = np.diff(centres[order], prepend=0.0, append=1.0)
@@ -120,7 +48,7 @@ def bandwidths(centres: Floats) -> Floats:
 class Parzen:
     """A mixture with a kernel for each row (n, d) under weights (n,), and the prior's, the last."""
 
-    def __init__(self, space: Sequence[Dimension], rows: Floats, weights: Floats) -> None:
+    def __init__(self, space: Sequence[Axis], rows: Floats, weights: Floats) -> None:
         total = np.append(weights, 1.0)
         self._log_weights = np.log(total / total.sum())
         self._cumulative = np.cumsum(total / total.sum())
@@ -131,7 +59,7 @@ class Parzen:
         self._coefficients = np.concatenate([c.coefficients for c in self._columns])
 
     def log_density(self, points: Floats) -> Floats:
-        """(c,): at points (c, d)."""
+        """Return the logarithm of the density (c,) at points (c, d)."""
         columns = list(zip(self._columns, points.T, strict=True))
         features = np.concatenate([c.features(place) for c, place in columns], axis=1)
         kernels = features @ self._coefficients + self._log_weights  # (c, n + 1)
@@ -145,40 +73,40 @@ class Parzen:
         return np.log(np.exp(relative, out=relative).sum(axis=1, dtype=np.float64)) + top
 
     def sample(self, count: int, generator: np.random.Generator) -> Floats:
-        """(count, d)."""
+        """Draw points (count, d)."""
         kernels = np.searchsorted(self._cumulative, generator.random(count), side="right")
         kernels = np.minimum(kernels, len(self._cumulative) - 1)
         return np.stack([c.sample(kernels, generator) for c in self._columns], axis=1)
 
 
 class _Numbers:
-    """Normals, truncated to [0, 1]."""
+    """Normal kernels on one axis, truncated to [0, 1]."""
 
-    def __init__(self, column: Floats, dimension: Dimension) -> None:
+    def __init__(self, column: Floats, axis: Axis) -> None:
         self._centres = np.append(column, 0.5)
         self._widths = np.append(bandwidths(column), 1.0)
         self._below = ndtr(-self._centres / self._widths)
         self._mass = ndtr((1 - self._centres) / self._widths) - self._below
-        self._dimension = dimension
-        self.discrete = dimension.step > 0
+        self._axis = axis
+        self.discrete = axis.step > 0
         precision = 0.5 / self._widths**2
         constant = -precision * self._centres**2 - np.log(self._widths * self._mass) - LOG_SQRT_2PI
         self.coefficients = np.stack([-precision, 2 * precision * self._centres, constant])
 
     def features(self, points: Floats) -> Floats:
-        """(c, 3)."""
+        """Return (x², x, 1) of points (c,): (c, 3)."""
         return np.stack([points**2, points, np.ones_like(points)], axis=1)
 
     def sample(self, kernels: Indices, generator: np.random.Generator) -> Floats:
-        """By inversion; every centre lies inside, so no far tail is met."""
+        """Draw by inversion; every centre lies inside, so that no far tail is met."""
         quantiles = self._below[kernels] + generator.random(len(kernels)) * self._mass[kernels]
         drawn = self._centres[kernels] + self._widths[kernels] * ndtri(quantiles)
         drawn = np.clip(drawn, 0.0, 1.0)
-        return self._dimension.encode(self._dimension.decode(drawn)) if self.discrete else drawn
+        return self._axis.encode(self._axis.decode(drawn)) if self.discrete else drawn
 
     def cell_correction(self, points: Floats) -> Floats:
-        """(c, n + 1): from a kernel's density at a discrete value to the mass of its cell."""
-        left, right = self._dimension.cells(points)
+        """Return log mass of a value's cell less log density at the value, (c, n + 1)."""
+        left, right = self._axis.cells(points)
         low = (left[:, None] - self._centres) / self._widths
         high = (right[:, None] - self._centres) / self._widths
         # In the left tail a difference of two masses keeps its digits.
@@ -188,7 +116,7 @@ class _Numbers:
 
 
 class _Choices:
-    """Categorical kernels: a row's own choice, and a share of the prior for all of them."""
+    """Categorical kernels on one axis: a row's choice, and a share of the prior for all choices."""
 
     def __init__(self, column: Floats, choices: int) -> None:
         kernels = len(column) + 1
@@ -199,10 +127,10 @@ class _Choices:
         self.coefficients = np.log(weights).T  # (choices, n + 1)
 
     def features(self, points: Floats) -> Floats:
-        """(c, choices)."""
+        """Return the one-hot vectors of points (c,): (c, choices)."""
         return (points[:, None] == np.arange(len(self.coefficients))).astype(float)
 
     def sample(self, kernels: Indices, generator: np.random.Generator) -> Floats:
-        """Indices of choices."""
+        """Draw indices of choices."""
         quantiles = generator.random(len(kernels))
         return (self._cumulative[kernels] < quantiles[:, None]).sum(axis=1).astype(float)

@@ -12,7 +12,7 @@ from optuna.samplers import BaseSampler
 from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
-from workers.sampling.parzen import Floats
+from workers.sampling.axes import Floats
 from workers.sampling.table import TrialTable
 from workers.sampling.tpe import PENDING, STARTUP, History, propose
 
@@ -37,7 +37,7 @@ class PopulationTPESampler(BaseSampler):
     def propose(
         self, study: Study, space: Mapping[str, BaseDistribution], count: int
     ) -> dict[str, Floats]:
-        """`count` draws at once, as columns in Optuna's internal representation.
+        """Draw `count` configurations at once, as columns in Optuna's internal representation.
 
         Every parameter of the space is drawn; those that don't exist beside others are for the
         caller to leave.
@@ -46,20 +46,20 @@ class PopulationTPESampler(BaseSampler):
         return propose(self._history(study, space), space, count, self._generator)
 
     def reseed_rng(self) -> None:
-        """As Optuna asks of samplers that are copied into other processes."""
+        """Draw otherwise than the sampler that this one is a copy of in another process."""
         self._generator = np.random.default_rng()
 
     def infer_relative_search_space(
         self, study: Study, trial: FrozenTrial
     ) -> dict[str, BaseDistribution]:
-        """Every parameter that a finished trial has had, as it had it last."""
+        """Return every parameter that a finished trial has had, as it had it last."""
         self._follow(study)
         return {name: each for name, each in self._space.items() if not each.single()}
 
     def sample_relative(
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
-        """A draw for all of them; those that a trial does not have are never asked for."""
+        """Draw all of them; those that a trial does not have are never asked for."""
         history = self._history(study, search_space, but=trial.number)
         if not search_space or _finished(history) < STARTUP:
             return {}
@@ -78,7 +78,7 @@ class PopulationTPESampler(BaseSampler):
         param_name: str,
         param_distribution: BaseDistribution,
     ) -> Any:
-        """A parameter that no finished trial has had, or of the first trials."""
+        """Draw a parameter that no finished trial has had, or one of the first trials'."""
         space = {param_name: param_distribution}
         self._follow(study)
         history = self._history(study, space, but=trial.number)
@@ -86,7 +86,7 @@ class PopulationTPESampler(BaseSampler):
         return param_distribution.to_external_repr(float(drawn[param_name][0]))
 
     def _follow(self, study: Study) -> None:
-        """Take in what has come to the study; trials that have ended are never looked at again."""
+        """Read what has come to the study; trials that have ended are never read again."""
         if len(study.directions) != 1:
             raise ValueError("PopulationTPESampler takes studies with one objective")
         trials = study.get_trials(deepcopy=False)  # in the order of numbers, without gaps

@@ -12,21 +12,21 @@ from optuna.distributions import BaseDistribution
 from scipy.stats.qmc import Sobol
 
 from ridgeway.spec.space import exists_beside
-from workers.sampling.parzen import Dimension, Floats
+from workers.sampling.axes import Axis, Floats, only_value
 from workers.sampling.space import existing, penalties
 
 
 def random_draws(
     space: Mapping[str, BaseDistribution], count: int, generator: np.random.Generator
 ) -> dict[str, Floats]:
-    """Independent and uniform, as Optuna's RandomSampler draws."""
+    """Draw `count` configurations independently and uniformly, as Optuna's RandomSampler does."""
     return _spread(space, generator.random((count, len(space))))
 
 
 def sobol_draws(
     space: Mapping[str, BaseDistribution], start: int, count: int, seed: int
 ) -> dict[str, Floats]:
-    """The points `start` to `start + count` of the scrambled Sobol sequence of this seed.
+    """Return points `start` to `start + count` of the scrambled Sobol sequence of this seed.
 
     Choices are stretches of their coordinate, and a coordinate whose parameter does not exist is
     passed over. (Optuna's QMCSampler draws choices and conditional parameters at random.)
@@ -39,26 +39,22 @@ def sobol_draws(
 
 def _spread(space: Mapping[str, BaseDistribution], quantiles: Floats) -> dict[str, Floats]:
     columns = {
-        name: np.full(len(row), _only_value(each))
+        name: np.full(len(row), only_value(each))
         if each.single()
-        else _spread_over(Dimension.of(name, each), row)
+        else _spread_over(Axis.of(name, each), row)
         for (name, each), row in zip(space.items(), quantiles.T, strict=True)
     }
     return dict(existing(space, columns))
 
 
-def _spread_over(dimension: Dimension, quantiles: Floats) -> Floats:
-    return dimension.decode(dimension.spread(quantiles))
-
-
-def _only_value(distribution: BaseDistribution) -> float:
-    return float(getattr(distribution, "low", 0.0))  # the index of the only choice is 0
+def _spread_over(axis: Axis, quantiles: Floats) -> Floats:
+    return axis.decode(axis.spread(quantiles))
 
 
 def grid_draws(
     space: Mapping[str, BaseDistribution], start: int, count: int, seed: int
 ) -> dict[str, Floats]:
-    """The points `start` to `start + count` of the grid, in an order that the seed shuffles.
+    """Return points `start` to `start + count` of the grid, in an order that the seed shuffles.
 
     Each penalty has the product of the choices of the parameters that exist beside it.
     """
@@ -66,28 +62,28 @@ def grid_draws(
     columns = {name: np.full(len(order), np.nan) for name in space}
     first = 0
     for index, penalty in enumerate(penalties(space)):
-        axes = _axes(space, penalty)
-        shape = tuple(axes.values())
+        choices = _choices(space, penalty)
+        shape = tuple(choices.values())
         size = int(np.prod(shape, dtype=np.int64))
         mine = (order >= first) & (order < first + size)
         places = np.unravel_index(order[mine] - first, shape)
         columns["penalty"][mine] = index
-        for name, place in zip(axes, places, strict=True):
+        for name, place in zip(choices, places, strict=True):
             columns[name][mine] = (
-                _only_value(space[name]) if space[name].single() else place.astype(float)
+                only_value(space[name]) if space[name].single() else place.astype(float)
             )
         first += size
     return columns
 
 
 def grid_size(space: Mapping[str, BaseDistribution]) -> int:
-    """How many points there are."""
-    sizes = [tuple(_axes(space, penalty).values()) for penalty in penalties(space)]
+    """Return how many points the grid has."""
+    sizes = [tuple(_choices(space, penalty).values()) for penalty in penalties(space)]
     return sum(int(np.prod(shape, dtype=np.int64)) for shape in sizes)
 
 
-def _axes(space: Mapping[str, BaseDistribution], penalty: str) -> dict[str, int]:
-    """How many choices each parameter has that exists beside the penalty."""
+def _choices(space: Mapping[str, BaseDistribution], penalty: str) -> dict[str, int]:
+    """Return how many choices each parameter has that exists beside the penalty."""
     return {
         name: len(getattr(each, "choices", (None,)))
         for name, each in space.items()

@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
-from optuna.distributions import (
-    BaseDistribution,
-    check_distribution_compatibility,
-    json_to_distribution,
-)
+from optuna.distributions import BaseDistribution, check_distribution_compatibility
 from optuna.trial import TrialState
 
-from workers.sampling.parzen import Floats, Indices
+from ridgeway.study.distributions import read_distribution
+from workers.sampling.axes import Floats, Indices
 from workers.sampling.tpe import COMPLETE, FAILED, PENDING, History
 
 UNKNOWN = -1  # tier of numbers that nobody has told of, and of trials that only wait
@@ -24,7 +20,7 @@ FIRST_ROOM = 256
 
 
 class TrialTable:
-    """Some 100 bytes a trial. What has not ended may be put again."""
+    """Parameters, values and states in some 100 bytes a trial; one that runs may be put again."""
 
     def __init__(self) -> None:
         self.size = 0
@@ -42,7 +38,7 @@ class TrialTable:
         last_step: int,
         params: Iterable[tuple[str, float, str]],
     ) -> None:
-        """One trial; params are (name, internal representation, distribution as JSON)."""
+        """Enter a trial; params are (name, internal representation, distribution as JSON)."""
         self._reach(number + 1)
         self._tiers[number] = _tier(state, value, last_step)
         self._values[number] = math.nan if value is None else value
@@ -54,21 +50,21 @@ class TrialTable:
             self._kinds[name][number] = self._texts.setdefault(text, len(self._texts))
 
     def params(self, number: int) -> dict[str, float | str]:
-        """A trial's configuration."""
+        """Return a trial's configuration."""
         distributions = list(self._texts)
         found = {}
         for name, kinds in self._kinds.items():
             if kinds[number] != NONE:
-                distribution = _distribution(distributions[kinds[number]])
+                distribution = read_distribution(distributions[kinds[number]])
                 found[name] = distribution.to_external_repr(float(self._params[name][number]))
         return found
 
     def known(self) -> Indices:
-        """Numbers of the trials that can teach something."""
+        """Return the numbers of the trials that can teach something."""
         return np.flatnonzero(self._tiers[: self.size] != UNKNOWN)
 
     def comparable(self, space: Mapping[str, BaseDistribution]) -> Indices:
-        """Of those, the ones that have no parameter beside the space's; a foreign trial may."""
+        """Return the known trials but for foreign ones with a parameter that the space has not."""
         fits = self._tiers[: self.size] != UNKNOWN
         for name, kinds in self._kinds.items():
             fits &= self._compatible(space.get(name))[kinds[: self.size]] | (
@@ -79,7 +75,7 @@ class TrialTable:
     def history(
         self, space: Mapping[str, BaseDistribution], numbers: Indices, maximise: bool
     ) -> History:
-        """These trials; failures teach only beside a trial that did not fail."""
+        """Return what these trials teach; failures teach only beside a trial that did not fail."""
         tiers = self._tiers[numbers]
         if not np.any(tiers < FAILED):
             numbers = numbers[tiers == PENDING]
@@ -97,7 +93,7 @@ class TrialTable:
         return History(columns, tiers, -values if maximise else values)
 
     def _compatible(self, distribution: BaseDistribution | None) -> NDArray[np.bool_]:
-        """(kinds + 1,): which kinds can be this parameter's; NONE, which comes last, can't."""
+        """Return which kinds (kinds + 1,) can be this parameter's; NONE, the last, can't."""
         fits = [
             distribution is not None and _compatible(distribution, text) for text in self._texts
         ]
@@ -117,9 +113,9 @@ class TrialTable:
 
 
 def _tier(state: TrialState, value: float | None, last_step: int) -> int:
-    """As Optuna's TPE ranks: pruned trials behind complete ones, those that came far before others.
+    """Return how early a trial ranks, by Optuna's TPE: complete, then pruned, the longest first.
 
-    What failed, or has no finite value, is worse than all: unlike TPE, which learns nothing of it.
+    What failed, or has no finite value, comes last; TPE itself learns nothing of it.
     """
     if state == TrialState.RUNNING:
         return PENDING
@@ -132,12 +128,7 @@ def _tier(state: TrialState, value: float | None, last_step: int) -> int:
 
 def _compatible(distribution: BaseDistribution, text: str) -> bool:
     try:
-        check_distribution_compatibility(distribution, _distribution(text))
+        check_distribution_compatibility(distribution, read_distribution(text))
     except ValueError:
         return False
     return True
-
-
-@lru_cache(maxsize=1024)
-def _distribution(text: str) -> BaseDistribution:
-    return json_to_distribution(text)

@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from optuna.distributions import BaseDistribution
 from scipy.stats.qmc import Sobol
 
-from workers.sampling.parzen import Dimension, Floats, Indices, Parzen, recency_weights
+from workers.sampling.axes import Axis, Floats, Indices, only_value
+from workers.sampling.parzen import Parzen, recency_weights
 
 STARTUP = 10  # finished trials before which draws are uniform
 CANDIDATES = 24  # of which each draw is the best
@@ -56,26 +57,24 @@ def propose(
     generator: np.random.Generator,
     existing: Existing = dict,
 ) -> dict[str, Floats]:
-    """`count` draws as columns (count,) in Optuna's internal representation.
+    """Draw `count` configurations: columns (count,) in Optuna's internal representation.
 
-    `existing` puts NaN where a parameter does not exist beside the others of its draw.
+    existing: puts NaN where a parameter does not exist beside the others of its draw.
     """
-    searched = [Dimension.of(name, each) for name, each in space.items() if not each.single()]
+    searched = [Axis.of(name, each) for name, each in space.items() if not each.single()]
     if np.count_nonzero(history.tiers != PENDING) < STARTUP or not searched:
         drawn = _even(searched, count, generator)
     else:
         drawn = _drawn(history, searched, count, generator, existing)
     found = {d.name: d.decode(drawn[d.name]) for d in searched}
-    fixed = {name: _only_value(each, count) for name, each in space.items() if each.single()}
+    fixed = {
+        name: np.full(count, only_value(each)) for name, each in space.items() if each.single()
+    }
     return dict(existing({name: (found | fixed)[name] for name in space}))
 
 
-def _only_value(distribution: BaseDistribution, count: int) -> Floats:
-    return np.full(count, float(getattr(distribution, "low", 0.0)))  # a choice's index is 0
-
-
-def _even(searched: Sequence[Dimension], count: int, generator: np.random.Generator) -> Columns:
-    """Points of a scrambled Sobol sequence: uniform, and spread out where they are many."""
+def _even(searched: Sequence[Axis], count: int, generator: np.random.Generator) -> Columns:
+    """Return points of a scrambled Sobol sequence: uniform, and spread out where they are many."""
     if not searched:
         return {}
     sequence = Sobol(len(searched), scramble=True, rng=generator)
@@ -85,34 +84,38 @@ def _even(searched: Sequence[Dimension], count: int, generator: np.random.Genera
 
 def _drawn(
     history: History,
-    searched: Sequence[Dimension],
+    searched: Sequence[Axis],
     count: int,
     generator: np.random.Generator,
     existing: Existing,
 ) -> Columns:
+    """Draw a few at a time, so that later draws keep away from where earlier ones are."""
     missing = np.full(len(history.values), math.nan)
     columns = {d.name: d.encode(history.columns.get(d.name, missing)) for d in searched}
     order = _best_first(history)
     finished = int(np.count_nonzero(history.tiers != PENDING))
     best = min(good_count(finished), int(np.count_nonzero(history.tiers < FAILED)))
-    groups = [
-        Group.of(dims, columns, order[:best], order[best:finished], order[finished:], generator)
-        for dims in decomposed(searched, columns)
+    subspaces = [
+        Subspace.of(axes, columns, order[:best], order[best:finished], order[finished:], generator)
+        for axes in decomposed(searched, columns)
     ]
     drawn = {d.name: np.empty(0) for d in searched}
     while len(drawn[searched[0].name]) < count:
         several = min(REFIT, count - len(drawn[searched[0].name]))
         fresh = {d.name: np.empty(0) for d in searched}
-        for group in groups:
-            rows = group.draw(drawn, several, generator)
-            fresh |= {d.name: rows[:, i] for i, d in enumerate(group.dims)}
+        for subspace in subspaces:
+            rows = subspace.draw(drawn, several, generator)
+            fresh |= {d.name: rows[:, i] for i, d in enumerate(subspace.axes)}
         fresh = existing(fresh)
         drawn = {name: np.concatenate([drawn[name], fresh[name]]) for name in drawn}
     return drawn
 
 
 def _best_first(history: History) -> Indices:
-    """Numbers of rows, the pending last. Behind the first ones, of a long history, in any order."""
+    """Return rows from the best on, the pending ones last.
+
+    In a long history those behind the first SORTED come in any order.
+    """
     tiers, values = history.tiers, history.values
     complete = np.flatnonzero(tiers == COMPLETE)
     if len(complete) <= SORTED:
@@ -127,29 +130,29 @@ def _best_first(history: History) -> Indices:
 
 
 def good_count(finished: int) -> int:
-    """Optuna's default_gamma."""
+    """Return how many of the finished trials are good ones: Optuna's default_gamma."""
     return min(math.ceil(0.1 * finished), 25)
 
 
-def decomposed(searched: Sequence[Dimension], columns: Columns) -> list[list[Dimension]]:
-    """Parameters that exist in the same trials belong together; one never met stands alone."""
-    groups: dict[bytes, list[Dimension]] = {}
+def decomposed(searched: Sequence[Axis], columns: Columns) -> list[list[Axis]]:
+    """Group axes that exist in the same trials; an axis that no trial has stands alone."""
+    subspaces: dict[bytes, list[Axis]] = {}
     for d in searched:
         present = ~np.isnan(columns[d.name])
         pattern = np.packbits(present).tobytes() if present.any() else d.name.encode()
-        groups.setdefault(pattern, []).append(d)
-    return list(groups.values())
+        subspaces.setdefault(pattern, []).append(d)
+    return list(subspaces.values())
 
 
 @dataclass(frozen=True)
-class Group:
-    """Parameters that are drawn together: the good trials' density, and the bad trials' rows.
+class Subspace:
+    """Axes that are drawn together: the good trials' density, and the bad trials' rows.
 
-    bad (n, d) in the order of numbers; weights (n,) scale each row's weight by its recency, which
-    is at `ages` of `observed`.
+    bad (n, d), in the order of numbers; a row is the `ages`-th (n,) oldest of `observed`, and
+    stands for `scales` (n,) rows.
     """
 
-    dims: Sequence[Dimension]
+    axes: Sequence[Axis]
     good: Parzen
     bad: Floats
     ages: Indices
@@ -159,23 +162,23 @@ class Group:
     @classmethod
     def of(
         cls,
-        dims: Sequence[Dimension],
+        axes: Sequence[Axis],
         columns: Columns,
         good: Indices,
         bad: Indices,
         pending: Indices,
         generator: np.random.Generator,
-    ) -> Group:
-        """From the trials that have these parameters, among good, bad (best first) and pending."""
-        present = ~np.isnan(columns[dims[0].name])
+    ) -> Subspace:
+        """Fit the trials that have these axes, among good, bad (best first) and pending ones."""
+        present = ~np.isnan(columns[axes[0].name])
         good, bad, pending = (
             np.sort(good[present[good]]),
             bad[present[bad]],
             pending[present[pending]],
         )
-        rows = np.stack([columns[d.name] for d in dims], axis=1)
+        rows = np.stack([columns[d.name] for d in axes], axis=1)
         weights = recency_weights(np.arange(len(good)), len(good))
-        estimator = Parzen(dims, rows[good], weights)
+        estimator = Parzen(axes, rows[good], weights)
         everything = np.sort(np.concatenate([bad, pending]))
         rest, scale = bad[NEAREST:], 1.0
         if len(rest) > SAMPLED:
@@ -186,17 +189,17 @@ class Group:
         by_age = np.argsort(kept)
         kept, scales = kept[by_age], scales[by_age]
         ages = np.searchsorted(everything, kept)
-        return cls(dims, estimator, rows[kept], ages, scales, len(everything))
+        return cls(axes, estimator, rows[kept], ages, scales, len(everything))
 
     def draw(self, pending: Columns, count: int, generator: np.random.Generator) -> Floats:
-        """(count, d): each the best of its candidates. `pending` counts as bad."""
-        rows = np.stack([pending[d.name] for d in self.dims], axis=1)
+        """Draw points (count, d), each the best of its candidates; `pending` ones count as bad."""
+        rows = np.stack([pending[d.name] for d in self.axes], axis=1)
         rows = rows[~np.isnan(rows[:, 0])]
         observed = self.observed + len(rows)
         ages = np.concatenate([self.ages, np.arange(self.observed, observed)])
         scales = np.concatenate([self.scales, np.ones(len(rows))])
         weights = scales * recency_weights(ages, observed)
-        bad = Parzen(self.dims, np.concatenate([self.bad, rows]), weights)
+        bad = Parzen(self.axes, np.concatenate([self.bad, rows]), weights)
         candidates = self.good.sample(count * CANDIDATES, generator)
         ratio = self.good.log_density(candidates) - bad.log_density(candidates)
         best = ratio.reshape(count, CANDIDATES).argmax(axis=1)

@@ -7,9 +7,11 @@ from typing import get_args
 from ridgeway.spec.names import (
     OBJECTIVE_ROWS,
     PENALTY_ROWS,
+    SAMPLER_ROWS,
     UNPENALISED,
     Objective,
     PenaltyName,
+    Sampler,
     objectives_of,
 )
 
@@ -17,6 +19,7 @@ from ridgeway.spec.names import (
 def test_every_name_has_a_row_of_its_own_in_the_order_of_the_names() -> None:
     assert tuple(PENALTY_ROWS) == get_args(PenaltyName)
     assert tuple(OBJECTIVE_ROWS) == get_args(Objective)
+    assert tuple(SAMPLER_ROWS) == get_args(Sampler)
     for rows in (PENALTY_ROWS, OBJECTIVE_ROWS):
         assert len({row.label for row in rows.values()}) == len(rows)
 

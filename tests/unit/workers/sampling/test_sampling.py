@@ -19,6 +19,7 @@ from optuna.samplers import RandomSampler
 from optuna.trial import TrialState
 
 from ridgeway.errors import InvalidInput
+from ridgeway.spec.names import SAMPLER_ROWS
 from ridgeway.spec.profiles import check_spec
 from ridgeway.spec.spec import JobSpec
 from ridgeway.spec.wording import parse_spec
@@ -26,6 +27,7 @@ from ridgeway.study.distributions import search_space
 from ridgeway.views import Params
 from workers.population.configuration import Configuration
 from workers.sampling import Mirror, suggest
+from workers.sampling.samplers import SAMPLERS
 
 
 def spec(search: dict[str, Any] | None = None, **fields: Any) -> JobSpec:
@@ -50,6 +52,10 @@ def mirror_of(job: JobSpec, space: Mapping[str, BaseDistribution], trials: list[
         ]
         mirror._table.put(told.number, told.state, told.value, 0, params)
     return mirror
+
+
+def test_every_sampler_of_the_spec_is_listed() -> None:
+    assert set(SAMPLERS) == set(SAMPLER_ROWS)
 
 
 def trial(number: int, value: float | None, rate: float, state: TrialState) -> Told:

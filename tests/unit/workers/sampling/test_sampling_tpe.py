@@ -16,7 +16,8 @@ from optuna.samplers._tpe.sampler import default_gamma, default_weights
 from scipy.stats import kstest
 
 from workers.sampling import PopulationTPESampler, tpe
-from workers.sampling.parzen import Dimension, Parzen, recency_weights
+from workers.sampling.axes import Axis
+from workers.sampling.parzen import Parzen, recency_weights
 from workers.sampling.tpe import FAILED, PENDING, History, good_count, propose
 
 SPACE = {
@@ -26,19 +27,19 @@ SPACE = {
     "depth": IntDistribution(1, 9, step=2),
     "width": IntDistribution(4, 64, log=True),
 }
-DIMENSIONS = [Dimension.of(name, each) for name, each in SPACE.items()]
+AXES = [Axis.of(name, each) for name, each in SPACE.items()]
 # Densities are ours in [0, 1], Optuna's in the parameter or its logarithm; cells have masses.
 LOG_VOLUME = math.log(math.log(1e3)) + math.log(4)
 
 
 def drawn(count: int, seed: int) -> dict[str, np.ndarray]:
     """Columns in Optuna's internal representation."""
-    quantiles = np.random.default_rng(seed).random((len(DIMENSIONS), count))
-    return {d.name: d.decode(d.spread(row)) for d, row in zip(DIMENSIONS, quantiles, strict=True)}
+    quantiles = np.random.default_rng(seed).random((len(AXES), count))
+    return {d.name: d.decode(d.spread(row)) for d, row in zip(AXES, quantiles, strict=True)}
 
 
 def encoded(columns: dict[str, np.ndarray]) -> np.ndarray:
-    return np.stack([d.encode(columns[d.name]) for d in DIMENSIONS], axis=1)
+    return np.stack([d.encode(columns[d.name]) for d in AXES], axis=1)
 
 
 def theirs(columns: dict[str, np.ndarray]) -> _ParzenEstimator:
@@ -55,7 +56,7 @@ def test_a_density_is_that_of_optunas_estimator(count):
         for name in ("depth", "width"):
             low, high = SPACE[name].low, SPACE[name].high
             observed[name] = low + np.random.default_rng(3).permutation(apart) * (high - low)
-    ours = Parzen(DIMENSIONS, encoded(observed), recency_weights(np.arange(count), count))
+    ours = Parzen(AXES, encoded(observed), recency_weights(np.arange(count), count))
     expected = theirs(observed).log_pdf(points) + LOG_VOLUME
     np.testing.assert_allclose(ours.log_density(encoded(points)), expected, rtol=1e-5, atol=1e-5)
 
@@ -70,10 +71,10 @@ def test_good_trials_and_weights_are_counted_as_optuna_counts_them(count):
 @pytest.mark.parametrize("name", list(SPACE))
 def test_samples_are_spread_as_those_of_optunas_estimator(name):
     observed = drawn(12, seed=3)
-    mine = Parzen(DIMENSIONS, encoded(observed), recency_weights(np.arange(12), 12))
-    column = [d.name for d in DIMENSIONS].index(name)
+    mine = Parzen(AXES, encoded(observed), recency_weights(np.arange(12), 12))
+    column = [d.name for d in AXES].index(name)
     ours = mine.sample(4000, np.random.default_rng(0))[:, column]
-    ours = DIMENSIONS[column].decode(ours)
+    ours = AXES[column].decode(ours)
     expected = theirs(observed).sample(np.random.RandomState(0), 4000)[name]
     if isinstance(SPACE[name], CategoricalDistribution):
         shares = [np.bincount(each.astype(int), minlength=3) / 4000 for each in (ours, expected)]

@@ -1,0 +1,94 @@
+"""Every sampler by the name that the spec has for it; all of them are asked in the same way.
+
+A sampler is a function from a request to draws, columns (count,) by parameter in Optuna's internal
+representation, and an entry in this list:
+
+    def middle(request: Request) -> dict[str, Floats]:
+        axes = [Axis.of(name, each) for name, each in request.space.items()]
+        return request.existing({a.name: a.decode(np.full(request.count, 0.5)) for a in axes})
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+from optuna.distributions import BaseDistribution
+
+from ridgeway.spec.names import Sampler as SamplerName
+from workers.sampling.gaussian import gaussian_draws
+from workers.sampling.parzen import Floats
+from workers.sampling.sequences import grid_draws, random_draws, sobol_draws
+from workers.sampling.space import existing
+from workers.sampling.tpe import Columns, History, propose
+
+
+@dataclass(frozen=True)
+class Request:
+    """A population whose configurations are wanted.
+
+    space: the parameters, in order. count: how many configurations. ordinal: the population's place
+    in its job, start: how many of the job's trials come before it. seed: the job's. history: reads
+    what the study's trials teach, in the order of their numbers.
+    """
+
+    space: Mapping[str, BaseDistribution]
+    count: int
+    ordinal: int
+    start: int
+    seed: int
+    history: Callable[[], History]
+
+    def seeds(self) -> np.random.SeedSequence:
+        """Return a seed of the population's own."""
+        return np.random.SeedSequence([self.seed, self.ordinal])
+
+    def generator(self) -> np.random.Generator:
+        """Return a generator of the population's own."""
+        return np.random.default_rng(self.seeds())
+
+    def existing(self, columns: Columns) -> dict[str, Floats]:
+        """Return the columns with NaN where a parameter does not exist beside the penalty."""
+        return dict(existing(self.space, columns))
+
+
+Sampler: TypeAlias = Callable[[Request], dict[str, Floats]]
+
+
+def tpe(request: Request) -> dict[str, Floats]:
+    """Draw where good trials are dense and bad ones are not."""
+    return propose(
+        request.history(), request.space, request.count, request.generator(), request.existing
+    )
+
+
+def gaussian_process(request: Request) -> dict[str, Floats]:
+    """Draw where a Gaussian process expects improvement."""
+    seed = int(request.seeds().generate_state(1)[0])
+    return gaussian_draws(request.history(), request.space, request.count, seed, request.existing)
+
+
+def random(request: Request) -> dict[str, Floats]:
+    """Draw independently and uniformly."""
+    return random_draws(request.space, request.count, request.generator())
+
+
+def quasi_random(request: Request) -> dict[str, Floats]:
+    """Go on in the job's Sobol sequence."""
+    return sobol_draws(request.space, request.start, request.count, request.seed)
+
+
+def grid(request: Request) -> dict[str, Floats]:
+    """Go on in the job's shuffled grid; its last population may come out smaller."""
+    return grid_draws(request.space, request.start, request.count, request.seed)
+
+
+SAMPLERS: Mapping[SamplerName, Sampler] = {
+    "tpe": tpe,
+    "random": random,
+    "qmc": quasi_random,
+    "grid": grid,
+    "gp": gaussian_process,
+}

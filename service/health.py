@@ -8,7 +8,7 @@ from fastapi import APIRouter
 from fastapi.responses import RedirectResponse
 from pydantic import BaseModel
 
-from ridgeway.jobs.fleet import live_workers
+from ridgeway.fleet import live_workers
 from service.context import InContext
 from service.problems import ServiceUnavailable, problems
 

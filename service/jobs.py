@@ -14,10 +14,10 @@ from sqlalchemy.exc import IntegrityError
 
 from ridgeway.data.catalogue import profile_of
 from ridgeway.errors import InvalidInput, NotFound
+from ridgeway.fleet import known_models
 from ridgeway.jobs import artifacts, lifecycle, lookups
 from ridgeway.jobs.exports import exported
 from ridgeway.jobs.extend import extend_job
-from ridgeway.jobs.fleet import offered_models
 from ridgeway.jobs.fronts import find_front
 from ridgeway.spec.profiles import check_spec, resolve_spec
 from ridgeway.spec.spec import MAX_TRIALS, JobSpec
@@ -93,7 +93,7 @@ def _submit(context: Context, spec: JobSpec, key: str | None) -> tuple[Job, bool
 def _resolve(transaction: Connection, spec: JobSpec) -> tuple[JobSpec, str | None]:
     """The spec as workers will read it; InvalidInput for what no worker could run."""
     check_spec(spec)
-    models = offered_models(transaction)
+    models = known_models(transaction)
     if spec.model.kind not in models:
         accepted = ", ".join(sorted(models))
         message = f"is a model that no worker offers; accepted: {accepted}"

@@ -19,7 +19,7 @@ from ridgeway.database.clock import now
 from ridgeway.database.engine import Database
 from ridgeway.database.tables import datasets
 from ridgeway.errors import Conflict, InvalidInput, NotFound
-from ridgeway.jobs.fleet import offered_datasets
+from ridgeway.fleet import known_datasets
 from ridgeway.settings import Settings
 from ridgeway.spec.profiles import DatasetProfile, infer_task
 from ridgeway.views import Dataset, DatasetList
@@ -129,7 +129,7 @@ def list_datasets(transaction: Connection) -> DatasetList:
 
 
 def _plugin_names(transaction: Connection) -> set[str]:
-    return offered_datasets(transaction) - bundled_profiles().keys()
+    return known_datasets(transaction) - bundled_profiles().keys()
 
 
 def profile_of(transaction: Connection, name: str) -> tuple[str | None, DatasetProfile | None]:

@@ -14,7 +14,7 @@ from sqlalchemy.engine import Connection, Row
 
 from ridgeway.database.clock import current_time, now
 from ridgeway.database.tables import jobs, leases
-from ridgeway.jobs.fleet import live_workers
+from ridgeway.fleet import live_workers
 from ridgeway.jobs.leases import OPEN_LEASE, Lease, has_open_leases, update_lease
 from ridgeway.jobs.lifecycle import end_as_failed, end_if_hopeless, withdraw_leases
 from ridgeway.jobs.plan import JobPlan

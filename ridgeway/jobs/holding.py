@@ -14,8 +14,8 @@ from sqlalchemy.engine import Connection, Row
 from ridgeway.database.clock import current_time, now
 from ridgeway.database.tables import leases
 from ridgeway.errors import LeaseLost
+from ridgeway.fleet import mark_gone
 from ridgeway.jobs.artifacts import Artifact, replace_artifacts
-from ridgeway.jobs.fleet import mark_gone
 from ridgeway.jobs.leases import OPEN_LEASE, THE_LEASE, Lease, update_lease
 from ridgeway.jobs.lifecycle import end_as_failed, end_if_hopeless, withdraw_leases
 from ridgeway.jobs.plan import JobPlan

@@ -21,7 +21,7 @@ from ridgeway.data.catalogue import StoredDataset
 from ridgeway.data.store import Store, sha256
 from ridgeway.data.tables import canonical_table, check_names, from_parquet, profile_table
 from ridgeway.errors import InvalidInput, JobUnrunnable, NotFound
-from ridgeway.jobs.fleet import DATASET_PLUGINS, installed
+from ridgeway.plugins import DATASET_PLUGINS, installed
 from ridgeway.spec.names import Task
 from ridgeway.spec.profiles import DatasetProfile, label_of, resolve_spec
 from ridgeway.spec.spec import JobSpec

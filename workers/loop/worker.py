@@ -18,12 +18,13 @@ import torch
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError
 
+from ridgeway import fleet
 from ridgeway.data.catalogue import dataset_by_id
 from ridgeway.data.store import Store
 from ridgeway.database.engine import Database
 from ridgeway.database.outages import first_line, will_pass
 from ridgeway.errors import JobUnrunnable, LeaseLost, NotFound
-from ridgeway.jobs import claiming, fleet, holding
+from ridgeway.jobs import claiming, holding
 from ridgeway.jobs.claiming import Claimant
 from ridgeway.jobs.leases import Lease
 from ridgeway.jobs.measurements import remember_together, remembered_together
@@ -407,13 +408,13 @@ class Worker:
                 log.exception("no heartbeat")
 
     def _record(self, transaction: Connection) -> None:
-        fleet.record_worker(
-            transaction,
-            self.id,
+        record = fleet.WorkerRecord(
+            id=self.id,
             host=platform.node(),
             pid=os.getpid(),
             device=str(self._device),
             version=version("ridgeway"),
-            models=set(self._claimant.models),
-            datasets=set(self._claimant.datasets),
+            models=self._claimant.models,
+            datasets=self._claimant.datasets,
         )
+        fleet.record_worker(transaction, record)

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from ridgeway.errors import JobUnrunnable
-from ridgeway.jobs.fleet import BUILT_IN_MODELS, MODEL_PLUGINS, installed
+from ridgeway.plugins import BUILT_IN_MODELS, MODEL_PLUGINS, installed
 from ridgeway.spec.models import LinearModel, MlpModel, ModelSpec, PluginModel
 from ridgeway.spec.spec import JobSpec
 

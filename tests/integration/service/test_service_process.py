@@ -21,7 +21,7 @@ import sqlalchemy as sa
 
 from ridgeway.database.clock import now
 from ridgeway.database.tables import workers
-from ridgeway.jobs.fleet import record_worker
+from ridgeway.fleet import WorkerRecord, record_worker
 
 LARGEST_RESIDENT_MB = 150
 
@@ -159,17 +159,9 @@ def test_the_service_is_ready_when_a_worker_was_seen(database, database_url, tmp
         waiting = service.http.get("/readyz")
         assert waiting.status_code == 503
         assert "worker" in waiting.json()["detail"]
+        record = WorkerRecord("w-1", "here", 1, "cpu", "0", frozenset({"linear"}), frozenset())
         with database.transaction() as transaction:
-            record_worker(
-                transaction,
-                "w-1",
-                host="here",
-                pid=1,
-                device="cpu",
-                version="0",
-                models={"linear"},
-                datasets=set(),
-            )
+            record_worker(transaction, record)
         assert service.http.get("/readyz").json() == {"status": "ready", "workers": 1}
         with database.transaction() as transaction:
             transaction.execute(sa.update(workers).values(seen_at=now() - 31.0))

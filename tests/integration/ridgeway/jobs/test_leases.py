@@ -15,11 +15,12 @@ import sqlalchemy as sa
 from optuna.distributions import CategoricalDistribution, FloatDistribution
 from simulated import recommended
 
+from ridgeway import fleet
 from ridgeway.database.engine import Database
 from ridgeway.database.tables import jobs as job_table
 from ridgeway.database.tables import leases as lease_table
 from ridgeway.errors import Conflict, LeaseLost
-from ridgeway.jobs import artifacts, claiming, fleet, holding, lifecycle, lookups
+from ridgeway.jobs import artifacts, claiming, holding, lifecycle, lookups
 from ridgeway.jobs.claiming import Claimant
 from ridgeway.jobs.leases import Lease
 from ridgeway.jobs.plan import JobPlan
@@ -131,11 +132,9 @@ def test_populations_start_small_double_and_stay_within_a_tenth_of_the_budget():
 
 
 def record_worker(database: Database, worker: str) -> None:
+    record = fleet.WorkerRecord(worker, "here", 1, "cpu", "0", frozenset(), frozenset())
     with database.transaction() as transaction:
-        fleet.record_worker(
-            transaction, worker, host="here", pid=1, device="cpu", version="0", models=set(),
-            datasets=set(),
-        )  # fmt: skip
+        fleet.record_worker(transaction, record)
 
 
 @pytest.mark.parametrize(

@@ -7,11 +7,12 @@ import sqlalchemy as sa
 from ridgeway.database.clock import now
 from ridgeway.database.engine import Database
 from ridgeway.database.tables import workers
-from ridgeway.jobs.fleet import (
+from ridgeway.fleet import (
+    WorkerRecord,
+    known_datasets,
+    known_models,
     live_workers,
     mark_gone,
-    offered_datasets,
-    offered_models,
     record_worker,
     see_worker,
 )
@@ -19,16 +20,9 @@ from ridgeway.jobs.fleet import (
 
 def start(database: Database, worker_id: str, plugin: str) -> None:
     with database.transaction() as transaction:
-        record_worker(
-            transaction,
-            worker_id,
-            host="here",
-            pid=1,
-            device="cpu",
-            version="0",
-            models={"linear", f"{plugin}-model"},
-            datasets={f"{plugin}-rows"},
-        )
+        models, datasets = frozenset({"linear", f"{plugin}-model"}), frozenset({f"{plugin}-rows"})
+        record = WorkerRecord(worker_id, "here", 1, "cpu", "0", models, datasets)
+        record_worker(transaction, record)
 
 
 def counted(database: Database) -> int:
@@ -38,7 +32,7 @@ def counted(database: Database) -> int:
 
 def offers(database: Database, plugin: str) -> bool:
     with database.reading() as transaction:
-        models, datasets = offered_models(transaction), offered_datasets(transaction)
+        models, datasets = known_models(transaction), known_datasets(transaction)
     assert (f"{plugin}-model" in models) == (f"{plugin}-rows" in datasets)
     return f"{plugin}-model" in models
 

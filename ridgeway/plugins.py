@@ -1,0 +1,17 @@
+"""Plug-ins: models and data sets that packages beside us offer by entry points.
+
+Metadata is read, never imported: a plug-in's code runs in workers alone.
+"""
+
+from __future__ import annotations
+
+from importlib.metadata import entry_points
+
+MODEL_PLUGINS = "ridgeway.models"
+DATASET_PLUGINS = "ridgeway.datasets"
+BUILT_IN_MODELS = frozenset({"linear", "mlp"})
+
+
+def installed(group: str) -> set[str]:
+    """Return the names that packages installed beside us offer under this entry-point group."""
+    return {entry.name for entry in entry_points(group=group)}

@@ -1,0 +1,39 @@
+"""The command `ridgeway`: thin commands over the client; `serve` and `worker` start processes."""
+
+from __future__ import annotations
+
+import click
+
+from ridgeway.cli.datasets import datasets
+from ridgeway.cli.jobs import (
+    cancel,
+    extend,
+    front,
+    jobs,
+    pause,
+    resume,
+    status,
+    submit,
+    trials,
+)
+from ridgeway.cli.processes import demo, import_study, migrate, serve, worker
+from ridgeway.cli.refusals import Commands
+
+EPILOG = """Exit codes: 0 fine, 1 the job failed, 2 bad input, 3 the service can't be reached.
+
+The service is looked for at RIDGEWAY_URL, and sent RIDGEWAY_API_KEY where one is set."""
+CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+
+
+@click.group(cls=Commands, context_settings=CONTEXT, epilog=EPILOG)
+@click.version_option(package_name="ridgeway", prog_name="ridgeway")
+def main() -> None:
+    """Which penalty, and how strong? A hyperparameter search service for regularisation."""
+
+
+for command in (
+    *(serve, worker, migrate, import_study, demo),
+    *(submit, status, jobs, trials, front, cancel, pause, resume, extend),
+    datasets,
+):
+    main.add_command(command)

@@ -1,0 +1,48 @@
+"""Commands on data sets."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from ridgeway.cli.options import connect, json_option, print_json, url_option
+
+# What a command needs is imported in it: `--help` must stay quick.
+
+
+@click.group()
+def datasets() -> None:
+    """Data sets that jobs can name."""
+
+
+@datasets.command("list")
+@json_option
+@url_option
+def list_datasets(as_json: bool, url: str) -> None:
+    """List the data sets that jobs can name."""
+    from ridgeway.client.show import dataset_table, write
+
+    with connect(url) as client:
+        found = client.datasets()
+    if as_json:
+        print_json(found)
+    else:
+        write(dataset_table(found))
+
+
+@datasets.command("add")
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@click.option("--name", required=True, help="The name that jobs will use.")
+@json_option
+@url_option
+def add_dataset(file: Path, name: str, as_json: bool, url: str) -> None:
+    """Upload FILE: CSV (gzip too), Parquet or npz; its last column is the target by default."""
+    from ridgeway.client.show import dataset_table, write
+
+    with connect(url) as client:
+        dataset = client.add_dataset(file, name)
+    if as_json:
+        print_json(dataset)
+    else:
+        write(dataset_table([dataset]))

@@ -1,0 +1,181 @@
+"""Commands on jobs: thin calls of the client."""
+
+from __future__ import annotations
+
+import json
+from itertools import islice
+from typing import TYPE_CHECKING, Any, get_args
+
+import click
+
+from ridgeway.cli.options import connect, json_option, print_json, url_option
+from ridgeway.errors import InvalidInput, JobFailed
+from ridgeway.views import JobState
+
+if TYPE_CHECKING:
+    from ridgeway.client.client import Client
+
+# What a command needs is imported in it: `--help` must stay quick.
+
+
+@click.command()
+@click.argument("spec", type=click.File("rb"))
+@click.option("--wait", is_flag=True, help="Wait for the answer, with a progress bar.")
+@json_option
+@url_option
+def submit(spec: Any, wait: bool, as_json: bool, url: str) -> None:
+    """Queue the search job that SPEC describes: a JSON file, or - for standard input.
+
+    {"dataset": "digits"} is a complete job. Prints the job's id; with --wait its answer.
+    """
+    with connect(url) as client:
+        job = client.submit(_read_spec(spec))
+        if wait:
+            _wait(client, job.id, as_json)
+        elif as_json:
+            print_json(job)
+        else:
+            click.echo(job.id)
+            click.echo(f"Queued. Look at it with: ridgeway status {job.id}", err=True)
+
+
+@click.command()
+@click.argument("id")
+@click.option("--watch", is_flag=True, help="Go on until the job has ended.")
+@json_option
+@url_option
+def status(id: str, watch: bool, as_json: bool, url: str) -> None:
+    """Show a job: how far it is, its best trial, its answer."""
+    with connect(url) as client:
+        if watch:
+            _wait(client, id, as_json)
+        else:
+            _print_job(client.job(id), as_json)
+
+
+@click.command()
+@click.option("--state", type=click.Choice(get_args(JobState)), help="Only jobs in this state.")
+@click.option(
+    "--limit",
+    type=click.IntRange(1, 100_000),
+    default=20,
+    show_default=True,
+    help="How many to list at most.",
+)
+@json_option
+@url_option
+def jobs(state: Any, limit: int, as_json: bool, url: str) -> None:
+    """List jobs, newest first."""
+    from ridgeway.client.show import job_table, write
+
+    with connect(url) as client:
+        found = list(islice(client.jobs(state=state), limit))
+    if as_json:
+        print_json(found)
+    else:
+        write(job_table(found))
+
+
+@click.command()
+@click.argument("id")
+@click.option("--csv", "kind", flag_value="csv", help="Print every trial by number, as CSV.")
+@click.option("--jsonl", "kind", flag_value="jsonl", help="... as JSON, an object a line.")
+@click.option(
+    "--limit",
+    type=click.IntRange(1, 100_000),
+    default=20,
+    show_default=True,
+    help="How many to list at most.",
+)
+@url_option
+def trials(id: str, kind: Any, limit: int, url: str) -> None:
+    """List the best trials of a job, or write every one out."""
+    from ridgeway.client.show import trial_table, write
+
+    with connect(url) as client:
+        if kind is None:
+            write(trial_table(islice(client.trials(id, order="value"), limit)))
+            return
+        for piece in client.export(id, kind):
+            click.echo(piece, nl=False)
+
+
+@click.command()
+@click.argument("id")
+@json_option
+@url_option
+def front(id: str, as_json: bool, url: str) -> None:
+    """List the trials of a job that no other beats in every objective."""
+    from ridgeway.client.show import front_table, write
+
+    with connect(url) as client:
+        found = client.front(id)
+    if as_json:
+        print_json(found)
+    else:
+        write(front_table(found))
+
+
+@click.command()
+@click.argument("id")
+@url_option
+def cancel(id: str, url: str) -> None:
+    """End a job; what its workers are training is discarded."""
+    with connect(url) as client:
+        click.echo(client.cancel(id).state)
+
+
+@click.command()
+@click.argument("id")
+@url_option
+def pause(id: str, url: str) -> None:
+    """Start nothing new of a job; what is being trained finishes."""
+    with connect(url) as client:
+        click.echo(client.pause(id).state)
+
+
+@click.command()
+@click.argument("id")
+@url_option
+def resume(id: str, url: str) -> None:
+    """Go on with a paused job."""
+    with connect(url) as client:
+        click.echo(client.resume(id).state)
+
+
+@click.command()
+@click.argument("id")
+@click.argument("trials", type=click.IntRange(min=1))
+@url_option
+def extend(id: str, trials: int, url: str) -> None:
+    """Give a job so many more trials; one that has succeeded runs again."""
+    with connect(url) as client:
+        click.echo(client.extend(id, trials).state)
+
+
+def _read_spec(file: Any) -> dict[str, Any]:
+    try:
+        body: Any = json.loads(file.read())
+    except (ValueError, RecursionError) as error:
+        raise InvalidInput(f"{file.name} is not JSON: {error}.") from None
+    if not isinstance(body, dict):
+        raise InvalidInput(f'{file.name} must hold a JSON object like {{"dataset": "digits"}}.')
+    return body  # pyright: ignore[reportUnknownVariableType] - the service checks every field
+
+
+def _wait(client: Client, id: str, as_json: bool) -> None:
+    """Wait for the job and show it; JobFailed where it ends otherwise than succeeded."""
+    try:
+        _print_job(client.wait(id, progress=True), as_json)
+    except JobFailed:
+        _print_job(client.job(id), as_json)
+        raise
+
+
+def _print_job(job: Any, as_json: bool) -> None:
+    from ridgeway.client.show import job_summary, write
+
+    if as_json:
+        print_json(job)
+    else:
+        write(job_summary(job))

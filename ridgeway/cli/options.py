@@ -1,0 +1,50 @@
+"""What commands share: options, the client behind `--url`, JSON on standard output."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+from pydantic import BaseModel
+
+from ridgeway.settings import Settings
+
+if TYPE_CHECKING:
+    from ridgeway.client.client import Client
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
+
+def setting(flag: str, name: str, **options: Any) -> Callable[[_Command], _Command]:
+    """Make an option with the default, environment variable and meaning of a setting."""
+    field = Settings.model_fields[name]
+    return click.option(
+        flag,
+        default=field.default,
+        envvar=f"RIDGEWAY_{name.upper()}",
+        help=f"{field.description}".capitalize() + ".",
+        show_default=True,
+        show_envvar=True,
+        **options,
+    )
+
+
+url_option = setting("--url", "url")
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON on standard output.")
+
+
+def connect(url: str) -> Client:
+    """Return a client of the service at the URL."""
+    from ridgeway.client.client import Client
+
+    return Client(url)
+
+
+def print_json(shown: BaseModel | list[Any]) -> None:
+    """Print one JSON document on standard output."""
+    items = shown if isinstance(shown, list) else [shown]
+    written = [item.model_dump(mode="json") for item in items]
+    document = written if isinstance(shown, list) else written[0]
+    click.echo(json.dumps(document, indent=2, ensure_ascii=False))

@@ -1,0 +1,152 @@
+"""Commands that start processes: serve, worker, migrate, import-study, demo."""
+
+from __future__ import annotations
+
+import logging
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ridgeway.cli.options import setting
+from ridgeway.errors import InvalidInput
+from ridgeway.settings import Settings
+
+# What a command needs is imported in it: `serve` must stay small and `--help` quick.
+
+
+class Count(click.ParamType[Any]):
+    """How many processes: `auto`, or a number."""
+
+    name = "auto|N"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> int | str:
+        if value == "auto":
+            return "auto"
+        try:
+            number = int(value)
+        except ValueError:
+            number = 0
+        if not 1 <= number <= 1024:
+            self.fail(f"{value!r} is neither 'auto' nor a number from 1 to 1024.", param, ctx)
+        return number
+
+
+def _log_to_standard_error() -> None:
+    logging.basicConfig(
+        level=Settings().log_level.upper(),
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+    )
+
+
+@click.command()
+@setting("--host", "host")
+@setting("--port", "port", type=click.IntRange(0, 65535))
+@setting("--data", "data", type=click.Path(file_okay=False, path_type=Path))
+@click.option(
+    "--workers",
+    type=Count(),
+    default="auto",
+    show_default=True,
+    help="How many worker processes; auto: one for each GPU, or one for each core without.",
+)
+@click.option("--supervised", is_flag=True, hidden=True)
+def serve(host: str, port: int, data: Path, workers: Any, supervised: bool) -> None:
+    """Run the service and its workers on this machine, in one data folder.
+
+    Without RIDGEWAY_DATABASE_URL the database is SQLite in the folder, and is brought up to this
+    release by itself. Port 0 is any free one. DATA/serve.json says where it listens, once it does.
+    """
+    from ridgeway.host.serve import serve as run
+    from ridgeway.host.supervisor import die_with_parent
+
+    if supervised:
+        die_with_parent()
+    _log_to_standard_error()
+    sys.exit(run(data, host, port, workers, _announce))
+
+
+def _announce(url: str) -> None:
+    click.echo(f"Ridgeway is ready at {url}")
+    click.echo(f"  reference  {url}/docs\n  dashboard  {url}/dashboard\n  stop with Ctrl-C")
+
+
+@click.command()
+@click.option(
+    "--engine",
+    type=click.Choice(["local", "ray"]),
+    default="local",
+    show_default=True,
+    help="Where workers run; ray is not supported yet.",
+)
+@click.option(
+    "--device",
+    type=click.Choice(["auto", "cpu", "cuda"]),
+    default="auto",
+    show_default=True,
+    help="What to train on; auto: GPUs where torch finds them.",
+)
+@click.option(
+    "--processes",
+    type=Count(),
+    default="auto",
+    show_default=True,
+    help="How many worker processes; auto: one for each GPU, or one for each core without.",
+)
+def worker(engine: str, device: Any, processes: Any) -> None:
+    """Run workers for the service that shares RIDGEWAY_DATABASE_URL and RIDGEWAY_STORE_URL."""
+    from ridgeway.host.roles import require_installed, worker_roles
+    from ridgeway.host.supervisor import Supervisor
+
+    if engine == "ray":
+        raise InvalidInput.of("--engine", engine, "not supported in this release; accepted: local")
+    require_installed("workers")
+    _log_to_standard_error()
+    sys.exit(Supervisor(worker_roles(device, processes), {}).run())
+
+
+@click.command()
+def migrate() -> None:
+    """Bring the schema of the database at RIDGEWAY_DATABASE_URL up to this release."""
+    from ridgeway.host.roles import require_installed
+    from ridgeway.host.supervisor import UPKEEP
+
+    require_installed("database")
+    sys.exit(subprocess.run([*UPKEEP, "migrate"], check=False).returncode)
+
+
+@click.command("import-study")
+@click.argument("url")
+@click.argument("name")
+def import_study(url: str, name: str) -> None:
+    """Copy the Optuna study NAME out of the database at URL into RIDGEWAY_DATABASE_URL's.
+
+    A job can then start warm from it: {"warm_start": {"study": NAME}}.
+    """
+    from ridgeway.host.roles import require_installed
+    from ridgeway.host.supervisor import UPKEEP
+
+    require_installed("database")
+    # By standard input: a URL may hold a password, and whoever is on the machine reads arguments.
+    argv = [*UPKEEP, "import-study", name]
+    sys.exit(subprocess.run(argv, input=url, text=True, check=False).returncode)
+
+
+@click.command()
+@setting("--data", "data", type=click.Path(file_okay=False, path_type=Path))
+@click.option(
+    "--trials",
+    type=click.IntRange(1, 100_000),
+    default=200,
+    show_default=True,
+    help="How many trials to search.",
+)
+def demo(data: Path, trials: int) -> None:
+    """Serve on a free port, search breast_cancer for its penalty, print the answer, stop."""
+    from ridgeway.demo import run
+
+    run(data, trials)

@@ -15,15 +15,8 @@ from urllib.parse import quote
 import httpx
 from pydantic import BaseModel, ValidationError
 
-from ridgeway.errors import (
-    Conflict,
-    FieldError,
-    InvalidInput,
-    JobFailed,
-    NotFound,
-    RidgewayError,
-    Unreachable,
-)
+from ridgeway.client.refusals import problem_of, reason_of
+from ridgeway.errors import InvalidInput, JobFailed, RidgewayError, Unreachable
 from ridgeway.settings import Settings
 from ridgeway.spec.spec import JobSpec
 from ridgeway.spec.wording import parse_spec
@@ -114,11 +107,11 @@ class Client:
         return self._read(response, Job)
 
     def job(self, job: Job | str) -> Job:
-        """The job as it is now."""
+        """Return the job as it is now."""
         return self._read(self._get(_job_path(job)), Job)
 
     def jobs(self, state: JobState | None = None) -> Iterator[Job]:
-        """Every job, newest first."""
+        """List every job, newest first."""
         for page in self._pages("/v1/jobs", JobPage, state=state):
             yield from page.jobs
 
@@ -128,30 +121,30 @@ class Client:
         state: TrialState | None = None,
         order: Literal["number", "value"] = "number",
     ) -> Iterator[Trial]:
-        """The job's trials, by number or from the best value to the worst."""
+        """List the job's trials, by number or from the best value to the worst."""
         path = f"{_job_path(job)}/trials"
         for page in self._pages(path, TrialPage, state=state, order=order):
             yield from page.trials
 
     def trial(self, job: Job | str, number: int) -> TrialDetail:
-        """One trial with its curve and what each fold gave."""
+        """Return one trial with its curve and what each fold gave."""
         return self._read(self._get(f"{_job_path(job)}/trials/{number}"), TrialDetail)
 
     def export(self, job: Job | str, kind: Literal["csv", "jsonl"]) -> Iterator[str]:
-        """Every trial of the job by number, as text that arrives in pieces of any length."""
+        """Export every trial of the job by number, as text in pieces of any length."""
         path = f"{_job_path(job)}/trials.{kind}"
         try:
             with self._http.stream("GET", path) as response:
                 if not response.is_success:
                     response.read()
-                    raise self._problem(response)
+                    raise problem_of(response, self.url)
                 yield from response.iter_text()
         except httpx.TransportError as error:
-            message = f"No Ridgeway service answers at {self.url} ({_reason(error)})."
+            message = f"No Ridgeway service answers at {self.url} ({reason_of(error)})."
             raise Unreachable(message) from None
 
     def front(self, job: Job | str) -> Front:
-        """The complete trials that no other beats in every objective."""
+        """Return the complete trials that no other beats in every objective."""
         return self._read(self._get(f"{_job_path(job)}/front"), Front)
 
     def cancel(self, job: Job | str) -> Job:
@@ -171,7 +164,7 @@ class Client:
         return self._act(job, "extend", {"trials": trials})
 
     def model(self, job: Job | str) -> bytes:
-        """The recommended model's weights, refitted on the development rows, as safetensors."""
+        """Fetch the recommended model: weights refitted on the development rows, safetensors."""
         return self._get(f"{_job_path(job)}/model").content
 
     def wait(
@@ -181,7 +174,7 @@ class Client:
         poll_seconds: float = 0.5,
         timeout: float | None = None,
     ) -> Job:
-        """Wait until the job has succeeded; the job with its answer.
+        """Wait until the job has succeeded; return the job with its answer.
 
         Raises JobFailed with the reason if it fails or is cancelled, TimeoutError after `timeout`
         seconds (the job goes on), Unreachable if the service is away for a minute.
@@ -199,7 +192,7 @@ class Client:
                 time.sleep(poll_seconds)
 
     def _poll(self, job: Job | str, poll_seconds: float) -> Job:
-        """The job; a service that is being restarted is given time."""
+        """Return the job; give a service that is being restarted time."""
         patience = time.monotonic() + OUTAGE_SECONDS
         while True:
             try:
@@ -212,7 +205,7 @@ class Client:
     # --- data sets and the service ------------------------------------------------------------
 
     def datasets(self) -> list[Dataset]:
-        """Every data set that jobs can name."""
+        """List every data set that jobs can name."""
         return self._read(self._get("/v1/datasets"), DatasetList).datasets
 
     def add_dataset(self, path: Path | str, name: str) -> Dataset:
@@ -233,7 +226,7 @@ class Client:
         return self._read(response, Dataset)
 
     def ready(self) -> bool:
-        """Whether the service answers and finds its database and a worker."""
+        """Return True if the service answers and finds its database and a worker."""
         try:
             return self._http.get("/readyz").is_success
         except httpx.TransportError:
@@ -261,38 +254,24 @@ class Client:
     def _call(
         self, method: str, path: str, *, retry: bool = False, **options: Any
     ) -> httpx.Response:
-        """The response, or what its status says as an error; `retry` where a repeat is harmless."""
+        """Send a request, again where `retry` says it is harmless; raise what its status says."""
         for pause in (*RETRY_SECONDS, None) if retry else (None,):
             try:
                 response = self._http.request(method, path, **options)
             except httpx.TransportError as error:
                 problem: RidgewayError = Unreachable(
-                    f"No Ridgeway service answers at {self.url} ({_reason(error)})."
+                    f"No Ridgeway service answers at {self.url} ({reason_of(error)})."
                 )
             else:
                 if response.is_success:
                     return response
-                problem = self._problem(response)
+                problem = problem_of(response, self.url)
                 if response.status_code not in (502, 503, 504):
                     raise problem
             if pause is None:
                 raise problem
             time.sleep(pause)
         raise AssertionError("the last turn returns or raises")
-
-    def _problem(self, response: httpx.Response) -> RidgewayError:
-        """RFC 9457's problem as one of our errors."""
-        body = _json_object(response)
-        detail = str(body.get("detail") or f"{response.status_code} {response.reason_phrase}")
-        if response.status_code in (400, 413, 415, 422):
-            return InvalidInput(detail, _field_errors(body.get("errors")))
-        if response.status_code == 404:
-            return NotFound(detail)
-        if response.status_code == 409:
-            return Conflict(detail)
-        if response.status_code >= 500:
-            return Unreachable(f"The service at {self.url} can't answer: {detail}")
-        return RidgewayError(detail)
 
     def _read(self, response: httpx.Response, kind: type[_Model]) -> _Model:
         try:
@@ -318,33 +297,12 @@ def _job_path(job: Job | str) -> str:
 
 
 def _encoded(body: Mapping[str, Any]) -> bytes:
-    """JSON; what JSON can't say is named as the spec's own check would."""
+    """Return the body as JSON; name what JSON can't say as the spec's own check would."""
     try:
         return json.dumps(body, allow_nan=False).encode()
     except (TypeError, ValueError) as error:
         parse_spec(body)
         raise InvalidInput(f"The spec can't be written as JSON: {error}.") from None
-
-
-def _json_object(response: httpx.Response) -> dict[str, Any]:
-    try:
-        body: Any = response.json()
-    except ValueError:
-        return {}
-    return cast("dict[str, Any]", body) if isinstance(body, dict) else {}
-
-
-def _field_errors(errors: Any) -> list[FieldError]:
-    items = cast("list[Any]", errors) if isinstance(errors, list) else []
-    found = [cast("dict[str, Any]", item) for item in items if isinstance(item, dict)]
-    return [
-        FieldError(str(item.get("field", "")), item.get("value"), str(item.get("message", "")))
-        for item in found
-    ]
-
-
-def _reason(error: httpx.TransportError) -> str:
-    return str(error) or type(error).__name__
 
 
 def _succeeded(job: Job) -> Job:

@@ -7,7 +7,7 @@ from typing import Any, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from ridgeway.spec.names import Task
+from ridgeway.spec.names import Objective, Task
 from ridgeway.spec.profiles import ColumnProfile
 from ridgeway.spec.spec import JobSpec
 
@@ -83,7 +83,7 @@ class SealedScores(View):
     """Scores on the sealed test set, which was opened `evaluations` times, at the end."""
 
     evaluations: int
-    metric: Literal["accuracy", "balanced_accuracy", "roc_auc", "mse", "r2"]
+    metric: Objective
     rows: int
     simplest: float | None
     best: float | None

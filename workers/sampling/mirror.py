@@ -14,7 +14,8 @@ from sqlalchemy.engine import Connection
 from ridgeway.spec.spec import JobSpec
 from ridgeway.study.histories import new_lessons
 from ridgeway.views import Params
-from workers.sampling.samplers import SAMPLERS, Request
+from workers.sampling.request import Request
+from workers.sampling.samplers import SAMPLERS
 from workers.sampling.space import params_of
 from workers.sampling.table import TrialTable
 from workers.sampling.tpe import History

@@ -10,51 +10,14 @@ representation, and an entry in this list:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import TypeAlias
-
-import numpy as np
-from optuna.distributions import BaseDistribution
+from collections.abc import Mapping
 
 from ridgeway.spec.names import Sampler as SamplerName
+from workers.sampling.axes import Floats
 from workers.sampling.gaussian import gaussian_draws
-from workers.sampling.parzen import Floats
+from workers.sampling.request import Request, Sampler
 from workers.sampling.sequences import grid_draws, random_draws, sobol_draws
-from workers.sampling.space import existing
-from workers.sampling.tpe import Columns, History, propose
-
-
-@dataclass(frozen=True)
-class Request:
-    """A population whose configurations are wanted.
-
-    space: the parameters, in order. count: how many configurations. ordinal: the population's place
-    in its job, start: how many of the job's trials come before it. seed: the job's. history: reads
-    what the study's trials teach, in the order of their numbers.
-    """
-
-    space: Mapping[str, BaseDistribution]
-    count: int
-    ordinal: int
-    start: int
-    seed: int
-    history: Callable[[], History]
-
-    def seeds(self) -> np.random.SeedSequence:
-        """Return a seed of the population's own."""
-        return np.random.SeedSequence([self.seed, self.ordinal])
-
-    def generator(self) -> np.random.Generator:
-        """Return a generator of the population's own."""
-        return np.random.default_rng(self.seeds())
-
-    def existing(self, columns: Columns) -> dict[str, Floats]:
-        """Return the columns with NaN where a parameter does not exist beside the penalty."""
-        return dict(existing(self.space, columns))
-
-
-Sampler: TypeAlias = Callable[[Request], dict[str, Floats]]
+from workers.sampling.tpe import propose
 
 
 def tpe(request: Request) -> dict[str, Floats]:

@@ -16,7 +16,9 @@ from optuna.pruners import BasePruner, MedianPruner, SuccessiveHalvingPruner
 from optuna.trial import TrialState, create_trial
 from rows import Row, median, parser
 
-from workers.pruning.pruning import HalvingRule, History, MedianRule, Pruner, Rule
+from workers.pruning.pruner import Pruner
+from workers.pruning.reports import Reports
+from workers.pruning.rules import HalvingRule, MedianRule, Rule
 
 EPOCHS = 30
 STEP = 4  # a rung of both rules
@@ -37,7 +39,7 @@ def main() -> None:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     curves = np.random.default_rng(0).uniform(0.0, 1.0, (arguments.trials, EPOCHS)).cumsum(1)
     for name, (rule, stock) in RULES.items():
-        ours, theirs = _history(curves, rule), _study(curves, stock)
+        ours, theirs = _reports(curves, rule), _study(curves, stock)
         seconds: list[float] = []
         stock_seconds: list[float] = []
         for repeat in range(arguments.repeats):
@@ -54,11 +56,11 @@ def main() -> None:
         Row("prune", value, "ms", baseline, baseline / value, parameters).print(arguments.json)
 
 
-def _history(curves: np.ndarray, rule: Rule) -> History:
-    history = History(rule.rungs(EPOCHS))
+def _reports(curves: np.ndarray, rule: Rule) -> Reports:
+    reports = Reports(rule.rungs(EPOCHS))
     for number, curve in enumerate(curves):
-        history.take(number, TrialState.COMPLETE, dict(enumerate(curve, start=1)))
-    return history
+        reports.take(number, TrialState.COMPLETE, dict(enumerate(curve, start=1)))
+    return reports
 
 
 def _study(curves: np.ndarray, pruner: BasePruner) -> optuna.Study:

@@ -12,7 +12,7 @@ import torch
 from ridgeway.jobs.plan import Engine
 from workers.data.prepare import Prepared
 from workers.minibatch.trainer import Trainer
-from workers.pruning.pruning import History
+from workers.pruning.reports import Reports
 from workers.sampling import Mirror
 from workers.train import own_generators
 
@@ -25,12 +25,12 @@ IDLE_SECONDS = 60.0  # after which a worker without work gives up its trainers
 class Workbench:
     """A job's data, its study in memory, and its trainer once there is one.
 
-    history: what the job's pruner compares. sized: how many members share a step is settled.
+    reports: what the job's pruner compares. sized: how many members share a step is settled.
     """
 
     prepared: Prepared
     mirror: Mirror
-    history: History
+    reports: Reports
     device: torch.device
     sized: bool = False
     _trainer: Trainer | None = field(default=None, repr=False)

@@ -49,7 +49,8 @@ from workers.models.building import trainable_models
 from workers.population.configuration import Configuration
 from workers.population.outcomes import failed_outcomes, outcomes_of
 from workers.population.run import Rung
-from workers.pruning.pruning import history_of, pruner_of
+from workers.pruning.pruner import pruner_of
+from workers.pruning.reports import reports_of
 from workers.sampling import Mirror
 from workers.strength.probe import unprobed
 from workers.strength.range import strength_range
@@ -270,7 +271,7 @@ class Worker:
         configurations: Sequence[Configuration],
     ) -> Watch:
         """What happens between the epochs of a population: rungs and checkpoints."""
-        pruner = pruner_of(lease.spec, bench.history)
+        pruner = pruner_of(lease.spec, bench.reports)
 
         def prune(rung: Rung) -> set[int]:
             assert pruner is not None, "a job without a pruner has no rungs"
@@ -278,7 +279,7 @@ class Worker:
 
             def report(transaction: Connection) -> None:
                 holding.report(transaction, lease, curves)
-                bench.history.sync(transaction, lease.study_id)
+                bench.reports.sync(transaction, lease.study_id)
 
             self._persistence.write(report)
             return {number - first for number in pruner.decide(rung.epoch, curves)}
@@ -346,8 +347,8 @@ class Worker:
 
     def _bench(self, lease: Lease) -> Workbench:
         def make() -> Workbench:
-            mirror, history = Mirror(lease.spec, lease.study_id), history_of(lease.spec)
-            return Workbench(self._prepare(lease), mirror, history, self._device)
+            mirror, reports = Mirror(lease.spec, lease.study_id), reports_of(lease.spec)
+            return Workbench(self._prepare(lease), mirror, reports, self._device)
 
         return self._benches.of(lease.job_id, make)
 

@@ -1,1 +1,1 @@
-"""Which members of a population end early."""
+"""Which members of a population end early: rules.py lists the rules."""

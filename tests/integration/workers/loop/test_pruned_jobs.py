@@ -18,7 +18,7 @@ from ridgeway.settings import Settings
 from ridgeway.spec.profiles import resolve_spec
 from ridgeway.spec.wording import parse_spec
 from workers.loop.worker import Worker
-from workers.pruning.pruning import rule_of
+from workers.pruning.rules import rule_of
 
 RATES = {"learning_rate": {"low": 1e-4, "high": 1e-1, "log": True}, "lambda": 1e-4}
 

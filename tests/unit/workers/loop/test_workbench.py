@@ -15,7 +15,7 @@ from ridgeway.jobs.plan import Engine
 from workers.loop import workbench
 from workers.loop.workbench import JOBS, TRAINERS, Benches, Workbench
 from workers.minibatch.trainer import Trainer
-from workers.pruning.pruning import history_of
+from workers.pruning.reports import reports_of
 from workers.sampling import Mirror
 
 SPEC = job(model={"kind": "linear"}, epochs=2)
@@ -39,7 +39,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
 
 def bench() -> Workbench:
     prepared: Any = SimpleNamespace(spec=SPEC, folds=[made_up_fold(30)], outputs=1)
-    return Workbench(prepared, Mirror(SPEC, 1), history_of(SPEC), CPU)
+    return Workbench(prepared, Mirror(SPEC, 1), reports_of(SPEC), CPU)
 
 
 def trainer_of(benches: Benches, job_id: str) -> weakref.ref[Trainer]:

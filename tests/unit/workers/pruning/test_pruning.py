@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
+from typing import get_args
 
 import numpy as np
 import optuna
@@ -14,16 +15,11 @@ from optuna.pruners import BasePruner, MedianPruner, SuccessiveHalvingPruner
 from optuna.trial import TrialState
 
 from ridgeway.jobs.claiming import population_size
+from ridgeway.spec.names import Pruner as PrunerName
 from ridgeway.spec.wording import parse_spec
-from workers.pruning.pruning import (
-    HalvingRule,
-    History,
-    MedianRule,
-    Pruner,
-    history_of,
-    pruner_of,
-    rule_of,
-)
+from workers.pruning.pruner import Pruner, pruner_of
+from workers.pruning.reports import Reports, reports_of
+from workers.pruning.rules import RULES, HalvingRule, MedianRule, rule_of
 
 EPOCHS = 9
 POINTS = st.sampled_from([0.0, 0.25, 0.5, 0.75, 1.0, float("nan"), float("inf"), -float("inf")])
@@ -75,10 +71,10 @@ def _tell(study: optuna.Study, trial: optuna.Trial, value: float) -> None:
 def our_run(
     rule: MedianRule | HalvingRule, populations: list[list[list[float]]], maximise: bool
 ) -> Iterator[tuple[int, set[int]]]:
-    """Our decisions for whole populations, on a history that knows their own reports as well."""
+    """Our decisions for whole populations, on reports that hold their own reports as well."""
     rungs = rule.rungs(EPOCHS)
-    history = History(rungs)
-    pruner = Pruner(rule, history, maximise)
+    reports = Reports(rungs)
+    pruner = Pruner(rule, reports, maximise)
     first = 0
     for population in populations:
         live = dict(enumerate(population, start=first))
@@ -87,15 +83,15 @@ def our_run(
             so_far = {number: curve[:epoch] for number, curve in live.items()}
             # Committed reports come back with the next look; no trial is its own rival.
             for number, curve in so_far.items():
-                history.take(number, TrialState.RUNNING, {epoch: curve[-1]})
+                reports.take(number, TrialState.RUNNING, {epoch: curve[-1]})
             ended = pruner.decide(epoch, so_far) if epoch in rungs else set()
             yield epoch, ended
             for number in ended:
-                history.take(number, TrialState.PRUNED, {})
+                reports.take(number, TrialState.PRUNED, {})
                 del live[number]
         for number, curve in live.items():
             finite = np.isfinite(curve[-1])
-            history.take(number, TrialState.COMPLETE if finite else TrialState.FAIL, {})
+            reports.take(number, TrialState.COMPLETE if finite else TrialState.FAIL, {})
 
 
 @pytest.fixture(autouse=True)
@@ -146,7 +142,7 @@ def test_growing_populations_of_smooth_curves_are_pruned_alike(rule, pruner, max
 
 
 def test_members_are_compared_with_those_before_them_at_the_same_rung():
-    pruner = Pruner(HalvingRule(1, 4, 0), History([1, 4]), maximise=False)
+    pruner = Pruner(HalvingRule(1, 4, 0), Reports([1, 4]), maximise=False)
     # Each is the best so far but the third.
     assert pruner.decide(1, {7: [0.4], 8: [0.3], 9: [0.35], 10: [0.1]}) == {9}
     # The same four in another order: the first is the best of all.
@@ -154,12 +150,12 @@ def test_members_are_compared_with_those_before_them_at_the_same_rung():
 
 
 def test_a_trial_is_not_its_own_rival_when_it_is_trained_again():
-    history = History([1])
-    pruner = Pruner(HalvingRule(1, 2, 0), history, maximise=False)
+    reports = Reports([1])
+    pruner = Pruner(HalvingRule(1, 2, 0), reports, maximise=False)
     for number, value in enumerate([0.5, 0.4, 0.3]):
-        history.take(number, TrialState.RUNNING, {1: value})
+        reports.take(number, TrialState.RUNNING, {1: value})
     curves = {0: [0.5], 1: [0.4], 2: [0.3]}
-    fresh = Pruner(HalvingRule(1, 2, 0), History([1]), maximise=False)
+    fresh = Pruner(HalvingRule(1, 2, 0), Reports([1]), maximise=False)
     assert pruner.decide(1, curves) == fresh.decide(1, curves)
 
 
@@ -180,8 +176,9 @@ def test_the_spec_names_the_rule_and_its_epochs_set_the_rungs():
     assert rungs("median", 5) == [1, 2, 3, 4]
     assert rungs("halving", 30) == [1, 4, 16]
     assert rungs("halving", 1000) == [10, 40, 160, 640]
+    assert {"none", *RULES} == set(get_args(PrunerName))
     none = parse_spec({"dataset": "digits"})
-    assert pruner_of(none, history_of(none)) is None
+    assert pruner_of(none, reports_of(none)) is None
 
 
 @pytest.mark.parametrize("objective", ["loss", "accuracy"])
@@ -189,10 +186,10 @@ def test_the_objective_says_which_end_of_a_population_goes(objective):
     spec = parse_spec(
         {"dataset": "digits", "pruner": "median", "epochs": 4, "objective": objective}
     )
-    history = history_of(spec)
+    reports = reports_of(spec)
     for number in range(6):
-        history.take(number, TrialState.COMPLETE, {1: number / 5})
-    pruner = pruner_of(spec, history)
+        reports.take(number, TrialState.COMPLETE, {1: number / 5})
+    pruner = pruner_of(spec, reports)
     assert pruner is not None
     assert pruner.decide(1, {6: [0.2], 7: [0.8]}) == ({7} if objective == "loss" else {6})
 
@@ -211,14 +208,14 @@ def test_at_most_a_third_of_the_trials_are_handed_out_before_there_is_something_
     assert handed_out / trials <= 1 / 3
 
 
-def test_a_history_takes_trials_in_any_order_and_forgets_nothing():
-    history = History([1, 4])
+def test_reports_take_trials_in_any_order_and_forget_nothing():
+    reports = Reports([1, 4])
     for number in (130, 2, 70, *range(200, 400)):
-        history.take(number, TrialState.RUNNING, {1: float(number), 2: -1.0})
-    history.take(2, TrialState.COMPLETE, {4: 0.5})
-    assert len(history) == 203
-    first, complete = history.at(1, without=[70, 5])
+        reports.take(number, TrialState.RUNNING, {1: float(number), 2: -1.0})
+    reports.take(2, TrialState.COMPLETE, {4: 0.5})
+    assert len(reports) == 203
+    first, complete = reports.at(1, without=[70, 5])
     assert sorted(first.tolist()) == sorted([130.0, 2.0, *map(float, range(200, 400))])
     assert first[complete].tolist() == [2.0]
-    fourth, _ = history.at(4, without=[])
+    fourth, _ = reports.at(4, without=[])
     assert np.isnan(fourth).sum() == 202

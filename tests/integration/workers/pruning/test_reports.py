@@ -1,4 +1,4 @@
-"""A pruner's history follows the study, whoever writes to it, on both databases."""
+"""A pruner's reports follow the study, whoever writes to it, on both databases."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from optuna.distributions import FloatDistribution
 
 from ridgeway.study import writing
 from ridgeway.study.writing import Outcome
-from workers.pruning.pruning import History
+from workers.pruning.reports import Reports
 
 SPACE = {"lambda": FloatDistribution(1e-6, 1.0, log=True)}
 INFINITY = float("inf")
 
 
-def test_a_history_takes_in_what_has_come_since_the_last_time(database):
-    history = History([1, 3])
+def test_reports_take_in_what_has_come_since_the_last_time(database):
+    reports = Reports([1, 3])
 
     def reported(step: int) -> list[float]:
         with database.reading() as transaction:
-            history.sync(transaction, study_id)
-        return history.at(step, without=[])[0].tolist()
+            reports.sync(transaction, study_id)
+        return reports.at(step, without=[])[0].tolist()
 
     with database.transaction() as transaction:
         study_id = writing.create_study(transaction, "ours", [False], {})
@@ -43,4 +43,4 @@ def test_a_history_takes_in_what_has_come_since_the_last_time(database):
     storage.set_trial_intermediate_value(running._trial_id, 3, -INFINITY)
     storage.engine.dispose()
     assert reported(3) == pytest.approx([0.5, float("nan"), -INFINITY, 0.25], nan_ok=True)
-    assert history.at(3, without=[2, 3])[1].tolist() == [True, False]
+    assert reports.at(3, without=[2, 3])[1].tolist() == [True, False]

@@ -14,7 +14,7 @@ import torch
 
 from ridgeway.spec.dimensions import Dimension
 from ridgeway.spec.names import UNPENALISED, PenaltyName
-from ridgeway.spec.space import quantile
+from ridgeway.spec.space import dimensions, quantile
 from ridgeway.spec.spec import JobSpec
 from workers.data.prepare import Fold
 from workers.objectives.constant import explained_share
@@ -42,7 +42,7 @@ BEYOND = 1 / 3
 
 @dataclass(frozen=True)
 class StrengthRange:
-    """Lowest and highest λ to search, and what the job should warn of."""
+    """The lowest and highest λ to search, and what the job should warn of."""
 
     low: float
     high: float
@@ -50,7 +50,7 @@ class StrengthRange:
 
 
 def unprobed(reason: str) -> StrengthRange:
-    """The range of a job whose probe found nothing out."""
+    """Return the range of a job whose probe found nothing out, and the warning why."""
     low, high = UNPROBED
     return StrengthRange(low, high, (f'"auto" searches λ from {low:g} to {high:g}: {reason}',))
 
@@ -63,11 +63,12 @@ def probe_range(
     device: torch.device,
     on_epoch: Callable[[int, int], None] = lambda epoch, epochs: None,
 ) -> StrengthRange:
-    """Up to a little more than the highest λ below which no probed net collapses, from 1e-4 of it.
+    """Probe up to which λ nets are worth training, and return 1e-4 of that to that.
 
     One population is trained on the fold's training rows as a trial would be, and judged by those
-    rows. 1e-6 to 1e-1 without a warning where the job is too small or searches no penalty.
-    on_epoch and JobUnrunnable as in train_population.
+    rows; the high end lies a little above the highest λ below which no net collapses. A job that is
+    too small, or searches no penalty, gets 1e-6 to 1e-1 without a warning. on_epoch(done, of) is
+    called after each epoch. JobUnrunnable where the model can't be built or trained.
     """
     members = probe_members(spec)
     if not members:
@@ -98,9 +99,10 @@ def probe_range(
 
 
 def probe_members(spec: JobSpec) -> list[Configuration]:
-    """At each learning rate a net without penalty and some under the strongest penalty searched.
+    """Return the nets to train: at each learning rate one without penalty and some with a penalty.
 
-    The strengths are dealt to the learning rates in turn. Empty where a probe would cost too much.
+    The penalty is the searched one that makes nets collapse first; strengths are dealt to the
+    learning rates in turn. No nets are returned where a probe would cost too much.
     """
     penalty = max((PENALTIES[name] for name in spec.search.penalty), key=_priority)
     rate = spec.search.learning_rate
@@ -122,33 +124,27 @@ def _priority(penalty: Penalty) -> float:
 
 
 def learning_rates(dimension: Dimension, count: int) -> list[float]:
-    """The middles of `count` equal parts of the dimension, each once."""
+    """Return the middles of `count` equal parts of the dimension, each once."""
     middles = (quantile(dimension, (part + 0.5) / count) for part in range(count))
     return list(dict.fromkeys(middles))
 
 
 def _member(spec: JobSpec, penalty: PenaltyName, strength: float, rate: float) -> Configuration:
-    """Its other hyperparameters are the middles of what the job searches."""
-    searched = ("l1_ratio", "weight_decay", "dropout", "label_smoothing", "input_noise")
-    dimensions = {name: getattr(spec.search, name) for name in searched}
-    middles = {
+    """Return a net whose other hyperparameters are the middles of what the job searches."""
+    middles: dict[str, float | str] = {
         name: quantile(dimension, 0.5)
-        for name, dimension in dimensions.items()
-        if dimension is not None
+        for name, dimension in dimensions(spec.search).items()
+        if not isinstance(dimension, str)
     }
-    fixed: dict[str, float | str] = {
-        "penalty": penalty,
-        "lambda": strength,
-        "learning_rate": rate,
-    }
-    return Configuration.from_params(spec, fixed | middles)
+    own = {"penalty": penalty, "lambda": strength, "learning_rate": rate}
+    return Configuration.from_params(spec, middles | own)
 
 
 # --- what it tells ----------------------------------------------------------------------------
 
 
 def range_from(members: Sequence[Configuration], explained: Sequence[float]) -> StrengthRange:
-    """The range that the members' explained shares, NaN where a member diverged, speak for."""
+    """Return the range that the members' explained shares suggest; NaN where a member diverged."""
     free = {
         member.learning_rate: share
         for member, share in zip(members, explained, strict=True)
@@ -160,16 +156,7 @@ def range_from(members: Sequence[Configuration], explained: Sequence[float]) -> 
     survived: list[float] = []
     critical = math.inf
     for rate in (rate for rate, share in free.items() if share >= TELLING * most):
-        seen = [
-            (member.strength, share >= COLLAPSED * most)
-            for member, share in zip(members, explained, strict=True)
-            if member.penalty != UNPENALISED
-            and member.learning_rate == rate
-            and not math.isnan(share)
-        ]
-        alive = [strength for strength, well in seen if well]
-        above = max(alive, default=0.0)  # weaker ones that failed did so for another reason
-        collapsed = [strength for strength, well in seen if not well and strength > above]
+        alive, collapsed = _fates(members, explained, rate, COLLAPSED * most)
         critical = min(critical, min(collapsed, default=math.inf))
         survived += alive
     strongest = max((strength for strength in survived if strength < critical), default=None)
@@ -182,6 +169,26 @@ def range_from(members: Sequence[Configuration], explained: Sequence[float]) -> 
     return _range_up_to(strongest * (critical / strongest) ** BEYOND)
 
 
+def _fates(
+    members: Sequence[Configuration], explained: Sequence[float], rate: float, least: float
+) -> tuple[list[float], list[float]]:
+    """Return the strengths at which nets of a learning rate survived, and collapsed beyond them.
+
+    least: the share that a net which has not collapsed explains.
+    """
+    seen = [
+        (member.strength, share >= least)
+        for member, share in zip(members, explained, strict=True)
+        if member.penalty != UNPENALISED and member.learning_rate == rate and not math.isnan(share)
+    ]
+    alive = [strength for strength, well in seen if well]
+    above = max(alive, default=0.0)  # weaker ones that failed did so for another reason
+    return alive, [strength for strength, well in seen if not well and strength > above]
+
+
 def _range_up_to(high: float, warnings: tuple[str, ...] = ()) -> StrengthRange:
-    """Rounded, so that the last bit of a machine's logarithm changes no distribution."""
+    """Return the range below a high end.
+
+    Its ends are rounded, so that the last bit of a machine's logarithm changes no distribution.
+    """
     return StrengthRange(float(f"{BELOW * high:.3g}"), float(f"{high:.3g}"), warnings)

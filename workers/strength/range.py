@@ -25,10 +25,10 @@ ROUNDING = 1e-12  # of the gradient of data that tell nothing
 def strength_range(
     prepared: Prepared, *, device: torch.device, on_epoch: Callable[[int, int], None]
 ) -> StrengthRange:
-    """What a job's `"auto"` stands for, from its development rows alone.
+    """Return what a job's `"auto"` stands for, from its development rows alone.
 
-    A net is probed on the rows that the first fold trains on. on_epoch and JobUnrunnable as in
-    train_population.
+    A net is probed on the rows that the first fold trains on; on_epoch(done, of) is called after
+    each epoch of it. JobUnrunnable where its model can't be built or trained.
     """
     spec, outputs = prepared.spec, prepared.outputs
     if spec.search.strength != "auto":
@@ -39,9 +39,9 @@ def strength_range(
 
 
 def linear_range(spec: JobSpec, rows: Fold, outputs: int) -> StrengthRange:
-    """From 1e-4 of the smallest to the largest λ_max of the searched penalties, on these rows.
+    """Return 1e-4 of the smallest to the largest λ_max of the searched penalties, on these rows.
 
-    λ_max is the smallest λ whose solution is all zeros; l2 has none and takes that of l1. Where
+    λ_max is the smallest λ whose solution is all zeros, or that of Σ |w| where there is none. Where
     l1_ratio or label_smoothing are searched it is that of their middles.
     """
     critical = critical_strengths(spec, rows, outputs)
@@ -71,10 +71,10 @@ def critical_strengths(spec: JobSpec, rows: Fold, outputs: int) -> list[float]:
 
 
 def gradient_at_zero(spec: JobSpec, rows: Fold, outputs: int) -> dict[str, Tensor]:
-    """Of the mean loss as it is trained: in weight (outputs, d) and bias (outputs,).
+    """Return the gradient of the mean loss in weight (outputs, d) and bias (outputs,).
 
     Penalised parameters are zero, and the bias is fitted unless it is one of them. Smoothing draws
-    targets towards those of no information; the rest is one linear function of them.
+    targets towards those that tell nothing; the gradient is linear in the targets.
     """
     shares = row_weights(spec, rows.train_targets)[:, None] / len(rows.train_targets)
     inputs, kind = rows.train_inputs.double(), kind_of(spec.task, outputs)

@@ -1,4 +1,4 @@
-"""optimizers.c as the engine calls it."""
+"""Calls optimizers.c for the engine."""
 
 from __future__ import annotations
 
@@ -10,20 +10,39 @@ import torch
 from torch import Tensor
 
 from workers.kernels.library import Library
-from workers.optimizers import AdamW, Optimizer, Sgd
+from workers.optimizers import Adam, Optimizer, Sgd
+
+Address = ctypes.c_void_p
 
 
-class Step(ctypes.Structure):
-    """As in optimizers.c."""
+class OptimizerStructure(ctypes.Structure):
+    """`Optimizer` in optimizers.c."""
+
+    _fields_ = (
+        ("penalised", ctypes.c_int64),
+        ("clip_norm", ctypes.c_double),
+        ("beta1", ctypes.c_double),
+        ("beta2", ctypes.c_double),
+        ("l1", ctypes.c_int32),
+        ("decoupled", ctypes.c_int32),
+    )
+
+
+class StepStructure(ctypes.Structure):
+    """`Step` in optimizers.c."""
 
     _fields_ = (
         ("rows", ctypes.c_int64),
         ("columns", ctypes.c_int64),
-        ("penalised", ctypes.c_int64),
+        ("weights", Address),
+        ("gradient", Address),
+        ("mean", Address),
+        ("square", Address),
+        ("previous", Address),
+        ("coefficients", Address),
         ("stride", ctypes.c_int64),
-        ("clip_norm", ctypes.c_double),
-        ("l1", ctypes.c_int32),
-        ("decoupled", ctypes.c_int32),
+        ("metric", Address),
+        ("groups", Address),
     )
 
 
@@ -33,12 +52,20 @@ class CompiledOptimizer:
     passes = 1
 
     def __init__(self, optimizer: Optimizer, library: Library) -> None:
-        self.uses = optimizer.uses
+        self.uses = uses = optimizer.uses
         self.remembers = optimizer.remembers
         self.coefficients = optimizer.coefficients
         self._library = library
-        self._sgd = isinstance(optimizer, Sgd)
-        self._decoupled = isinstance(optimizer, AdamW)
+        self._state = ("previous",) if isinstance(optimizer, Sgd) else ("mean", "square")
+        self._name = "sgd" if isinstance(optimizer, Sgd) else "adam"
+        self._structure = OptimizerStructure(
+            penalised=uses.penalised,
+            clip_norm=math.inf if uses.clip_norm is None else uses.clip_norm,
+            l1=uses.l1,
+        )
+        if isinstance(optimizer, Adam):
+            self._structure.beta1, self._structure.beta2 = optimizer.beta1, optimizer.beta2
+            self._structure.decoupled = optimizer.decoupled
 
     def update(
         self,
@@ -49,25 +76,26 @@ class CompiledOptimizer:
         *,
         metric_wanted: bool = True,
     ) -> tuple[Tensor, Tensor]:
-        """As Optimizer.update does it."""
-        uses, (rows, columns) = self.uses, weights.shape
-        step = Step(
+        """Step some rows (m, columns), in place; see Optimizer.update for what goes in and out."""
+        rows, columns = weights.shape
+        step = StepStructure(
             rows=rows,
             columns=columns,
-            penalised=uses.penalised,
+            weights=weights.data_ptr(),
+            gradient=gradient.data_ptr(),
+            coefficients=coefficients.data_ptr(),
             stride=coefficients.stride(0),
-            clip_norm=math.inf if uses.clip_norm is None else uses.clip_norm,
-            l1=uses.l1,
-            decoupled=self._decoupled,
         )
-        groups = torch.empty_like(weights[:, :1]) if uses.group and metric_wanted else None
-        if self._sgd:
-            metric = None if groups is None else torch.ones_like(groups)
-            arguments = (*state, coefficients, groups)
-        else:
-            metric = None if groups is None else torch.empty_like(weights)
-            arguments = (*state, coefficients, metric, groups)
-        name = "sgd" if self._sgd else "adam"
-        self._library.call(name, step, weights, gradient, *arguments)
-        unused = weights[:, :0]
-        return (unused, unused) if groups is None or metric is None else (metric, groups)
+        for name, tensor in zip(self._state, state, strict=True):
+            setattr(step, name, tensor.data_ptr())
+        metric = groups = weights[:, :0]
+        if self.uses.group and metric_wanted:
+            groups = torch.empty_like(weights[:, :1])
+            step.groups = groups.data_ptr()
+            if self._name == "sgd":
+                metric = torch.ones_like(groups)
+            else:
+                metric = torch.empty_like(weights)
+                step.metric = metric.data_ptr()
+        self._library.call(self._name, self._structure, step)
+        return metric, groups

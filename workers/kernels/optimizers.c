@@ -1,116 +1,197 @@
-/* An optimiser's step with its proximal step, in one pass over memory. The same maths in torch
-   operations, which tests compare this with, is in workers/optimizers/optimizers.py.
+/* An optimiser's step with its proximal step, in one pass over memory. Tests compare it with the same
+   maths in torch operations, workers/optimizers.
 
-   One step of rows (m, columns) of weights, gradient and state, in place. Columns are a multiple of
-   16, the penalised ones first. coefficients (K, m): ridge, sign, threshold, group and the
-   optimiser's own, as in workers/optimizers/optimizers.py. For group lasso, whose step comes after, metric
-   (m, columns) and the group thresholds (m) are kept where metric is not NULL. */
+   A step changes many models in place, one after the other: rows of weights, gradient and state.
+   Columns are a multiple of 16, and the penalised ones come first. Group lasso's step comes after
+   this one; it needs the metric and the groups' thresholds. */
 
 #include "real.h"
+
+/* What all steps of a job have in common. */
+typedef struct {
+    int64_t penalised;   /* columns that are */
+    double clip_norm;    /* longest gradient; infinity: no clipping */
+    double beta1, beta2; /* of Adam: how slowly mean and square follow the gradient */
+    int32_t l1;          /* 1: soft-threshold the penalised columns */
+    int32_t decoupled;   /* 1: weight decay as AdamW has it */
+} Optimizer;
+
+/* One step. Matrices are (rows, columns), a model a row. */
+typedef struct {
+    int64_t rows, columns;
+    REAL *weights, *gradient;
+    REAL *mean, *square;      /* state of Adam: of the gradient and of its square */
+    REAL *previous;           /* state of SGD: the weights before the last step */
+    const REAL *coefficients; /* (count, rows), in the order of Common and what follows it */
+    int64_t stride;           /* from one coefficient of a model to its next */
+    REAL *metric;             /* of Adam, where group lasso needs it; else NULL */
+    REAL *groups;             /* (rows): thresholds of group lasso; else NULL */
+} Step;
+
+/* --- one model's coefficients, as workers/optimizers lays them out ------------------------------- */
+
+typedef struct {
+    REAL ridge;     /* pulls penalised weights to zero in proportion to their size */
+    REAL pull;      /* pulls them to zero by the same amount whatever their size */
+    REAL threshold; /* of the l1 norm */
+    REAL group;     /* threshold of the groups' norms */
+} Common;
+
+typedef struct {
+    REAL slope, offset; /* the metric is slope * sqrt(square) + offset */
+    REAL decay;         /* decoupled: the weights' factor; else their factor in the gradient */
+} AdamRates;
+
+typedef struct {
+    REAL rate, momentum, decay;
+} SgdRates;
+
+INLINE REAL coefficient(const Step *step, int64_t model, int place) {
+    return step->coefficients[place * step->stride + model];
+}
+
+INLINE Common common_of(const Step *step, int64_t model) {
+    return (Common){
+        .ridge = coefficient(step, model, 0),
+        .pull = coefficient(step, model, 1),
+        .threshold = coefficient(step, model, 2),
+        .group = coefficient(step, model, 3),
+    };
+}
+
+INLINE AdamRates adam_rates_of(const Step *step, int64_t model) {
+    return (AdamRates){
+        .slope = coefficient(step, model, 4),
+        .offset = coefficient(step, model, 5),
+        .decay = coefficient(step, model, 6),
+    };
+}
+
+INLINE SgdRates sgd_rates_of(const Step *step, int64_t model) {
+    return (SgdRates){
+        .rate = coefficient(step, model, 4),
+        .momentum = coefficient(step, model, 5),
+        .decay = coefficient(step, model, 6),
+    };
+}
+
+/* --- one model ----------------------------------------------------------------------------------- */
 
 static inline REAL sign(REAL x) { return (REAL)((x > 0) - (x < 0)); }
 
 static inline REAL clamped(REAL x, REAL limit) { return x > limit ? limit : x < -limit ? -limit : x; }
 
-typedef struct {
-    int64_t rows, columns, penalised;
-    int64_t stride; /* from one coefficient of a row to its next */
-    double clip_norm; /* infinity: no clipping */
-    int32_t l1, decoupled;
-} Step;
-
-static inline REAL coefficient(const Step *step, const REAL *coefficients, int k, int64_t row) {
-    return coefficients[k * step->stride + row];
-}
-
-/* Adds the l2 and subgradient parts to a row's gradient; what clipping shortens it by. */
-static REAL complete(const Step *step, const REAL *weights, REAL *gradient, REAL ridge, REAL pull) {
-    if (ridge != 0)
-        for (int64_t j = 0; j < step->penalised; j++) gradient[j] += ridge * weights[j];
-    if (pull != 0)
-        for (int64_t j = 0; j < step->penalised; j++) gradient[j] += pull * sign(weights[j]);
-    if (isinf(step->clip_norm)) return 1;
+/* Adds the l2 penalty's slope and the l1 penalty's subgradient to a model's gradient. Returns the
+   factor that clipping shortens the gradient by. */
+static REAL complete(const Optimizer *optimizer, int64_t columns, Common own, const REAL *weights,
+                     REAL *gradient) {
+    if (own.ridge != 0)
+        for (int64_t j = 0; j < optimizer->penalised; j++) gradient[j] += own.ridge * weights[j];
+    if (own.pull != 0)
+        for (int64_t j = 0; j < optimizer->penalised; j++)
+            gradient[j] += own.pull * sign(weights[j]);
+    if (isinf(optimizer->clip_norm)) return 1;
     REAL squares[16] = {0}, total = 0;
-    for (int64_t j = 0; j < step->columns; j += 16)
+    for (int64_t j = 0; j < columns; j += 16)
         for (int k = 0; k < 16; k++) squares[k] += gradient[j + k] * gradient[j + k];
     for (int k = 0; k < 16; k++) total += squares[k];
-    REAL factor = (REAL)step->clip_norm / (REAL)sqrt(total);
+    REAL factor = (REAL)optimizer->clip_norm / (REAL)sqrt(total);
     return factor > 1 ? 1 : factor;
 }
 
-INLINE void adam_columns(
-    int64_t first, int64_t last, REAL *restrict weights, const REAL *restrict gradient,
-    REAL *restrict mean, REAL *restrict square, REAL *restrict metric, REAL factor,
-    REAL threshold, REAL slope, REAL offset, REAL decay, int l1, int decoupled) {
-    const REAL to_mean = 1 - 0.9, to_square = 1 - 0.999, beta2 = 0.999;
+/* One model in Adam's step. */
+typedef struct {
+    REAL *weights, *gradient, *mean, *square, *metric;
+    REAL factor, threshold; /* of the gradient by clipping; of the l1 norm, shortened alike */
+    REAL to_mean, to_square, keep_square; /* 1 - beta1, 1 - beta2, beta2 */
+    AdamRates rates;
+} AdamModel;
+
+/* Columns from `first` to before `last`; the flags are constants where this is inlined. */
+INLINE void adam_columns(const AdamModel *model, int64_t first, int64_t last, int l1,
+                         int decoupled, int with_metric) {
+    REAL *restrict weights = model->weights, *restrict mean = model->mean;
+    REAL *restrict square = model->square, *restrict metric = model->metric;
+    const REAL *restrict gradient = model->gradient;
+    const REAL factor = model->factor, threshold = model->threshold;
+    const REAL to_mean = model->to_mean, to_square = model->to_square;
+    const REAL keep_square = model->keep_square;
+    const REAL slope = model->rates.slope, offset = model->rates.offset;
+    const REAL decay = model->rates.decay;
     for (int64_t j = first; j < last; j++) {
-        REAL weight = weights[j], slope_here = gradient[j] * factor;
+        REAL weight = weights[j], pull = gradient[j] * factor;
         if (decoupled)
             weight *= decay;
         else
-            slope_here += decay * weight;
-        REAL m = mean[j] + to_mean * (slope_here - mean[j]);
-        REAL v = beta2 * square[j] + to_square * slope_here * slope_here;
+            pull += decay * weight;
+        REAL m = mean[j] + to_mean * (pull - mean[j]);
+        REAL v = keep_square * square[j] + to_square * pull * pull;
         REAL d = SQRT(v) * slope + offset, inverse = 1 / d;
         mean[j] = m;
         square[j] = v;
         weight -= m * inverse;
         weights[j] = l1 ? weight - clamped(weight, threshold * inverse) : weight;
-        if (metric) metric[j] = d;
+        if (with_metric) metric[j] = d;
     }
 }
 
-void adam(const Step *step, REAL *weights, REAL *gradient, REAL *mean, REAL *square,
-          const REAL *coefficients, REAL *metric, REAL *groups) {
+INLINE void adam_models(const Optimizer *optimizer, const Step *step, int decoupled,
+                        int with_metric) {
     for (int64_t row = 0; row < step->rows; row++) {
-        int64_t start = row * step->columns, columns = step->columns;
-        REAL own[7];
-        for (int k = 0; k < 7; k++) own[k] = coefficient(step, coefficients, k, row);
-        REAL *w = weights + start, *g = gradient + start, *m = mean + start, *v = square + start;
-        REAL factor = complete(step, w, g, own[0], own[1]), threshold = own[2] * factor;
-        int64_t thresholded = step->l1 && threshold > 0 ? step->penalised : 0;
-#define COLUMNS(first, last, metric, l1, decoupled)                                               \
-    adam_columns(first, last, w, g, m, v, metric, factor, threshold, own[4], own[5], own[6], l1,  \
-                 decoupled)
-        if (metric) {
-            REAL *d = metric + start;
-            groups[row] = own[3] * factor;
-            if (step->decoupled) {
-                COLUMNS(0, thresholded, d, 1, 1);
-                COLUMNS(thresholded, columns, d, 0, 1);
-            } else {
-                COLUMNS(0, thresholded, d, 1, 0);
-                COLUMNS(thresholded, columns, d, 0, 0);
-            }
-        } else if (step->decoupled) {
-            COLUMNS(0, thresholded, NULL, 1, 1);
-            COLUMNS(thresholded, columns, NULL, 0, 1);
-        } else {
-            COLUMNS(0, thresholded, NULL, 1, 0);
-            COLUMNS(thresholded, columns, NULL, 0, 0);
-        }
-#undef COLUMNS
+        int64_t columns = step->columns, start = row * columns;
+        Common own = common_of(step, row);
+        AdamModel model = {
+            .weights = step->weights + start,
+            .gradient = step->gradient + start,
+            .mean = step->mean + start,
+            .square = step->square + start,
+            .metric = with_metric ? step->metric + start : NULL,
+            .to_mean = (REAL)(1 - optimizer->beta1),
+            .to_square = (REAL)(1 - optimizer->beta2),
+            .keep_square = (REAL)optimizer->beta2,
+            .rates = adam_rates_of(step, row),
+        };
+        model.factor = complete(optimizer, columns, own, model.weights, model.gradient);
+        model.threshold = own.threshold * model.factor;
+        int64_t thresholded = optimizer->l1 && model.threshold > 0 ? optimizer->penalised : 0;
+        adam_columns(&model, 0, thresholded, 1, decoupled, with_metric);
+        adam_columns(&model, thresholded, columns, 0, decoupled, with_metric);
+        if (with_metric) step->groups[row] = own.group * model.factor;
     }
+}
+
+/* --- all models ---------------------------------------------------------------------------------- */
+
+void adam(const Optimizer *optimizer, const Step *step) {
+    int with_metric = step->metric != NULL;
+    if (optimizer->decoupled && with_metric)
+        adam_models(optimizer, step, 1, 1);
+    else if (optimizer->decoupled)
+        adam_models(optimizer, step, 1, 0);
+    else if (with_metric)
+        adam_models(optimizer, step, 0, 1);
+    else
+        adam_models(optimizer, step, 0, 0);
 }
 
 /* The metric of SGD is 1: group lasso needs the thresholds alone. */
-void sgd(const Step *step, REAL *weights, REAL *gradient, REAL *previous,
-         const REAL *coefficients, REAL *groups) {
+void sgd(const Optimizer *optimizer, const Step *step) {
     for (int64_t row = 0; row < step->rows; row++) {
-        int64_t start = row * step->columns;
-        REAL own[7];
-        for (int k = 0; k < 7; k++) own[k] = coefficient(step, coefficients, k, row);
-        REAL *restrict w = weights + start, *restrict g = gradient + start;
-        REAL *restrict before = previous + start;
-        REAL factor = complete(step, w, g, own[0], own[1]);
-        REAL threshold = own[2] * factor, rate = own[4], momentum = own[5], decay = own[6];
-        for (int64_t j = 0; j < step->columns; j++) {
-            REAL weight = w[j], slope = g[j] * factor + decay * weight;
-            w[j] = weight + (momentum * (weight - before[j]) - rate * slope);
-            before[j] = weight;
+        int64_t columns = step->columns, start = row * columns;
+        Common own = common_of(step, row);
+        SgdRates rates = sgd_rates_of(step, row);
+        REAL *restrict weights = step->weights + start, *restrict gradient = step->gradient + start;
+        REAL *restrict previous = step->previous + start;
+        REAL factor = complete(optimizer, columns, own, weights, gradient);
+        REAL threshold = own.threshold * factor;
+        for (int64_t j = 0; j < columns; j++) {
+            REAL weight = weights[j], slope = gradient[j] * factor + rates.decay * weight;
+            weights[j] = weight + (rates.momentum * (weight - previous[j]) - rates.rate * slope);
+            previous[j] = weight;
         }
-        if (step->l1 && threshold > 0)
-            for (int64_t j = 0; j < step->penalised; j++) w[j] -= clamped(w[j], threshold);
-        if (groups) groups[row] = own[3] * factor;
+        if (optimizer->l1 && threshold > 0)
+            for (int64_t j = 0; j < optimizer->penalised; j++)
+                weights[j] -= clamped(weights[j], threshold);
+        if (step->groups) step->groups[row] = own.group * factor;
     }
 }

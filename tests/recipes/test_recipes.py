@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,8 @@ import pytest
 import torch
 from deployments import REPOSITORY, Installation, wait_until
 from recipes import PACKAGES, copy_of_the_tree, recipe, titles
-from sklearn.linear_model import ElasticNet
+from scipy.stats.qmc import Halton
+from sklearn.linear_model import ElasticNet, Ridge
 
 from ridgeway.spec.wording import parse_spec
 from workers.data.bundled import bundled_frame
@@ -62,6 +63,15 @@ def succeeded(service: httpx.Client, **spec: Any) -> str:
     return address
 
 
+def test_there_are_four_recipes():
+    assert [title.rpartition(" a")[2].lstrip("n ") for title in RECIPES] == [
+        "penalty",
+        "objective",
+        "sampler",
+        "REST call",
+    ]
+
+
 def test_a_tree_with_all_of_them_passes_the_checks(tree):
     config = ["--config", str(REPOSITORY / "pyproject.toml")]
     for check in (["format", "--check"], ["check"]):
@@ -70,13 +80,15 @@ def test_a_tree_with_all_of_them_passes_the_checks(tree):
         assert done.returncode == 0, done.stdout
 
 
-def reference_values(model: Any, **fields: Any) -> list[np.ndarray]:
-    """Return the errors on each fold's judged rows of a scikit-learn model of diabetes."""
-    spec = parse_spec({"dataset": "diabetes", "task": "regression", **LINEAR, **fields})
-    prepared = prepare(spec, bundled_frame("diabetes"), torch.float64)
+def reference_errors(model_of: Callable[[int], Any]) -> list[np.ndarray]:
+    """Return the errors on each fold's judged rows of diabetes of a scikit-learn model.
+
+    model_of: makes the model, from the number of training rows.
+    """
+    spec = parse_spec({"dataset": "diabetes", "task": "regression", **LINEAR})
     errors = []
-    for fold in prepared.folds:
-        model.fit(fold.train_inputs, fold.train_targets)
+    for fold in prepare(spec, bundled_frame("diabetes"), torch.float64).folds:
+        model = model_of(len(fold.train_targets)).fit(fold.train_inputs, fold.train_targets)
         predicted = fold.target_mean + fold.target_scale * model.predict(fold.valid_inputs)
         errors.append(predicted - fold.valid_targets.numpy())
     return errors
@@ -95,7 +107,8 @@ def test_the_penalty_gives_scikit_learn_s_models(service):
         trial = service.get(f"{job}/trials/{number}").json()
         # Half of the mean squared error, and so half of the strength.
         model = ElasticNet(alpha=trial["params"]["lambda"] / 2, l1_ratio=0.3, tol=1e-12)
-        expected = [float((error**2).mean()) for error in reference_values(model)]
+        errors = reference_errors(lambda rows, model=model: model)
+        expected = [float((error**2).mean()) for error in errors]
         assert trial["fold_values"] == pytest.approx(expected, rel=1e-6)
 
 
@@ -108,6 +121,27 @@ def test_the_penalty_s_automatic_range_ends_where_every_weight_is_zero(service):
         at = succeeded(service, dataset="diabetes", search=search, trials=1, **LINEAR)
         refitted = service.get(at).json()["recommended"]["simplest"]
         assert (refitted["refit_nonzero_weights"] == 0) is zeros
+
+
+def test_the_objective_is_what_scikit_learn_s_model_scores(service):
+    search = {"penalty": ["l2"], "lambda": 0.1}
+    spec = {"dataset": "diabetes", "objective": "mae", "search": search, **LINEAR}
+    job = succeeded(service, trials=1, **spec)
+    errors = reference_errors(lambda rows: Ridge(alpha=0.1 * rows))
+    expected = [float(np.abs(error).mean()) for error in errors]
+    assert service.get(f"{job}/trials/0").json()["fold_values"] == pytest.approx(expected, rel=1e-6)
+    assert service.get(job).json()["recommended"]["test"]["metric"] == "mae"
+
+
+def test_the_sampler_goes_on_in_one_sequence_from_population_to_population(service):
+    search = {"penalty": ["l2"], "lambda": {"low": 0.0, "high": 8.0}, "learning_rate": 0.01}
+    spec = {"dataset": "wine", "model": {"kind": "linear"}, "search": search}
+    job = succeeded(service, sampler="halton", seed=3, trials=16, epochs=1, **spec)
+    trials = service.get(f"{job}/trials").json()["trials"]
+    drawn = [trial["params"]["lambda"] for trial in trials]
+    # Which coordinate it is, is the sampler's business.
+    sequences = [8 * Halton(d, rng=3).random(16)[:, i] for d in range(1, 6) for i in range(d)]
+    assert any(np.allclose(drawn, sequence) for sequence in sequences)
 
 
 def test_a_rest_call_answers_and_is_in_the_document(service):

@@ -78,7 +78,8 @@ def _lines(hunk: str, marks: str) -> str:
 
 
 def copy_of_the_tree(folder: Path) -> Path:
-    """Copy the packages into a folder, which then comes first on PYTHONPATH."""
+    """Copy the packages and their checks into a folder, which then comes first on PYTHONPATH."""
+    shutil.copy(REPOSITORY / "pyproject.toml", folder)
     for package in PACKAGES:
         ignored = shutil.ignore_patterns("__pycache__")
         shutil.copytree(REPOSITORY / package, folder / package, ignore=ignored)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -12,7 +13,7 @@ import httpx
 import numpy as np
 import pytest
 import torch
-from deployments import REPOSITORY, Installation, wait_until
+from deployments import Installation, wait_until
 from recipes import PACKAGES, copy_of_the_tree, recipe, titles
 from scipy.stats.qmc import Halton
 from sklearn.linear_model import ElasticNet, Ridge
@@ -72,12 +73,22 @@ def test_there_are_four_recipes():
     ]
 
 
-def test_a_tree_with_all_of_them_passes_the_checks(tree):
-    config = ["--config", str(REPOSITORY / "pyproject.toml")]
-    for check in (["format", "--check"], ["check"]):
-        ruff = [sys.executable, "-m", "ruff", *check, *config, *PACKAGES]
-        done = subprocess.run(ruff, cwd=tree, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stdout
+@pytest.mark.parametrize(
+    "check",
+    [["ruff", "format", "--check", *PACKAGES], ["ruff", "check", *PACKAGES], ["lint-imports"]],
+    ids=" ".join,
+)
+def test_a_tree_with_all_of_them_passes_the_checks(tree, check):
+    command = Path(sys.executable).with_name(check[0])
+    done = subprocess.run(
+        [command, *check[1:]],
+        cwd=tree,
+        env={**os.environ, "PYTHONPATH": str(tree)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def reference_errors(model_of: Callable[[int], Any]) -> list[np.ndarray]:

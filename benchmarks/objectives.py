@@ -29,7 +29,8 @@ from ridgeway.spec.spec import JobSpec
 from ridgeway.spec.wording import parse_spec
 from ridgeway.study.distributions import search_space
 from ridgeway.views import Params
-from workers.data.prepare import Prepared, load_frame, prepare
+from workers.data.loading import load_frame
+from workers.data.prepare import Prepared, prepare
 from workers.population.configuration import Configuration
 from workers.sampling import suggest
 from workers.train import train_population

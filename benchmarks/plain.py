@@ -22,7 +22,8 @@ from torch import Tensor, nn
 from ridgeway.data.store import Store
 from ridgeway.spec.spec import JobSpec
 from ridgeway.study.distributions import search_space
-from workers.data.prepare import Fold, Prepared, load_frame, prepare
+from workers.data.loading import load_frame
+from workers.data.prepare import Fold, Prepared, prepare
 from workers.models.building import build_model
 from workers.population.configuration import Configuration
 from workers.sampling import suggest

@@ -24,7 +24,8 @@ from ridgeway.data.store import Store
 from ridgeway.spec.wording import parse_spec
 from ridgeway.study.distributions import search_space
 from ridgeway.study.reading import StudyTrial
-from workers.data.prepare import load_frame, prepare
+from workers.data.loading import load_frame
+from workers.data.prepare import prepare
 from workers.population.configuration import Configuration
 from workers.sampling import Mirror
 from workers.train import train_population

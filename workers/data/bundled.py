@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
 
 def bundled_frame(name: str) -> pd.DataFrame:
-    """A bundled data set, the target last."""
+    """Return a bundled data set, the target last."""
     loaded: Any = getattr(datasets, f"load_{name}")(as_frame=True)
     return loaded.frame.rename(columns={"target": "label"}) if name == "digits" else loaded.frame
 
 
 def current_profiles() -> dict[str, dict[str, Any]]:
-    """What bundled.json should hold."""
+    """Return what bundled.json should hold."""
     tables = {
         name: pa.Table.from_pandas(bundled_frame(name), preserve_index=False) for name in BUNDLED
     }

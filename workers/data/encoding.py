@@ -10,11 +10,12 @@ import numpy.typing as npt
 from sklearn.impute import SimpleImputer
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
+from workers.data.splits import Positions
+
 if TYPE_CHECKING:
     import pandas as pd
 
 Floats = npt.NDArray[np.float64]
-Rows = npt.NDArray[np.intp]
 LARGEST = 1e30  # an outlier of a column that is constant in training must not become infinite
 
 
@@ -25,10 +26,10 @@ class Encoding:
     values: Floats  # (rows, d)
     names: tuple[str, ...]
     sources: tuple[str, ...]  # the raw column of each encoded one
-    gaps: Rows  # columns with NaN in any row
+    gaps: Positions  # columns with NaN in any row
 
 
-def encode(frame: pd.DataFrame, development: Rows) -> Encoding:
+def encode(frame: pd.DataFrame, development: Positions) -> Encoding:
     """Lay the columns out once, by the development rows (positions in `frame`).
 
     Numbers first, then a column `x missing` for each that is missing in a development row, then
@@ -61,13 +62,13 @@ def encode(frame: pd.DataFrame, development: Rows) -> Encoding:
 class Standardisation:
     """Medians, means and deviations (ddof 0) of some rows; a constant column has scale 1."""
 
-    gaps: Rows  # columns with missing values
+    gaps: Positions  # columns with missing values
     imputer: SimpleImputer | None
     scaler: StandardScaler
 
     @classmethod
-    def fit(cls, values: Floats, gaps: Rows) -> Standardisation:
-        """By these rows (n, d) alone; `gaps` are the columns that miss values in any row."""
+    def fit(cls, values: Floats, gaps: Positions) -> Standardisation:
+        """Fit to these rows (n, d) alone; `gaps` are the columns that miss values in any row."""
         imputer = None
         if len(gaps):
             # A column that training rows miss altogether is 0, as its mean will be.
@@ -76,12 +77,12 @@ class Standardisation:
         return cls(gaps, imputer, StandardScaler().fit(_filled(values, gaps, imputer)))
 
     def apply(self, values: Floats) -> Floats:
-        """Any rows (m, d), standardised by the fitted ones."""
+        """Standardise any rows (m, d) by the fitted ones."""
         filled = _filled(values, self.gaps, self.imputer)
         return np.clip(np.asarray(self.scaler.transform(filled)), -LARGEST, LARGEST)
 
 
-def _filled(values: Floats, gaps: Rows, imputer: SimpleImputer | None) -> Floats:
+def _filled(values: Floats, gaps: Positions, imputer: SimpleImputer | None) -> Floats:
     if imputer is None:
         return values
     values = values.copy()
@@ -90,7 +91,7 @@ def _filled(values: Floats, gaps: Rows, imputer: SimpleImputer | None) -> Floats
 
 
 def recipe(encoding: Encoding, standardisation: Standardisation) -> list[dict[str, Any]]:
-    """How to make each input from raw columns, as plain JSON: (x - mean) / scale.
+    """Return how to make each input from raw columns, as plain JSON: (x - mean) / scale.
 
     x is the source column's number, `fill` where that is missing; or, where there is a `level`, 1
     in rows that hold it and else 0 (a null level: in rows where the source column is missing).

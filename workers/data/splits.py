@@ -1,4 +1,4 @@
-"""Which rows are sealed, which train and which judge: decided by seed, classes and groups."""
+"""Decide which rows are sealed, train or judge, by seed, classes and groups."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ridgeway.spec.profiles import held_out
 from ridgeway.spec.spec import HoldoutValidation, JobSpec
 
 Ints = npt.NDArray[np.int64]
-Rows = npt.NDArray[np.intp]
+Positions = npt.NDArray[np.intp]
 
 DRAWS = 100  # of groups for a held-out part; the most representative is taken
 DRAWN_GROUPS = 2_000_000  # groups shuffled in all those draws together
@@ -23,9 +23,9 @@ DRAWN_GROUPS = 2_000_000  # groups shuffled in all those draws together
 class Splits:
     """Positions of rows, each array in ascending order."""
 
-    development: Rows
-    test: Rows
-    folds: tuple[tuple[Rows, Rows], ...]  # (train, valid), both of the development rows
+    development: Positions
+    test: Positions
+    folds: tuple[tuple[Positions, Positions], ...]  # (train, valid), both of the development rows
 
 
 def split(
@@ -54,8 +54,8 @@ def split(
 
 def _hold_out(
     labels: Ints, groups: Ints | None, fraction: float, stay: int, rng: np.random.Generator
-) -> tuple[Rows, Rows]:
-    """(rows that stay, rows held out); at least `stay` groups stay."""
+) -> tuple[Positions, Positions]:
+    """Return the rows that stay and the rows held out; at least `stay` groups stay."""
     if groups is None:
         held = [
             _some_of(np.flatnonzero(labels == label), fraction, rng) for label in np.unique(labels)
@@ -67,14 +67,14 @@ def _hold_out(
     return np.flatnonzero(~out), np.flatnonzero(out)
 
 
-def _some_of(rows: Rows, fraction: float, rng: np.random.Generator) -> Rows:
+def _some_of(rows: Positions, fraction: float, rng: np.random.Generator) -> Positions:
     return rng.permutation(rows)[: held_out(len(rows), fraction)]
 
 
 def _groups_held_out(
     labels: Ints, groups: Ints, fraction: float, stay: int, rng: np.random.Generator
 ) -> npt.NDArray[np.bool_]:
-    """Whole groups, (rows,): of many draws the one whose classes come nearest to the fraction."""
+    """Hold out whole groups (rows,): of many draws that whose classes come nearest the fraction."""
     names, group_of_row = np.unique(groups, return_inverse=True)
     counts = np.zeros((len(names), int(labels.max()) + 1))  # (groups, classes)
     np.add.at(counts, (group_of_row, labels), 1)
@@ -94,7 +94,10 @@ def _groups_held_out(
     return best[group_of_row]
 
 
-def _fold(labels: Ints, groups: Ints | None, folds: int, seed: int) -> list[tuple[Rows, Rows]]:
+def _fold(
+    labels: Ints, groups: Ints | None, folds: int, seed: int
+) -> list[tuple[Positions, Positions]]:
+    """Split into folds by scikit-learn, stratified where there are classes, groups whole."""
     stratified = len(np.unique(labels)) > 1
     if groups is None:
         kind = StratifiedKFold if stratified else KFold
@@ -111,10 +114,10 @@ def _check_groups(
     spec: JobSpec,
     labels: Ints,
     classes: tuple[str, ...],
-    test: Rows,
-    folds: tuple[tuple[Rows, Rows], ...],
+    test: Positions,
+    folds: tuple[tuple[Positions, Positions], ...],
 ) -> None:
-    """Every training part must hold every class; for roc_auc every judging part too."""
+    """Refuse a training part without some class; for roc_auc a judging part too."""
     parts = [(f"training rows of fold {index}", train) for index, (train, _) in enumerate(folds, 1)]
     if spec.objective == "roc_auc":
         parts += [(f"validation rows of fold {i}", valid) for i, (_, valid) in enumerate(folds, 1)]

@@ -33,7 +33,8 @@ from ridgeway.settings import Settings
 from ridgeway.study.distributions import search_space
 from workers.answer.recommend import answer, own_complete_trials
 from workers.backends.compiled import Compiled
-from workers.data.prepare import Prepared, load_frame, offered_datasets, prepare
+from workers.data.loading import load_frame, offered_datasets
+from workers.data.prepare import Prepared, prepare
 from workers.loop.checkpoints import Checkpoints, discard
 from workers.loop.persistence import Persistence, Stopping
 from workers.loop.workbench import Benches, Workbench

@@ -21,7 +21,8 @@ from ridgeway.settings import Settings
 from ridgeway.spec.wording import parse_spec
 from ridgeway.views import Dataset
 from workers.data.bundled import bundled_frame
-from workers.data.prepare import load_frame, offered_datasets, prepare
+from workers.data.loading import load_frame, offered_datasets
+from workers.data.prepare import prepare
 
 CSV = b"age,city,y\n" + b"31,Oslo,no\n,Rome,yes\n40.5,,no\n22,Oslo,yes\n" * 10
 

@@ -18,7 +18,8 @@ from ridgeway.spec.profiles import resolve_spec
 from ridgeway.spec.spec import JobSpec
 from ridgeway.spec.wording import parse_spec
 from workers.data.bundled import bundled_frame
-from workers.data.prepare import Fold, Prepared, canonical_frame, prepare
+from workers.data.loading import canonical_frame
+from workers.data.prepare import Fold, Prepared, prepare
 from workers.data.splits import split
 
 

@@ -1,0 +1,92 @@
+"""Load a data set's rows, wherever they come from, as one kind of table."""
+
+from __future__ import annotations
+
+from importlib.metadata import entry_points
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ridgeway.data.bundled import BUNDLED
+from ridgeway.data.catalogue import StoredDataset
+from ridgeway.data.store import Store, sha256
+from ridgeway.data.tables import canonical_table, check_names, from_parquet, profile_table
+from ridgeway.errors import InvalidInput, JobUnrunnable, NotFound
+from ridgeway.plugins import DATASET_PLUGINS, installed
+from ridgeway.spec.profiles import DatasetProfile
+from workers.data.bundled import bundled_frame
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def offered_datasets() -> set[str]:
+    """Return the names that this worker can load beside uploads: bundled ones and plug-ins'."""
+    return set(BUNDLED) | installed(DATASET_PLUGINS)
+
+
+def load_frame(name: str, stored: StoredDataset | None, store: Store) -> pd.DataFrame:
+    """Load the rows of a data set: an upload from the store, else bundled, else a plug-in's.
+
+    JobUnrunnable where the stored table is not the one that was written, or the plug-in fails.
+    """
+    if stored is not None:
+        return _stored_frame(name, stored, store)
+    return bundled_frame(name) if name in BUNDLED else _plugin_frame(name)
+
+
+def _stored_frame(name: str, stored: StoredDataset, store: Store) -> pd.DataFrame:
+    try:
+        data = store.get(stored.address)
+    except NotFound as error:
+        raise JobUnrunnable(f"Data set '{name}': {error}") from None
+    if sha256(data) != stored.stored_checksum:
+        raise JobUnrunnable(f"Data set '{name}': the store's '{stored.address}' is damaged.")
+    return from_parquet(data).to_pandas()
+
+
+def _plugin_frame(name: str) -> pd.DataFrame:
+    entry = next(iter(entry_points(group=DATASET_PLUGINS, name=name)), None)
+    if entry is None:
+        raise JobUnrunnable(f"No package beside this worker offers the data set '{name}'.")
+    try:
+        return _frame_of(entry.load()())
+    except Exception as error:  # a plug-in may raise anything; the job's owner must read it
+        kind = type(error).__name__
+        raise JobUnrunnable(f"Data set '{name}': the plug-in failed: {kind}: {error}") from error
+
+
+def _frame_of(made: Any) -> pd.DataFrame:
+    """Return a DataFrame as it is; (X, y) arrays as columns x0, x1, ... and `target`."""
+    import pandas as pd
+
+    if isinstance(made, pd.DataFrame):
+        return made
+    if not isinstance(made, tuple) or len(made) != 2:
+        raise TypeError(f"must return a DataFrame or (X, y), not {type(made).__name__}")
+    inputs, target = (np.asarray(array) for array in made)
+    if inputs.ndim != 2 or target.ndim != 1 or len(inputs) != len(target):
+        shapes = f"{inputs.shape} and {target.shape}"
+        raise ValueError(f"X must be (rows, columns) and y (rows,); met shapes {shapes}")
+    frame = pd.DataFrame(inputs, columns=[f"x{index}" for index in range(inputs.shape[1])])
+    return frame.assign(target=target)
+
+
+def canonical_frame(frame: pd.DataFrame, name: str) -> tuple[pd.DataFrame, DatasetProfile]:
+    """Return the rows as uploads are kept, numbers as float64 and all else as text; and a profile.
+
+    JobUnrunnable where they are no table of numbers and texts.
+    """
+    import pyarrow as pa
+
+    frame = frame.set_axis([str(column) for column in frame.columns], axis=1)
+    try:
+        check_names(list(frame.columns))
+        table = canonical_table(pa.Table.from_pandas(frame, preserve_index=False))
+    except InvalidInput as error:
+        raise JobUnrunnable(f"Data set '{name}': {error.errors[0].message}") from None
+    except (pa.ArrowException, TypeError, ValueError) as error:
+        raise JobUnrunnable(
+            f"Data set '{name}' is no table of numbers and texts: {error}"
+        ) from None
+    return table.to_pandas(), profile_table(table)

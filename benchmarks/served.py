@@ -22,6 +22,7 @@ from ridgeway.database.schema import migrate
 from ridgeway.database.tables import jobs
 from ridgeway.jobs import claiming, holding
 from ridgeway.jobs.claiming import Claimant
+from ridgeway.study.facts import TrialFacts
 from ridgeway.study.writing import Outcome
 from ridgeway.views import Params
 
@@ -32,7 +33,7 @@ SPACE = {
     "weight_decay": FloatDistribution(1e-6, 1e-1, log=True),
 }
 PARAMS: Params = {"penalty": "l1", "lambda": 0.5, "learning_rate": 0.01, "weight_decay": 1e-4}
-ATTRIBUTES = {"standard_error": 0.1, "nonzero_weights": 3.0, "weights": 5}
+FACTS = TrialFacts(standard_error=0.1, nonzero_weights=3.0, weights=5)
 POPULATION = 64
 CLAIMANT = Claimant(
     worker_id="benchmark",
@@ -85,7 +86,7 @@ def persist_population(database: Database, reports: int, claimant: Claimant = CL
     with database.transaction() as transaction:
         first = holding.reserve(transaction, lease, [PARAMS] * lease.size, SPACE)
     outcomes = [
-        Outcome(number, _value(number), [1.0] * reports, ATTRIBUTES)
+        Outcome(number, _value(number), [1.0] * reports, FACTS)
         for number in range(first, first + lease.size)
     ]
     with database.transaction() as transaction:

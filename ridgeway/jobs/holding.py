@@ -252,10 +252,10 @@ def _better(
     return Best(
         number=first.number,
         value=value,
-        standard_error=first.attributes.get("standard_error"),
+        standard_error=first.facts.standard_error,
         params=trial.params,
-        nonzero_weights=first.attributes["nonzero_weights"],
-        weights=first.attributes["weights"],
+        nonzero_weights=cast("float", first.facts.nonzero_weights),
+        weights=cast("int", first.facts.weights),
     ).model_dump(mode="json")
 
 

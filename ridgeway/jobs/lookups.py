@@ -16,6 +16,7 @@ from ridgeway.jobs.plan import JobPlan
 from ridgeway.jobs.rows import read_job, select_jobs
 from ridgeway.spec.spec import JobSpec
 from ridgeway.study import pages, reading
+from ridgeway.study.facts import text_of
 from ridgeway.views import (
     Best,
     Job,
@@ -105,36 +106,23 @@ def find_trial(transaction: Connection, job_id: str, number: int) -> TrialDetail
     return TrialDetail(
         **_trial_fields(trial),
         curve=reading.trial_curve(transaction, trial.id),
-        fold_values=_numbers(trial.attributes.get("fold_values"), int | float),
-        fold_nonzero_weights=_numbers(trial.attributes.get("fold_nonzero_weights"), int),
+        fold_values=trial.facts.fold_values,
+        fold_nonzero_weights=trial.facts.fold_nonzero_weights,
         attributes=dict(trial.attributes),
     )
 
 
-def _numbers(value: Any, kind: Any) -> Any:
-    items = cast("list[Any]", value) if isinstance(value, list) else None
-    return items if items and all(isinstance(item, kind) for item in items) else None
-
-
 def _trial_fields(trial: reading.StudyTrial) -> dict[str, Any]:
-    # A stock Optuna process may have written attributes of our names and of any type.
-    def number(key: str) -> float | None:
-        value = trial.attributes.get(key)
-        return value if isinstance(value, int | float) else None
-
-    def text(key: str) -> str | None:
-        value = trial.attributes.get(key)
-        return value if isinstance(value, str) else None
-
+    """Return what a trial in a list and a trial by itself show alike."""
     return {
         "number": trial.number,
         "state": trial.state.name.lower(),
         "value": trial.value,
         "params": trial.params,
-        "standard_error": number("standard_error"),
-        "nonzero_weights": number("nonzero_weights"),
-        "reason": text("reason"),
-        "warm_start": text("warm_start"),
+        "standard_error": trial.facts.standard_error,
+        "nonzero_weights": trial.facts.nonzero_weights,
+        "reason": text_of(trial.attributes.get("reason")),
+        "warm_start": text_of(trial.attributes.get("warm_start")),
         "started_at": trial.started_at,
         "finished_at": trial.finished_at,
     }

@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import Any
 
 import sqlalchemy as sa
@@ -15,6 +16,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from sqlalchemy.engine import Connection, Row
 
 from ridgeway.study.distributions import read_distribution
+from ridgeway.study.facts import TrialFacts
 from ridgeway.study.optuna_tables import attributes as _attributes
 from ridgeway.study.optuna_tables import curves as _curves
 from ridgeway.study.optuna_tables import params as _params
@@ -39,6 +41,11 @@ class StudyTrial:
     started_at: datetime | None
     finished_at: datetime | None
     attributes: Mapping[str, Any]
+
+    @cached_property
+    def facts(self) -> TrialFacts:
+        """Return what the attributes tell of the trial."""
+        return TrialFacts.read(self.attributes)
 
 
 def trials_in(transaction: Connection, study_id: int, first: int, size: int) -> list[StudyTrial]:

@@ -22,6 +22,7 @@ from sqlalchemy.engine import Connection
 
 from ridgeway.database.clock import now
 from ridgeway.study.bulk import delete_rows, insert_rows, moment_text, update_rows
+from ridgeway.study.facts import NO_FACTS, TrialFacts
 from ridgeway.study.optuna_tables import attributes as _attributes
 from ridgeway.study.optuna_tables import curves as _curves
 from ridgeway.study.optuna_tables import directions as _directions
@@ -35,7 +36,7 @@ from ridgeway.views import Params
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one trial: a failed one has no `value`, and `reason` says why.
+    """The result of one trial: a failed one has no `value`, and `reason` says why.
 
     A pruned one's value is its last report, None where that was NaN, as Optuna has it. What
     Optuna's tables keep of it is laid out at once, not while a transaction makes others wait.
@@ -44,7 +45,7 @@ class Outcome:
     number: int
     value: float | None
     curve: Sequence[float] = ()
-    attributes: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    facts: TrialFacts = NO_FACTS
     reason: str | None = None
     pruned: bool = False
     further_values: Sequence[float] = ()  # of the objectives after the first
@@ -55,19 +56,18 @@ class Outcome:
     def __post_init__(self) -> None:
         values = () if self.value is None else (self.value, *self.further_values)
         reason = {"reason": self.reason} if self.reason else {}
+        attributes = {**self.facts.attributes(), **reason}
         rows = {
             "value_rows": [(index, *_stored(value)) for index, value in enumerate(values)],
             "curve_rows": _points(self.curve),
-            "attribute_rows": [
-                (key, json.dumps(value)) for key, value in {**self.attributes, **reason}.items()
-            ],
+            "attribute_rows": [(key, json.dumps(value)) for key, value in attributes.items()],
         }
         for name, laid_out in rows.items():
             object.__setattr__(self, name, laid_out)  # the dataclass is frozen
 
     @property
     def state(self) -> TrialState:
-        """As what the study keeps it."""
+        """Return the state in which the study keeps the trial."""
         if self.pruned:
             return TrialState.PRUNED
         return TrialState.FAIL if self.value is None else TrialState.COMPLETE

@@ -36,6 +36,7 @@ from ridgeway.jobs.claiming import Claimant
 from ridgeway.jobs.leases import Lease
 from ridgeway.spec.wording import parse_spec
 from ridgeway.study import reading
+from ridgeway.study.facts import TrialFacts
 from ridgeway.study.writing import Outcome
 from ridgeway.views import ENDED, Baseline, Chosen, Recommended, SealedScores
 
@@ -229,12 +230,12 @@ class SimulatedWorker:
 def outcome_of(number: int, strength: float) -> Outcome:
     """What training a trial of this strength gives."""
     value = objective(strength)
-    attributes = {"standard_error": 0.1, "nonzero_weights": 3.0, "weights": 5}
+    facts = TrialFacts(standard_error=0.1, nonzero_weights=3.0, weights=5)
     if value is None:
-        return Outcome(number, None, (float("nan"),), {}, "diverged in epoch 1")
+        return Outcome(number, None, (float("nan"),), reason="diverged in epoch 1")
     if pruned(strength):
-        return Outcome(number, value, (value,), {}, "pruned after epoch 1 of 2", pruned=True)
-    return Outcome(number, value, (value + 1.0, value), attributes)
+        return Outcome(number, value, (value,), reason="pruned after epoch 1 of 2", pruned=True)
+    return Outcome(number, value, (value + 1.0, value), facts)
 
 
 def recommended() -> Recommended:

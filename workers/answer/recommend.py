@@ -69,16 +69,22 @@ def choose(trials: Sequence[StudyTrial], maximise: bool) -> dict[Role, StudyTria
         return -trial.value if maximise else trial.value
 
     best = min(trials, key=lambda trial: (loss(trial), trial.number))
-    limit = loss(best) + (best.attributes["standard_error"] or 0.0)
+    limit = loss(best) + (best.facts.standard_error or 0.0)
     simplest = min(
         (trial for trial in trials if loss(trial) <= limit),
-        key=lambda trial: (trial.attributes["nonzero_weights"], loss(trial), trial.number),
+        key=lambda trial: (nonzero_weights(trial), loss(trial), trial.number),
     )
     chosen: dict[Role, StudyTrial] = {"simplest": simplest, "best": best}
     unpenalised = [trial for trial in trials if trial.params["penalty"] == UNPENALISED]
     if unpenalised:
         chosen["none"] = min(unpenalised, key=lambda trial: (loss(trial), trial.number))
     return chosen
+
+
+def nonzero_weights(trial: StudyTrial) -> float:
+    """Return a complete trial's nonzero weights, the mean over its folds."""
+    assert trial.facts.nonzero_weights is not None, "workers write it for every complete trial"
+    return trial.facts.nonzero_weights
 
 
 # --- refit and score --------------------------------------------------------------------------
@@ -104,10 +110,7 @@ def answer(
     configurations = {
         trial.number: Configuration.from_params(spec, trial.params) for trial in chosen.values()
     }
-    epochs = {
-        trial.number: int(trial.attributes.get("best_epoch", spec.epochs))
-        for trial in chosen.values()
-    }
+    epochs = {trial.number: trial.facts.best_epoch or spec.epochs for trial in chosen.values()}
     members = [configurations[number] for number in numbers]
     refits = refit_population(
         spec,
@@ -150,9 +153,9 @@ def _chosen(
     return Chosen(
         number=trial.number,
         value=trial.value,
-        standard_error=trial.attributes["standard_error"],
+        standard_error=trial.facts.standard_error,
         params=trial.params,
-        nonzero_weights=trial.attributes["nonzero_weights"],
+        nonzero_weights=nonzero_weights(trial),
         refit_nonzero_weights=None if diverged else int(refits.nonzero_weights[index, 0]),
         weights=refits.weights,
         selected_features=None
@@ -312,7 +315,7 @@ def _unconverged(
     if refits.converged is None:
         return []
     warnings: list[str] = []
-    short = sum(not trial.attributes["converged"] for trial in candidates)
+    short = sum(not trial.facts.converged for trial in candidates)
     if short:
         warnings.append(
             f"{short} of {len(candidates)} complete trials had not converged after {spec.epochs} "

@@ -16,6 +16,7 @@ from optuna.storages import RDBStorage
 from ridgeway.database.engine import Database
 from ridgeway.jobs import claiming, holding
 from ridgeway.jobs.claiming import Claimant
+from ridgeway.study.facts import TrialFacts
 from ridgeway.study.writing import Outcome
 from ridgeway.views import Job, JobPage, TrialDetail, TrialPage
 
@@ -47,11 +48,11 @@ def finish_one_population(database: Database) -> int:
     with database.transaction() as transaction:
         params = [{"penalty": "l1", "lambda": 0.5}] * lease.size
         first = holding.reserve(transaction, lease, params, SPACE)
-    attributes = {"standard_error": 0.1, "nonzero_weights": 3.0, "weights": 5}
+    facts = TrialFacts(standard_error=0.1, nonzero_weights=3.0, weights=5)
     outcomes = [
         Outcome(number, None, reason="diverged in epoch 1")
         if number == 1
-        else Outcome(number, float(number), curve=(2.0, float(number)), attributes=attributes)
+        else Outcome(number, float(number), curve=(2.0, float(number)), facts=facts)
         for number in range(first, first + lease.size)
     ]
     with database.transaction() as transaction:

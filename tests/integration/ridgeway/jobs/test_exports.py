@@ -17,6 +17,7 @@ from ridgeway.jobs import claiming, exports, holding, lifecycle, lookups
 from ridgeway.jobs.claiming import Claimant
 from ridgeway.spec.wording import parse_spec
 from ridgeway.study import writing
+from ridgeway.study.facts import TrialFacts
 from ridgeway.study.writing import Outcome
 
 CLAIMANT = Claimant("worker-1", frozenset({"mlp"}), frozenset({"digits"}), 8, 30.0, 3)
@@ -37,7 +38,7 @@ def job_id(database) -> str:
         params = [{"penalty": "l1", "lambda": 0.5}, {"penalty": "none"}]
         holding.reserve(transaction, lease, params, SPACE)
         outcomes = [
-            Outcome(0, 0.25, [0.5, 0.25], {"nonzero_weights": 3.5, "weights": 5}),
+            Outcome(0, 0.25, [0.5, 0.25], TrialFacts(nonzero_weights=3.5, weights=5)),
             Outcome(1, None, reason='diverged, "at once"\nin epoch 1'),
         ]
         holding.finish_population(transaction, lease, outcomes)

@@ -25,6 +25,7 @@ from ridgeway.jobs.claiming import Claimant
 from ridgeway.jobs.leases import Lease
 from ridgeway.jobs.plan import JobPlan
 from ridgeway.spec.wording import parse_spec
+from ridgeway.study.facts import TrialFacts
 from ridgeway.study.writing import Outcome
 from ridgeway.views import Job
 
@@ -78,7 +79,7 @@ def outcomes(lease: Lease, values: Sequence[float | None] | None = None) -> list
             number=first + index,
             value=value,
             curve=(1.0, 0.5) if value is not None else (float("nan"),),
-            attributes={"standard_error": 0.1, "nonzero_weights": 3.0, "weights": 5},
+            facts=TrialFacts(standard_error=0.1, nonzero_weights=3.0, weights=5),
             reason=None if value is not None else "diverged in epoch 1",
         )
         for index, value in enumerate(values or [float(first + i) for i in range(lease.size)])

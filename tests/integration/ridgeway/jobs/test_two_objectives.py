@@ -10,6 +10,7 @@ from ridgeway.jobs import claiming, holding, lifecycle
 from ridgeway.jobs.claiming import Claimant
 from ridgeway.jobs.fronts import find_front
 from ridgeway.spec.wording import parse_spec
+from ridgeway.study.facts import TrialFacts
 from ridgeway.study.writing import Outcome
 
 CLAIMANT = Claimant("worker-1", frozenset({"mlp"}), frozenset({"digits"}), 8, 30.0, 3)
@@ -37,7 +38,7 @@ def test_the_front_of_a_job_is_that_of_its_own_trials_in_optunas_study(database,
                 Outcome(
                     number,
                     (number * 37 + 11) % 61 / 61,
-                    attributes={"nonzero_weights": (number * 23 + 17) % 59, "weights": 60},
+                    facts=TrialFacts(nonzero_weights=(number * 23 + 17) % 59, weights=60),
                     further_values=[float((number * 23 + 17) % 59)],
                 )
                 for number in range(first, first + lease.size)

@@ -20,6 +20,7 @@ from ridgeway.jobs.claiming import Claimant
 from ridgeway.jobs.fronts import find_front
 from ridgeway.spec.wording import parse_spec
 from ridgeway.study.distributions import search_space
+from ridgeway.study.facts import TrialFacts
 from ridgeway.study.imports import import_study
 from ridgeway.study.writing import Outcome
 from workers.sampling import Mirror
@@ -57,7 +58,7 @@ def work_off(database: Database) -> None:
             holding.finish_population(transaction, lease, outcomes)
 
 
-_COUNTED = {"nonzero_weights": 3, "weights": 5}
+_COUNTED = TrialFacts(nonzero_weights=3, weights=5)
 
 
 def stock(database: Database) -> optuna.storages.RDBStorage:

@@ -16,6 +16,7 @@ from ridgeway.database.tables import ranked_trials
 from ridgeway.jobs import claiming, holding, lifecycle, lookups
 from ridgeway.jobs.claiming import Claimant
 from ridgeway.spec.wording import parse_spec
+from ridgeway.study.facts import TrialFacts
 from ridgeway.study.writing import Outcome
 from ridgeway.views import Params, Trial
 
@@ -52,7 +53,7 @@ def train(database: Database) -> bool:
         Outcome(number, None, [float("nan")], reason="diverged in epoch 1")
         if number % 5 == 4
         else Outcome(
-            number, float(number * 7 % 11), [1.0, 0.5], {"nonzero_weights": 3, "weights": 5}
+            number, float(number * 7 % 11), [1.0, 0.5], TrialFacts(nonzero_weights=3, weights=5)
         )
         for number in range(first, first + lease.size)
     ]

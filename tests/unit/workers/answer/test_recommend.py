@@ -75,8 +75,8 @@ def test_the_simplest_is_never_denser_than_the_best_nor_beyond_its_standard_erro
     simplest, best = chosen["simplest"], chosen["best"]
     values = [t.value for t in trials]
     assert best.value == (max if maximise else min)(values)
-    assert simplest.attributes["nonzero_weights"] <= best.attributes["nonzero_weights"]
-    error = best.attributes["standard_error"] or 0.0
+    assert simplest.facts.nonzero_weights <= best.facts.nonzero_weights
+    error = best.facts.standard_error or 0.0
     assert abs(simplest.value - best.value) <= error + 1e-12
 
 

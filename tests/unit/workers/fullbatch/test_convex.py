@@ -138,7 +138,7 @@ def test_a_trial_ends_with_its_convergence_and_its_curve_stays_there() -> None:
     assert result.curves[1, 0] != result.values[1] == result.curves[1, slow - 1]
     first, second = outcomes_of(spec, members[:2], result, 0)
     assert (len(first.curve), len(second.curve)) == (quick, slow)
-    assert (first.attributes["epochs"], first.attributes["converged"]) == (quick, True)
+    assert (first.facts.epochs, first.facts.converged) == (quick, True)
     assert second.curve[-1] == second.value
 
 
@@ -151,7 +151,7 @@ def test_who_has_not_converged_by_the_last_epoch_is_told() -> None:
     assert result.converged.tolist() == [False, True]
     assert result.settled.tolist() == [False, True]
     assert result.values[0] < result.curves[0, 0]  # it was on its way
-    assert [o.attributes["converged"] for o in outcomes_of(spec, members, result, 0)] == [
+    assert [o.facts.converged for o in outcomes_of(spec, members, result, 0)] == [
         False, True,
     ]  # fmt: skip
 

@@ -159,8 +159,8 @@ def test_a_trial_that_diverges_while_it_is_waited_for_has_failed() -> None:
     assert result.diverged_at[1] == 0
     failed, complete = outcomes_of(spec, [configuration(), configuration()], result, 7)
     assert failed.value is None
-    assert complete.attributes["best_epoch"] <= complete.attributes["epochs"] == len(complete.curve)
-    assert complete.value == complete.curve[complete.attributes["best_epoch"] - 1]
+    assert complete.facts.best_epoch <= complete.facts.epochs == len(complete.curve)
+    assert complete.value == complete.curve[complete.facts.best_epoch - 1]
 
 
 @given(

@@ -60,7 +60,7 @@ def test_a_new_penalty_trains_like_the_one_it_stands_for(
             assert same_bits(weights, theirs.parameters(member, 0)[name])
     assert (ours.parameters(2, 0)["weight"] == 0).any()
     told = outcomes_of(searching(heavy_lasso, **fields), new, ours, 0)
-    assert all("settled" in outcome.attributes for outcome in told)
+    assert all(outcome.facts.settled is not None for outcome in told)
 
 
 def test_a_new_penalty_has_a_label_and_a_largest_strength_worth_searching(

@@ -1,4 +1,4 @@
-"""What a new job learns from before its first trial: the complete trials of another study.
+"""Warm starts: a new job learns from the complete trials of another study.
 
 They are copied into the job's own study, so that every sampler, stock Optuna's too, finds them
 there. They are in no lease, so they count in no budget, progress, best or front; the user

@@ -35,7 +35,7 @@ REGRESSION_ACCEPTS: dict[str, tuple[Any, ...]] = {
 
 
 def combination_errors(spec: JobSpec) -> list[FieldError]:
-    """What contradicts itself whatever the data and the task."""
+    """Return what contradicts itself whatever the data and the task."""
     errors = [
         *_objective_errors(spec),
         *_warmup_errors(spec),
@@ -51,7 +51,7 @@ def combination_errors(spec: JobSpec) -> list[FieldError]:
 
 
 def objective_warnings(spec: JobSpec) -> list[str]:
-    """What a client should know of a search for two things at once."""
+    """Return what a client should know of a search for two objectives at once."""
     if not spec.further_objectives or not SAMPLER_ROWS[spec.sampler].learns:
         return []
     return [
@@ -76,7 +76,7 @@ def _objective_errors(spec: JobSpec) -> list[FieldError]:
 
 
 def task_errors(spec: JobSpec, task: Task, whose: str) -> list[FieldError]:
-    """What does not fit the task; `whose` says where the task comes from."""
+    """Return what does not fit the task; `whose` says where the task comes from."""
     accepted: dict[str, tuple[Any, ...]] = {"objective": objectives_of(task)}
     if task == "regression":
         accepted |= REGRESSION_ACCEPTS
@@ -102,7 +102,7 @@ def _warmup_errors(spec: JobSpec) -> list[FieldError]:
 
 
 def _twice_given_errors(spec: JobSpec) -> list[FieldError]:
-    """One value for every trial, and a dimension of the search: which of them counts?"""
+    """Refuse what has both one value for every trial and a dimension of the search."""
     fixed = {"label_smoothing": spec.label_smoothing, "input_noise": spec.input_noise}
     if isinstance(spec.model, MlpModel):
         fixed["model.dropout"] = spec.model.dropout
@@ -114,7 +114,7 @@ def _twice_given_errors(spec: JobSpec) -> list[FieldError]:
 
 
 def _refusals(spec: JobSpec, accepted: dict[str, tuple[Any, ...]], whose: str) -> list[FieldError]:
-    """An error for each field whose value is none of those accepted."""
+    """Return an error for each field whose value is none of those accepted."""
     return [
         FieldError(field, value, f"does not fit {whose}; accepted: {_listed(values)}")
         for field, values in accepted.items()
@@ -123,7 +123,7 @@ def _refusals(spec: JobSpec, accepted: dict[str, tuple[Any, ...]], whose: str) -
 
 
 def _met(spec: JobSpec, field: str) -> Any:
-    """The value at a dotted path, as JSON has it."""
+    """Return the value at a dotted path, as JSON has it."""
     value: Any = spec
     for name in field.split("."):
         value = getattr(value, name)

@@ -52,7 +52,7 @@ Objective: TypeAlias = Literal["loss", "accuracy", "balanced_accuracy", "roc_auc
 
 @dataclass(frozen=True)
 class ObjectiveRow:
-    """What trials are judged by: its name for people, the tasks that have it, and its direction."""
+    """A measure of trials: its name for people, the tasks that have it, and its direction."""
 
     name: Objective
     label: str

@@ -1,4 +1,4 @@
-"""What a penalty is: one class that knows all there is to know of it."""
+"""The base of all penalties: all that anybody may ask one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a study's trials have reported so far: what members are compared with."""
+"""The reports of a study's trials so far, with which members are compared."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a sampler is asked: the population whose configurations are wanted."""
+"""A population whose configurations a sampler is asked for."""
 
 from __future__ import annotations
 

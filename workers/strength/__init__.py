@@ -1,1 +1,1 @@
-"""What `"lambda": "auto"` stands for."""
+"""The range of strengths that `"lambda": "auto"` stands for."""

@@ -46,7 +46,7 @@ def resolved(fields: dict[str, Any]) -> JobSpec:
 def searched(
     database: Database, folder: Path, workers: int = 1, **fields: Any
 ) -> tuple[Job, list[Trial]]:
-    """The job after its last trial, trained by so many workers in turn, and its trials."""
+    """Train a job by so many workers in turn; return it after its last trial, and its trials."""
     with database.transaction() as transaction:
         job_id = submit_job(transaction, resolved(fields))
     settings = Settings(data=folder, max_population=4)

@@ -28,7 +28,7 @@ def spec(**fields: Any) -> JobSpec:
 
 
 def mixed(rows: int = 120, seed: int = 0) -> pd.DataFrame:
-    """Numbers and categories, both with values missing; a class and a subject for each row."""
+    """Make numbers and categories, both with gaps; a class and a subject for each row."""
     rng = np.random.default_rng(seed)
     age = rng.normal(40, 10, rows)
     age[rng.random(rows) < 0.2] = np.nan
@@ -56,7 +56,7 @@ def positions(prepared: Prepared) -> tuple[np.ndarray, list[tuple[np.ndarray, np
 
 
 def follow(recipe: list[dict[str, Any]], frame: pd.DataFrame) -> np.ndarray:
-    """Inputs from raw columns by the recipe alone, as somebody with the model's file would."""
+    """Make inputs from raw columns by the recipe alone, like somebody with the model's file."""
     made = []
     for column in recipe:
         raw = frame[column["source"]]

@@ -30,7 +30,7 @@ def split_classes(labels: np.ndarray, groups: np.ndarray | None = None, **fields
 
 
 def check_partition(splits: Splits, rows: int, folds: int) -> None:
-    """Every row is sealed or judged by exactly one fold, and no fold trains on what it judges."""
+    """Check that each row is sealed or judged by one fold, and none trains on what it judges."""
     assert sorted([*splits.development, *splits.test]) == list(range(rows))
     assert len(splits.folds) == folds
     for train, valid in splits.folds:

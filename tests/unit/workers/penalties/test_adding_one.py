@@ -30,7 +30,7 @@ class HeavyLasso(Penalty):
 
 @pytest.fixture
 def heavy_lasso(monkeypatch: pytest.MonkeyPatch) -> PenaltyName:
-    """The list entry on the workers' side, and the row in the spec."""
+    """Add the list entry on the workers' side, and the row in the spec."""
     monkeypatch.setitem(cast("dict[str, Penalty]", PENALTIES), NAME, HeavyLasso())
     rows = cast("dict[str, PenaltyRow]", PENALTY_ROWS)
     monkeypatch.setitem(rows, NAME, PenaltyRow(NAME, "heavy lasso"))
@@ -38,7 +38,7 @@ def heavy_lasso(monkeypatch: pytest.MonkeyPatch) -> PenaltyName:
 
 
 def searching(penalty: PenaltyName, **fields: Any) -> JobSpec:
-    """A job that searches this penalty, which the spec's literal need not know yet."""
+    """Return a job that searches this penalty, which the spec's literal need not know yet."""
     spec = job(epochs=4, batch_size=16, **fields)
     search = spec.search.model_copy(update={"penalty": [penalty]})
     return spec.model_copy(update={"search": search})

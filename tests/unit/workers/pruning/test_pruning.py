@@ -42,7 +42,7 @@ def halving_rules(draw: st.DrawFn) -> tuple[HalvingRule, BasePruner]:
 def stock_run(
     pruner: BasePruner, populations: list[list[list[float]]], maximise: bool
 ) -> Iterator[tuple[int, set[int]]]:
-    """Optuna's decisions: every epoch each live trial reports and is asked in turn."""
+    """Yield Optuna's decisions: every epoch each live trial reports and is asked in turn."""
     study = optuna.create_study(direction="maximize" if maximise else "minimize", pruner=pruner)
     for population in populations:
         live = {trial.number: trial for trial in [study.ask() for _ in population]}
@@ -61,7 +61,7 @@ def stock_run(
 
 
 def _tell(study: optuna.Study, trial: optuna.Trial, value: float) -> None:
-    """A last value that is no number is a failure, as with us."""
+    """End a trial; a last value that is no number makes it fail, as with us."""
     if np.isfinite(value):
         study.tell(trial, value)
     else:
@@ -71,7 +71,7 @@ def _tell(study: optuna.Study, trial: optuna.Trial, value: float) -> None:
 def our_run(
     rule: MedianRule | HalvingRule, populations: list[list[list[float]]], maximise: bool
 ) -> Iterator[tuple[int, set[int]]]:
-    """Our decisions for whole populations, on reports that hold their own reports as well."""
+    """Yield our decisions for whole populations, whose own reports come back as well."""
     rungs = rule.rungs(EPOCHS)
     reports = Reports(rungs)
     pruner = Pruner(rule, reports, maximise)
@@ -96,7 +96,7 @@ def our_run(
 
 @pytest.fixture(autouse=True)
 def quiet_optuna() -> Iterator[None]:
-    """Optuna's pruners warn of curves that are all NaN, which are data here."""
+    """Silence Optuna's warnings of curves that are all NaN, which are data here."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)

@@ -1,4 +1,4 @@
-"""What the samplers make of a search space and of a study's history."""
+"""Samplers on a search space and a study's history."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def spec(search: dict[str, Any] | None = None, **fields: Any) -> JobSpec:
 
 
 class Told(NamedTuple):
-    """What `Mirror.sync` reads of a trial."""
+    """A trial as `Mirror.sync` reads it."""
 
     number: int
     value: float | None

@@ -33,7 +33,7 @@ LOG_VOLUME = math.log(math.log(1e3)) + math.log(4)
 
 
 def drawn(count: int, seed: int) -> dict[str, np.ndarray]:
-    """Columns in Optuna's internal representation."""
+    """Draw columns in Optuna's internal representation."""
     quantiles = np.random.default_rng(seed).random((len(AXES), count))
     return {d.name: d.decode(d.spread(row)) for d, row in zip(AXES, quantiles, strict=True)}
 

@@ -41,7 +41,7 @@ def small_net(**fields: Any) -> JobSpec:
 
 
 def predictions(spec: JobSpec, members: list[Configuration], fold: Fold) -> list[Tensor]:
-    """Of each member for its own training rows."""
+    """Return each member's predictions for its own training rows."""
     result: TrainedModels = refit_population(spec, members, fold, 1, seed=7, device=CPU)
     assert not result.diverged_at.any()
     return [
@@ -96,7 +96,7 @@ def test_less_than_a_tenth_of_the_range_goes_to_collapsed_nets(
 
 
 def test_a_range_that_is_ten_times_too_high_would_be_noticed() -> None:
-    """What the two tests above lean on: there are collapsed nets to be met above the range."""
+    """The two tests above rest on this: there are collapsed nets to be met above the range."""
     fold, spec = made_up_fold(60), small_net()
     high = probe_range(spec, fold, 1, device=CPU).high
     members = [configuration("group_lasso", by * high, learning_rate=0.03) for by in (10, 30, 100)]
@@ -223,7 +223,7 @@ LOW, HIGH = 0.01, 0.1  # learning rates
 
 
 def told(free: dict[float, float], penalised: dict[tuple[float, float], float]) -> StrengthRange:
-    """The range from explained shares by rate, and by rate and strength."""
+    """Return the range that shares explained by rate, and by rate and strength, suggest."""
     members = [configuration("none", learning_rate=rate) for rate in free]
     members += [configuration("l1", strength, learning_rate=rate) for rate, strength in penalised]
     return range_from(members, [*free.values(), *penalised.values()])

@@ -53,7 +53,7 @@ coverage: $(INSTALLED)  ## run every test and print the lines and branches that 
 	$(BIN)/python -m coverage run -m pytest
 	$(BIN)/python -m coverage report --skip-covered --show-missing
 
-check: $(INSTALLED)  ## format, lint, types and the arrows between the packages
+check: $(INSTALLED)  ## format, lint, types and the arrows between the rooms
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/pyright

@@ -8,6 +8,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -23,7 +24,8 @@ from workers.minibatch.planner import measured_together, pays_to_compile
 from workers.minibatch.trainer import Trainer
 from workers.models.building import build_model
 from workers.population.configuration import Configuration
-from workers.train import train_population
+from workers.population.problem import Problem
+from workers.train import train
 
 SEED = 0
 
@@ -35,8 +37,9 @@ class Population:
         self, task: Task, configurations: Sequence[Configuration], trainer: Trainer
     ) -> None:
         self.trainer = trainer
-        rows, batch = self.trainer.fold_rows, task.spec.batch_size
-        self.minibatches = Minibatches(rows, batch, SEED, trainer.device)
+        problem = trainer.problem
+        rows, batch = problem.fold_rows, task.spec.batch_size
+        self.minibatches = Minibatches(rows, batch, SEED, problem.device)
         self.trainer.together = len(configurations)
         self.chunks = self.trainer.chunks(configurations)
         self.members = len(configurations)
@@ -78,7 +81,7 @@ class Population:
         self.left = []
         started = clock()
         self.train(self.minibatches.steps)
-        trained = (clock() - started) * self.trainer.spec.epochs
+        trained = (clock() - started) * self.trainer.problem.spec.epochs
         sparse = [chunk.keep(chunk.settles) for chunk in self.chunks if any(chunk.settles)]
         started = clock()
         for chunk in sparse:
@@ -106,13 +109,14 @@ def _bytes(tensors: Sequence[Tensor]) -> int:
 def planned_trainer(task: Task, device: torch.device, trials: int) -> tuple[Trainer, float]:
     """Make a job's trainer as a worker would; return seconds of compiling its step, too."""
     spec = task.spec.model_copy(update={"trials": trials})
-    trainer = Trainer(spec, [task.fold], OUTPUTS, SEED, device, torch.float32)
+    problem = Problem(spec, [task.fold], OUTPUTS, device)
+    trainer = Trainer(problem)
     if not pays_to_compile(trainer, Settings().max_population):
         return trainer, 0.0
-    plan = trainer.engine.model_copy(update={"backend": Compiled.name})
+    engine = trainer.engine.model_copy(update={"backend": Compiled.name})
     with nothing_kept("TORCHINDUCTOR_CACHE_DIR"):
         started = time.perf_counter()
-        trainer = Trainer(spec, [task.fold], OUTPUTS, SEED, device, torch.float32, plan)
+        trainer = Trainer(replace(problem, engine=engine))
         return trainer, time.perf_counter() - started
 
 
@@ -153,11 +157,10 @@ def losses_after_epoch(
     task: Task, configurations: Sequence[Configuration], device: torch.device, dtype: torch.dtype
 ) -> list[float]:
     """Return each member's validation loss after one epoch (too few for any settling)."""
-    spec = task.spec.model_copy(update={"epochs": 1})
-    result = train_population(
-        spec, configurations, [task.fold], OUTPUTS, seed=SEED, device=device, dtype=dtype
-    )
-    return result.values.tolist()
+    precision = "float64" if dtype == torch.float64 else "float32"
+    spec = task.spec.model_copy(update={"epochs": 1, "precision": precision})
+    problem = Problem(spec, [task.fold], OUTPUTS, device)
+    return train(problem, configurations).values.tolist()
 
 
 def first_batches(task: Task, device: torch.device) -> list[Tensor]:

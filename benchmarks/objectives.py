@@ -32,8 +32,9 @@ from ridgeway.views import Params
 from workers.data.loading import load_frame
 from workers.data.prepare import Prepared, prepare
 from workers.population.configuration import Configuration
+from workers.population.problem import Problem
 from workers.sampling import suggest
-from workers.train import train_population
+from workers.train import train
 
 DATA = Path(__file__).parent / "data"
 NEIGHBOURS = 6
@@ -208,14 +209,9 @@ def record(name: str, rows: int) -> None:
 
 
 def _losses(prepared: Prepared, params: Sequence[Params]) -> NDArray[np.float64]:
-    result = train_population(
-        prepared.spec,
-        [Configuration.from_params(prepared.spec, each) for each in params],
-        prepared.folds,
-        prepared.outputs,
-        seed=0,
-        device=torch.device("cpu"),
-    )
+    spec = prepared.spec
+    problem = Problem(spec, prepared.folds, prepared.outputs, torch.device("cpu"))
+    result = train(problem, [Configuration.from_params(spec, each) for each in params])
     return np.where(result.diverged_at > 0, math.nan, result.values)
 
 

@@ -24,11 +24,12 @@ from ridgeway.data.store import Store
 from ridgeway.spec.wording import parse_spec
 from ridgeway.study.distributions import search_space
 from ridgeway.study.reading import StudyTrial
+from workers import train as doors
 from workers.data.loading import load_frame
 from workers.data.prepare import prepare
 from workers.population.configuration import Configuration
+from workers.population.problem import Problem
 from workers.sampling import Mirror
-from workers.train import train_population
 
 SPEC = {"dataset": "breast_cancer", "model": {"kind": "mlp", "hidden": [64]}}
 POPULATIONS = 4
@@ -66,16 +67,11 @@ def _work(repeats: int, barrier, results) -> None:
         spent["sampling"] += time.perf_counter() - started
         return [Configuration.from_params(spec, p) for p in params]
 
+    problem = Problem(spec, prepared.folds, prepared.outputs, torch.device("cpu"))
+
     def train(configurations: list[Configuration]) -> None:
         started = time.perf_counter()
-        train_population(
-            spec,
-            configurations,
-            prepared.folds,
-            prepared.outputs,
-            seed=0,
-            device=torch.device("cpu"),
-        )
+        doors.train(problem, configurations)
         spent["training"] += time.perf_counter() - started
 
     def one_after_the_other() -> None:

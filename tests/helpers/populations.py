@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,11 @@ import pytest
 import torch
 from torch import Tensor
 
+from ridgeway.jobs.plan import Engine
 from ridgeway.spec.names import PENALTIES
 from ridgeway.spec.spec import JobSpec
 from ridgeway.spec.wording import parse_spec
+from workers import train as training
 from workers.backends import Backend, Mapped
 from workers.backends.choosing import Candidates
 from workers.backends.compiled import Compiled
@@ -26,8 +29,12 @@ from workers.backends.in_turn import InTurn
 from workers.data.prepare import Fold
 from workers.kernels import Library, load
 from workers.minibatch import program
+from workers.minibatch.trainer import Trainer
 from workers.population.configuration import Configuration
-from workers.train import PopulationResult, train_population
+from workers.population.problem import Problem
+from workers.population.results import PopulationResult, TrainedModels
+from workers.population.watch import Watch
+from workers.train import solver_of
 
 CPU = torch.device("cpu")
 BACKENDS: dict[str, type[Backend]] = {
@@ -110,16 +117,73 @@ def one_fold(inputs: Any, targets: Any) -> Fold:
     return Fold(data, labels, data, labels, 0.0, 1.0)
 
 
+def problem_of(
+    spec: JobSpec,
+    folds: Sequence[Fold],
+    outputs: int = 1,
+    *,
+    dtype: torch.dtype | None = None,
+    seed: int = 0,
+    engine: Engine | None = None,
+    device: torch.device = CPU,
+) -> Problem:
+    """A problem on the CPU; with another precision or seed than the spec's where one is given."""
+    changed: dict[str, Any] = {"seed": seed}
+    if dtype is not None:
+        changed["precision"] = {torch.float32: "float32", torch.float64: "float64"}[dtype]
+    return Problem(spec.model_copy(update=changed), folds, outputs, device, engine or Engine())
+
+
+def trainer_of(spec: JobSpec, folds: Sequence[Fold], outputs: int = 1, **options: Any) -> Trainer:
+    """The trainer of such a problem."""
+    made = solver_of(problem_of(spec, folds, outputs, **options))
+    assert isinstance(made, Trainer)
+    return made
+
+
+def train_by(
+    trainer: Trainer, members: Sequence[Configuration], watch: Watch | None = None
+) -> PopulationResult:
+    """Train by a trainer that a test has changed."""
+    problem = replace(trainer.problem)
+    problem.solver(lambda own: trainer)
+    return training.train(problem, members, watch)
+
+
 def train(
     spec: JobSpec,
-    members: list[Configuration],
-    folds: list[Fold],
+    members: Sequence[Configuration],
+    folds: Sequence[Fold],
     outputs: int = 1,
-    dtype: torch.dtype = torch.float32,
+    *,
+    watch: Watch | None = None,
+    on_epoch: Callable[[int, int], None] | None = None,
     **options: Any,
 ) -> PopulationResult:
-    options = {"seed": 0, **options}
-    return train_population(spec, members, folds, outputs, device=CPU, dtype=dtype, **options)
+    """Train on such a problem; on_epoch takes the place of the watch's."""
+    problem = problem_of(spec, folds, outputs, **options)
+    return training.train(problem, members, _told(watch, on_epoch))
+
+
+def refit(
+    spec: JobSpec,
+    members: Sequence[Configuration],
+    fold: Fold,
+    outputs: int = 1,
+    *,
+    epochs: Sequence[int] | None = None,
+    watch: Watch | None = None,
+    on_epoch: Callable[[int, int], None] | None = None,
+    **options: Any,
+) -> TrainedModels:
+    """Refit on one fold of such a problem."""
+    problem = problem_of(spec, [fold], outputs, **options)
+    return training.refit(problem, members, epochs, _told(watch, on_epoch))
+
+
+def _told(watch: Watch | None, on_epoch: Callable[[int, int], None] | None) -> Watch:
+    watch = watch or Watch()
+    return watch if on_epoch is None else replace(watch, on_epoch=on_epoch)
 
 
 @contextmanager

@@ -10,7 +10,9 @@ import torch
 from torch import Tensor
 
 from workers.kernels.library import Library
-from workers.optimizers import Adam, Optimizer, Sgd
+from workers.optimizers.adam import Adam
+from workers.optimizers.base import Optimizer
+from workers.optimizers.sgd import Sgd
 
 Address = ctypes.c_void_p
 

@@ -17,19 +17,19 @@ from safetensors.torch import load, save
 from ridgeway.data.store import Store, sha256
 from ridgeway.errors import LeaseLost, NotFound
 from ridgeway.jobs.leases import Lease
-from workers.minibatch.parts import PartState
 from workers.population.configuration import Configuration
-from workers.population.run import PopulationState, Problem
+from workers.population.solver import Solver
+from workers.population.state import PartState, PopulationState
 
 log = logging.getLogger("ridgeway.worker")
 
-FORMAT = 2  # raised where a step's arithmetic changes, too
+FORMAT = 3  # raised where a step's arithmetic changes, too
 HANDING_OVER_SECONDS = 5.0  # of training that a worker which is told to stop does not throw away
 
 
 @dataclass
 class Checkpoints:
-    """Those of one lease. `record(address)` commits an address and gives the one before.
+    """Writes and reads those of one lease. `record(address)` commits one, gives the one before.
 
     Nothing is written before the population has trained for `every_seconds`, or for a few seconds
     where the worker is `stopping`.
@@ -37,16 +37,16 @@ class Checkpoints:
 
     store: Store
     lease: Lease
-    configurations: Sequence[Configuration]
+    members: Sequence[Configuration]
     every_seconds: float
     record: Callable[[str], str | None]
     stopping: Callable[[], bool]
     _identity: str = ""
     _since: float = field(default_factory=time.monotonic)
 
-    def start(self, problem: Problem) -> PopulationState | None:
-        """Where an earlier holder of the lease left off; None to begin anew."""
-        self._identity = identity(problem, self.configurations)
+    def start(self, solver: Solver) -> PopulationState | None:
+        """Return where an earlier holder of the lease left off; None to begin anew."""
+        self._identity = identity(solver, self.members)
         self._since = time.monotonic()
         address = self.lease.checkpoint
         if address is None:
@@ -97,30 +97,31 @@ def discard(store: Store, address: str) -> None:
         log.warning("%s stays in the store: %s", address, error)
 
 
-def identity(problem: Problem, configurations: Sequence[Configuration]) -> str:
-    """A checksum of all that must be the same if a population is to go on bit for bit.
+def identity(solver: Solver, members: Sequence[Configuration]) -> str:
+    """Return a checksum of all that must be the same if a population is to go on bit for bit.
 
     Half a training on a CPU and half on a GPU, or by two versions of torch, would be a result that
     neither gives: the population trains anew there. The engine names device type, backend and
     kernels. Makes of one type may differ in their last bits; hours of training are worth more.
     """
+    problem = solver.problem
     words = [
         FORMAT,
         torch.__version__,
         problem.spec.model_dump_json(),
-        [repr(configuration) for configuration in configurations],
+        [repr(member) for member in members],
         problem.seed,
-        problem.engine.model_dump(),
+        solver.engine.model_dump(),
         str(problem.dtype),
-        list(problem.fold_rows),
-        problem.layout.columns,
+        problem.fold_rows,
+        solver.layout.columns,
     ]
     return hashlib.sha256(json.dumps(words).encode()).hexdigest()
 
 
 def bytes_of(state: PopulationState, identity: str) -> bytes:
-    """The state as safetensors."""
-    tensors = {f"ledger.{name}": value for name, value in state.ledger.items()}
+    """Return the state as safetensors."""
+    tensors = {f"roll.{name}": value for name, value in state.roll.items()}
     parts: list[dict[str, object]] = []
     for number, part in enumerate(state.parts):
         tensors |= {f"part.{number}.{name}": value for name, value in part.tensors.items()}
@@ -131,7 +132,7 @@ def bytes_of(state: PopulationState, identity: str) -> bytes:
 
 
 def state_of(data: bytes, identity: str, checksum: str) -> PopulationState:
-    """The state that the bytes hold; ValueError for damaged bytes or another population's."""
+    """Return the state that the bytes hold; ValueError for damaged or another's bytes."""
     if sha256(data) != checksum:
         raise ValueError("its bytes are damaged")
     try:
@@ -155,11 +156,11 @@ def state_of(data: bytes, identity: str, checksum: str) -> PopulationState:
         )
         for number, part in enumerate(json.loads(metadata["parts"]))
     ]
-    return PopulationState(under("ledger."), tuple(parts))
+    return PopulationState(under("roll."), tuple(parts))
 
 
 def _metadata(data: bytes) -> dict[str, str]:
-    """What a safetensors file says about itself: an eight-byte length, then JSON."""
+    """Return what a safetensors file says about itself: an eight-byte length, then JSON."""
     (length,) = struct.unpack("<Q", data[:8])
     return json.loads(data[8 : 8 + length])["__metadata__"]
 

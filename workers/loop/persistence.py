@@ -13,16 +13,13 @@ from sqlalchemy.exc import DBAPIError
 
 from ridgeway.database.engine import Database
 from ridgeway.database.outages import first_line, will_pass
+from workers.loop.control import Stopping
 
 log = logging.getLogger("ridgeway.worker")
 T = TypeVar("T")
 
 SHORTEST_PAUSE_SECONDS = 0.1
 LONGEST_PAUSE_SECONDS = 2.0
-
-
-class Stopping(Exception):
-    """The worker was asked to stop; its lease goes back."""
 
 
 class Persistence:
@@ -36,15 +33,15 @@ class Persistence:
         self._stopping = stopping
 
     def write(self, change: Callable[[Connection], T]) -> T:
-        """One transaction, tried again while the database does not answer; nothing is lost."""
+        """Run one transaction, again while the database does not answer; nothing is lost."""
         return self._persist(self._database.transaction, change)
 
     def read(self, look: Callable[[Connection], T]) -> T:
-        """The same, changing nothing."""
+        """Look in a transaction that changes nothing, again while the database does not answer."""
         return self._persist(self._database.reading, look)
 
     def attempt(self, change: Callable[[Connection], None]) -> None:
-        """One transaction whose failure does no harm: what it says, time says as well."""
+        """Try one transaction whose failure does no harm: what it says, time says as well."""
         try:
             with self._database.transaction() as transaction:
                 change(transaction)

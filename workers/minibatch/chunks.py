@@ -12,7 +12,7 @@ from torch import Tensor
 from ridgeway.spec.spec import JobSpec
 from workers.backends import Buffers, Models, Perturbation
 from workers.models.layout import Layout
-from workers.optimizers import Rates, Stepping
+from workers.optimizers.base import Rates, Stepping, Uses
 from workers.penalties.penalties import PENALTIES
 from workers.penalties.proximal import group_soft_threshold
 from workers.population.configuration import Configuration
@@ -115,7 +115,10 @@ class Chunk:
 
 @dataclass(frozen=True)
 class Perturbations:
-    """Which a job knows; dropouts: the buffers with a dropout layer's rate, if it sets them."""
+    """The kinds of perturbation that a job knows.
+
+    dropouts: the buffers with a dropout layer's rate, if the job searches it.
+    """
 
     label_smoothing: bool
     input_noise: bool
@@ -123,7 +126,7 @@ class Perturbations:
 
     @classmethod
     def of(cls, spec: JobSpec, dropouts: Sequence[str]) -> Perturbations:
-        """What the spec fixes or searches."""
+        """Return those that the spec fixes or searches."""
         search = spec.search
         return cls(
             spec.label_smoothing > 0 or search.label_smoothing is not None,
@@ -140,28 +143,20 @@ def fresh_chunk(
     optimizer: Stepping,
     perturbations: Perturbations,
 ) -> Chunk:
-    """Members before their first step; `initial` weights (F, columns) and buffers (F, ...)."""
-    count, uses = len(configurations), optimizer.uses
+    """Return members before their first step.
+
+    initial: weights (F, columns) and buffers (F, ...) by name, which all members start with.
+    """
     rows, buffers = initial
+    count = len(configurations)
     weights = rows.unsqueeze(1).repeat(1, count, 1)
     own = {
         name: value.unsqueeze(1).repeat(1, count, *[1] * (value.dim() - 1))
         for name, value in buffers.items()
     }
-    device, repeat = rows.device, len(folds)
-
-    def column(numbers: Sequence[float]) -> Tensor:
-        return torch.tensor(numbers, dtype=torch.float64, device=device).repeat(repeat).unsqueeze(1)
-
-    def member(used: bool, numbers: Sequence[float]) -> Tensor | None:
-        return rows.new_tensor(numbers) if used else None
-
-    parts = [PENALTIES[c.penalty].components(c.strength, c.l1_ratio) for c in configurations]
-    absolute = column([part.l1 for part in parts])
-    none = torch.zeros_like(absolute)
-    dropout = rows.new_tensor([c.dropout for c in configurations])
+    dropout = rows.new_tensor([each.dropout for each in configurations])
     for name in perturbations.dropouts:
-        own[name] = dropout.expand(repeat, count).contiguous()
+        own[name] = dropout.expand(len(folds), count).contiguous()
     return Chunk(
         folds=tuple(folds),
         members=tuple(members),
@@ -170,23 +165,48 @@ def fresh_chunk(
         gradient=torch.zeros_like(weights),
         state=tuple(torch.zeros_like(weights) for _ in range(optimizer.remembers)),
         buffers=own,
-        rates=Rates(
-            learning_rate=column([c.learning_rate for c in configurations]),
-            weight_decay=column([c.weight_decay for c in configurations]),
-            l1=none if uses.subgradient else absolute,
-            l2=column([part.l2 for part in parts]),
-            group=column([part.group for part in parts]),
-            subgradient=absolute if uses.subgradient else none,
-        ),
-        perturbation=Perturbation(
-            member(perturbations.label_smoothing, [c.label_smoothing for c in configurations]),
-            member(perturbations.input_noise, [c.input_noise for c in configurations]),
-        ),
+        rates=_rates(configurations, len(folds), optimizer.uses, rows.device),
+        perturbation=_perturbation(configurations, perturbations, rows),
+    )
+
+
+def _rates(
+    configurations: Sequence[Configuration], folds: int, uses: Uses, device: torch.device
+) -> Rates:
+    """Return the hyperparameters of the members' models, fold after fold: (F * P, 1) each."""
+
+    def column(numbers: Sequence[float]) -> Tensor:
+        return torch.tensor(numbers, dtype=torch.float64, device=device).repeat(folds).unsqueeze(1)
+
+    terms = [
+        PENALTIES[own.penalty].components(own.strength, own.l1_ratio) for own in configurations
+    ]
+    absolute = column([term.l1 for term in terms])
+    none = torch.zeros_like(absolute)
+    return Rates(
+        learning_rate=column([own.learning_rate for own in configurations]),
+        weight_decay=column([own.weight_decay for own in configurations]),
+        l1=none if uses.subgradient else absolute,
+        l2=column([term.l2 for term in terms]),
+        group=column([term.group for term in terms]),
+        subgradient=absolute if uses.subgradient else none,
+    )
+
+
+def _perturbation(
+    configurations: Sequence[Configuration], known: Perturbations, like: Tensor
+) -> Perturbation:
+    """Return what training does to the members' data, of the kinds that the job knows."""
+    smoothing = [own.label_smoothing for own in configurations]
+    noise = [own.input_noise for own in configurations]
+    return Perturbation(
+        like.new_tensor(smoothing) if known.label_smoothing else None,
+        like.new_tensor(noise) if known.input_noise else None,
     )
 
 
 def penalty_order(configurations: Sequence[Configuration]) -> list[int]:
-    """Positions of the members, those with groups to shrink last."""
+    """Return positions of the members, those with groups to shrink last."""
     return sorted(
         range(len(configurations)),
         key=lambda place: PENALTIES[configurations[place].penalty].grouped,

@@ -7,14 +7,13 @@ from dataclasses import replace
 
 import torch
 
-from ridgeway.spec.spec import JobSpec
 from workers.backends import StepBatch
-from workers.data.prepare import Fold
 from workers.data.seeds import derived_seed
 from workers.minibatch.batches import Batch, batch_width
 from workers.models.alignment import ROW_ALIGNMENT, rounded_up
 from workers.models.building import ROWS_AT_ONCE
-from workers.objectives.losses import Kind, row_weights
+from workers.objectives.losses import row_weights
+from workers.population.problem import Problem
 
 EPOCH_FLOATS = 2**24  # an epoch of fewer input numbers is laid out at once, for all chunks
 
@@ -25,29 +24,23 @@ class Feed:
     inputs (n, d), targets (n,), row_weights (n,) float64; fold_rows: how many are whose.
     """
 
-    def __init__(
-        self,
-        spec: JobSpec,
-        folds: Sequence[Fold],
-        kind: Kind,
-        seed: int,
-        device: torch.device,
-        dtype: torch.dtype,
-    ) -> None:
-        self.fold_rows = [len(fold.train_targets) for fold in folds]
-        self.dtype, self.device, self._batch_size = dtype, device, spec.batch_size
+    def __init__(self, problem: Problem) -> None:
+        spec, folds, device = problem.spec, problem.folds, problem.device
+        self.fold_rows = problem.fold_rows
+        self.dtype, self.device, self._batch_size = problem.dtype, device, spec.batch_size
         inputs = torch.cat([fold.train_inputs for fold in folds])
         targets = torch.cat([fold.train_targets for fold in folds])
         weights = torch.cat([row_weights(spec, fold.train_targets) for fold in folds])
-        self.inputs = inputs.to(device, dtype)
-        self.targets = targets.to(device, dtype if kind == "regression" else torch.int64)
+        self.inputs = inputs.to(device, self.dtype)
+        kind = self.dtype if problem.kind == "regression" else torch.int64
+        self.targets = targets.to(device, kind)
         self.row_weights = weights.to(device)
         self.full_batches = self._full_batches()
-        self._noise_seed = derived_seed(seed, "noise") >> 8  # room for a number per step
+        self._noise_seed = derived_seed(problem.seed, "noise") >> 8  # room for a number per step
         self._epoch: tuple[Sequence[Batch], tuple[int, ...], list[StepBatch]] | None = None
 
     def epoch(self, batches: Sequence[Batch], folds: tuple[int, ...]) -> Iterable[StepBatch]:
-        """What these folds read in an epoch, step by step."""
+        """Return what these folds read in an epoch, step by step."""
         if self._epoch and self._epoch[0] is batches and self._epoch[1] == folds:
             return self._epoch[2]
         widths = [batch.rows.shape[1] for batch in batches]
@@ -60,17 +53,17 @@ class Feed:
         return laid_out
 
     def step(self, batch: Batch, folds: tuple[int, ...]) -> StepBatch:
-        """One batch, padding included."""
+        """Return one batch, padding included."""
         return next(self._laid_out([batch], folds))
 
     def unpadded_step(self, batch: Batch, fold: int) -> StepBatch:
-        """One batch of one fold, its own rows alone."""
+        """Return one batch of one fold, its own rows alone."""
         size = batch.sizes[fold]
         own = replace(batch, rows=batch.rows[:, :size], weights=batch.weights[:, :size])
         return self.step(own, (fold,))
 
     def with_noise(self, step: StepBatch, number: int) -> StepBatch:
-        """With normal noise (F, B, d) that all members share in the step of this number."""
+        """Return a step with normal noise (F, B, d), drawn by its number, shared by all members."""
         draw = torch.Generator(self.device).manual_seed(self._noise_seed + number)
         shape = step.inputs.shape[1:]
         noise = torch.randn(shape, generator=draw, dtype=self.dtype, device=self.device)
@@ -95,7 +88,7 @@ class Feed:
             yield StepBatch(*step)
 
     def _full_batches(self) -> list[Batch]:
-        """Every training row once, in blocks; their weighted losses add up to the mean loss."""
+        """Return every training row once, in blocks; weighted losses add up to the mean loss."""
         longest = rounded_up(max(self.fold_rows), ROW_ALIGNMENT)
         place = torch.arange(longest)
         counts = torch.tensor(self.fold_rows)[:, None]

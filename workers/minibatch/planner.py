@@ -9,18 +9,22 @@ import time
 from collections.abc import Callable, Sequence
 from itertools import cycle, islice
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 
+from ridgeway.jobs.plan import Engine
 from ridgeway.spec.names import UNPENALISED
 from workers.backends import InTurn, Mapped
-from workers.backends.compiled import BLOCK_MEMBERS
+from workers.backends.compiled import BLOCK_MEMBERS, Compiled
 from workers.minibatch.batches import Batch, Minibatches
 from workers.minibatch.chunks import Chunk
 from workers.minibatch.graphs import EAGER_STEPS
-from workers.minibatch.trainer import Trainer
 from workers.population.configuration import Configuration
 from workers.population.run import is_out_of_memory
+
+if TYPE_CHECKING:
+    from workers.minibatch.trainer import Trainer
 
 SIZES = (8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096)
 LEAST_MEASURED = SIZES[0]  # a smaller population shows nothing
@@ -34,13 +38,14 @@ MEASURING_SHARE = 0.02  # of the job's training
 
 
 def shape_of(trainer: Trainer) -> str:
-    """What the answer depends on beside the device: a digest of sizes, types and backend."""
-    program, spec = trainer.program, trainer.spec
+    """Return a digest of all that the best size depends on beside the device."""
+    program, problem = trainer.program, trainer.problem
+    spec = problem.spec
     known = (
         [(slot.shape, slot.penalised) for slot in trainer.layout.slots],
         program.floats_per_row,
         program.buffer_floats,
-        (len(trainer.folds), min(spec.batch_size, max(trainer.fold_rows))),
+        (len(problem.folds), min(spec.batch_size, max(problem.fold_rows))),
         (trainer.backend.name, spec.optimizer, spec.precision, program.compiled is not None),
         torch.__version__,
     )
@@ -48,7 +53,7 @@ def shape_of(trainer: Trainer) -> str:
 
 
 def device_name(device: torch.device) -> str:
-    """Which make of device this is."""
+    """Return which make of device this is."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     try:
@@ -62,7 +67,7 @@ def device_name(device: torch.device) -> str:
 def measured_together(
     trainer: Trainer, configurations: Sequence[Configuration], on_step: Callable[[], None]
 ) -> int | None:
-    """Members that share a step where one member's time stops falling.
+    """Measure at how many members that share a step one member's time stops falling.
 
     None where it is not worth measuring: for models trained in turn, and for jobs that train for
     less than LONG_SECONDS. on_step is called between measurements; what it raises ends them. A size
@@ -70,16 +75,14 @@ def measured_together(
     """
     if isinstance(trainer.backend, InTurn):
         return None
-    spec, fold_rows = trainer.spec, trainer.fold_rows
-    minibatches = Minibatches(fold_rows, spec.batch_size, trainer.seed, trainer.device)
-    batches = minibatches.epoch()[:STEPS]
+    batches = _first_batches(trainer)
     best, fastest = None, math.inf
     started, allowed = time.perf_counter(), 0.0
     for size in SIZES:
         on_step()
         seconds = _seconds_per_member(trainer, list(islice(cycle(configurations), size)), batches)
         if best is None:
-            job_seconds = seconds * minibatches.steps * spec.epochs * spec.trials
+            job_seconds = seconds * _member_steps(trainer)
             if job_seconds < LONG_SECONDS:
                 return None
             allowed = MEASURING_SHARE * job_seconds
@@ -95,25 +98,43 @@ def measured_together(
     return best
 
 
-def pays_to_compile(trainer: Trainer, populations_of: int) -> bool:
-    """Whether a job of such populations trains for so long that compiling its step is worth it."""
-    rounds = trainer.spec.precision not in ("float32", "float64")  # which a compiled step would not
-    if type(trainer.backend) is not Mapped or trainer.device.type != "cpu" or rounds:
+def pays_to_compile(trainer: Trainer, population: int) -> bool:
+    """Return whether a job of such populations trains long enough to compile its step."""
+    spec = trainer.problem.spec
+    rounds = spec.precision not in ("float32", "float64")  # which a compiled step would not
+    if type(trainer.backend) is not Mapped or trainer.problem.device.type != "cpu" or rounds:
         return False
-    blocks = math.ceil(populations_of / BLOCK_MEMBERS)
-    if populations_of < LEAST_FILLED * blocks * BLOCK_MEMBERS:
+    blocks = math.ceil(population / BLOCK_MEMBERS)
+    if population < LEAST_FILLED * blocks * BLOCK_MEMBERS:
         return False
-    spec = trainer.spec
     members = [Configuration(UNPENALISED, 0.0, 0.5, 1e-3, 0.0)] * LEAST_MEASURED
-    minibatches = Minibatches(trainer.fold_rows, spec.batch_size, trainer.seed, trainer.device)
-    seconds = _seconds_per_member(trainer, members, minibatches.epoch()[:STEPS])
-    return seconds * minibatches.steps * spec.epochs * spec.trials > COMPILED_SECONDS
+    seconds = _seconds_per_member(trainer, members, _first_batches(trainer))
+    return seconds * _member_steps(trainer) > COMPILED_SECONDS
+
+
+def engine_for(trainer: Trainer, population: int) -> Engine:
+    """Return the engine for a job whose populations have so many members."""
+    if not pays_to_compile(trainer, population):
+        return trainer.engine
+    return trainer.engine.model_copy(update={"backend": Compiled.name})
+
+
+def _first_batches(trainer: Trainer) -> list[Batch]:
+    problem = trainer.problem
+    rows, size = problem.fold_rows, problem.spec.batch_size
+    return Minibatches(rows, size, problem.seed, problem.device).epoch()[:STEPS]
+
+
+def _member_steps(trainer: Trainer) -> int:
+    """Return how many steps a member of the job takes, all trials together."""
+    spec = trainer.problem.spec
+    return trainer.steps_per_epoch * spec.epochs * spec.trials
 
 
 def _seconds_per_member(
     trainer: Trainer, members: Sequence[Configuration], batches: Sequence[Batch]
 ) -> float:
-    """Of one step on all folds; infinite where so many don't fit into memory."""
+    """Time one step on all folds; infinite where so many don't fit into memory."""
     usual, trainer.together = trainer.together, len(members)
     try:
         chunks = trainer.chunks(members)
@@ -131,7 +152,7 @@ def _seconds_per_member(
 
 
 def _train(trainer: Trainer, chunks: Sequence[Chunk], batches: Sequence[Batch]) -> float:
-    """Wall seconds, with a GPU's work done."""
+    """Train some steps; return the wall seconds, with a GPU's work done."""
     started = time.perf_counter()
     for chunk in chunks:
         trainer.train_epoch(chunk, batches).tolist()

@@ -9,9 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ridgeway.errors import JobUnrunnable
-from ridgeway.jobs.plan import Engine
 from ridgeway.spec.names import UNPENALISED
-from ridgeway.spec.spec import JobSpec
 from workers.backends import Backend, Buffers, InTurn, Models, Perturbation
 from workers.backends.choosing import Candidates, CheckStep, choose_backend
 from workers.data.seeds import derived_seed
@@ -23,8 +21,9 @@ from workers.models.dropout import with_own_dropout
 from workers.models.layout import Layout
 from workers.models.parameters import describe_parameters, fixed_state
 from workers.models.traits import has_batch_statistics, normalisation_layers, saved_floats_per_row
-from workers.objectives.losses import Kind
-from workers.optimizers import OPTIMIZERS, Stepping, Uses
+from workers.optimizers import OPTIMIZERS
+from workers.optimizers.base import Stepping, Uses
+from workers.population.problem import Problem
 
 
 class Program:
@@ -36,13 +35,13 @@ class Program:
     notes: what the job should warn of.
     """
 
-    def __init__(
-        self, spec: JobSpec, feed: Feed, kind: Kind, outputs: int, seed: int, engine: Engine
-    ) -> None:
+    def __init__(self, problem: Problem, feed: Feed) -> None:
+        """Build every fold's fresh model; JobUnrunnable where that, or a step, fails."""
+        spec, engine = problem.spec, problem.engine
         self.notes: list[str] = []
-        self._spec, self._feed, self._outputs, self._seed = spec, feed, outputs, seed
-        models = [self._fresh_model(fold) for fold in range(len(feed.fold_rows))]
-        model, inputs = models[0], feed.inputs.shape[1]
+        self._problem, self._feed = problem, feed
+        models = [self._fresh_model(fold) for fold in range(len(problem.folds))]
+        model = models[0]
         parameters = describe_parameters(model, spec.penalize, spec.group_by)
         if not parameters:
             raise JobUnrunnable(f"model '{spec.model.kind}' has no parameters to train")
@@ -53,29 +52,29 @@ class Program:
             name: torch.stack([own[name] for own in fixed]) for name in fixed[0]
         }
         self.buffer_floats = sum(value[0].numel() for value in self.initial_buffers.values())
-        mine = engine.device == feed.device.type
+        mine = engine.device == problem.device.type
         self.compiled = None if mine and engine.compiled is False else self._kernels()
         with unrunnable_where_it_fails(spec.model.kind, "failed in training"):
-            self.fold_by_fold = has_batch_statistics(model, inputs)
-            self.floats_per_row = saved_floats_per_row(model, inputs)
-            self.backend = self._backend(model, kind, engine.backend if mine else None)
+            self.fold_by_fold = has_batch_statistics(model, problem.inputs)
+            self.floats_per_row = saved_floats_per_row(model, problem.inputs)
+            self.backend = self._backend(model, engine.backend if mine else None)
         self.optimizer = self._stepping()
         self._note_normalisation(model)
 
     def _kernels(self) -> Library | None:
-        """The compiled kernels; without them a note says so."""
-        if self._feed.device.type != "cpu":
+        """Return the compiled kernels; without them a note says so."""
+        if self._problem.device.type != "cpu":
             return None
-        library = load(self._feed.dtype)
+        library = load(self._problem.dtype)
         if isinstance(library, Library):
             return library
         self.notes.append(f"training runs without compiled kernels, which is slower: {library}")
         return None
 
-    def _backend(self, model: nn.Module, kind: Kind, wanted: str | None) -> Backend:
+    def _backend(self, model: nn.Module, wanted: str | None) -> Backend:
         # Products in C are not rounded to bfloat16.
-        library = None if self._spec.precision == "bf16" else self.compiled
-        candidates = Candidates(model, self.layout, kind, self.fold_by_fold, library)
+        library = None if self._problem.spec.precision == "bf16" else self.compiled
+        candidates = Candidates(model, self.layout, self._problem.kind, self.fold_by_fold, library)
         backend, slower = choose_backend(candidates, self._check_step(), wanted)
         if slower is not None:
             what = (
@@ -87,19 +86,21 @@ class Program:
         return backend
 
     def _stepping(self) -> Stepping:
-        uses = Uses.of(self._spec, self.layout.penalised_columns)
-        eager = OPTIMIZERS[self._spec.optimizer](uses)
+        spec = self._problem.spec
+        uses = Uses.of(spec, self.layout.penalised_columns)
+        eager = OPTIMIZERS[spec.optimizer](uses)
         return CompiledOptimizer(eager, self.compiled) if self.compiled else eager
 
     def _fresh_model(self, fold: int) -> nn.Module:
-        torch.manual_seed(derived_seed(self._seed, "weights", fold))
-        searched, feed = self._spec.search.dropout is not None, self._feed
-        inputs = feed.inputs.shape[1]
-        model = build_model(self._spec.model, inputs, self._outputs, dropout=searched)
-        return with_own_dropout(model).to(feed.device, feed.dtype)
+        problem = self._problem
+        torch.manual_seed(derived_seed(problem.seed, "weights", fold))
+        searched = problem.spec.search.dropout is not None
+        model = build_model(problem.spec.model, problem.inputs, problem.outputs, dropout=searched)
+        return with_own_dropout(model).to(problem.device, problem.dtype)
 
     def _flat(self, model: nn.Module) -> Tensor:
-        row = torch.zeros(self.layout.columns, dtype=self._feed.dtype, device=self._feed.device)
+        problem = self._problem
+        row = torch.zeros(self.layout.columns, dtype=problem.dtype, device=problem.device)
         own = dict(model.named_parameters())
         for name, view in self.layout.views(row).items():
             view.copy_(own[name].detach())
@@ -113,7 +114,7 @@ class Program:
             for name, value in self.initial_buffers.items()
         }
         batch, nothing = self._feed.check_step(), weights.new_zeros(2)
-        does = Perturbations.of(self._spec, ())
+        does = Perturbations.of(self._problem.spec, ())
         if does.input_noise:
             batch = replace(batch, noise=torch.zeros_like(batch.inputs))
         perturbation = Perturbation(
@@ -124,19 +125,15 @@ class Program:
 
     def _note_normalisation(self, model: nn.Module) -> None:
         layers = normalisation_layers(model)
-        if layers and self._spec.search.penalty != [UNPENALISED]:
+        if layers and self._problem.spec.search.penalty != [UNPENALISED]:
             self.notes.append(
                 f"the model has {', '.join(layers)} layers: weights that feed one can shrink "
                 "without changing the function, so penalties and nonzero counts mean less there"
             )
 
     def start(self, folds: Sequence[int]) -> tuple[Tensor, Buffers]:
-        """Weights (F, columns) and buffers (F, ...) of these folds before the first step."""
+        """Return weights (F, columns) and buffers (F, ...) of these folds before the first step."""
         chosen = list(folds)
         return self.initial[chosen], {
             name: value[chosen] for name, value in self.initial_buffers.items()
         }
-
-    def named(self) -> dict[str, Tensor]:
-        """The same of all folds by parameter and buffer, (F, ...)."""
-        return {**self.layout.views(self.initial), **self.initial_buffers}

@@ -1,29 +1,34 @@
-"""Epochs and settling of chunks of a population."""
+"""Any model by minibatches: epochs and settling of chunks of a population."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from ridgeway.jobs.plan import Engine
-from ridgeway.spec.spec import JobSpec
 from workers.backends import StepBatch
 from workers.backends.layers import PRODUCT_ROWS
-from workers.data.prepare import Fold
 from workers.data.seeds import derived_seed
+from workers.minibatch import planner
 from workers.minibatch.batches import Batch, batch_width
 from workers.minibatch.chunks import Chunk, Perturbations, fresh_chunk, penalty_order
 from workers.minibatch.feed import Feed
 from workers.minibatch.graphs import CudaCapture, Graphs
+from workers.minibatch.part import Part
 from workers.minibatch.program import Program
-from workers.objectives.losses import Kind, kind_of
-from workers.optimizers.precision import dtype_of, precision_note, products_of
+from workers.optimizers.precision import precision_note, products_of
 from workers.optimizers.schedules import factors
 from workers.population.configuration import Configuration
-from workers.population.judging import Judge, Scores
+from workers.population.judging import Judge
+from workers.population.problem import Problem
+from workers.population.roll import Roll
+from workers.population.solver import Solver
+from workers.population.state import PartState
 
 SETTLING_STEPS = 200
 UNCHANGED_STEPS = 20
@@ -34,31 +39,22 @@ MEMORY_FLOATS = 2**27  # 512 MiB of float32: weights and optimiser states traine
 STEPS_AHEAD = 64  # whose coefficients are laid out at a time
 
 
-class Trainer:
-    """One job's model and folds on a device: makes chunks, and moves them.
+class Trainer(Solver):
+    """Makes chunks of members that share steps, and moves them."""
 
-    engine: the one that it follows, which is the one asked for where that can be followed.
-    together: members that share a chunk at most; may be set. It changes nobody's bits.
-    """
-
-    def __init__(
-        self,
-        spec: JobSpec,
-        folds: Sequence[Fold],
-        outputs: int,
-        seed: int,
-        device: torch.device,
-        dtype: torch.dtype | None = None,
-        engine: Engine | None = None,
-    ) -> None:
-        self.spec, self.folds, self.seed = spec, folds, seed
-        self.device, self.dtype = device, dtype or dtype_of(spec)
-        self.kind: Kind = kind_of(spec.task, outputs)
-        self.mask_seed = derived_seed(seed, "masks") >> 8  # room for a number per step
-        self.feed = Feed(spec, folds, self.kind, seed, device, self.dtype)
-        self.fold_rows = self.feed.fold_rows
-        self.program = Program(spec, self.feed, self.kind, outputs, seed, engine or Engine())
+    def __init__(self, problem: Problem) -> None:
+        """Build the model and choose how to compute it; JobUnrunnable where that fails."""
+        device, spec = problem.device, problem.spec
+        self.problem = problem
+        self.mask_seed = derived_seed(problem.seed, "masks") >> 8  # room for a number per step
+        self.feed = Feed(problem)
+        self.program = Program(problem, self.feed)
         self.layout, self.backend = self.program.layout, self.program.backend
+        self.buffers = {
+            name: value
+            for name, value in self.program.initial_buffers.items()
+            if name not in self.backend.dropouts
+        }
         self.engine = Engine(
             device=device.type,
             backend=self.backend.name,
@@ -68,61 +64,99 @@ class Trainer:
         if note := precision_note(spec.precision, device):
             self.notes.append(note)
         self.perturbations = Perturbations.of(spec, self.backend.dropouts)
-        self.judge = Judge(spec, self.kind, folds, seed, device, self.dtype)
+        self.judge = Judge(problem, self.backend)
         self.together = self._usual_together()
         on_gpu = device.type == "cuda" and self.backend.capturable
         self.graphs = Graphs(CudaCapture(device)) if on_gpu else None
 
+    # --- what a run asks ----------------------------------------------------------------------
+
+    @property
+    def most_in_memory(self) -> int:
+        # Weights, gradient and state; early stopping keeps a second copy.
+        copies = 8 if self.problem.spec.early_stopping else 5
+        each = self.layout.columns * copies + self.program.buffer_floats
+        floats = len(self.problem.folds) * each
+        return max(1, _memory_floats(self.problem.device) // floats)
+
+    @property
+    def steps_per_epoch(self) -> int:
+        return math.ceil(max(self.problem.fold_rows) / self.problem.spec.batch_size)
+
+    def begin(self, members: Sequence[Configuration], state: PartState, roll: Roll) -> Part:
+        return Part(self, members, state, roll)
+
+    def rate_steps(self) -> np.ndarray:
+        spec, each = self.problem.spec, self.steps_per_epoch
+        return np.cumsum(factors(spec, 0, spec.epochs * each, each)[1:])[each - 1 :: each]
+
+    def closing_notes(self, roll: Roll) -> list[str]:
+        """Say once, in the same words whatever the number of members, that some did not settle."""
+        if roll.settled[roll.whole].all():
+            return []
+        limit = self.settling_limit
+        share = "a tenth of the training, here " if limit < SETTLING_STEPS else ""
+        return [
+            f"supports of some sparse members were not seen to stay the same for {UNCHANGED_STEPS} "
+            f"steps (settling may take only {share}{limit} settling steps): their nonzero counts "
+            "are taken as they were"
+        ]
+
+    def shape(self) -> str | None:
+        return planner.shape_of(self)
+
+    def measured_together(
+        self, members: Sequence[Configuration], on_step: Callable[[], None]
+    ) -> int | None:
+        return planner.measured_together(self, members, on_step)
+
+    def engine_for(self, population: int) -> Engine:
+        return planner.engine_for(self, population)
+
     # --- making chunks ------------------------------------------------------------------------
 
-    def parts(self, members: int) -> list[range]:
-        """Members that fit into memory together, in order."""
-        # Weights, gradient and state; early stopping keeps a second copy.
-        copies = 8 if self.spec.early_stopping else 5
-        floats = len(self.folds) * (self.layout.columns * copies + self.program.buffer_floats)
-        size = max(1, _memory_floats(self.device) // floats)
-        return [range(start, min(start + size, members)) for start in range(0, members, size)]
-
     def _usual_together(self) -> int:
-        """Members whose step works on CHUNK_FLOATS numbers."""
-        folds = 1 if self.program.fold_by_fold else len(self.folds)
-        size = max(1, CHUNK_FLOATS[self.device.type] // (folds * self.member_floats))
+        """Return how many members' steps work on CHUNK_FLOATS numbers."""
+        folds = 1 if self.program.fold_by_fold else len(self.problem.folds)
+        size = CHUNK_FLOATS[self.problem.device.type] // (folds * self.member_floats)
+        size = max(1, size)
         return size - size % PRODUCT_ROWS if size > PRODUCT_ROWS else size  # no rows to pad
 
     @property
     def member_floats(self) -> int:
         """Numbers that a step works on for one member and fold."""
-        program, rows = self.program, batch_width(self.fold_rows, self.spec.batch_size)
+        program, problem = self.program, self.problem
+        rows = batch_width(problem.fold_rows, problem.spec.batch_size)
         activations = 2 * rows * program.floats_per_row
         return self.layout.columns * 6 + program.buffer_floats + activations
 
-    def chunks(self, configurations: Sequence[Configuration]) -> list[Chunk]:
-        """The configurations as fresh chunks; all folds together unless batches have statistics."""
-        order, size = penalty_order(configurations), self.together
+    def chunks(self, members: Sequence[Configuration]) -> list[Chunk]:
+        """Return fresh chunks; all folds together unless batches have statistics."""
+        order, size = penalty_order(members), self.together
         member_sets = [order[start : start + size] for start in range(0, len(order), size)]
-        everything, apart = range(len(self.folds)), self.program.fold_by_fold
+        everything, apart = range(len(self.problem.folds)), self.program.fold_by_fold
         fold_sets = [(fold,) for fold in everything] if apart else [tuple(everything)]
         return [
             fresh_chunk(
                 folds,
-                members,
-                [configurations[member] for member in members],
+                places,
+                [members[place] for place in places],
                 self.program.start(folds),
                 self.program.optimizer,
                 self.perturbations,
             )
-            for members in member_sets
+            for places in member_sets
             for folds in fold_sets
         ]
 
     # --- moving them --------------------------------------------------------------------------
 
     def train_epoch(self, chunk: Chunk, batches: Sequence[Batch]) -> Tensor:
-        """One epoch, in place; which members (P,) kept a finite loss at every step."""
+        """Train one epoch, in place; return which members (P,) kept a finite loss throughout."""
         trouble = torch.zeros_like(chunk.weights[..., 0])  # (F, P): NaN once a loss isn't finite
         coefficients = self._coefficients_ahead(chunk, len(batches))
         take = partial(self.graphs.take, self._take_step) if self.graphs else self._take_step
-        with products_of(self.spec.precision, self.device):
+        with products_of(self.problem.spec.precision, self.problem.device):
             for step in self._steps(chunk, batches):
                 if self.perturbations.input_noise:
                     step = self.feed.with_noise(step, chunk.steps)
@@ -131,7 +165,7 @@ class Trainer:
         return (trouble == 0).all(0)
 
     def _take_step(self, chunk: Chunk, batch: StepBatch, coefficients: Tensor, seed: int) -> Tensor:
-        """One step, in place; losses (F, P). No number comes back from the device."""
+        """Take one step, in place; return losses (F, P). No number comes back from the device."""
         losses = self._gradient(chunk, batch, seed)
         chunk.step(self.program.optimizer, self.layout, coefficients)
         return losses
@@ -143,18 +177,18 @@ class Trainer:
         return (self.feed.unpadded_step(batch, fold) for batch in batches if batch.sizes[fold])
 
     def _coefficients_ahead(self, chunk: Chunk, steps_per_epoch: int) -> Iterator[Tensor]:
-        """The optimiser's for each of the chunk's next steps."""
+        """Yield the optimiser's coefficients for each of the chunk's next steps."""
         while True:
             count = min(STEPS_AHEAD, steps_per_epoch)
             yield from self._coefficients(chunk, count, steps_per_epoch)
 
     def settle(self, chunk: Chunk, steps_per_epoch: int) -> list[tuple[Chunk, bool]]:
-        """Full-batch steps without dropout until the support stays the same.
+        """Take full-batch steps without dropout until the support stays the same.
 
-        Chunks of the members that leave together, and whether they have settled.
+        Return chunks of the members that leave together, and whether they have settled.
         """
         last = self.layout.penalised_columns
-        unchanged = torch.zeros(len(chunk.members), dtype=torch.int64, device=self.device)
+        unchanged = torch.zeros(len(chunk.members), dtype=torch.int64, device=chunk.weights.device)
         support = chunk.weights[..., :last] != 0
         left: list[tuple[Chunk, bool]] = []
         for _ in range(self.settling_limit):
@@ -176,23 +210,23 @@ class Trainer:
     @property
     def settling_limit(self) -> int:
         """Most full-batch steps of settling."""
-        return min(SETTLING_STEPS, self.spec.epochs // SETTLING_SHARE)
+        return min(SETTLING_STEPS, self.problem.spec.epochs // SETTLING_SHARE)
 
     def _coefficients(self, chunk: Chunk, count: int, steps_per_epoch: int) -> Tensor:
-        """The optimiser's for the chunk's next steps: (count, K, F * P, 1)."""
-        schedule = factors(self.spec, chunk.steps, count, steps_per_epoch)
+        """Return the optimiser's coefficients for the chunk's next steps: (count, K, F * P, 1)."""
+        schedule = factors(self.problem.spec, chunk.steps, count, steps_per_epoch)
         coefficients = self.program.optimizer.coefficients(chunk.rates, chunk.steps, schedule)
-        return coefficients.to(self.dtype)
+        return coefficients.to(chunk.weights.dtype)
 
     def _gradient(self, chunk: Chunk, step: StepBatch, seed: int | None) -> Tensor:
-        """Losses (F, P) of a batch; its gradient goes into the chunk."""
+        """Return losses (F, P) of a batch; its gradient goes into the chunk."""
         losses, buffers = self.backend.gradient(chunk.models(seed), step, chunk.gradient)
         if seed is not None:
             chunk.buffers = buffers
         return losses
 
     def _full_gradient(self, chunk: Chunk) -> None:
-        """The gradient of the mean loss over all rows goes into the chunk."""
+        """Put the gradient of the mean loss over all rows into the chunk."""
         first, *others = self.feed.epoch(self.feed.full_batches, chunk.folds)
         self._gradient(chunk, first, None)
         for step in others:
@@ -200,19 +234,9 @@ class Trainer:
             self._gradient(chunk, step, None)
             chunk.gradient.add_(total)
 
-    # --- judging them -------------------------------------------------------------------------
-
-    def evaluate(self, chunk: Chunk, *, with_errors: bool) -> Scores:
-        """The objective on the validation rows; standard errors of a holdout where asked for."""
-        return self.judge.scores(self.backend, chunk, with_errors=with_errors)
-
-    def finite(self, chunk: Chunk) -> Tensor:
-        """Which members (P,) have finite logits for all validation rows of all their folds."""
-        return self.judge.finite(self.backend, chunk)
-
 
 def _memory_floats(device: torch.device) -> int:
-    """Of weights and optimiser states that train at one time: half of a GPU's free memory."""
+    """Return how many numbers may train at one time: half of a GPU's free memory."""
     if device.type != "cuda":
         return MEMORY_FLOATS
     free, _ = torch.cuda.mem_get_info(device)

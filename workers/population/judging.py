@@ -2,26 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
-from ridgeway.spec.spec import JobSpec
-from workers.backends import Backend
-from workers.data.prepare import Fold
+from workers.backends import Backend, Buffers, Models
 from workers.data.seeds import derived_seed
-from workers.minibatch.chunks import Chunk
 from workers.models.alignment import ROW_ALIGNMENT, rounded_up
 from workers.models.building import ROWS_AT_ONCE
-from workers.objectives.losses import Kind, finite
+from workers.objectives.losses import finite
 from workers.objectives.metrics import bootstrap_error, score
+from workers.population.problem import Problem
+
+
+class Company(Protocol):
+    """Members side by side on some folds, with the models that they have now.
+
+    weights (F, P, columns); buffers (F, P, ...) by name.
+    """
+
+    @property
+    def folds(self) -> tuple[int, ...]: ...
+    @property
+    def members(self) -> tuple[int, ...]: ...
+    @property
+    def weights(self) -> Tensor: ...
+    @property
+    def buffers(self) -> Buffers: ...
 
 
 @dataclass(frozen=True)
 class Scores:
-    """What a chunk's members reach on the validation rows.
+    """What a company's members reach on the validation rows.
 
     values (P, F) in the target's own units; errors (P,) of a single holdout, else NaN; healthy
     (P,): all logits finite.
@@ -33,57 +47,62 @@ class Scores:
 
 
 class Judge:
-    """One job's validation rows on a device."""
+    """A problem's validation rows on its device, and the backend that gives logits for them."""
 
-    def __init__(
-        self,
-        spec: JobSpec,
-        kind: Kind,
-        folds: Sequence[Fold],
-        seed: int,
-        device: torch.device,
-        dtype: torch.dtype,
-    ) -> None:
-        self.spec, self.kind, self.folds, self.seed = spec, kind, folds, seed
+    def __init__(self, problem: Problem, backend: Backend) -> None:
+        self.problem, self.backend = problem, backend
+        folds, device = problem.folds, problem.device
         self.targets = [fold.valid_targets.to(device) for fold in folds]
         longest = rounded_up(max(len(fold.valid_inputs) for fold in folds), ROW_ALIGNMENT)
-        shape = (len(folds), longest, folds[0].valid_inputs.shape[1])
-        self.inputs = torch.zeros(shape, dtype=dtype, device=device)  # (F, m, d)
+        shape = (len(folds), longest, problem.inputs)
+        self.inputs = torch.zeros(shape, dtype=problem.dtype, device=device)  # (F, m, d)
         for padded, fold in zip(self.inputs, folds, strict=True):
             padded[: len(fold.valid_inputs)] = fold.valid_inputs
 
-    def scores(self, backend: Backend, chunk: Chunk, *, with_errors: bool) -> Scores:
-        """The objective on the validation rows; standard errors of a holdout where asked for."""
-        return self.scores_of(self._logits(backend, chunk), chunk.folds, with_errors=with_errors)
+    def scores(self, company: Company, *, with_errors: bool) -> Scores:
+        """Return the objective on the validation rows.
 
-    def scores_of(self, logits: Tensor, folds: Sequence[int], *, with_errors: bool) -> Scores:
-        """Those of logits (F, P, outputs, m) for the validation rows of these folds."""
+        with_errors: with the standard errors of a holdout, which take a bootstrap.
+        """
+        members, device = len(company.members), company.weights.device
         values: list[Tensor] = []
-        errors = torch.full((logits.shape[1],), torch.nan, dtype=torch.float64)
-        healthy = torch.ones(logits.shape[1], dtype=torch.bool, device=logits.device)
-        for own, number in zip(logits, folds, strict=True):
-            fold, targets = self.folds[number], self.targets[number]
-            own = own[..., : len(targets)].transpose(1, 2)  # (P, m, outputs)
+        errors = torch.full((members,), torch.nan, dtype=torch.float64)
+        healthy = torch.ones(members, dtype=torch.bool, device=device)
+        for own, number in zip(self._logits(company), company.folds, strict=True):
+            own = own[..., : len(self.targets[number])].transpose(1, 2)  # (P, m, outputs)
             healthy &= finite(own)
-            if self.kind == "regression":
-                own = fold.target_mean + fold.target_scale * own.double()
-            metric, task = self.spec.objective, self.spec.task
-            values.append(score(metric, own, targets, task))
-            if with_errors and len(self.folds) == 1:
-                groups, seed = fold.valid_groups, derived_seed(self.seed, "bootstrap")
-                errors = bootstrap_error(metric, own, targets, groups, seed, task)
+            own = self._own_units(own, number)
+            spec, targets = self.problem.spec, self.targets[number]
+            values.append(score(spec.objective, own, targets, spec.task))
+            if with_errors and len(self.targets) == 1:
+                errors = self._bootstrap_errors(own, number)
         return Scores(torch.stack(values, 1).cpu(), errors.cpu(), healthy.cpu())
 
-    def finite(self, backend: Backend, chunk: Chunk) -> Tensor:
-        """Which members (P,) have finite logits for all validation rows of all their folds."""
-        folds = zip(self._logits(backend, chunk), chunk.folds, strict=True)
+    def finite(self, company: Company) -> Tensor:
+        """Return which members (P,) have finite logits for all validation rows of their folds."""
+        folds = zip(self._logits(company), company.folds, strict=True)
         counted = [(own, len(self.targets[number])) for own, number in folds]
         return torch.stack([finite(own[..., :count]) for own, count in counted]).all(0).cpu()
 
-    def _logits(self, backend: Backend, chunk: Chunk) -> Tensor:
-        """(F, P, outputs, m), folds padded to equal length."""
+    def _own_units(self, logits: Tensor, number: int) -> Tensor:
+        """Return a regression's predictions in the target's units, other logits as they are."""
+        if self.problem.kind != "regression":
+            return logits
+        fold = self.problem.folds[number]
+        return fold.target_mean + fold.target_scale * logits.double()
+
+    def _bootstrap_errors(self, logits: Tensor, number: int) -> Tensor:
+        spec, groups = self.problem.spec, self.problem.folds[number].valid_groups
+        seed = derived_seed(spec.seed, "bootstrap")
+        return bootstrap_error(
+            spec.objective, logits, self.targets[number], groups, seed, spec.task
+        )
+
+    def _logits(self, company: Company) -> Tensor:
+        """Return (F, P, outputs, m), folds padded to equal length."""
+        models = Models(company.weights, company.buffers)
         blocks = [
-            backend.logits(chunk.models(None), block)
-            for block in self.inputs[list(chunk.folds)].split(ROWS_AT_ONCE, dim=1)
+            self.backend.logits(models, block)
+            for block in self.inputs[list(company.folds)].split(ROWS_AT_ONCE, dim=1)
         ]
         return torch.cat(blocks, dim=-1)

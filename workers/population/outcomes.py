@@ -6,12 +6,9 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 
-import numpy as np
-
 from ridgeway.spec.spec import JobSpec
 from ridgeway.study.facts import TrialFacts
 from ridgeway.study.writing import Outcome
-from workers.optimizers.schedules import factors
 from workers.penalties.penalties import PENALTIES
 from workers.population.configuration import Configuration
 from workers.population.results import PopulationResult
@@ -26,94 +23,69 @@ def failed_outcomes(first_number: int, size: int, reason: str) -> list[Outcome]:
 
 def outcomes_of(
     spec: JobSpec,
-    configurations: Sequence[Configuration],
+    members: Sequence[Configuration],
     result: PopulationResult,
     first_number: int,
 ) -> list[Outcome]:
-    """Return each member's outcome, in the order of the configurations."""
-    whole_steps = _whole_steps(spec, result)
+    """Return each member's outcome, in the order of the members."""
     return [
-        _outcome(spec, configuration, result, index, first_number + index, whole_steps)
-        for index, configuration in enumerate(configurations)
+        _outcome(spec, member, result, place, first_number + place)
+        for place, member in enumerate(members)
     ]
 
 
-def _whole_steps(spec: JobSpec, result: PopulationResult) -> np.ndarray:
-    """Return by epoch, (E,), how many steps at a trial's own rate the schedule has come to."""
-    if spec.optimizer == "fista":
-        return np.zeros(result.epochs)  # it finds its own
-    each = result.updates // result.epochs
-    return np.cumsum(factors(spec, 0, result.updates, each)[1:])[each - 1 :: each]
-
-
 def _outcome(
-    spec: JobSpec,
-    configuration: Configuration,
-    result: PopulationResult,
-    index: int,
-    number: int,
-    whole_steps: np.ndarray,
+    spec: JobSpec, member: Configuration, result: PopulationResult, place: int, number: int
 ) -> Outcome:
-    epochs = int(result.member_epochs[index])
-    curve = result.curves[index, :epochs].tolist()
-    diverged = int(result.diverged_at[index])
+    """Return what became of the member at a place of the population."""
+    epochs = int(result.member_epochs[place])
+    curve = result.curves[place, :epochs].tolist()
+    diverged = int(result.diverged_at[place])
     if diverged:
         reason = f"diverged in epoch {diverged}: the loss was no longer finite"
         return Outcome(number, None, curve[:diverged], TrialFacts(epochs=diverged), reason)
-    value = float(result.values[index])
-    if result.pruned_at is not None and result.pruned_at[index]:
+    value = float(result.values[place])
+    if result.pruned_at[place]:
         # As Optuna has it: the last report is the value, unless it is NaN.
         last = None if math.isnan(value) else value
         reason = f"pruned after epoch {epochs} of {result.epochs}"
         return Outcome(number, last, curve, TrialFacts(epochs=epochs), reason, pruned=True)
     if not math.isfinite(value):
-        reason = f"the {spec.objective} was not finite after epoch {_value_epoch(result, index)}"
+        reason = f"the {spec.objective} was not finite after epoch {result.value_epochs[place]}"
         return Outcome(number, None, curve, TrialFacts(epochs=epochs), reason)
-    facts = _facts(spec, configuration, result, index, whole_steps)
+    facts = _facts(spec, member, result, place)
     known = facts.attributes()
     further = [float(known[name]) for name in spec.further_objectives]
     return Outcome(number, value, curve, facts, further_values=further)
 
 
-def _value_epoch(result: PopulationResult, index: int) -> int:
-    """Return the epoch that the member's value is of."""
-    epochs = result.member_epochs if result.value_epochs is None else result.value_epochs
-    return int(epochs[index])
-
-
 def _facts(
-    spec: JobSpec,
-    configuration: Configuration,
-    result: PopulationResult,
-    index: int,
-    whole_steps: np.ndarray,
+    spec: JobSpec, member: Configuration, result: PopulationResult, place: int
 ) -> TrialFacts:
     """Return what a person or the recommendation asks of a complete trial; finite numbers only."""
-    error = float(result.standard_errors[index])
-    epochs, epoch = int(result.member_epochs[index]), _value_epoch(result, index)
+    error, penalty = float(result.standard_errors[place]), PENALTIES[member.penalty]
+    epochs, epoch = int(result.member_epochs[place]), int(result.value_epochs[place])
     facts = TrialFacts(
         standard_error=error if math.isfinite(error) else None,
-        nonzero_weights=float(result.nonzero_weights[index].mean()),
+        nonzero_weights=float(result.nonzero_weights[place].mean()),
         weights=result.weights,
         epochs=epochs,
-        converged=_converged(result.curves[index, :epochs].tolist())
+        converged=_converged(result.curves[place, :epochs].tolist())
         if result.converged is None
-        else bool(result.converged[index]),
-        fold_values=result.fold_values[index].tolist(),
-        fold_nonzero_weights=result.nonzero_weights[index].tolist(),
+        else bool(result.converged[place]),
+        fold_values=result.fold_values[place].tolist(),
+        fold_nonzero_weights=result.nonzero_weights[place].tolist(),
         best_epoch=epoch if spec.early_stopping is not None else None,
+        settled=bool(result.settled[place]) if penalty.sparse else None,
     )
-    penalty = PENALTIES[configuration.penalty]
-    if penalty.has_strength and spec.optimizer != "fista":
+    if penalty.has_strength and result.rate_steps is not None:
         # λ is not comparable between learning rates when training is short: how far could it pull?
-        pull = configuration.strength * configuration.learning_rate * whole_steps[epoch - 1]
+        pull = member.strength * member.learning_rate * result.rate_steps[epoch - 1]
         facts = replace(facts, lambda_lr_updates=float(pull))
-    if penalty.sparse:
-        facts = replace(facts, settled=bool(result.settled[index]))
-    if spec.optimizer != "adamw" and configuration.weight_decay > 0:
+    if spec.optimizer != "adamw" and member.weight_decay > 0:
         # Coupled weight decay IS an l2 term of half its strength.
         note = None if penalty.has_strength else "weight decay only"
-        facts = replace(facts, lambda_l2_effective=_l2_strength(configuration), note=note)
+        facts = replace(facts, lambda_l2_effective=_l2_strength(member), note=note)
     return facts
 
 

@@ -1,17 +1,31 @@
-"""What training a population gives."""
+"""What training a population gives: models, and what they reached."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TypedDict
 
 import numpy as np
 from torch import Tensor
 
-from workers.minibatch.trainer import SETTLING_STEPS, UNCHANGED_STEPS, Trainer
-from workers.population.ledgers import Ledger, ScoredLedger, fold_means
+from workers.population.roll import Roll, ScoredRoll, fold_means
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainedModel:
+    """One model as training left it.
+
+    parameters: with its buffers, by name, all zeros where it diverged. nonzero_weights: penalised
+    weights that are not exactly zero, of `weights`. diverged_at: epoch, 0 if it did not diverge.
+    converged: None where only a curve can tell.
+    """
+
+    parameters: Mapping[str, Tensor] = field(repr=False)
+    nonzero_weights: int
+    weights: int
+    diverged_at: int
+    settled: bool
+    converged: bool | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,23 +48,34 @@ class TrainedModels:
     states: Mapping[str, Tensor] = field(repr=False)  # parameters and buffers, (P, F, ...)
 
     def parameters(self, member: int, fold: int) -> dict[str, Tensor]:
-        """Parameters and buffers of one trained model; all zeros where the member diverged.
+        """Return parameters and buffers of one trained model.
 
-        A pruned member's are zeros too.
+        All zeros where the member diverged or was pruned.
         """
         return {name: value[member, fold].clone() for name, value in self.states.items()}
+
+    def model(self, member: int, fold: int = 0) -> TrainedModel:
+        """Return one trained model with what is known of it."""
+        return TrainedModel(
+            parameters=self.parameters(member, fold),
+            nonzero_weights=int(self.nonzero_weights[member, fold]),
+            weights=self.weights,
+            diverged_at=int(self.diverged_at[member]),
+            settled=bool(self.settled[member]),
+            converged=None if self.converged is None else bool(self.converged[member]),
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
 class PopulationResult(TrainedModels):
-    """What P members reached on F folds after E epochs.
+    """The models of P members on F folds, and what they reached in E epochs.
 
     curves (P, E): mean over folds of the objective after each epoch, NaN from divergence on.
     values (P,), fold_values (P, F), standard_errors (P,). member_epochs (P,): what each member took
     of the epochs. value_epochs (P,): the epoch whose point of the curve is the value, of settled
-    weights where the penalty is sparse; None where that is everybody's last. pruned_at (P,): epoch,
-    0 for members that were not pruned; None where nobody was.
-    updates: steps in so many epochs, settling left out.
+    weights where the penalty is sparse. pruned_at (P,): epoch, 0 for members that were not pruned.
+    updates: steps in so many epochs, settling left out. rate_steps (E,): how many steps at a
+    member's own rate each epoch has added up to; None where a solver finds its own steps.
     """
 
     curves: np.ndarray
@@ -59,69 +84,47 @@ class PopulationResult(TrainedModels):
     standard_errors: np.ndarray
     epochs: int
     member_epochs: np.ndarray
+    value_epochs: np.ndarray
+    pruned_at: np.ndarray
     updates: int
-    value_epochs: np.ndarray | None = None
-    pruned_at: np.ndarray | None = None
+    rate_steps: np.ndarray | None = None
 
 
-class _Models(TypedDict):
-    nonzero_weights: np.ndarray
-    weights: int
-    diverged_at: np.ndarray
-    settled: np.ndarray
-    notes: tuple[str, ...]
-    states: Mapping[str, Tensor]
-
-
-def models_of(trainer: Trainer, ledger: Ledger) -> TrainedModels:
-    """What a ledger knows when all members have left."""
-    return TrainedModels(**_models(trainer, ledger))
-
-
-def result_of(trainer: Trainer, ledger: ScoredLedger) -> PopulationResult:
-    """The same of members that were scored."""
-    spec, folds = trainer.spec, len(trainer.folds)
-    values, curves = fold_means(ledger.fold_values), ledger.curves(spec.epochs)
-    errors = ledger.standard_errors
-    if folds > 1:
-        errors = ledger.fold_values.std(axis=1, ddof=1) / np.sqrt(folds)
-    # Settling moved the weights after their epoch's point was taken.
-    members = np.flatnonzero(ledger.alive)
-    curves[members, ledger.value_epochs[members] - 1] = values[members]
-    return PopulationResult(
-        **_models(trainer, ledger),
-        curves=curves,
-        values=values,
-        fold_values=ledger.fold_values,
-        standard_errors=errors,
-        epochs=spec.epochs,
-        member_epochs=ledger.ended_at,
-        updates=spec.epochs * math.ceil(max(trainer.fold_rows) / spec.batch_size),
-        value_epochs=ledger.value_epochs,
-        pruned_at=ledger.pruned_at,
+def models_of(roll: Roll, notes: tuple[str, ...]) -> TrainedModels:
+    """Return the models that a roll knows when all members have left."""
+    return TrainedModels(
+        nonzero_weights=roll.layout.nonzero(roll.weights).numpy(),
+        weights=roll.layout.weights,
+        diverged_at=roll.diverged_at,
+        settled=roll.settled,
+        converged=roll.converged,
+        notes=notes,
+        states={**roll.layout.views(roll.weights), **roll.buffers},
     )
 
 
-def _models(trainer: Trainer, ledger: Ledger) -> _Models:
-    notes = [*trainer.notes, *ledger.notes]
-    if not ledger.settled[ledger.whole].all():
-        notes.append(_settling_note(trainer))
-    return {
-        "nonzero_weights": ledger.nonzero,
-        "weights": trainer.layout.weights,
-        "diverged_at": ledger.diverged_at,
-        "settled": ledger.settled,
-        "notes": tuple(notes),
-        "states": ledger.states,
-    }
-
-
-def _settling_note(trainer: Trainer) -> str:
-    """The same words whatever the number of members: a job tells each note once."""
-    limit = trainer.settling_limit
-    share = "a tenth of the training, here " if limit < SETTLING_STEPS else ""
-    return (
-        f"supports of some sparse members were not seen to stay the same for {UNCHANGED_STEPS} "
-        f"steps (settling may take only {share}{limit} settling steps): their nonzero counts "
-        "are taken as they were"
+def result_of(
+    roll: ScoredRoll, models: TrainedModels, steps_per_epoch: int, rate_steps: np.ndarray | None
+) -> PopulationResult:
+    """Return the models with their scores, when all members have left."""
+    folds, epochs = roll.fold_values.shape[1], roll.fold_curves.shape[2]
+    values, curves = fold_means(roll.fold_values), roll.curves(epochs)
+    errors = roll.standard_errors
+    if folds > 1:
+        errors = roll.fold_values.std(axis=1, ddof=1) / np.sqrt(folds)
+    # Settling moved the weights after their epoch's point was taken.
+    members = np.flatnonzero(roll.alive)
+    curves[members, roll.value_epochs[members] - 1] = values[members]
+    return PopulationResult(
+        **vars(models),
+        curves=curves,
+        values=values,
+        fold_values=roll.fold_values,
+        standard_errors=errors,
+        epochs=epochs,
+        member_epochs=roll.ended_at,
+        value_epochs=roll.value_epochs,
+        pruned_at=roll.pruned_at,
+        updates=epochs * steps_per_epoch,
+        rate_steps=rate_steps,
     )

@@ -7,21 +7,21 @@ depends on its size, on the learning rate and on the budget of steps (docs/decis
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-
-import torch
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from ridgeway.spec.dimensions import Dimension
 from ridgeway.spec.names import UNPENALISED, PenaltyName
 from ridgeway.spec.space import dimensions, quantile
 from ridgeway.spec.spec import JobSpec
-from workers.data.prepare import Fold
+from workers.models.building import predict
 from workers.objectives.constant import explained_share
 from workers.penalties.base import Penalty
 from workers.penalties.penalties import PENALTIES
 from workers.population.configuration import Configuration
-from workers.train import predict, refit_population
+from workers.population.problem import Problem
+from workers.population.watch import Watch
+from workers.train import refit
 
 UNPROBED = (1e-6, 1e-1)
 BELOW = 1e-4  # the low end, as a share of the high one
@@ -55,39 +55,25 @@ def unprobed(reason: str) -> StrengthRange:
     return StrengthRange(low, high, (f'"auto" searches λ from {low:g} to {high:g}: {reason}',))
 
 
-def probe_range(
-    spec: JobSpec,
-    fold: Fold,
-    outputs: int,
-    *,
-    device: torch.device,
-    on_epoch: Callable[[int, int], None] = lambda epoch, epochs: None,
-) -> StrengthRange:
-    """Probe up to which λ nets are worth training, and return 1e-4 of that to that.
+def probe_range(problem: Problem, watch: Watch | None = None) -> StrengthRange:
+    """Return a range up to a little more than the highest λ below which no probed net collapses.
 
-    One population is trained on the fold's training rows as a trial would be, and judged by those
-    rows; the high end lies a little above the highest λ below which no net collapses. A job that is
-    too small, or searches no penalty, gets 1e-6 to 1e-1 without a warning. on_epoch(done, of) is
-    called after each epoch. JobUnrunnable where the model can't be built or trained.
+    Its low end is 1e-4 of that. One population is trained on the training rows of the problem's
+    only fold as a trial would be, and judged by those rows. 1e-6 to 1e-1 without a warning where
+    the job is too small or searches no penalty. JobUnrunnable where the model can't be trained.
     """
-    members = probe_members(spec)
+    (fold,), outputs = problem.folds, problem.outputs
+    members = probe_members(problem.spec)
     if not members:
         return StrengthRange(*UNPROBED)
-    result = refit_population(
-        spec.model_copy(update={"early_stopping": None}),
-        members,
-        fold,
-        outputs,
-        seed=spec.seed,
-        device=device,
-        on_epoch=on_epoch,
-    )
+    spec = problem.spec.model_copy(update={"early_stopping": None})
+    models = refit(replace(problem, spec=spec), members, watch=watch)
     explained = [
         math.nan
-        if result.diverged_at[number]
+        if models.diverged_at[number]
         else explained_share(
             spec,
-            predict(spec, result.parameters(number, 0), fold.train_inputs, outputs),
+            predict(spec, models.parameters(number, 0), fold.train_inputs, outputs),
             fold.train_targets,
         )
         for number in range(len(members))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -17,13 +18,15 @@ from workers.models.layout import Layout
 from workers.models.parameters import describe_parameters
 from workers.objectives.losses import kind_of, row_weights
 from workers.penalties.penalties import PENALTIES
+from workers.population.problem import Problem
+from workers.population.watch import Watch
 from workers.strength.probe import BELOW, UNPROBED, StrengthRange, probe_range
 
 ROUNDING = 1e-12  # of the gradient of data that tell nothing
 
 
 def strength_range(
-    prepared: Prepared, *, device: torch.device, on_epoch: Callable[[int, int], None]
+    prepared: Prepared, problem: Problem, on_epoch: Callable[[int, int], None]
 ) -> StrengthRange:
     """Return what a job's `"auto"` stands for, from its development rows alone.
 
@@ -35,7 +38,7 @@ def strength_range(
         return StrengthRange(*UNPROBED)  # nobody asks for it
     if isinstance(spec.model, LinearModel):
         return linear_range(spec, prepared.development(), outputs)
-    return probe_range(spec, prepared.folds[0], outputs, device=device, on_epoch=on_epoch)
+    return probe_range(replace(problem, folds=problem.folds[:1]), Watch(on_epoch=on_epoch))
 
 
 def linear_range(spec: JobSpec, rows: Fold, outputs: int) -> StrengthRange:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from ridgeway.jobs import holding, lifecycle, lookups
 from ridgeway.settings import Settings
 from ridgeway.spec.profiles import resolve_spec
 from ridgeway.spec.wording import parse_spec
+from workers.loop.tools import Doors
 from workers.loop.worker import Worker
 from workers.pruning.rules import rule_of
 
@@ -42,10 +44,15 @@ def submit(database: Database, **fields: Any) -> str:
         )
 
 
-def make_worker(database: Database, tmp_path: Path) -> Worker:
+def make_worker(
+    database: Database,
+    tmp_path: Path,
+    on_epoch: Callable[[int, int], None] = lambda done, of: None,
+) -> Worker:
     settings = Settings(data=tmp_path)
     store = Store(settings.resolved_store_url())
-    return Worker(database, store, settings, lifecycle.new_id(), "cpu")
+    doors = Doors(on_epoch=on_epoch)
+    return Worker(database, store, settings, lifecycle.new_id(), "cpu", doors)
 
 
 def stock_trials(database: Database, job_id: str) -> list[FrozenTrial]:
@@ -83,20 +90,17 @@ def test_bad_trials_end_at_a_rung_and_stock_optuna_sees_them_pruned(database, tm
     assert job.best.value == min(trial.value for trial in complete if trial.value is not None)
 
 
-def test_a_rungs_reports_are_in_the_study_while_its_trials_run(database, tmp_path, monkeypatch):
+def test_a_rungs_reports_are_in_the_study_while_its_trials_run(database, tmp_path):
     job_id = submit(database, pruner="halving", trials=1, epochs=6)
-    worker = make_worker(database, tmp_path)
     seen: list[dict[int, float]] = []
-    real = worker._check
 
-    def look(epoch: int, epochs: int) -> None:
-        if epochs == 6 and not seen and epoch == 5:
+    def look(done: int, of: int) -> None:
+        if of == 6 and not seen and done == 5:
             (trial,) = stock_trials(database, job_id)
             assert trial.state == TrialState.RUNNING
             seen.append(trial.intermediate_values)
-        real(epoch, epochs)
 
-    monkeypatch.setattr(worker, "_check", look)
+    worker = make_worker(database, tmp_path, look)
     while worker.work_once():
         pass
     (trial,) = stock_trials(database, job_id)

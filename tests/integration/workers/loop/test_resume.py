@@ -23,6 +23,7 @@ from ridgeway.spec.profiles import resolve_spec
 from ridgeway.spec.wording import parse_spec
 from workers.data.prepare import Prepared
 from workers.loop import checkpoints as checkpoints_module
+from workers.loop.tools import Doors
 from workers.loop.worker import Worker
 from workers.minibatch.chunks import Chunk
 from workers.minibatch.trainer import Trainer
@@ -53,8 +54,14 @@ def store(settings: Settings) -> Store:
     return Store(settings.resolved_store_url())
 
 
-def make_worker(database: Database, store: Store, settings: Settings) -> Worker:
-    return Worker(database, store, settings, lifecycle.new_id(), "cpu")
+def make_worker(
+    database: Database,
+    store: Store,
+    settings: Settings,
+    on_epoch: Callable[[int, int], None] = lambda done, of: None,
+) -> Worker:
+    doors = Doors(on_epoch=on_epoch)
+    return Worker(database, store, settings, lifecycle.new_id(), "cpu", doors)
 
 
 def submit(database: Database, **fields: Any) -> str:
@@ -93,18 +100,9 @@ def kept(settings: Settings) -> list[str]:
     return [str(path.relative_to(root)) for path in root.rglob("checkpoints/*")]
 
 
-def at_epoch(
-    worker: Worker, monkeypatch: pytest.MonkeyPatch, after: int, do: Callable[[], None]
-) -> None:
-    """Let something happen to the worker after so many epochs of a population."""
-    real = worker._check
-
-    def check(epoch: int, epochs: int) -> None:
-        if epoch == after:
-            do()
-        real(epoch, epochs)
-
-    monkeypatch.setattr(worker, "_check", check)
+def at_epoch(after: int, do: Callable[[], None]) -> Callable[[int, int], None]:
+    """Let something happen to a worker after so many epochs of a population."""
+    return lambda done, of: do() if done == after else None
 
 
 def die() -> None:
@@ -120,7 +118,7 @@ def lose(database: Database, worker: Worker) -> None:
 
 
 def test_a_killed_workers_population_goes_on_and_ends_as_if_nothing_had_happened(
-    database, store, settings, monkeypatch, caplog
+    database, store, settings, caplog
 ):
     caplog.set_level(logging.INFO, "ridgeway.worker")
     expected = submit(database)
@@ -128,8 +126,7 @@ def test_a_killed_workers_population_goes_on_and_ends_as_if_nothing_had_happened
     job_id = submit(database)
     # Three workers die with a population that may cost two: each came further than the one before.
     for epoch in (2, 3, 5):
-        worker = make_worker(database, store, settings)
-        at_epoch(worker, monkeypatch, epoch, die)
+        worker = make_worker(database, store, settings, at_epoch(epoch, die))
         lose(database, worker)
         assert kept(settings) == [checkpoint(database)]
     run_dry(make_worker(database, store, settings))
@@ -168,8 +165,7 @@ def test_a_killed_workers_answer_goes_on_and_looks_at_the_test_set_once(
     while ended(database, job_id) < 2:
         assert populations.work_once()
     for epoch in (2, 3):
-        worker = make_worker(database, store, settings)
-        at_epoch(worker, monkeypatch, epoch, die)
+        worker = make_worker(database, store, settings, at_epoch(epoch, die))
         lose(database, worker)
         assert kept(settings) == [checkpoint(database)]
     assert looks == []
@@ -183,15 +179,12 @@ def test_a_killed_workers_answer_goes_on_and_looks_at_the_test_set_once(
     assert kept(settings) == []
 
 
-def test_linear_models_on_their_way_to_the_optimum_go_on_too(
-    database, store, settings, monkeypatch, caplog
-):
+def test_linear_models_on_their_way_to_the_optimum_go_on_too(database, store, settings, caplog):
     caplog.set_level(logging.INFO, "ridgeway.worker")
     expected = submit(database, **CONVEX)
     run_dry(make_worker(database, store, settings))
     job_id = submit(database, **CONVEX)
-    worker = make_worker(database, store, settings)
-    at_epoch(worker, monkeypatch, 2, die)
+    worker = make_worker(database, store, settings, at_epoch(2, die))
     with pytest.raises(Killed):
         worker.work_once()
     assert kept(settings) == [checkpoint(database)]
@@ -218,25 +211,24 @@ def test_a_worker_that_is_told_to_stop_hands_its_work_over(
             worker.stop()  # in the fourth epoch
         return real(self, chunk, batches)
 
-    monkeypatch.setattr(Trainer, "train_epoch", told)
-    assert worker.work_once()
-    monkeypatch.setattr(Trainer, "train_epoch", real)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Trainer, "train_epoch", told)
+        assert worker.work_once()
     assert kept(settings) == [checkpoint(database)]
     run_dry(make_worker(database, store, patient))
     assert "goes on after epoch 4" in caplog.text
     assert kept(settings) == []
 
 
-def test_a_cancelled_job_leaves_no_checkpoint_behind(database, store, settings, monkeypatch):
+def test_a_cancelled_job_leaves_no_checkpoint_behind(database, store, settings):
     job_id = submit(database)
-    worker = make_worker(database, store, settings)
 
     def cancel() -> None:
         assert kept(settings)
         with database.transaction() as transaction:
             lifecycle.cancel_job(transaction, job_id)
 
-    at_epoch(worker, monkeypatch, 3, cancel)
+    worker = make_worker(database, store, settings, at_epoch(3, cancel))
     assert worker.work_once()
     assert kept(settings) == []
 

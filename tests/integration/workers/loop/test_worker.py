@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +27,14 @@ from ridgeway.settings import Settings
 from ridgeway.spec.profiles import resolve_spec
 from ridgeway.spec.wording import parse_spec
 from ridgeway.views import Job, Trial
-from workers.answer import recommend
+from workers.loop import control, training
 from workers.loop import worker as worker_module
+from workers.loop.tools import Doors
 from workers.loop.worker import Worker
+from workers.minibatch import planner
+from workers.population.problem import Problem
+from workers.population.results import PopulationResult, TrainedModels
+from workers.train import refit, solver_of, train
 
 SMALL = {
     "dataset": "breast_cancer",
@@ -49,8 +55,11 @@ def store(settings: Settings) -> Store:
     return Store(settings.resolved_store_url())
 
 
-def make_worker(database: Database, store: Store, settings: Settings) -> Worker:
-    return Worker(database, store, settings, lifecycle.new_id(), "cpu")
+def make_worker(
+    database: Database, store: Store, settings: Settings, **doors: Callable[..., Any]
+) -> Worker:
+    """A worker; what takes the place of its ways into training by name."""
+    return Worker(database, store, settings, lifecycle.new_id(), "cpu", Doors(**doors))
 
 
 def submit(database: Database, **fields: Any) -> str:
@@ -149,17 +158,15 @@ def test_an_error_in_training_fails_that_population_and_the_job_goes_on(
     database, store, settings, monkeypatch
 ):
     job_id = submit(database)
-    real = worker_module.train_members
     calls: list[int] = []
 
     def once_broken(*args: Any, **options: Any) -> Any:
         calls.append(1)
         if len(calls) == 1:
             raise MemoryError("no room")
-        return real(*args, **options)
+        return train(*args, **options)
 
-    monkeypatch.setattr(worker_module, "train_members", once_broken)
-    run_dry(make_worker(database, store, settings))
+    run_dry(make_worker(database, store, settings, train=once_broken))
     job = find(database, job_id)
     assert (job.state, job.progress.failed, job.progress.complete) == ("succeeded", 2, 18)
     assert trials(database, job_id)[0].reason == "MemoryError: no room"
@@ -171,7 +178,7 @@ def test_a_plugin_that_exits_while_its_step_is_timed_costs_nothing(
     def leaves(*args: Any) -> bool:
         raise SystemExit(3)
 
-    monkeypatch.setattr(worker_module, "pays_to_compile", leaves)
+    monkeypatch.setattr(planner, "pays_to_compile", leaves)
     job_id = submit(database)
     run_dry(make_worker(database, store, settings))
     job = find(database, job_id)
@@ -184,9 +191,8 @@ def test_a_plugin_that_exits_in_the_last_refit_ends_its_job_and_no_worker(
     def leaves(*args: Any, **options: Any) -> None:
         raise SystemExit("no licence")
 
-    monkeypatch.setattr(worker_module, "answer", leaves)
     job_id = submit(database)
-    run_dry(make_worker(database, store, settings))
+    run_dry(make_worker(database, store, settings, refit=leaves))
     job = find(database, job_id)
     assert (job.state, job.error) == ("failed", "SystemExit: no licence")
 
@@ -224,11 +230,10 @@ def test_what_a_plugin_says_is_kept_whatever_it_says(database, store, settings, 
     def rude(*args: Any, **options: Any) -> Any:
         raise SystemExit("\x00\ud800" + "x" * 10_000)
 
-    monkeypatch.setattr(worker_module, "train_members", rude)
     # What is logged travels between pytest's processes, which lone surrogates can't.
-    monkeypatch.setattr(worker_module.log, "disabled", True)
+    monkeypatch.setattr(control.log, "disabled", True)
     job_id = submit(database, trials=1)
-    run_dry(make_worker(database, store, settings))
+    run_dry(make_worker(database, store, settings, train=rude))
     reason = trials(database, job_id)[0].reason
     assert reason is not None
     assert reason.startswith("SystemExit: \ufffd?xxx")
@@ -252,15 +257,13 @@ def test_foreign_trials_that_fit_teach_the_sampler_and_others_do_no_harm(databas
 
 def test_a_cancelled_job_stops_in_mid_population(database, store, settings, monkeypatch):
     job_id = submit(database)
-    worker = make_worker(database, store, settings)
-    real = worker_module.train_members
 
     def cancelled_meanwhile(*args: Any, **options: Any) -> Any:
         with database.transaction() as transaction:
             lifecycle.cancel_job(transaction, job_id)
-        return real(*args, **options)
+        return train(*args, **options)
 
-    monkeypatch.setattr(worker_module, "train_members", cancelled_meanwhile)
+    worker = make_worker(database, store, settings, train=cancelled_meanwhile)
     assert worker.work_once()
     assert not worker.work_once()
     job = find(database, job_id)
@@ -292,16 +295,13 @@ def test_a_succeeded_job_that_is_extended_is_answered_anew(database, store, sett
 
 def test_sigterm_in_mid_population_hands_the_lease_back(database, store, settings, monkeypatch):
     job_id = submit(database)
-    worker = make_worker(database, store, settings)
-    real = worker_module.train_members
 
     def stopped_meanwhile(*args: Any, **options: Any) -> Any:
         worker.stop()
-        return real(*args, **options)
+        return train(*args, **options)
 
-    monkeypatch.setattr(worker_module, "train_members", stopped_meanwhile)
+    worker = make_worker(database, store, settings, train=stopped_meanwhile)
     assert worker.work_once()
-    monkeypatch.undo()
     assert find(database, job_id).progress.running == 2
     run_dry(make_worker(database, store, settings))
     job = find(database, job_id)
@@ -312,15 +312,13 @@ def test_a_population_taken_over_keeps_the_parameters_it_was_reserved_with(
     database, store, settings, monkeypatch
 ):
     job_id = submit(database)
-    dying = make_worker(database, store, settings)
 
     def die(*args: Any, **options: Any) -> Any:
         raise KeyboardInterrupt  # as abrupt as a process's death: nothing is handed back
 
-    monkeypatch.setattr(worker_module, "train_members", die)
+    dying = make_worker(database, store, settings, train=die)
     with pytest.raises(KeyboardInterrupt):
         dying.work_once()
-    monkeypatch.undo()
     reserved = [trial.params for trial in trials(database, job_id)]
     with database.transaction() as transaction:
         holding.expire_leases(transaction, dying.id)
@@ -401,30 +399,40 @@ def test_what_was_measured_is_remembered_and_used_by_the_next_worker(
 ):
     measured: list[int] = []
 
-    def measure(trainer: Any, configurations: Any, on_step: Any) -> int:
-        measured.append(len(configurations))
+    def measure(trainer: Any, members: Any, on_step: Any) -> int:
+        measured.append(len(members))
         return 3
 
     used: list[int] = []
-    real = worker_module.train_members
 
-    def trained(trainer: Any, *arguments: Any) -> Any:
-        used.append(trainer.together)
-        return real(trainer, *arguments)
+    def trained(problem: Problem, *arguments: Any) -> PopulationResult:
+        used.append(solver_of(problem).together)
+        return train(problem, *arguments)
 
-    monkeypatch.setattr(worker_module, "LEAST_MEASURED", 1)
-    monkeypatch.setattr(worker_module, "measured_together", measure)
-    monkeypatch.setattr(worker_module, "train_members", trained)
+    monkeypatch.setattr(training, "LEAST_MEASURED", 1)
+    monkeypatch.setattr(planner, "measured_together", measure)
     for _ in range(2):
         submit(database)
-        run_dry(make_worker(database, store, settings))
+        run_dry(make_worker(database, store, settings, train=trained))
     assert len(measured) == 1
     assert set(used) == {3}
 
 
-def test_the_first_worker_chooses_the_backend_for_all(database, store, settings, monkeypatch):
+def test_the_first_worker_chooses_the_backend_for_all(database, store, settings):
     job_id = submit(database)
-    worker = make_worker(database, store, settings)
+    used: list[str] = []
+
+    def trained(problem: Problem, *arguments: Any) -> PopulationResult:
+        used.append(solver_of(problem).backend.name)
+        return train(problem, *arguments)
+
+    refitted: list[str | None] = []
+
+    def refits(problem: Problem, *arguments: Any) -> TrainedModels:
+        refitted.append(problem.engine.backend)
+        return refit(problem, *arguments)
+
+    worker = make_worker(database, store, settings, train=trained, refit=refits)
     assert worker.work_once()
     with database.reading() as transaction:
         plan = transaction.execute(
@@ -432,27 +440,12 @@ def test_the_first_worker_chooses_the_backend_for_all(database, store, settings,
         ).scalar_one()
     assert plan["backend"] in ("fused", "dense")  # as the machine has a compiler or not
     assert plan["device"] == "cpu"
+    used.clear()
     with database.transaction() as transaction:
         changed = {**plan, "backend": "vmap"}
         transaction.execute(
             sa.update(tables.jobs).where(tables.jobs.c.id == job_id).values(plan=changed)
         )
-    used: list[str] = []
-    real = worker_module.train_members
-
-    def trained(trainer: Any, *arguments: Any) -> Any:
-        used.append(trainer.backend.name)
-        return real(trainer, *arguments)
-
-    refitted: list[str | None] = []
-    real_refit = recommend.refit_population
-
-    def refit(*arguments: Any, **options: Any) -> Any:
-        refitted.append(options["engine"].backend)
-        return real_refit(*arguments, **options)
-
-    monkeypatch.setattr(worker_module, "train_members", trained)
-    monkeypatch.setattr(recommend, "refit_population", refit)
     run_dry(worker)
     assert set(used) == {"vmap"}
     assert refitted == ["vmap"]

@@ -15,13 +15,16 @@ from sklearn.linear_model import Lasso
 from sklearn.metrics import r2_score
 
 from ridgeway.data.store import Store
-from ridgeway.jobs.leases import Lease
+from ridgeway.jobs.artifacts import Artifact
 from ridgeway.spec.spec import JobSpec
 from ridgeway.spec.wording import parse_spec
 from ridgeway.study.reading import StudyTrial
-from workers.answer.recommend import MODEL, Answer, answer
+from workers.answer.answer import Answer, answer
+from workers.answer.artifact import MODEL
 from workers.data.bundled import bundled_frame
 from workers.data.prepare import Prepared, prepare
+from workers.population.problem import Problem
+from workers.train import refit
 
 
 def give(spec: JobSpec, prepared: Prepared, store: Store, *params: dict[str, Any]) -> Answer:
@@ -39,22 +42,12 @@ def give(spec: JobSpec, prepared: Prepared, store: Store, *params: dict[str, Any
         )
         for number, given in enumerate(params)
     ]
-    lease = Lease(
-        id=1,
-        kind="answer",
-        job_id="00000000-0000-7000-8000-000000000000",
-        study_id=1,
-        spec=spec,
-        dataset_id=None,
-        plan=None,
-        ordinal=0,
-        size=0,
-        first_number=None,
-        fence=1,
-    )
-    return answer(
-        lease, trials, prepared, store, device=torch.device("cpu"), on_epoch=lambda *_: None
-    )
+    problem = Problem(spec, [prepared.development()], prepared.outputs, torch.device("cpu"))
+
+    def keep(name: str, data: bytes) -> Artifact:
+        return Artifact(name, store.put(name, data), len(data))
+
+    return answer(trials, prepared, lambda members, epochs: refit(problem, members, epochs), keep)
 
 
 def linear(**fields: Any) -> tuple[JobSpec, Prepared]:

@@ -16,16 +16,16 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from populations import job, made_up_fold
+from populations import job, made_up_fold, trainer_of
 from torch import nn
 
 from ridgeway.jobs.plan import Engine
 from workers.backends import Fused
 from workers.kernels import CompiledOptimizer, Library, Net, NetBatch, library, load
-from workers.minibatch.trainer import Trainer
 from workers.models.building import ACTIVATIONS
 from workers.objectives.losses import Kind, row_losses
-from workers.optimizers import OPTIMIZERS, Rates, Uses
+from workers.optimizers import OPTIMIZERS
+from workers.optimizers.base import Rates, Uses
 
 CPU = torch.device("cpu")
 needs_compiler = pytest.mark.skipif(
@@ -347,7 +347,7 @@ def test_training_goes_on_without_a_compiler_and_says_so(
     compiler: str, reason: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CC", compiler)
-    trainer = Trainer(job(), [made_up_fold(64)], 2, 0, CPU)
+    trainer = trainer_of(job(), [made_up_fold(64)], 2)
     (note,) = trainer.notes
     assert note.startswith("training runs without compiled kernels, which is slower: ")
     assert reason in note
@@ -377,6 +377,6 @@ def test_products_that_torch_is_faster_with_are_left_to_it(
 
 def test_a_job_planned_without_kernels_is_trained_without_them() -> None:
     plan = Engine(device="cpu", backend="vmap", compiled=False)
-    second = Trainer(job(), [made_up_fold(64)], 2, 0, CPU, engine=plan)
+    second = trainer_of(job(), [made_up_fold(64)], 2, engine=plan)
     assert second.engine == plan
     assert second.notes == []

@@ -11,7 +11,6 @@ import torch
 from plain_loop import plain_loop
 from populations import (
     BACKENDS,
-    CPU,
     assert_same_member,
     configuration,
     install_models,
@@ -20,9 +19,8 @@ from populations import (
     mixed,
     own_notes,
     train,
+    trainer_of,
 )
-
-from workers.minibatch.trainer import Trainer
 
 MODELS = '''
 import torch
@@ -211,7 +209,7 @@ def _models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("kind", EVERY)
 def test_curves_and_weights_are_those_of_a_plain_loop(kind: str) -> None:
     spec = job(model={"kind": kind}, epochs=5, batch_size=32)  # unpadded, as the loop is
-    result = train(spec, MEMBERS, FOLDS[:1], 3, torch.float64)
+    result = train(spec, MEMBERS, FOLDS[:1], 3, dtype=torch.float64)
     for place, member in enumerate(MEMBERS):
         model, curve = plain_loop(spec, member, FOLDS[:1], 0, 3)
         assert result.curves[place] == pytest.approx(curve, rel=1e-9)
@@ -223,7 +221,7 @@ def test_curves_and_weights_are_those_of_a_plain_loop(kind: str) -> None:
 def backend_and_notes(kind: str) -> tuple[str, list[str]]:
     spec = job(model={"kind": kind}, search={"penalty": "none"})
     with torch.random.fork_rng(devices=[]):
-        trainer = Trainer(spec, FOLDS, 3, 0, CPU)
+        trainer = trainer_of(spec, FOLDS, 3)
     return trainer.backend.name, own_notes(trainer.notes)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from populations import CPU, configuration, job, made_up_fold, one_fold, same_bits, train
+from populations import configuration, job, made_up_fold, one_fold, refit, same_bits, train
 from sklearn.datasets import load_breast_cancer, load_diabetes
 from sklearn.linear_model import ElasticNet, Lasso, LogisticRegression, Ridge
 from torch import Tensor
@@ -18,10 +18,11 @@ from torch import Tensor
 from ridgeway.spec.names import PENALTIES
 from ridgeway.spec.spec import JobSpec
 from workers.fullbatch import solver
+from workers.models.building import predict
 from workers.penalties.conversions import sklearn_least_squares, sklearn_logistic
 from workers.population.configuration import Configuration
 from workers.population.outcomes import outcomes_of
-from workers.train import PopulationResult, predict, refit_population
+from workers.population.results import PopulationResult
 
 UNEVEN = [made_up_fold(50, seed=1), made_up_fold(43, valid=27, seed=2)]
 
@@ -109,10 +110,10 @@ def test_a_stochastic_optimiser_run_to_convergence_agrees(group_by: str, penaliz
     folds = [made_up_fold(50, classes=3, seed=1)]
     members = [member(name, 0.03) for name in ("l1", "elastic_net", "group_lasso")]
     fields = {"group_by": group_by, "penalize": penalize}
-    solved = train(fista(**fields), members, folds, 3, torch.float64)
+    solved = train(fista(**fields), members, folds, 3, dtype=torch.float64)
     slow = job(optimizer="sgd", model={"kind": "linear"}, epochs=400, batch_size=1000, **fields)
     rates = [replace(own, learning_rate=0.5) for own in members]
-    stepped = train(slow, rates, folds, 3, torch.float64)
+    stepped = train(slow, rates, folds, 3, dtype=torch.float64)
     assert solved.weights == stepped.weights
     assert (solved.nonzero_weights == stepped.nonzero_weights).all()
     for name, value in solved.states.items():
@@ -209,7 +210,7 @@ def test_members_that_do_not_fit_into_memory_together_are_solved_in_parts(
 def test_a_refit_is_bitwise_the_same_model() -> None:
     members, fold = every_penalty(7), UNEVEN[0]
     scored = train(fista(), members, [fold])
-    refits = refit_population(fista(), members, fold, 1, seed=0, device=CPU, dtype=torch.float32)
+    refits = refit(fista(), members, fold)
     for name, value in scored.states.items():
         assert same_bits(value, refits.states[name])
     assert (refits.nonzero_weights == scored.nonzero_weights).all()

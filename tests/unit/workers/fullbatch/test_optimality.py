@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pytest
 import torch
-from populations import CPU, configuration, job, made_up_fold
+from populations import CPU, configuration, job, made_up_fold, trainer_of
 from scipy.optimize import minimize
 from torch import Tensor
 
@@ -18,7 +18,9 @@ from workers.minibatch.chunks import Chunk
 from workers.minibatch.trainer import Trainer
 from workers.models.layout import Group
 from workers.objectives.losses import row_losses
-from workers.optimizers import OPTIMIZERS, Adam, Rates, Uses
+from workers.optimizers import OPTIMIZERS
+from workers.optimizers.adam import Adam
+from workers.optimizers.base import Rates, Uses
 from workers.penalties.penalties import PENALTIES
 from workers.penalties.proximal import group_soft_threshold
 from workers.population.configuration import Configuration
@@ -52,7 +54,7 @@ class Rest:
 
 def at_rest(spec: JobSpec, members: list[Configuration]) -> Rest:
     """After STEPS steps with the gradient of all rows; so many are the schedule's horizon."""
-    trainer = Trainer(spec, [FOLD], CLASSES, 0, CPU, torch.float64)
+    trainer = trainer_of(spec, [FOLD], CLASSES, dtype=torch.float64)
     minibatches = Minibatches([len(FOLD.train_targets)], 1000, 0, CPU)  # one, of all rows
     (chunk,) = trainer.chunks(members)
     assert trainer.train_epoch(chunk, minibatches.epoch() * STEPS).all()

@@ -13,12 +13,12 @@ import numpy as np
 import pytest
 import torch
 from populations import (
-    CPU,
     configuration,
     install_models,
     job,
     made_up_fold,
     mixed,
+    refit,
     same_bits,
     train,
 )
@@ -30,8 +30,8 @@ from ridgeway.spec.spec import JobSpec
 from workers.loop import checkpoints as checkpoints_module
 from workers.loop.checkpoints import Checkpoints
 from workers.population.configuration import Configuration
-from workers.population.run import Rung
-from workers.train import PopulationResult, TrainedModels, Watch, refit_population
+from workers.population.results import PopulationResult, TrainedModels
+from workers.population.watch import Rung, Watch
 
 FOLDS = [made_up_fold(50, seed=1), made_up_fold(43, valid=27, seed=2)]
 NET = {"kind": "mlp", "hidden": [7], "dropout": 0.2}
@@ -75,9 +75,7 @@ def held(
     store: Store, row: Row, members: Sequence[Configuration], *, every: float = 0.0, **fields: Any
 ) -> Checkpoints:
     options = {"record": row.record, "stopping": lambda: False, "lease": lease(row.address)}
-    return Checkpoints(
-        store=store, configurations=members, every_seconds=every, **{**options, **fields}
-    )
+    return Checkpoints(store=store, members=members, every_seconds=every, **{**options, **fields})
 
 
 def watched(held: Checkpoints, **options: Any) -> Watch:
@@ -208,10 +206,7 @@ def test_refits_are_resumed_too(optimizer: str, tmp_path: Path) -> None:
             if done == stop:
                 raise Stopped
 
-        return refit_population(
-            spec, members, FOLDS[0], 1,
-            seed=0, device=CPU, epochs=lengths, on_epoch=stopping, **options,
-        )  # fmt: skip
+        return refit(spec, members, FOLDS[0], epochs=lengths, on_epoch=stopping, **options)
 
     whole = refitted()
     with pytest.raises(Stopped):
@@ -289,9 +284,9 @@ def take_over_with(monkeypatch: pytest.MonkeyPatch, what: str) -> None:
     }
     real = checkpoints_module.identity
 
-    def identity(problem: Any, members: Sequence[Configuration]) -> str:
-        changed = copy(problem)
-        changed.engine = problem.engine.model_copy(update=another.get(what, {}))
+    def identity(solver: Any, members: Sequence[Configuration]) -> str:
+        changed = copy(solver)
+        changed.engine = solver.engine.model_copy(update=another.get(what, {}))
         return real(changed, members)
 
     monkeypatch.setattr(checkpoints_module, "identity", identity)

@@ -13,10 +13,12 @@ from populations import CPU, job, made_up_fold
 
 from ridgeway.jobs.plan import Engine
 from workers.loop import workbench
-from workers.loop.workbench import JOBS, TRAINERS, Benches, Workbench
-from workers.minibatch.trainer import Trainer
+from workers.loop.workbench import JOBS, SOLVERS, Benches, Workbench
+from workers.population.problem import Problem
+from workers.population.solver import Solver
 from workers.pruning.reports import reports_of
 from workers.sampling import Mirror
+from workers.train import solver_of
 
 SPEC = job(model={"kind": "linear"}, epochs=2)
 
@@ -39,32 +41,33 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
 
 def bench() -> Workbench:
     prepared: Any = SimpleNamespace(spec=SPEC, folds=[made_up_fold(30)], outputs=1)
-    return Workbench(prepared, Mirror(SPEC, 1), reports_of(SPEC), CPU)
+    problem = Problem(SPEC, prepared.folds, 1, CPU)
+    return Workbench(prepared, Mirror(SPEC, 1), reports_of(SPEC), problem)
 
 
-def trainer_of(benches: Benches, job_id: str) -> weakref.ref[Trainer]:
-    return weakref.ref(benches.of(job_id, bench).trainer(Engine()))
+def solver_in(benches: Benches, job_id: str) -> weakref.ref[Solver]:
+    return weakref.ref(solver_of(benches.of(job_id, bench).follow(Engine())))
 
 
-def test_a_jobs_trainer_is_kept_from_one_population_to_the_next() -> None:
+def test_a_jobs_solver_is_kept_from_one_population_to_the_next() -> None:
     benches = Benches()
-    assert trainer_of(benches, "a")() is trainer_of(benches, "a")() is not None
+    assert solver_in(benches, "a")() is solver_in(benches, "a")() is not None
 
 
-def test_a_job_that_has_ended_is_forgotten_with_its_trainer() -> None:
+def test_a_job_that_has_ended_is_forgotten_with_its_solver() -> None:
     benches = Benches()
-    own, kept = benches.of("a", bench), trainer_of(benches, "a")
+    own, kept = benches.of("a", bench), solver_in(benches, "a")
     benches.forget("a")
     benches.forget("a")
     assert kept() is None
     assert benches.of("a", bench) is not own
 
 
-def test_trainers_of_the_latest_jobs_alone_are_kept() -> None:
+def test_solvers_of_the_latest_jobs_alone_are_kept() -> None:
     benches = Benches()
-    kept = [trainer_of(benches, str(number)) for number in range(TRAINERS + 2)]
-    assert [one() is None for one in kept] == [True] * 2 + [False] * TRAINERS
-    assert trainer_of(benches, "0")() is not None  # made anew
+    kept = [solver_in(benches, str(number)) for number in range(SOLVERS + 2)]
+    assert [one() is None for one in kept] == [True] * 2 + [False] * SOLVERS
+    assert solver_in(benches, "0")() is not None  # made anew
 
 
 def test_data_of_a_few_more_jobs_is_kept() -> None:
@@ -78,11 +81,11 @@ def test_data_of_a_few_more_jobs_is_kept() -> None:
     assert benches.of("first", bench) is not first
 
 
-def test_a_worker_that_has_been_idle_for_a_while_gives_its_trainers_up(
+def test_a_worker_that_has_been_idle_for_a_while_gives_its_solvers_up(
     clock: SimpleNamespace,
 ) -> None:
     benches = Benches()
-    own, kept = benches.of("a", bench), trainer_of(benches, "a")
+    own, kept = benches.of("a", bench), solver_in(benches, "a")
     for clock.now in (100.0, 159.0):
         benches.rest()
         assert kept() is not None

@@ -18,8 +18,11 @@ from populations import (
     force_backend,
     job,
     made_up_fold,
+    refit,
     same_bits,
     train,
+    train_by,
+    trainer_of,
 )
 from torch import Tensor
 
@@ -27,15 +30,8 @@ from ridgeway.spec.names import PENALTIES
 from ridgeway.spec.spec import JobSpec
 from workers.minibatch import trainer
 from workers.minibatch.batches import Minibatches
-from workers.minibatch.trainer import Trainer
+from workers.models.building import predict
 from workers.population.configuration import Configuration
-from workers.train import (
-    Watch,
-    predict,
-    refit_population,
-    train_members,
-    train_population,
-)
 
 EAGER = [name for name in BACKENDS if name != "compiled"]  # which draws no masks: test_compiled.py
 UNEVEN = [made_up_fold(50, classes=3, seed=1), made_up_fold(43, classes=3, valid=27, seed=2)]
@@ -124,9 +120,9 @@ def test_a_step_of_one_member_leaves_the_rows_as_they_are_for_the_next(
     spec = everything("adamw", "mlp")
     with force_backend(backend), quick_settling():
         together = train(spec, members, UNEVEN[:folds], OUTPUTS)
-        trainer = Trainer(spec, UNEVEN[:folds], OUTPUTS, 0, CPU)
+        trainer = trainer_of(spec, UNEVEN[:folds], OUTPUTS)
         trainer.together = 1
-        one_by_one = train_members(trainer, members, lambda epoch, epochs: None, Watch())
+        one_by_one = train_by(trainer, members)
     for member in range(len(members)):
         assert_same_member(one_by_one, member, together, member)
 
@@ -138,15 +134,18 @@ def one_epoch(
     spec: JobSpec, members: Sequence[Configuration], poison: tuple[int, float] | None = None
 ) -> dict[int, tuple[Tensor, Tensor]]:
     """Weights (F, columns) and values (F,) of each member; `poison` fills one's first weights."""
-    trainer = Trainer(spec, UNEVEN, OUTPUTS, 0, CPU)
-    minibatches = Minibatches(trainer.fold_rows, spec.batch_size, 0, CPU)
+    trainer = trainer_of(spec, UNEVEN, OUTPUTS)
+    minibatches = Minibatches(trainer.problem.fold_rows, spec.batch_size, 0, CPU)
     (chunk,) = trainer.chunks(members)
     if poison is not None:
         chunk.weights[:, chunk.members.index(poison[0])] = poison[1]
     trainer.train_epoch(chunk, minibatches.epoch())
     ended = [part for part, _ in trainer.settle(chunk, minibatches.steps)]
     return {
-        member: (part.weights[:, place], trainer.evaluate(part, with_errors=False).values[place])
+        member: (
+            part.weights[:, place],
+            trainer.judge.scores(part, with_errors=False).values[place],
+        )
         for part in ended
         for place, member in enumerate(part.members)
     }
@@ -239,12 +238,12 @@ def test_the_specs_precision_is_that_of_training_refit_and_prediction(
     spec = job(model={"kind": "mlp", "hidden": [9]}, precision=precision, epochs=2, batch_size=16)
     other = job(model={"kind": "mlp", "hidden": [9]}, epochs=2, batch_size=16)
     members, fold = [configuration("l1", 0.01)], made_up_fold()
-    result = train_population(spec, members, [fold], 1, seed=0, device=CPU)
-    refit = refit_population(spec, members, fold, 1, seed=0, device=CPU)
+    result = train(spec, members, [fold], 1)
+    refitted = refit(spec, members, fold)
     explicit = train(other, members, [fold], dtype=dtype)
     for name, value in result.parameters(0, 0).items():
         assert value.dtype == dtype
-        assert same_bits(value, refit.parameters(0, 0)[name])
+        assert same_bits(value, refitted.parameters(0, 0)[name])
         assert same_bits(value, explicit.parameters(0, 0)[name])
     assert predict(spec, result.parameters(0, 0), fold.valid_inputs, 1).dtype == dtype
     double = result.parameters(0, 0)["0.weight"].double()

@@ -6,7 +6,7 @@ import shutil
 
 import pytest
 import torch
-from populations import job, made_up_fold, mixed
+from populations import job, made_up_fold, mixed, trainer_of
 from torch import Tensor, nn
 
 from ridgeway.jobs.plan import Engine
@@ -53,7 +53,7 @@ def _plugins(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def trainer(plan: Engine | None, kind: str = "normed") -> Trainer:
     spec = job(model={"kind": kind}, label_smoothing=0.1, input_noise=0.1)
-    return Trainer(spec, FOLDS, 3, 0, CPU, engine=plan)
+    return trainer_of(spec, FOLDS, 3, engine=plan)
 
 
 def trained(own: Trainer, members: list) -> Tensor:
@@ -105,5 +105,5 @@ def test_only_long_jobs_of_whole_blocks_are_compiled(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(planner, "COMPILED_SECONDS", 0.0)
     assert pays_to_compile(own, 64)
     assert not pays_to_compile(own, 20)  # two blocks, the second nearly empty
-    dense = Trainer(job(), [made_up_fold(64)], 1, 0, CPU)
+    dense = trainer_of(job(), [made_up_fold(64)], 1)
     assert not pays_to_compile(dense, 64)  # has kernels of its own

@@ -23,6 +23,9 @@ from populations import (
     configuration,
     install_models,
     job,
+    train,
+    train_by,
+    trainer_of,
 )
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
@@ -33,8 +36,7 @@ from workers.minibatch.trainer import Trainer
 from workers.models.building import predict
 from workers.optimizers.precision import exact_products, products_of
 from workers.population.configuration import Configuration
-from workers.population.run import Watch
-from workers.train import PopulationResult, train_members, train_population
+from workers.population.results import PopulationResult
 
 pytestmark = [
     pytest.mark.gpu,
@@ -89,7 +91,7 @@ def trained(
     trainer: Trainer, graphs: Graphs | None, members: list[Configuration] = PERTURBED_MEMBERS
 ) -> PopulationResult:
     trainer.graphs = graphs
-    return train_members(trainer, members, lambda epoch, epochs: None, Watch())
+    return train_by(trainer, members)
 
 
 def assert_captured_is_eager(
@@ -111,8 +113,8 @@ def assert_captured_is_eager(
 @pytest.mark.parametrize("optimizer", ["sgd", "adam", "adamw"])
 @pytest.mark.parametrize("kind", ["linear", "mlp", "Normed"])
 def test_captured_training_is_bitwise_the_eager_one(kind: str, optimizer: str) -> None:
-    trainer = Trainer(
-        spec_of(kind, optimizer=optimizer, search=PERTURBED), THREE_CLASSES, 3, 0, GPU
+    trainer = trainer_of(
+        spec_of(kind, optimizer=optimizer, search=PERTURBED), THREE_CLASSES, 3, device=GPU
     )
     assert trainer.graphs is not None
     assert assert_captured_is_eager(trainer) == 1
@@ -120,7 +122,7 @@ def test_captured_training_is_bitwise_the_eager_one(kind: str, optimizer: str) -
 
 @pytest.mark.parametrize("precision", ["tf32", "bf16"])
 def test_rounded_training_is_captured_too(precision: str) -> None:
-    trainer = Trainer(spec_of("mlp", precision=precision), THREE_CLASSES, 3, 0, GPU)
+    trainer = trainer_of(spec_of("mlp", precision=precision), THREE_CLASSES, 3, device=GPU)
     assert assert_captured_is_eager(trainer) == 1
 
 
@@ -128,16 +130,16 @@ def test_smaller_chunks_are_captured_in_the_memory_of_those_that_went() -> None:
     spec = spec_of("mlp", epochs=20, early_stopping={"patience": 1}, schedule="constant")
     rates = (0.3, 0.1, 0.001, 0.0001)
     members = [configuration("l1", 0.001, learning_rate=rate) for rate in rates]
-    assert assert_captured_is_eager(Trainer(spec, THREE_CLASSES, 3, 0, GPU), members) > 1
+    assert assert_captured_is_eager(trainer_of(spec, THREE_CLASSES, 3, device=GPU), members) > 1
 
 
 def test_models_in_turn_and_groups_stay_eager() -> None:
     spec = spec_of("mlp", search={"penalty": ["none", "group_lasso"]})
-    trainer = Trainer(spec, THREE_CLASSES, 3, 0, GPU)
+    trainer = trainer_of(spec, THREE_CLASSES, 3, device=GPU)
     members = [configuration(), configuration("group_lasso", 0.01)]
     assert assert_captured_is_eager(trainer, members) == 0
     assert assert_captured_is_eager(trainer, members[:1]) == 1
-    assert Trainer(spec_of("BatchNorm"), THREE_CLASSES, 3, 0, GPU).graphs is None
+    assert trainer_of(spec_of("BatchNorm"), THREE_CLASSES, 3, device=GPU).graphs is None
 
 
 def test_a_capture_that_fails_leaves_stream_and_generator_as_they_were() -> None:
@@ -176,7 +178,7 @@ def no_waiting() -> Iterator[None]:
 
 
 def test_the_host_waits_for_nothing_in_a_step() -> None:
-    trainer = Trainer(spec_of("mlp", search=PERTURBED), THREE_CLASSES, 3, 0, GPU)
+    trainer = trainer_of(spec_of("mlp", search=PERTURBED), THREE_CLASSES, 3, device=GPU)
     (chunk,) = trainer.chunks(PERTURBED_MEMBERS)
     batch = trainer.feed.with_noise(
         next(iter(trainer.feed.epoch(trainer.feed.full_batches, (0, 1)))), 0
@@ -196,9 +198,7 @@ def test_a_population_learns_on_a_gpu_what_it_learns_on_a_cpu(kind: str, optimiz
     penalties = ["none", "l1", "l2", "elastic_net", "group_lasso"]
     spec = spec_of(kind, optimizer=optimizer, search={"penalty": penalties}, epochs=10)  # 50 steps
     members = [configuration(penalty, 0.01, learning_rate=0.01) for penalty in penalties]
-    gpu, cpu = (
-        train_population(spec, members, THREE_CLASSES, 3, seed=0, device=d) for d in (GPU, CPU)
-    )
+    gpu, cpu = (train(spec, members, THREE_CLASSES, 3, device=d) for d in (GPU, CPU))
     assert np.allclose(gpu.curves, cpu.curves, rtol=1e-4)
 
 
@@ -287,8 +287,8 @@ def test_a_rounded_job_stays_near_the_float32_job_and_is_judged_in_float32(
 ) -> None:
     members, fold = [configuration("l2", 0.01)], THREE_CLASSES[0]
     spec = spec_of(kind, precision=precision)
-    rounded = train_population(spec, members, [fold], 3, seed=0, device=GPU)
-    exact = train_population(spec_of(kind), members, [fold], 3, seed=0, device=GPU)
+    rounded = train(spec, members, [fold], 3, device=GPU)
+    exact = train(spec_of(kind), members, [fold], 3, device=GPU)
     assert np.allclose(rounded.curves, exact.curves, rtol=0.02)
     if precision == "bf16":
         assert not np.array_equal(rounded.curves, exact.curves)

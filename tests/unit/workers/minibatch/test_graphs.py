@@ -19,6 +19,8 @@ from populations import (
     configuration,
     install_models,
     job,
+    train_by,
+    trainer_of,
 )
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -32,8 +34,6 @@ from workers.minibatch.graphs import Graphs
 from workers.minibatch.trainer import Trainer
 from workers.population.configuration import Configuration
 from workers.population.results import PopulationResult
-from workers.population.run import Watch
-from workers.train import train_members
 
 MODELS = """
 from torch import nn
@@ -84,9 +84,9 @@ def spec_of(kind: str, **fields: Any) -> Any:
     return job(model=model, search=search, **fields)
 
 
-def trainer_of(spec: Any) -> Trainer:
+def plain_trainer(spec: Any) -> Trainer:
     """Without compiled kernels, as on a GPU."""
-    return Trainer(spec, THREE_CLASSES, 3, 0, CPU, engine=Engine(device="cpu", compiled=False))
+    return trainer_of(spec, THREE_CLASSES, 3, engine=Engine(device="cpu", compiled=False))
 
 
 def trained(
@@ -95,7 +95,7 @@ def trained(
     members: list[Configuration] = PERTURBED_MEMBERS,
 ) -> PopulationResult:
     trainer.graphs = Graphs(capture) if capture else None
-    return train_members(trainer, members, lambda epoch, epochs: None, Watch())
+    return train_by(trainer, members)
 
 
 def assert_captured_is_eager(
@@ -116,7 +116,7 @@ def assert_captured_is_eager(
 def test_a_captured_training_ends_bitwise_where_an_eager_one_does(
     kind: str, optimizer: str
 ) -> None:
-    recorder = assert_captured_is_eager(trainer_of(spec_of(kind, optimizer=optimizer)))
+    recorder = assert_captured_is_eager(plain_trainer(spec_of(kind, optimizer=optimizer)))
     assert (recorder.captures, recorder.replays) == (1, 3 * 5 - 3)
 
 
@@ -125,22 +125,22 @@ def test_buffers_that_training_changes_are_carried_from_replay_to_replay(
     members: list[Configuration],
 ) -> None:
     """Batches of a fold differ in size here, and a graph takes those of one size."""
-    trainer = trainer_of(spec_of("BatchNorm", epochs=5))
-    trainer.backend = Mapped(trainer.backend.model, trainer.layout, trainer.kind)
+    trainer = plain_trainer(spec_of("BatchNorm", epochs=5))
+    trainer.backend = Mapped(trainer.backend.model, trainer.layout, trainer.problem.kind)
     recorder = assert_captured_is_eager(trainer, members)
     assert recorder.captures >= 2
     assert recorder.replays >= 20
 
 
 def test_rounded_products_are_captured_too() -> None:
-    recorder = assert_captured_is_eager(trainer_of(spec_of("mlp", precision="bf16")))
+    recorder = assert_captured_is_eager(plain_trainer(spec_of("mlp", precision="bf16")))
     assert recorder.replays == 12
 
 
 def test_members_that_leave_a_chunk_leave_a_smaller_one_to_capture() -> None:
     spec = spec_of("mlp", epochs=20, early_stopping={"patience": 1})
     members = [configuration("l1", 0.001, learning_rate=rate) for rate in (0.3, 0.1, 0.001, 0.0001)]
-    recorder = assert_captured_is_eager(trainer_of(spec), members)
+    recorder = assert_captured_is_eager(plain_trainer(spec), members)
     assert recorder.captures > 1
 
 
@@ -150,7 +150,7 @@ def test_members_that_leave_a_chunk_leave_a_smaller_one_to_capture() -> None:
 def test_chunks_whose_step_asks_for_values_stay_eager() -> None:
     search = {"penalty": ["none", "l1", "group_lasso"]}
     with_groups = [*PERTURBED_MEMBERS[:2], configuration("group_lasso", 0.01)]
-    trainer = trainer_of(spec_of("mlp", search=search))
+    trainer = plain_trainer(spec_of("mlp", search=search))
     assert assert_captured_is_eager(trainer, with_groups).captures == 0
     assert assert_captured_is_eager(trainer, PERTURBED_MEMBERS[:2]).captures == 1
 
@@ -159,7 +159,7 @@ def test_a_chunk_that_ends_before_a_capture_would_pay_is_never_captured(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(graphs, "EAGER_STEPS", 15)
-    assert assert_captured_is_eager(trainer_of(spec_of("mlp"))).captures == 0
+    assert assert_captured_is_eager(plain_trainer(spec_of("mlp"))).captures == 0
 
 
 def test_a_step_that_cannot_be_captured_is_taken_and_not_tried_again() -> None:
@@ -169,7 +169,7 @@ def test_a_step_that_cannot_be_captured_is_taken_and_not_tried_again() -> None:
         tried.append(1)
         raise RuntimeError("operation not permitted when stream is capturing")
 
-    trainer = trainer_of(spec_of("mlp"))
+    trainer = plain_trainer(spec_of("mlp"))
     refused = trained(trainer, refuse)
     assert trainer.graphs is not None
     assert trainer.graphs.refused == "operation not permitted when stream is capturing"
@@ -186,7 +186,7 @@ def test_memory_that_runs_out_in_a_capture_is_not_a_refusal() -> None:
         tried.append(1)
         raise torch.OutOfMemoryError("CUDA out of memory")
 
-    trainer = trainer_of(spec_of("mlp"))
+    trainer = plain_trainer(spec_of("mlp"))
     with pytest.raises(MemoryError, match="one trial alone"):
         trained(trainer, run_out)
     assert len(tried) > 1  # fewer members were tried, as for any lack of memory
@@ -194,9 +194,9 @@ def test_memory_that_runs_out_in_a_capture_is_not_a_refusal() -> None:
 
 def test_a_graph_goes_with_its_chunk() -> None:
     spec = spec_of("linear")
-    trainer = trainer_of(spec)
+    trainer = plain_trainer(spec)
     trainer.graphs = Graphs(lambda call: lambda: None)
-    batches = Minibatches(trainer.fold_rows, 16, 0, CPU).epoch()
+    batches = Minibatches(trainer.problem.fold_rows, 16, 0, CPU).epoch()
     (chunk,) = trainer.chunks(PERTURBED_MEMBERS)
     trainer.train_epoch(chunk, batches)
     (graph,) = (weakref.ref(graph) for graph in trainer.graphs._graphs.values())
@@ -256,7 +256,7 @@ def _moved(args: Any, kwargs: dict[str, Any]) -> bool:
 
 def steps(trainer: Trainer, members: list[Configuration]) -> Iterator[tuple[Any, ...]]:
     (chunk,) = trainer.chunks(members)
-    batches = Minibatches(trainer.fold_rows, 16, 0, CPU).epoch()
+    batches = Minibatches(trainer.problem.fold_rows, 16, 0, CPU).epoch()
     coefficients = trainer._coefficients_ahead(chunk, len(batches))
     for batch in trainer._steps(chunk, batches):
         noisy = trainer.feed.with_noise(batch, chunk.steps)
@@ -267,14 +267,14 @@ def steps(trainer: Trainer, members: list[Configuration]) -> Iterator[tuple[Any,
 @pytest.mark.parametrize("kind", ["linear", "mlp", "Normed"])
 def test_a_step_waits_for_nothing(kind: str, optimizer: str) -> None:
     search = {"penalty": ["none", "l1", "l2", "elastic_net", "group_lasso"]}
-    trainer = trainer_of(spec_of(kind, optimizer=optimizer, search=search))
+    trainer = plain_trainer(spec_of(kind, optimizer=optimizer, search=search))
     for chunk, batch, coefficients, seed in steps(trainer, PERTURBED_MEMBERS):
         with NoSync():
             trainer._take_step(chunk, batch, coefficients, seed)
 
 
 def test_a_step_with_groups_would_wait() -> None:
-    trainer = trainer_of(spec_of("mlp", search={"penalty": ["none", "group_lasso"]}))
+    trainer = plain_trainer(spec_of("mlp", search={"penalty": ["none", "group_lasso"]}))
     chunk, batch, coefficients, seed = next(steps(trainer, [configuration("group_lasso", 0.01)]))
     with pytest.raises(AssertionError, match="waits for the device"), NoSync():
         trainer._take_step(chunk, batch, coefficients, seed)
@@ -289,7 +289,9 @@ def test_a_graph_reads_what_it_is_given_and_returns_that_steps_losses() -> None:
 
     graphed = Graphs(Recorder())
     given: list[Tensor] = []
-    for chunk, batch, coefficients, seed in steps(trainer_of(spec_of("linear")), PERTURBED_MEMBERS):
+    for chunk, batch, coefficients, seed in steps(
+        plain_trainer(spec_of("linear")), PERTURBED_MEMBERS
+    ):
         given.extend((batch.inputs, coefficients))
         losses = graphed.take(step, chunk, batch, coefficients, seed)
         assert torch.equal(losses[:, 0], batch.inputs.sum((1, 2)))

@@ -11,22 +11,22 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from populations import (
-    CPU,
     configuration,
     install_models,
     job,
     made_up_fold,
     mixed,
+    refit,
     same_bits,
     train,
 )
 
 from ridgeway.spec.spec import JobSpec
 from workers.population.configuration import Configuration
-from workers.population.ledgers import best_epochs
 from workers.population.outcomes import outcomes_of
-from workers.population.run import Rung
-from workers.train import PopulationResult, Watch, refit_population
+from workers.population.results import PopulationResult
+from workers.population.roll import best_epochs
+from workers.population.watch import Rung, Watch
 
 FOLDS = [made_up_fold(50, seed=1), made_up_fold(43, valid=27, seed=2)]
 NET = {"kind": "mlp", "hidden": [7], "dropout": 0.2}
@@ -92,7 +92,7 @@ def test_a_stopped_trial_ends_with_the_models_of_a_refit_of_as_many_epochs(optim
     assert result.value_epochs is not None
     assert (result.value_epochs < spec.epochs).any()
     epochs = result.value_epochs.tolist()
-    refits = refit_population(spec, members, FOLDS[0], 1, seed=0, device=CPU, epochs=epochs)
+    refits = refit(spec, members, FOLDS[0], 1, epochs=epochs)
     assert refits.nonzero_weights.tolist() == result.nonzero_weights.tolist()
     for member in range(len(members)):
         for name, value in refits.parameters(member, 0).items():
@@ -104,9 +104,9 @@ def test_a_sparse_trials_value_is_of_its_settled_weights() -> None:
     member = configuration("l1", 0.01, learning_rate=0.3)
     (alone,) = train(spec, [member], FOLDS[:1]).values
     epochs = int(train(spec, [member], FOLDS[:1]).value_epochs[0])  # type: ignore[index]
-    refit = refit_population(spec, [member], FOLDS[0], 1, seed=0, device=CPU, epochs=[epochs])
-    logits = FOLDS[0].valid_inputs @ refit.parameters(0, 0)["weight"][0]
-    logits = logits + refit.parameters(0, 0)["bias"]
+    refitted = refit(spec, [member], FOLDS[0], epochs=[epochs])
+    logits = FOLDS[0].valid_inputs @ refitted.parameters(0, 0)["weight"][0]
+    logits = logits + refitted.parameters(0, 0)["bias"]
     targets = FOLDS[0].valid_targets.float()
     expected = torch.nn.functional.binary_cross_entropy_with_logits(logits, targets)
     assert epochs < 57
@@ -180,12 +180,10 @@ def test_the_best_epoch_is_the_first_of_the_best_points(curve: list[float], more
 def test_refits_of_unequal_length_are_those_that_each_would_be_alone() -> None:
     spec = job(model=NET, epochs=20, batch_size=16, schedule="cosine")
     members, epochs = mixed(5), [20, 3, 11, 3, 20]
-    together = refit_population(spec, members, FOLDS[0], 1, seed=0, device=CPU, epochs=epochs)
+    together = refit(spec, members, FOLDS[0], 1, epochs=epochs)
     for member in range(5):
         own: list[Configuration] = [members[member]]
-        alone = refit_population(
-            spec, own, FOLDS[0], 1, seed=0, device=CPU, epochs=[epochs[member]]
-        )
+        alone = refit(spec, own, FOLDS[0], 1, epochs=[epochs[member]])
         for name, value in alone.parameters(0, 0).items():
             assert same_bits(value, together.parameters(member, 0)[name]), name
 

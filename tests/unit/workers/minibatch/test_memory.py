@@ -8,14 +8,16 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import pytest
 import torch
-from populations import CPU, configuration, job, made_up_fold, mixed, same_bits, train
+from populations import configuration, job, made_up_fold, mixed, refit, same_bits, train
 from torch import Tensor
 
 from workers.fullbatch.fista import Fista
 from workers.minibatch.chunks import Chunk
 from workers.minibatch.trainer import Trainer
-from workers.population.run import FEWER_NOTE, PopulationState, Rung
-from workers.train import PopulationResult, Watch, refit_population
+from workers.population.results import PopulationResult
+from workers.population.run import FEWER_NOTE
+from workers.population.state import PopulationState
+from workers.population.watch import Rung, Watch
 
 FOLDS = [made_up_fold(50, seed=1), made_up_fold(43, valid=27, seed=2)]
 SPEC = job(
@@ -142,9 +144,9 @@ def test_other_errors_are_not_taken_for_a_lack_of_memory(monkeypatch: pytest.Mon
 
 def test_refits_are_halved_too(monkeypatch: pytest.MonkeyPatch) -> None:
     members = mixed(5)
-    expected = refit_population(SPEC, members, FOLDS[0], 1, seed=0, device=CPU)
+    expected = refit(SPEC, members, FOLDS[0])
     limit(monkeypatch, 2, KINDS["cpu"])
-    refits = refit_population(SPEC, members, FOLDS[0], 1, seed=0, device=CPU)
+    refits = refit(SPEC, members, FOLDS[0])
     for name, value in expected.states.items():
         assert same_bits(value, refits.states[name]), name
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import pytest
 import torch
-from populations import job, made_up_fold, mixed
+from populations import job, made_up_fold, mixed, trainer_of
 
 from workers.minibatch import planner
 from workers.minibatch.planner import device_name, measured_together, shape_of
@@ -19,7 +19,7 @@ CPU = torch.device("cpu")
 def trainer(**fields) -> Trainer:
     """Of a small net."""
     fields = {"model": {"kind": "mlp", "hidden": [8]}, **fields}
-    return Trainer(job(**fields), [made_up_fold(64), made_up_fold(48)], 1, 0, CPU)
+    return trainer_of(job(**fields), [made_up_fold(64), made_up_fold(48)], 1)
 
 
 def costs(monkeypatch: pytest.MonkeyPatch, seconds: dict[int, float]) -> list[int]:

@@ -11,7 +11,10 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from workers.models.layout import Group
-from workers.optimizers import OPTIMIZERS, Adam, AdamW, Optimizer, Rates, Sgd, Uses
+from workers.optimizers import OPTIMIZERS
+from workers.optimizers.adam import Adam, AdamW
+from workers.optimizers.base import Optimizer, Rates, Uses
+from workers.optimizers.sgd import Sgd
 from workers.penalties.proximal import group_soft_threshold
 
 RATES = torch.tensor([[1e-3], [0.03], [0.2]], dtype=torch.float64)

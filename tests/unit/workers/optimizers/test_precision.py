@@ -19,6 +19,7 @@ from populations import (
     mixed,
     own_notes,
     train,
+    trainer_of,
 )
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
@@ -158,7 +159,7 @@ def test_tf32_is_on_where_the_device_has_it_and_only_inside(
 
 def test_a_job_is_told_when_its_precision_gains_nothing() -> None:
     notes = {
-        precision: own_notes(Trainer(spec_of("mlp", precision), FOLDS, 3, 0, CPU).notes)
+        precision: own_notes(trainer_of(spec_of("mlp", precision), FOLDS, 3).notes)
         for precision in ("float32", "float64", "tf32", "bf16")
     }
     assert notes["float32"] == notes["float64"] == []
@@ -175,7 +176,7 @@ def test_a_bf16_job_stays_near_the_float32_job(kind: str) -> None:
     rounded, exact = (
         train(spec_of(kind, precision), members, FOLDS, 3) for precision in ("bf16", "float32")
     )
-    assert Trainer(spec_of(kind, "bf16"), FOLDS, 3, 0, CPU).backend.name == BACKENDS[kind]
+    assert trainer_of(spec_of(kind, "bf16"), FOLDS, 3).backend.name == BACKENDS[kind]
     assert np.allclose(rounded.curves, exact.curves, rtol=0.02)
     assert not np.allclose(rounded.curves, exact.curves, rtol=1e-6)
     assert {value.dtype for value in rounded.parameters(0, 0).values()} == {torch.float32}

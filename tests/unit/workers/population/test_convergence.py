@@ -132,7 +132,7 @@ def test_the_high_end_is_where_the_last_weight_becomes_zero(load: object, penalt
     members = [
         configuration(penalty, high * by, l1_ratio=0.4, learning_rate=0.1) for by in (1.01, 0.95)
     ]
-    result = train(spec, members, [fold], outputs, torch.float64)
+    result = train(spec, members, [fold], outputs, dtype=torch.float64)
     assert result.nonzero_weights[0, 0] == 0
     assert 0 < result.nonzero_weights[1, 0] <= result.weights / 2
 

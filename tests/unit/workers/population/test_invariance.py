@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,16 +14,13 @@ from populations import CPU, configuration
 from ridgeway.spec.wording import parse_spec
 from workers.data.bundled import bundled_frame
 from workers.data.prepare import Prepared, prepare
+from workers.models.building import predict
 from workers.population.configuration import Configuration
+from workers.population.problem import Problem
+from workers.population.results import PopulationResult, TrainedModels
 from workers.strength.probe import StrengthRange
 from workers.strength.range import strength_range
-from workers.train import (
-    PopulationResult,
-    TrainedModels,
-    predict,
-    refit_population,
-    train_population,
-)
+from workers.train import refit, train
 
 SHIFT, SCALE = 7.0, 1000.0
 JOBS: dict[str, dict[str, Any]] = {
@@ -57,14 +54,14 @@ def searched(frame: pd.DataFrame, **fields: Any) -> Searched:
     spec = parse_spec({"dataset": "diabetes", "epochs": 10, "batch_size": 32,
                        "validation": {"kind": "folds", "folds": 2}, **fields})  # fmt: skip
     prepared = prepare(spec, frame)
-    strengths = strength_range(prepared, device=CPU, on_epoch=lambda epoch, epochs: None)
+    problem = Problem(prepared.spec, prepared.folds, prepared.outputs, CPU)
+    strengths = strength_range(prepared, problem, lambda epoch, epochs: None)
     members: list[Configuration] = MEMBERS
-    given: dict[str, Any] = {"seed": 0, "device": CPU}
     return Searched(
         prepared,
         strengths,
-        train_population(prepared.spec, members, prepared.folds, 1, **given),
-        refit_population(prepared.spec, members, prepared.development(), 1, **given),
+        train(problem, members),
+        refit(replace(problem, folds=[prepared.development()]), members),
     )
 
 

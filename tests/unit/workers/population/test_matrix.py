@@ -99,7 +99,7 @@ def test_fifty_steps_are_torchs_and_a_proximal_step(
 ) -> None:
     spec, members, folds, outputs = case(name, optimizer)
     with force_backend(backend):
-        result = train(spec, members, folds, outputs, torch.float64)
+        result = train(spec, members, folds, outputs, dtype=torch.float64)
     curves, weights = expected(name, optimizer)
     assert result.updates == 50
     assert result.curves == pytest.approx(curves.mean(1), rel=1e-10)

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 import torch
 from populations import (
-    CPU,
     assert_same_member,
     configuration,
     install_models,
@@ -18,6 +17,7 @@ from populations import (
     made_up_fold,
     mixed,
     own_notes,
+    refit,
     same_bits,
     train,
 )
@@ -26,10 +26,10 @@ from torch import nn
 from ridgeway.errors import JobUnrunnable
 from ridgeway.spec.spec import JobSpec
 from workers.minibatch import feed, trainer
-from workers.models.building import build_model, trainable_models
+from workers.models.building import build_model, predict, trainable_models
 from workers.population import judging
 from workers.population.configuration import Configuration
-from workers.train import PopulationResult, predict, refit_population
+from workers.population.results import PopulationResult
 
 UNEVEN = [made_up_fold(50, seed=1), made_up_fold(43, valid=27, seed=2)]
 COMPANY = 37
@@ -67,13 +67,11 @@ def test_refits_are_bitwise_the_models_that_would_have_been_scored(
     monkeypatch.setattr(judging, "bootstrap_error", never)
     monkeypatch.setattr(trainer, "MEMORY_FLOATS", 2**10)  # several parts
     seen: list[tuple[int, int]] = []
-    refits = refit_population(
+    refits = refit(
         spec,
         members,
         UNEVEN[0],
         1,
-        seed=0,
-        device=CPU,
         on_epoch=lambda done, of: seen.append((done, of)),
     )
     assert refits.weights == expected.weights
@@ -93,9 +91,7 @@ def test_a_refit_that_diverges_says_in_which_epoch(epochs: int) -> None:
         task="regression", optimizer="sgd", epochs=epochs, model={"kind": "mlp", "hidden": [9]}
     )
     wild, calm = configuration("l1", 0.1, learning_rate=1e30), configuration("l1", 0.1)
-    refits = refit_population(
-        spec, [calm, wild], made_up_fold(50, classes=0), 1, seed=0, device=CPU
-    )
+    refits = refit(spec, [calm, wild], made_up_fold(50, classes=0))
     assert refits.diverged_at[0] == 0
     assert 1 <= refits.diverged_at[1] <= epochs
     assert not any(value.any() for value in refits.parameters(1, 0).values())
@@ -323,7 +319,7 @@ def plugins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("plugins")
-def test_offered_models_are_our_own_and_the_plugins() -> None:
+def test_trainable_models_are_our_own_and_the_plugins() -> None:
     assert trainable_models() == ["linear", "mlp", *sorted(NAMES)]
 
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from populations import CPU, configuration, job, made_up_fold
+from populations import CPU, configuration, job, made_up_fold, refit
 from torch import Tensor
 
 from ridgeway.spec.space import quantile
@@ -18,7 +18,11 @@ from ridgeway.spec.spec import JobSpec
 from ridgeway.spec.wording import parse_spec
 from workers.data.bundled import bundled_frame
 from workers.data.prepare import Fold, prepare
+from workers.models.building import predict
 from workers.population.configuration import Configuration
+from workers.population.problem import Problem
+from workers.population.results import TrainedModels
+from workers.population.watch import Watch
 from workers.strength.probe import (
     FINE,
     UNPROBED,
@@ -29,7 +33,6 @@ from workers.strength.probe import (
     range_from,
 )
 from workers.strength.range import strength_range
-from workers.train import TrainedModels, predict, refit_population
 
 RATES = {"low": 3e-3, "high": 1e-1, "log": True}
 
@@ -40,9 +43,13 @@ def small_net(**fields: Any) -> JobSpec:
                **fields)  # fmt: skip
 
 
+def probed(spec: JobSpec, fold: Fold, watch: Watch | None = None) -> StrengthRange:
+    return probe_range(Problem(spec, [fold], 1, CPU), watch)
+
+
 def predictions(spec: JobSpec, members: list[Configuration], fold: Fold) -> list[Tensor]:
     """Return each member's predictions for its own training rows."""
-    result: TrainedModels = refit_population(spec, members, fold, 1, seed=7, device=CPU)
+    result: TrainedModels = refit(spec, members, fold, seed=7)
     assert not result.diverged_at.any()
     return [
         predict(spec, result.parameters(number, 0), fold.train_inputs, 1).squeeze(1)
@@ -61,7 +68,7 @@ def constant(logits: Tensor) -> bool:
 def test_the_high_end_is_where_nets_begin_to_collapse(penalty: str, optimizer: str) -> None:
     spec = small_net(optimizer=optimizer, search={"penalty": [penalty], "weight_decay": 0.0})
     fold = made_up_fold(60)
-    found = probe_range(spec, fold, 1, device=CPU)
+    found = probed(spec, fold)
     assert found.warnings == ()
     assert found.low == pytest.approx(1e-4 * found.high, rel=1e-2)
     rates = learning_rates(spec.search.learning_rate, 3)  # type: ignore[arg-type]
@@ -81,7 +88,7 @@ def test_less_than_a_tenth_of_the_range_goes_to_collapsed_nets(
     task = "classification" if classes else "regression"
     spec = small_net(optimizer=optimizer, task=task)
     fold = made_up_fold(60, classes=classes)
-    found = probe_range(spec, fold, 1, device=CPU)
+    found = probed(spec, fold)
     for penalty in ("l1", "l2", "elastic_net", "group_lasso"):
         members = [
             configuration(
@@ -98,7 +105,7 @@ def test_less_than_a_tenth_of_the_range_goes_to_collapsed_nets(
 def test_a_range_that_is_ten_times_too_high_would_be_noticed() -> None:
     """The two tests above rest on this: there are collapsed nets to be met above the range."""
     fold, spec = made_up_fold(60), small_net()
-    high = probe_range(spec, fold, 1, device=CPU).high
+    high = probed(spec, fold).high
     members = [configuration("group_lasso", by * high, learning_rate=0.03) for by in (10, 30, 100)]
     assert all(constant(logits) for logits in predictions(spec, members, fold))
 
@@ -110,7 +117,7 @@ def test_the_range_is_the_same_again_and_with_more_threads() -> None:
     try:
         for count in (1, 1, 2):
             torch.set_num_threads(count)
-            found.append(probe_range(spec, fold, 1, device=CPU))
+            found.append(probed(spec, fold))
     finally:
         torch.set_num_threads(threads)
     assert found[0] == found[1] == found[2]
@@ -130,7 +137,9 @@ def test_the_range_does_not_depend_on_rows_that_no_net_trains_on() -> None:
     sealed = frame.copy()
     sealed.iloc[prepared._splits.test, :-1] = 1000.0
     found = [
-        strength_range(each, device=CPU, on_epoch=lambda epoch, epochs: None)
+        strength_range(
+            each, Problem(each.spec, each.folds, each.outputs, CPU), lambda done, of: None
+        )
         for each in (
             prepared,
             replace(prepared, folds=(elsewhere, *prepared.folds[1:])),
@@ -150,7 +159,7 @@ def test_a_worker_that_has_to_stop_is_heard_between_epochs() -> None:
             raise InterruptedError
 
     with pytest.raises(InterruptedError):
-        probe_range(small_net(), made_up_fold(), 1, device=CPU, on_epoch=stop)
+        probed(small_net(), made_up_fold(), Watch(on_epoch=stop))
     assert told == [1, 2, 3]
 
 
@@ -214,7 +223,7 @@ def test_learning_rates_stand_for_equal_parts_of_what_is_searched() -> None:
 def test_a_job_too_small_for_a_probe_searches_the_fixed_range() -> None:
     spec = small_net(trials=15, validation={"kind": "folds", "folds": 5})
     nothing = made_up_fold(1)
-    assert probe_range(spec, nothing, 1, device=CPU) == StrengthRange(*UNPROBED)
+    assert probed(spec, nothing) == StrengthRange(*UNPROBED)
 
 
 # --- what it tells ------------------------------------------------------------------------------

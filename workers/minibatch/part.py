@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -11,40 +12,14 @@ from torch import Tensor
 
 from workers.minibatch.batches import Minibatches
 from workers.minibatch.chunks import Chunk
-from workers.minibatch.trainer import Trainer
 from workers.population.configuration import Configuration
-from workers.population.ledgers import Ledger
+from workers.population.roll import Roll
+from workers.population.state import PartState
+
+if TYPE_CHECKING:
+    from workers.minibatch.trainer import Trainer
 
 BEST = "best."  # before the names of a snapshot's tensors
-
-
-@dataclass(frozen=True)
-class PartState:
-    """A part between two epochs, on the host: all it takes to go on, to the last bit.
-
-    members: positions in the population; epoch: the last one trained; decided: the last rung that
-    pruned; steps (F,) taken on each fold; tensors (F, P, ...) by name, none before the first epoch.
-    """
-
-    members: tuple[int, ...]
-    epoch: int = 0
-    decided: int = 0
-    steps: tuple[int, ...] = ()
-    tensors: Mapping[str, Tensor] = field(default_factory=dict[str, Tensor], repr=False)
-
-    def only(self, members: Collection[int]) -> PartState:
-        """The part of those members alone."""
-        places = [place for place, member in enumerate(self.members) if member in members]
-        return replace(
-            self,
-            members=tuple(self.members[place] for place in places),
-            tensors={name: value[:, places] for name, value in self.tensors.items()},
-        )
-
-    def split(self, size: int) -> list[PartState]:
-        """Parts of at most so many members."""
-        starts = range(0, len(self.members), size)
-        return [self.only(self.members[start : start + size]) for start in starts]
 
 
 class Part:
@@ -58,24 +33,25 @@ class Part:
     def __init__(
         self,
         trainer: Trainer,
-        configurations: Sequence[Configuration],
+        members: Sequence[Configuration],
         state: PartState,
-        ledger: Ledger,
+        roll: Roll,
     ) -> None:
-        """configurations: of the whole population."""
-        self.trainer, self.ledger, self.epoch = trainer, ledger, state.epoch
+        """members: the configurations of the whole population."""
+        self.trainer, self.roll, self.epoch = trainer, roll, state.epoch
+        problem = trainer.problem
         self._minibatches = Minibatches(
-            trainer.fold_rows, trainer.spec.batch_size, trainer.seed, trainer.device
+            problem.fold_rows, problem.spec.batch_size, problem.seed, problem.device
         )
         self._minibatches.skip(state.epoch)
-        own = [configurations[member] for member in state.members]
+        own = [members[member] for member in state.members]
         self._chunks = trainer.chunks(own)
         for chunk in self._chunks:
             chunk.members = tuple(state.members[place] for place in chunk.members)
         self._best: list[Chunk] = []
         if state.epoch:
             _fill(self._chunks, state, "")
-        if ledger.keeps_best:
+        if roll.keeps_best:
             self._best = [_copied(chunk) for chunk in self._chunks]
             if state.epoch:
                 _fill(self._best, state, BEST)
@@ -86,28 +62,28 @@ class Part:
         return tuple(sorted({member for chunk in self._chunks for member in chunk.members}))
 
     def train_epoch(self) -> None:
-        """One epoch; members that diverge or have trained long enough leave."""
+        """Train one epoch; members that diverge or have trained long enough leave."""
         self.epoch += 1
         batches = self._minibatches.epoch()
         for chunk in self._chunks:
             healthy = self.trainer.train_epoch(chunk, batches)
-            self.ledger.note_health(chunk, healthy.cpu(), self.epoch)
-            self.ledger.judge_epoch(chunk, self.epoch)
+            self.roll.note_health(chunk.members, healthy.cpu(), self.epoch)
+            self.roll.judge_epoch(chunk, self.epoch)
         self.compact()
         if self._best:
             self._keep_improved()
-        leaving = self.ledger.leaving(self.epoch)
+        leaving = self.roll.leaving(self.epoch)
         self._finish([member for member in self.members if leaving[member]])
         self.compact()
 
     def compact(self) -> None:
-        """Members that have left training leave the buffers, with all their folds."""
-        stays = self.ledger.in_training
+        """Drop members that have left training, with all their folds."""
+        stays = self.roll.in_training
         self._best = _only(self._best, stays)
         self._chunks = _only(self._chunks, stays)
 
     def frozen(self, decided: int) -> PartState:
-        """A copy that another process can go on from."""
+        """Return a copy that another process can go on from."""
         members = self.members
         steps = {fold: chunk.steps for chunk in self._chunks for fold in chunk.folds}
         tensors = _gathered(self._chunks, members)
@@ -121,7 +97,7 @@ class Part:
         )
 
     def _keep_improved(self) -> None:
-        improved = self.ledger.counted_epochs(self.epoch) == self.epoch
+        improved = self.roll.counted_epochs(self.epoch) == self.epoch
         for chunk, best in zip(self._chunks, self._best, strict=True):
             places = [place for place, member in enumerate(chunk.members) if improved[member]]
             if places:
@@ -130,8 +106,8 @@ class Part:
                     kept[:, places] = rows[name][:, places]
 
     def _finish(self, leaving: Sequence[int]) -> None:
-        """Members end with the weights of the epochs that count, those of one epoch together."""
-        epochs = self.ledger.counted_epochs(self.epoch)
+        """Let members end with the weights of the epochs that count, one epoch's together."""
+        epochs = self.roll.counted_epochs(self.epoch)
         for epoch in sorted({int(epochs[member]) for member in leaving}):
             together = {member for member in leaving if epochs[member] == epoch}
             chosen = np.zeros(len(epochs), dtype=bool)
@@ -140,8 +116,8 @@ class Part:
                 # Every epoch takes as many steps as any other.
                 steps = self._steps(chunk.folds[0]) * epoch // self.epoch
                 self._end(replace(chunk, steps=steps), epoch)
-            healthy = [member for member in together if self.ledger.in_training[member]]
-            self.ledger.note_end(healthy, self.epoch, epoch)
+            healthy = [member for member in together if self.roll.in_training[member]]
+            self.roll.note_end(healthy, self.epoch, epoch)
 
     def _steps(self, fold: int) -> int:
         return next(chunk.steps for chunk in self._chunks if fold in chunk.folds)
@@ -155,18 +131,18 @@ class Part:
         if not all(sparse):
             ended.append((chunk.keep([not member for member in sparse]), True))
         for part, settled in ended:
-            self.ledger.judge_end(part, epoch)
-            self.ledger.note_weights(part)
-            self.ledger.settled[list(part.members)] &= settled
+            self.roll.judge_end(part, epoch)
+            self.roll.note_models(part)
+            self.roll.settled[list(part.members)] &= settled
 
 
 def _copied(chunk: Chunk) -> Chunk:
-    """A snapshot: its gradient, which it has no use for, is the chunk's own."""
+    """Return a snapshot; its gradient, which it has no use for, is the chunk's own."""
     return replace(chunk.keep([True] * len(chunk.members)), gradient=chunk.gradient)
 
 
 def _only(chunks: Sequence[Chunk], stays: np.ndarray) -> list[Chunk]:
-    """The chunks with those members (P,) alone; themselves where nobody goes."""
+    """Return the chunks with those members (P,) alone; themselves where nobody goes."""
     left: list[Chunk] = []
     for chunk in chunks:
         kept = [bool(stays[member]) for member in chunk.members]
@@ -176,20 +152,20 @@ def _only(chunks: Sequence[Chunk], stays: np.ndarray) -> list[Chunk]:
 
 
 def _named(chunk: Chunk) -> dict[str, Tensor]:
-    """All of a chunk that training changes and needs, (F, P, ...)."""
+    """Return all of a chunk that training changes and needs, (F, P, ...) by name."""
     state = {f"state.{place}": tensor for place, tensor in enumerate(chunk.state)}
     buffers = {f"buffers.{name}": tensor for name, tensor in chunk.buffers.items()}
     return {"weights": chunk.weights, **state, **buffers}
 
 
 def _place(chunk: Chunk, members: Sequence[int]) -> tuple[Tensor, Tensor]:
-    """Where a chunk's folds and members lie in tensors (F, P, ...) of all folds and members."""
+    """Return where a chunk lies in tensors (F, P, ...) of all folds and members."""
     columns = [members.index(member) for member in chunk.members]
     return torch.tensor(chunk.folds)[:, None], torch.tensor(columns)[None]
 
 
 def _gathered(chunks: Sequence[Chunk], members: Sequence[int]) -> dict[str, Tensor]:
-    """The chunks' tensors on the host, (F, P, ...) of all their folds and members."""
+    """Return the chunks' tensors on the host, (F, P, ...) of all their folds and members."""
     folds = len({fold for chunk in chunks for fold in chunk.folds})
     whole: dict[str, Tensor] = {}
     for chunk in chunks:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from optuna.trial import TrialState
 
 from ridgeway.study.reading import StudyTrial
-from workers.answer.recommend import choose
+from workers.answer.choice import choose
 
 
 def trial(

@@ -1,0 +1,77 @@
+"""A named model as the answer shows it: its trial, its refit, the features that it uses."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from torch import Tensor
+
+from ridgeway.spec.models import LinearModel, MlpModel
+from ridgeway.spec.spec import JobSpec
+from ridgeway.study.reading import StudyTrial
+from ridgeway.views import Chosen
+from workers.answer.choice import Refit, nonzero_weights
+from workers.data.prepare import Prepared
+from workers.penalties.conversions import (
+    convertible,
+    glmnet,
+    sklearn_least_squares,
+    sklearn_logistic,
+)
+from workers.population.configuration import Configuration
+
+
+def described(refit: Refit, prepared: Prepared) -> Chosen:
+    """Return a named model as the answer shows it."""
+    trial, model = refit.trial, refit.model
+    assert trial.value is not None
+    diverged = model.diverged_at > 0
+    return Chosen(
+        number=trial.number,
+        value=trial.value,
+        standard_error=trial.facts.standard_error,
+        params=trial.params,
+        nonzero_weights=nonzero_weights(trial),
+        refit_nonzero_weights=None if diverged else model.nonzero_weights,
+        weights=model.weights,
+        selected_features=None if diverged else selected_features(model.parameters, prepared),
+        equivalents=equivalents(prepared.spec, trial, prepared),
+    )
+
+
+def selected_features(parameters: Mapping[str, Tensor], prepared: Prepared) -> int | None:
+    """Count source columns with a nonzero outgoing weight.
+
+    None where the model's first layer isn't known.
+    """
+    if not isinstance(prepared.spec.model, LinearModel | MlpModel):
+        return None
+    first = next(tensor for tensor in parameters.values() if tensor.dim() == 2)  # (units, inputs)
+    used = (first != 0).any(0).tolist()
+    columns = zip(prepared.source_columns, used, strict=True)
+    return len({column for column, is_used in columns if is_used})
+
+
+def equivalents(
+    spec: JobSpec, trial: StudyTrial, prepared: Prepared
+) -> dict[str, dict[str, float]] | None:
+    """Return the trial's strength in other libraries' terms, where their objective is the same."""
+    own = Configuration.from_params(spec, trial.params)
+    if not isinstance(spec.model, LinearModel) or prepared.outputs > 1:
+        return None
+    if not _is_shared_objective(spec, own):
+        return None
+    regression = spec.task == "regression"
+    terms = (own.penalty, own.strength, own.l1_ratio)
+    library = sklearn_least_squares if regression else sklearn_logistic
+    return {
+        "sklearn": library(*terms, len(prepared.development().train_targets)),
+        "glmnet": glmnet(*terms, gaussian=regression),
+    }
+
+
+def _is_shared_objective(spec: JobSpec, own: Configuration) -> bool:
+    """Return whether other libraries minimise the same: they leave the intercept alone."""
+    penalised = convertible(own.penalty) and own.strength > 0 and spec.penalize == "weights"
+    plain_data = own.label_smoothing == 0 and own.input_noise == 0
+    return penalised and plain_data and own.weight_decay == 0 and spec.class_weights == "none"

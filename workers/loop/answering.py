@@ -1,0 +1,60 @@
+"""What is done for the answer's lease: own trials, refits, sealed scores, artifacts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from sqlalchemy.engine import Connection
+
+from ridgeway.jobs import holding
+from ridgeway.jobs.artifacts import Artifact
+from ridgeway.jobs.leases import Lease
+from ridgeway.jobs.plan import Engine
+from ridgeway.study import reading
+from ridgeway.study.reading import StudyTrial
+from workers.answer.answer import answer
+from workers.loop.keeping import Keeping
+from workers.loop.tools import Tools
+from workers.loop.workbench import Workbench
+from workers.population.configuration import Configuration
+from workers.population.results import TrainedModels
+
+
+class AnswerWork:
+    """The answer's lease, in one worker's hands."""
+
+    def __init__(self, lease: Lease, bench: Workbench, tools: Tools) -> None:
+        self._lease, self._bench, self._tools = lease, bench, tools
+
+    def do(self, keeping: Keeping) -> None:
+        """Work the answer out and write it; whoever takes over goes on with the refits."""
+        lease, prepared, doors = self._lease, self._bench.prepared, self._tools.doors
+        engine = lease.plan.engine.for_refits() if lease.plan else Engine()
+        problem = replace(self._bench.problem, folds=[prepared.development()], engine=engine)
+
+        def refit(members: Sequence[Configuration], epochs: Sequence[int]) -> TrainedModels:
+            return doors.refit(problem, members, epochs, keeping.watch(members))
+
+        candidates = self._tools.persistence.read(
+            lambda transaction: own_complete_trials(transaction, lease)
+        )
+        given = answer(candidates, prepared, refit, self._keep)
+        self._tools.persistence.write(
+            lambda transaction: holding.finish_answer(
+                transaction, lease, given.recommended, given.artifacts, given.warnings
+            )
+        )
+
+    def _keep(self, name: str, data: bytes) -> Artifact:
+        """Put bytes into the store, where a lost holder can't overwrite the next one's."""
+        lease = self._lease
+        address = f"jobs/{lease.job_id}/{lease.id}-{lease.fence}/{name}"
+        return Artifact(address, self._tools.store.put(address, data), len(data))
+
+
+def own_complete_trials(transaction: Connection, lease: Lease) -> list[StudyTrial]:
+    """Return the COMPLETE trials that this job's own workers trained: the candidates."""
+    own = holding.own_numbers(transaction, lease.job_id)
+    complete = reading.complete_trials(transaction, lease.study_id)
+    return [trial for trial in complete if any(trial.number in numbers for numbers in own)]

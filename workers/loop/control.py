@@ -1,0 +1,65 @@
+"""What ends a lease's work before it is done, and what is a fault of the trials themselves.
+
+Control passes through whatever a worker does, up to the one place that handles it (worker.py): a
+lost lease, a job that is gone, an order to stop, a job that can't be trained at all, a database
+that refuses. Anything else that training raises comes from a model, mostly a plug-in's:
+
+    with faults_of_trials(lease, "population") as fault:
+        result = train(problem, members, watch)
+    if fault.reason is not None:
+        ...  # these trials have failed, and the job goes on
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from sqlalchemy.exc import DBAPIError
+
+from ridgeway.errors import JobUnrunnable, LeaseLost, NotFound
+from ridgeway.jobs.leases import Lease
+
+log = logging.getLogger("ridgeway.worker")
+
+LONGEST_MESSAGE = 2000  # characters
+
+
+class Stopping(Exception):
+    """The worker was asked to stop; its lease goes back."""
+
+
+CONTROL = (LeaseLost, NotFound, Stopping, JobUnrunnable, DBAPIError)
+
+
+@dataclass
+class Fault:
+    """Why something failed; None while it has not."""
+
+    reason: str | None = None
+
+
+@contextmanager
+def faults_of_trials(lease: Lease, doing: str) -> Iterator[Fault]:
+    """Log whatever a model raises inside, sys.exit() included, and note why; control passes."""
+    fault = Fault()
+    try:
+        yield fault
+    except CONTROL:
+        raise
+    except (Exception, SystemExit) as error:
+        log.exception("job %s: %s %d failed", lease.job_id, doing, lease.ordinal)
+        fault.reason = reason_of(error)
+
+
+def plain(text: str) -> str:
+    """Return a message as every database keeps it, of a bearable length."""
+    kept = text.replace("\x00", "\ufffd").encode("utf-8", "replace").decode()
+    return kept if len(kept) <= LONGEST_MESSAGE else f"{kept[:LONGEST_MESSAGE]}..."
+
+
+def reason_of(error: BaseException) -> str:
+    """Return what an unforeseen error said."""
+    return plain(f"{type(error).__name__}: {error}")

@@ -1,0 +1,51 @@
+"""The checkpoints of one lease: written while its members train, deleted when it has ended."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy.engine import Connection
+
+from ridgeway.jobs import holding
+from ridgeway.jobs.leases import Lease
+from workers.loop.checkpoints import Checkpoints, discard
+from workers.loop.tools import Tools
+from workers.population.configuration import Configuration
+from workers.population.watch import Watch
+
+
+class Keeping:
+    """A lease's checkpoints. `any`: whether there may be one, an earlier holder's included."""
+
+    def __init__(self, lease: Lease, tools: Tools) -> None:
+        self.any = lease.checkpoint is not None
+        self._lease, self._tools = lease, tools
+
+    def watch(self, members: Sequence[Configuration]) -> Watch:
+        """Return a watch that keeps checkpoints of these members, and looks after the lease."""
+        checkpoints = Checkpoints(
+            store=self._tools.store,
+            lease=self._lease,
+            members=members,
+            every_seconds=self._tools.settings.checkpoint_seconds,
+            record=self._record,
+            stopping=self._tools.stopping,
+        )
+        return Watch(on_epoch=self._tools.check, keep=checkpoints.keep, start=checkpoints.start)
+
+    def forget(self) -> None:
+        """Delete the lease's checkpoint if the lease has ended; its next holder's stays."""
+
+        def forget(transaction: Connection) -> None:
+            address = holding.forget_checkpoint(transaction, self._lease)
+            if address is not None:
+                discard(self._tools.store, address)
+
+        if self.any:
+            self._tools.persistence.attempt(forget)
+
+    def _record(self, address: str) -> str | None:
+        self.any = True
+        return self._tools.persistence.write(
+            lambda transaction: holding.record_checkpoint(transaction, self._lease, address)
+        )

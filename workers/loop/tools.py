@@ -1,0 +1,64 @@
+"""What the work on a lease needs of its worker."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+
+from ridgeway.data.store import Store
+from ridgeway.settings import Settings
+from workers.loop.persistence import Persistence
+from workers.population.configuration import Configuration
+from workers.population.problem import Problem
+from workers.population.results import PopulationResult, TrainedModels
+from workers.population.watch import Watch
+from workers.train import refit, train
+
+
+class Train(Protocol):
+    """`workers.train.train`, or what stands in for it."""
+
+    def __call__(
+        self, problem: Problem, members: Sequence[Configuration], watch: Watch
+    ) -> PopulationResult: ...
+
+
+class Refit(Protocol):
+    """`workers.train.refit`, or what stands in for it."""
+
+    def __call__(
+        self,
+        problem: Problem,
+        members: Sequence[Configuration],
+        epochs: Sequence[int] | None = None,
+        watch: Watch | None = None,
+    ) -> TrainedModels: ...
+
+
+@dataclass(frozen=True)
+class Doors:
+    """The ways into training, and what is told after each epoch before the worker looks on."""
+
+    train: Train = train
+    refit: Refit = refit
+    on_epoch: Callable[[int, int], None] = lambda done, of: None
+
+
+@dataclass(frozen=True)
+class Tools:
+    """A worker's database, store, settings, device, and ways into training.
+
+    check(done, of) is called between epochs: LeaseLost where the lease is no longer the worker's,
+    Stopping where it was told to stop, which `stopping` asks.
+    """
+
+    persistence: Persistence
+    store: Store
+    settings: Settings
+    device: torch.device
+    doors: Doors
+    check: Callable[[int, int], None]
+    stopping: Callable[[], bool]

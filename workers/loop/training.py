@@ -1,0 +1,161 @@
+"""What is done for a population's lease: plan, sample, reserve, train, finish."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+
+from sqlalchemy.engine import Connection
+
+from ridgeway.jobs import claiming, holding
+from ridgeway.jobs.leases import Lease
+from ridgeway.jobs.measurements import remember_together, remembered_together
+from ridgeway.jobs.plan import Engine, JobPlan
+from ridgeway.study.distributions import search_space
+from ridgeway.study.writing import Outcome
+from workers.loop.control import faults_of_trials
+from workers.loop.keeping import Keeping
+from workers.loop.tools import Tools
+from workers.loop.workbench import Workbench
+from workers.minibatch.planner import LEAST_MEASURED, device_name
+from workers.population.configuration import Configuration
+from workers.population.outcomes import failed_outcomes, outcomes_of
+from workers.population.watch import Rung, Watch
+from workers.pruning.pruner import pruner_of
+from workers.strength.probe import unprobed
+from workers.strength.range import strength_range
+from workers.train import solver_of
+
+log = logging.getLogger("ridgeway.worker")
+
+
+class PopulationWork:
+    """One population's lease, in one worker's hands."""
+
+    def __init__(self, lease: Lease, bench: Workbench, tools: Tools) -> None:
+        self._lease, self._bench, self._tools = lease, bench, tools
+        self._persistence = tools.persistence
+
+    def do(self, keeping: Keeping) -> None:
+        """Train the lease's trials and write what became of them."""
+        lease = self._lease
+        started = time.perf_counter()
+        plan = lease.plan or self._plan()
+        first, members = self._members(plan)
+        sampled = time.perf_counter()
+        outcomes, warnings = self._trained(plan, first, members, keeping)
+        trained = time.perf_counter()
+        self._persistence.write(
+            lambda transaction: holding.finish_population(transaction, lease, outcomes, warnings)
+        )
+        log.info(
+            "job %s: population %d of %d trials: sampling %.3f s, training %.3f s, writing %.3f s",
+            lease.job_id,
+            lease.ordinal,
+            lease.size,
+            sampled - started,
+            trained - sampled,
+            time.perf_counter() - trained,
+        )
+
+    # --- what the job's first worker finds out --------------------------------------------------
+
+    def _plan(self) -> JobPlan:
+        """Find out what the job's workers all follow; return the plan that was there first."""
+        lease, bench = self._lease, self._bench
+        with faults_of_trials(lease, "the probe of the λ range of population") as fault:
+            found = strength_range(bench.prepared, bench.problem, self._tools.check)
+        if fault.reason is not None:  # trials that fail alike will say so themselves
+            found = unprobed(f"the probe failed: {fault.reason}")
+        engine = self._engine()
+        plan = JobPlan(strengths=(found.low, found.high), **engine.model_dump())
+        return self._persistence.write(
+            lambda transaction: holding.fix_plan(transaction, lease, plan, found.warnings)
+        )
+
+    def _engine(self) -> Engine:
+        """Choose how the job's members are computed, by what its populations will be."""
+        solver = solver_of(self._bench.follow(Engine()))
+        trials, limit = self._bench.spec.trials, self._tools.settings.max_population
+        largest = claiming.population_size(trials, limit, ordinal=trials)
+        engine = solver.engine
+        with faults_of_trials(self._lease, "the timing of a step of population"):
+            engine = solver.engine_for(largest)
+        return solver_of(self._bench.follow(engine)).engine
+
+    # --- which trials ---------------------------------------------------------------------------
+
+    def _members(self, plan: JobPlan) -> tuple[int, list[Configuration]]:
+        """Return the first number and what to train: proposed now, or by an earlier holder."""
+        lease, mirror, spec = self._lease, self._bench.mirror, self._bench.spec
+
+        def look(transaction: Connection) -> int:
+            mirror.sync(transaction)
+            return holding.trials_before(transaction, lease)
+
+        start = self._persistence.read(look)
+        if lease.first_number is not None:
+            params = mirror.params(lease.first_number, lease.size)
+            return lease.first_number, [Configuration.from_params(spec, own) for own in params]
+        space = search_space(spec, plan.strengths)
+        params = mirror.propose(space, lease.size, lease.ordinal, start)
+        first = self._persistence.write(
+            lambda transaction: holding.reserve(transaction, lease, params, space)
+        )
+        return first, [Configuration.from_params(spec, own) for own in params]
+
+    # --- training them --------------------------------------------------------------------------
+
+    def _trained(
+        self,
+        plan: JobPlan,
+        first: int,
+        members: Sequence[Configuration],
+        keeping: Keeping,
+    ) -> tuple[list[Outcome], tuple[str, ...]]:
+        """Train the members; return what became of each, and what the job should warn of."""
+        watch = self._watch(first, keeping.watch(members))
+        with faults_of_trials(self._lease, "population") as fault:
+            problem = self._bench.follow(plan.engine)
+            self._choose_together(members)
+            result = self._tools.doors.train(problem, members, watch)
+            return outcomes_of(problem.spec, members, result, first), result.notes
+        return failed_outcomes(first, self._lease.size, str(fault.reason)), ()
+
+    def _choose_together(self, members: Sequence[Configuration]) -> None:
+        """Set, once a job, how many members share a step by what such a device was measured at."""
+        bench, check = self._bench, self._tools.check
+        if bench.sized or len(members) < LEAST_MEASURED:
+            return
+        solver, device = solver_of(bench.problem), device_name(self._tools.device)
+        shape = solver.shape()
+        if shape is not None:
+            found = self._persistence.read(lambda look: remembered_together(look, shape, device))
+            if found is None:
+                found = solver.measured_together(members, lambda: check(0, 0))
+                if found is not None:
+                    kept = found
+                    self._persistence.write(lambda t: remember_together(t, shape, device, kept))
+            solver.together = found or solver.together
+        bench.sized = True
+
+    def _watch(self, first: int, watch: Watch) -> Watch:
+        """Return the watch with the rungs of the job's pruner; first: the trials' first number."""
+        lease, reports, spec = self._lease, self._bench.reports, self._bench.spec
+        pruner = pruner_of(spec, reports)
+
+        def prune(rung: Rung) -> set[int]:
+            assert pruner is not None, "a job without a pruner has no rungs"
+            curves = {first + member: curve for member, curve in rung.curves.items()}
+
+            def report(transaction: Connection) -> None:
+                holding.report(transaction, lease, curves)
+                reports.sync(transaction, lease.study_id)
+
+            self._persistence.write(report)
+            return {number - first for number in pruner.decide(rung.epoch, curves)}
+
+        rungs = pruner.rungs(spec.epochs) if pruner else ()
+        return replace(watch, rungs=rungs, prune=prune)

@@ -1,0 +1,71 @@
+"""What is being trained: one job's spec on its folds, on a device."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import torch
+
+from ridgeway.jobs.plan import Engine
+from ridgeway.spec.spec import JobSpec
+from workers.data.prepare import Fold
+from workers.objectives.losses import Kind, kind_of
+from workers.optimizers.precision import dtype_of
+
+if TYPE_CHECKING:
+    from workers.population.solver import Solver
+
+
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """All that decides a member's bits beside its configuration.
+
+    outputs: 1 for a regression and for two classes, else the number of classes. engine: the one
+    that the job's plan names; whatever fits by default.
+    """
+
+    spec: JobSpec
+    folds: Sequence[Fold]
+    outputs: int
+    device: torch.device
+    engine: Engine = field(default_factory=Engine)
+
+    @property
+    def seed(self) -> int:
+        """The job's seed, from which every draw is derived."""
+        return self.spec.seed
+
+    @property
+    def kind(self) -> Kind:
+        """What the logits mean, and so which loss is trained."""
+        return kind_of(self.spec.task, self.outputs)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The type of weights, data, losses and optimiser states."""
+        return dtype_of(self.spec)
+
+    @cached_property
+    def fold_rows(self) -> list[int]:
+        """How many rows each fold trains on."""
+        return [len(fold.train_targets) for fold in self.folds]
+
+    @property
+    def inputs(self) -> int:
+        """How many numbers a row has."""
+        return self.folds[0].train_inputs.shape[1]
+
+    @property
+    def made_solver(self) -> Solver | None:
+        """The problem's solver, if it has been made."""
+        return self.__dict__.get("_solver")
+
+    def solver(self, make: Callable[[Problem], Solver]) -> Solver:
+        """Return the problem's solver: what `make` gives at the first call, kept for later ones."""
+        if self.made_solver is None:
+            # Of a copy: a solver holds memory of the device, which a cycle would not free at once.
+            self.__dict__["_solver"] = make(replace(self))
+        return self.__dict__["_solver"]

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from workers.backends.base import Backend, Buffers, Models, StepBatch, seed_generator
 from workers.backends.dense import Dense, modules_of
-from workers.kernels import Library, Net, NetBatch
+from workers.kernels import Library, Net, NetBatch, NetShape
 from workers.models.dropout import Dropout
 from workers.models.layout import Layout
 from workers.objectives.losses import Kind
@@ -39,15 +39,14 @@ class Fused(Backend):
         layers = [(name, module) for name, module in modules if isinstance(module, nn.Linear)]
         self._rates = _rates_after(modules)
         self._units = [layer.out_features for _, layer in layers]
-        self._net = Net(
-            library,
-            kind,
+        shape = NetShape(
             layout.columns,
-            [layers[0][1].in_features, *self._units],
-            [starts[f"{name}weight"] for name, _ in layers],
-            [starts[f"{name}bias"] for name, _ in layers],
-            [NAMES[type(module)] for _, module in modules if type(module) in NAMES],
+            widths=[layers[0][1].in_features, *self._units],
+            weights=[starts[f"{name}weight"] for name, _ in layers],
+            biases=[starts[f"{name}bias"] for name, _ in layers],
+            activations=[NAMES[type(module)] for _, module in modules if type(module) in NAMES],
         )
+        self._net = Net(library, kind, shape)
 
     @staticmethod
     def fits(model: nn.Module, library: Library) -> bool:

@@ -1,5 +1,5 @@
-/* Activations of numbers (count), in place, and their derivatives. That of ReLU is told by what it
-   gives, and the product before it does both. */
+/* Activations of numbers (count), in place, and their derivatives. ReLU is not among them: the product
+   before it applies it, and its outputs show its derivative. */
 
 enum { RELU, TANH, SILU, GELU };
 

@@ -1,4 +1,4 @@
-"""The C sources here, compiled once for each machine and kept on disk: two seconds, later none."""
+"""Compiles the C sources once for each machine and keeps them: two seconds, later none."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ COMPILER_SECONDS = 60  # one that takes longer hangs
 DEFINES: dict[torch.dtype, tuple[str, ...]] = {torch.float32: ("-DSINGLE",), torch.float64: ()}
 
 
-Argument: TypeAlias = Tensor | ctypes.Structure | ctypes.c_int64 | None
+Argument: TypeAlias = Tensor | ctypes.Structure | ctypes.c_int64
 
 
 class Library:
@@ -46,19 +46,19 @@ class Library:
         self.fast = bool(found.value)
 
     def call(self, name: str, *arguments: Argument) -> None:
-        """A function of the sources; a tensor goes as the address of its first number."""
+        """Call a function of the sources; a tensor goes as the address of its first number."""
         getattr(self._functions, name)(*map(_as_c, arguments))
 
 
 def _as_c(argument: Argument) -> Any:
     if isinstance(argument, Tensor):
         return ctypes.c_void_p(argument.data_ptr())
-    return None if argument is None else ctypes.byref(argument)
+    return ctypes.byref(argument)
 
 
 @cache
 def load(dtype: torch.dtype) -> Library | str:
-    """The kernels, compiled now if they are not on disk; or why there are none."""
+    """Return the kernels, compiled now if they are not on disk; or why there are none."""
     try:
         compiler = _compiler()
         if compiler is None:
@@ -82,7 +82,7 @@ def _compiler() -> list[str] | None:
 
 
 def _compiled(compiler: Sequence[str], defines: Sequence[str]) -> Path:
-    """The library's path. Processes that compile it at once end with one whole file."""
+    """Return the library's path. Processes that compile it at once end with one whole file."""
     folder = private_folder()
     target = folder / f"kernels-{_fingerprint(compiler, defines)}.so"
     if not target.exists():
@@ -102,7 +102,7 @@ def _compile(compiler: Sequence[str], options: Sequence[str], target: Path) -> N
 
 
 def _fingerprint(compiler: Sequence[str], defines: Sequence[str]) -> str:
-    """Of all that the library depends on: a home folder may be shared by unlike machines."""
+    """Digest all that the library depends on: unlike machines may share a home folder."""
     version = subprocess.run(
         [*compiler, "--version"], check=True, capture_output=True, timeout=COMPILER_SECONDS
     )
@@ -112,7 +112,7 @@ def _fingerprint(compiler: Sequence[str], defines: Sequence[str]) -> str:
 
 
 def _processor() -> str:
-    """The processor's instructions, as Linux tells them."""
+    """Return the processor's instructions, as Linux tells them."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
@@ -122,7 +122,7 @@ def _processor() -> str:
 
 
 def private_folder() -> Path:
-    """Where nobody else can write: what is loaded from there runs as ourselves.
+    """Return a folder where nobody else can write: what is loaded from there runs as ourselves.
 
     The user's cache folder; where that can't be had, one that goes with this process.
     """
@@ -145,7 +145,7 @@ def _passing_folder() -> tempfile.TemporaryDirectory[str]:
 
 
 def _told(error: Exception) -> str:
-    """The last line that a failed command printed, or the error itself."""
+    """Return the last line that a failed command printed, or the error itself."""
     printed = getattr(error, "stderr", None) or b""
     lines = printed.decode(errors="replace").strip().splitlines()
     return lines[-1] if lines else str(error)

@@ -1,6 +1,7 @@
-/* The loss of a panel's rows, and its gradient in place of the logits (outputs, BLOCK). The same in
-   torch operations is in workers/objectives/losses.py. Each adds a row's loss times the row's weight to its
-   place in losses (BLOCK). smoothing: share of a target that is spread over all classes. */
+/* The loss of a panel's rows, and its gradient in place of the logits (outputs, BLOCK). Each function
+   adds a row's loss times the row's weight to its place in losses (BLOCK). smoothing: share of a
+   target that is spread over all classes. Tests compare them with the same maths in torch
+   operations, workers/objectives/losses.py. */
 
 #ifdef SINGLE
 

@@ -3,8 +3,8 @@
 
    Model after model goes through its whole step, STRIP rows of the batch at a time, so that the
    weights, gradient and activations of all but the largest stay in the second cache from one layer
-   to the next. What all members of a fold share, the inputs, is laid out once. The same in torch
-   operations is workers/backends/dense.py. */
+   to the next. What all members of a fold share, the inputs, is laid out once. Tests compare this
+   with the same maths in torch operations, workers/backends/dense.py. */
 
 #include "products.h"
 
@@ -14,7 +14,6 @@
 
 #define STRIP 128
 #define LINE (64 / (int64_t)sizeof(REAL)) /* numbers in a line of a cache */
-#define PANELS(rows) ((rows) / BLOCK)
 
 enum { SQUARED_ERROR, BINARY, CROSS_ENTROPY };
 
@@ -42,16 +41,29 @@ typedef struct {
     const REAL *const *dropouts; /* (layers - 1): its rates (folds, members) */
 } Batch;
 
+/* Rows of one fold that are worked on together. */
+typedef struct {
+    int64_t fold, start, rows; /* `rows` from `start` on */
+} Strip;
+
+/* One model, and what it reads of a strip. */
+typedef struct {
+    int64_t member, place;       /* in its fold, and among the models of all folds */
+    const REAL *weights;         /* (columns) */
+    REAL *gradient;              /* (columns) */
+    const REAL *inputs, *slices; /* as panels and in slices, with noise where there is some */
+} Model;
+
 /* Room to work in for one strip, in panels (rows / BLOCK, units, BLOCK) but for the slices. */
 typedef struct {
     REAL *inputs, *input_slices;     /* what all members of a fold share */
     REAL *noise, *noise_slices;      /* the same of the noise */
-    REAL *own_inputs, *own_slices;   /* one member's, where there is noise */
+    REAL *own_inputs, *own_slices;   /* one member's inputs with its noise */
     REAL *draws;                     /* of all layers with dropout, one after the other */
-    REAL *hidden;                    /* what each layer gives, one after the other */
-    REAL *derivatives;               /* of it, where the activation is not ReLU; dropout included */
-    REAL *slopes[2];                 /* gradients in what a layer gives and in what it was given */
-    REAL *slices;                    /* what a layer was given, sliced */
+    REAL *hidden;                    /* outputs of all layers, one after the other */
+    REAL *derivatives;               /* of activations other than ReLU; dropout included */
+    REAL *slopes[2];                 /* gradients in a layer's output and in its input */
+    REAL *slices;                    /* a layer's input, sliced */
     int64_t size;                    /* of all, in numbers */
 } Room;
 
@@ -92,9 +104,9 @@ static void slice_all(int64_t units, int64_t rows, const REAL *panels, REAL *sli
         slice(units, rows, first, panels + first * units, slices);
 }
 
-static void lay_out_strip(const Net *net, const Batch *batch, int64_t fold, int64_t start,
-                          int64_t rows, const Room *room) {
-    int64_t inputs = net->widths[0], first = (fold * batch->rows + start) * inputs;
+static void lay_out_strip(const Net *net, const Batch *batch, Strip strip, const Room *room) {
+    int64_t inputs = net->widths[0], rows = strip.rows;
+    int64_t first = (strip.fold * batch->rows + strip.start) * inputs;
     lay_out_all(inputs, rows, batch->inputs + first, room->inputs);
     slice_all(inputs, rows, room->inputs, room->input_slices);
     if (batch->noise) {
@@ -105,7 +117,7 @@ static void lay_out_strip(const Net *net, const Batch *batch, int64_t fold, int6
     for (int64_t layer = 0; layer + 1 < net->layers; layer++) {
         int64_t units = net->widths[layer + 1];
         if (batch->draws && batch->draws[layer])
-            lay_out_all(units, rows, batch->draws[layer] + start * units, draws);
+            lay_out_all(units, rows, batch->draws[layer] + strip.start * units, draws);
         draws += units * STRIP;
     }
 }
@@ -132,38 +144,60 @@ static REAL dropout_after(const Net *net, const Batch *batch, int64_t layer, int
     return has ? batch->dropouts[layer][model] : -1;
 }
 
-/* Logits, as panels. */
-static REAL *run_forward(const Net *net, const Batch *batch, int64_t model, int64_t rows,
-                         const REAL *weights, const REAL *inputs, const Room *room) {
-    const REAL *before = inputs;
+/* Adds the model's share of the noise to the inputs that it reads. */
+static void read_with_noise(const Net *net, const Batch *batch, int64_t rows, const Room *room,
+                            Model *model) {
+    REAL level = batch->noise_scales[model->member];
+    int64_t inputs = net->widths[0];
+    add_noise(inputs * rows, room->inputs, room->noise, level, room->own_inputs);
+    add_noise(sliced(inputs) * rows, room->input_slices, room->noise_slices, level,
+              room->own_slices);
+    model->inputs = room->own_inputs;
+    model->slices = room->own_slices;
+}
+
+static Layer layer_of(const Net *net, int64_t number, const REAL *weights) {
+    return (Layer){
+        .in = net->widths[number],
+        .out = net->widths[number + 1],
+        .weight = weights + net->weights[number],
+        .bias = weights + net->biases[number],
+    };
+}
+
+/* Returns the logits of a strip, as panels. */
+static REAL *run_forward(const Net *net, const Batch *batch, const Model *model, int64_t rows,
+                         const Room *room) {
+    const REAL *before = model->inputs;
     int64_t place = 0; /* of the layer's units in the room */
-    for (int64_t layer = 0;; layer++) {
-        int64_t in = net->widths[layer], out = net->widths[layer + 1], count = out * rows;
-        int last = layer + 1 == net->layers;
-        int64_t activation = last ? -1 : net->activations[layer];
+    for (int64_t number = 0;; number++) {
+        Layer layer = layer_of(net, number, model->weights);
+        int64_t count = layer.out * rows;
+        int last = number + 1 == net->layers;
+        int64_t activation = last ? -1 : net->activations[number];
         REAL *after = room->hidden + place, *derivatives = room->derivatives + place;
         for (int64_t first = 0; first < rows; first += BLOCK)
-            forward(out, in, weights + net->weights[layer], weights + net->biases[layer],
-                    activation == RELU, before + first * in, after + first * out);
+            forward(&layer, activation == RELU, before + first * layer.in,
+                    after + first * layer.out);
         if (last) return after;
         if (activation != RELU) activate(activation, count, after, derivatives);
-        REAL rate = dropout_after(net, batch, layer, model);
+        REAL rate = dropout_after(net, batch, number, model->place);
         if (rate >= 0) {
             drop(count, room->draws + place, rate, after);
             if (activation != RELU) drop(count, room->draws + place, rate, derivatives);
         }
         before = after;
-        place += out * STRIP;
+        place += layer.out * STRIP;
     }
 }
 
-/* The loss; the logits become their gradient. */
-static REAL run_loss(const Net *net, const Batch *batch, int64_t fold, int64_t member,
-                     int64_t start, int64_t rows, REAL *logits) {
+/* Returns the loss of a strip; the logits become their gradient. */
+static REAL run_loss(const Net *net, const Batch *batch, Strip strip, int64_t member,
+                     REAL *logits) {
     int64_t outputs = net->widths[net->layers];
     REAL losses[BLOCK] = {0}, total = 0, smoothing = batch->smoothing ? batch->smoothing[member] : 0;
-    for (int64_t first = 0; first < rows; first += BLOCK, logits += outputs * BLOCK) {
-        int64_t place = fold * batch->rows + start + first;
+    for (int64_t first = 0; first < strip.rows; first += BLOCK, logits += outputs * BLOCK) {
+        int64_t place = strip.fold * batch->rows + strip.start + first;
         const REAL *weights = batch->row_weights + place;
         if (net->loss == CROSS_ENTROPY)
             cross_entropy(outputs, logits, batch->classes + place, weights, smoothing, losses);
@@ -176,41 +210,44 @@ static REAL run_loss(const Net *net, const Batch *batch, int64_t fold, int64_t m
     return total;
 }
 
-/* From the gradient in the logits to that in all parameters, added to it or in its place. */
-static void run_backward(const Net *net, const Batch *batch, int64_t model, int64_t rows,
-                         const REAL *weights, const REAL *input_slices, REAL *logits, int add,
-                         REAL *gradient, const Room *room) {
-    REAL *slope = logits;
-    int64_t place = logits - room->hidden; /* of the layer's units in the room */
-    for (int64_t layer = net->layers - 1;; layer--) {
-        int64_t in = net->widths[layer], out = net->widths[layer + 1];
-        bias_gradient(out, PANELS(rows), slope, add, gradient + net->biases[layer]);
-        place -= in * STRIP;
-        if (layer) slice_all(in, rows, room->hidden + place, room->slices);
-        weight_gradient(out, in, PANELS(rows), slope, layer ? room->slices : input_slices, add,
-                        gradient + net->weights[layer]);
-        if (!layer) return;
-        int relu = net->activations[layer - 1] == RELU;
-        const REAL *told = (relu ? room->hidden : room->derivatives) + place;
-        REAL *next = room->slopes[layer % 2];
+/* From the gradient in the logits to that in all parameters: the first strip's is put in its place,
+   those after it are added. */
+static void run_backward(const Net *net, const Batch *batch, const Model *model, Strip strip,
+                         REAL *logits, const Room *room) {
+    Panels slope = {logits, strip.rows / BLOCK};
+    int add = strip.start > 0;
+    int64_t rows = strip.rows, place = logits - room->hidden; /* of the layer's units in the room */
+    for (int64_t number = net->layers - 1;; number--) {
+        Layer layer = layer_of(net, number, model->weights);
+        bias_gradient(layer.out, slope, (Target){model->gradient + net->biases[number], add});
+        place -= layer.in * STRIP;
+        if (number) slice_all(layer.in, rows, room->hidden + place, room->slices);
+        weight_gradient(&layer, slope, number ? room->slices : model->slices,
+                        (Target){model->gradient + net->weights[number], add});
+        if (!number) return;
+        int relu = net->activations[number - 1] == RELU;
+        const REAL *derivatives = (relu ? room->hidden : room->derivatives) + place;
+        REAL *next = room->slopes[number % 2];
         for (int64_t first = 0; first < rows; first += BLOCK)
-            backward(out, in, weights + net->weights[layer], slope + first * out, relu,
-                     told + first * in, next + first * in);
-        REAL rate = dropout_after(net, batch, layer - 1, model);
-        if (relu && rate >= 0) scale(in * rows, 1 / (1 - rate), next);
-        slope = next;
+            backward(&layer, slope.numbers + first * layer.out,
+                     (Derivative){derivatives + first * layer.in, relu}, next + first * layer.in);
+        REAL rate = dropout_after(net, batch, number - 1, model->place);
+        if (relu && rate >= 0) scale(layer.in * rows, 1 / (1 - rate), next);
+        slope.numbers = next;
     }
 }
 
 /* --- all models --------------------------------------------------------------------------------- */
 
-static int64_t strip(const Batch *batch, int64_t start) {
-    return batch->rows - start < STRIP ? batch->rows - start : STRIP;
+/* The strip of a fold from a row on. */
+static Strip strip_from(const Batch *batch, int64_t fold, int64_t start) {
+    int64_t left = batch->rows - start;
+    return (Strip){fold, start, left < STRIP ? left : STRIP};
 }
 
 void net_is_fast(int64_t *fast) { *fast = FAST_PRODUCTS; }
 
-/* How many numbers the functions below need to work in. */
+/* Tells how many numbers the functions below need to work in. */
 void net_room(const Net *net, const int64_t *noise, int64_t *size) {
     *size = room_in(net, *noise != 0, NULL).size;
 }
@@ -229,30 +266,22 @@ static void fetch_to_read(const REAL *numbers, int64_t count) {
 void net_gradient(const Net *net, const Batch *batch, const REAL *weights, REAL *gradients,
                   REAL *losses, REAL *work) {
     Room room = room_in(net, batch->noise != NULL, work);
-    int64_t inputs = net->widths[0];
     for (int64_t fold = 0; fold < batch->folds; fold++)
-        for (int64_t start = 0, rows; start < batch->rows; start += rows) {
-            rows = strip(batch, start);
-            lay_out_strip(net, batch, fold, start, rows, &room);
+        for (int64_t start = 0; start < batch->rows; start += STRIP) {
+            Strip strip = strip_from(batch, fold, start);
+            lay_out_strip(net, batch, strip, &room);
             for (int64_t member = 0; member < batch->members; member++) {
-                int64_t model = fold * batch->members + member;
-                const REAL *own = weights + model * net->columns;
-                const REAL *panels = room.inputs, *slices = room.input_slices;
-                fetch_to_write(gradients + model * net->columns, net->columns);
-                if (member + 1 < batch->members) fetch_to_read(own + net->columns, net->columns);
-                if (batch->noise) {
-                    REAL level = batch->noise_scales[member];
-                    add_noise(inputs * rows, panels, room.noise, level, room.own_inputs);
-                    add_noise(sliced(inputs) * rows, slices, room.noise_slices, level,
-                              room.own_slices);
-                    panels = room.own_inputs;
-                    slices = room.own_slices;
-                }
-                REAL *logits = run_forward(net, batch, model, rows, own, panels, &room);
-                REAL loss = run_loss(net, batch, fold, member, start, rows, logits);
-                losses[model] = start ? losses[model] + loss : loss;
-                run_backward(net, batch, model, rows, own, slices, logits, start > 0,
-                             gradients + model * net->columns, &room);
+                int64_t place = fold * batch->members + member, own = place * net->columns;
+                Model model = {member,      place,       weights + own,
+                               gradients + own, room.inputs, room.input_slices};
+                fetch_to_write(model.gradient, net->columns);
+                if (member + 1 < batch->members)
+                    fetch_to_read(model.weights + net->columns, net->columns);
+                if (batch->noise) read_with_noise(net, batch, strip.rows, &room, &model);
+                REAL *logits = run_forward(net, batch, &model, strip.rows, &room);
+                REAL loss = run_loss(net, batch, strip, member, logits);
+                losses[place] = start ? losses[place] + loss : loss;
+                run_backward(net, batch, &model, strip, logits, &room);
             }
         }
 }
@@ -262,15 +291,16 @@ void net_logits(const Net *net, const Batch *batch, const REAL *weights, REAL *l
     Room room = room_in(net, 0, work);
     int64_t inputs = net->widths[0], outputs = net->widths[net->layers];
     for (int64_t fold = 0; fold < batch->folds; fold++)
-        for (int64_t start = 0, rows; start < batch->rows; start += rows) {
-            rows = strip(batch, start);
+        for (int64_t start = 0; start < batch->rows; start += STRIP) {
+            int64_t rows = strip_from(batch, fold, start).rows;
             lay_out_all(inputs, rows, batch->inputs + (fold * batch->rows + start) * inputs,
                         room.inputs);
             for (int64_t member = 0; member < batch->members; member++) {
-                int64_t model = fold * batch->members + member;
-                const REAL *own = weights + model * net->columns;
-                const REAL *panels = run_forward(net, batch, model, rows, own, room.inputs, &room);
-                REAL *to = logits + model * outputs * batch->rows + start;
+                int64_t place = fold * batch->members + member;
+                Model model = {member, place, weights + place * net->columns, NULL,
+                               room.inputs, NULL};
+                const REAL *panels = run_forward(net, batch, &model, rows, &room);
+                REAL *to = logits + place * outputs * batch->rows + start;
                 for (int64_t first = 0; first < rows; first += BLOCK)
                     for (int64_t o = 0; o < outputs; o++)
                         memcpy(to + o * batch->rows + first, panels + first * outputs + o * BLOCK,

@@ -1,4 +1,4 @@
-"""nets.c as the engine calls it."""
+"""Calls nets.c for the engine."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from workers.kernels.library import Library
 from workers.models.alignment import ROW_ALIGNMENT
 from workers.objectives.losses import Kind
 
-# As nets.c and activations.h number them.
+# In the order in which nets.c and activations.h number them.
 LOSSES: Sequence[Kind] = ("regression", "binary", "multiclass")
 ACTIVATIONS = ("relu", "tanh", "silu", "gelu")
 
@@ -73,37 +73,39 @@ class NetBatch:
     dropouts: Sequence[Tensor | None] = ()
 
 
-class Net:
+@dataclass(frozen=True)
+class NetShape:
     """Linear layers and activations in turn, as they lie in a model's row of `columns` numbers.
 
     widths: inputs, hidden units, outputs; weights, biases: where each layer's start; activations:
     after each layer but the last, names of ACTIVATIONS.
     """
 
-    def __init__(
-        self,
-        library: Library,
-        kind: Kind,
-        columns: int,
-        widths: Sequence[int],
-        weights: Sequence[int],
-        biases: Sequence[int],
-        activations: Sequence[str],
-    ) -> None:
-        self.kind, self.columns, self.outputs = kind, columns, widths[-1]
+    columns: int
+    widths: Sequence[int]
+    weights: Sequence[int]
+    biases: Sequence[int]
+    activations: Sequence[str]
+
+
+class Net:
+    """Losses, gradients and logits of many nets of one shape."""
+
+    def __init__(self, library: Library, kind: Kind, shape: NetShape) -> None:
+        self.kind, self.columns, self.outputs = kind, shape.columns, shape.widths[-1]
         self._library = library
         self._structure = NetStructure(
-            len(weights),
-            columns,
+            len(shape.weights),
+            shape.columns,
             LOSSES.index(kind),
-            *map(_integers, (widths, weights, biases)),
-            _integers([ACTIVATIONS.index(name) for name in activations]),
+            *map(_integers, (shape.widths, shape.weights, shape.biases)),
+            _integers([ACTIVATIONS.index(name) for name in shape.activations]),
         )
         self._sizes = {noise: self._room(noise) for noise in (False, True)}
         self._work = torch.zeros(self._sizes[False], dtype=library.dtype)
 
     def gradient(self, weights: Tensor, batch: NetBatch, out: Tensor) -> Tensor:
-        """Losses (F, P) of models (F, P, columns); the gradient goes to `out`, gaps left alone."""
+        """Return losses (F, P) of models (F, P, columns); gradients go to `out` but for gaps."""
         assert out.is_contiguous()
         assert weights.dtype == out.dtype == self._library.dtype
         losses = weights.new_empty(weights.shape[:2])
@@ -112,7 +114,7 @@ class Net:
         return losses
 
     def logits(self, weights: Tensor, inputs: Tensor) -> Tensor:
-        """(F, P, outputs, B) of inputs (F, B, d)."""
+        """Return logits (F, P, outputs, B) of inputs (F, B, d)."""
         logits = weights.new_empty(*weights.shape[:2], self.outputs, inputs.shape[1])
         none = inputs.new_empty(0)
         given = self._batch(weights, NetBatch(inputs, none, none))
@@ -126,7 +128,7 @@ class Net:
         self._library.call(name, self._structure, given.structure, *tensors, self._work)
 
     def _room(self, noise: bool) -> int:
-        """How many numbers the functions in C need to work in."""
+        """Ask how many numbers the functions in C need to work in."""
         size, with_noise = ctypes.c_int64(), ctypes.c_int64(noise)
         self._library.call("net_room", self._structure, with_noise, size)
         return size.value
@@ -163,7 +165,7 @@ class _Given:
         self._kept: list[Tensor] = []
 
     def address(self, tensor: Tensor | None, dtype: torch.dtype | None = None) -> int | None:
-        """Of a tensor's first number; the numbers lie without gaps, and of this type."""
+        """Return where a tensor's first number lies; without gaps, and as numbers of this type."""
         if tensor is None:
             return None
         whole = tensor.to(dtype or self._dtype).contiguous()
@@ -171,7 +173,7 @@ class _Given:
         return whole.data_ptr()
 
     def addresses(self, tensors: Sequence[Tensor | None]) -> ctypes.Array[Address] | None:
-        """Of each tensor; None where there is none at all."""
+        """Return the address of each tensor; None where there is none at all."""
         if not any(tensor is not None for tensor in tensors):
             return None
         return (Address * len(tensors))(*map(self.address, tensors))

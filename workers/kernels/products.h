@@ -3,13 +3,14 @@
    Activations lie in panels of BLOCK rows of a batch: (rows / BLOCK, units, BLOCK). A product reads
    TILE rows of one factor number by number and COLUMNS columns of the other vector by vector, and
    keeps its TILE x COLUMNS sums in registers. Every sum runs over its terms in order, in one
-   register, so it does not depend on which tile it is in. For the gradient in the weights the sum
+   register, so that it does not depend on which tile it is in. For the gradient in the weights the sum
    runs over a batch's rows, and activations are cut into slices of COLUMNS units:
    (units / COLUMNS, rows, COLUMNS), the last one's rest left as it was. */
 
 #include "real.h"
 
-#define BLOCK 32 /* rows of a batch come in multiples of it (ROW_ALIGNMENT in workers/models/alignment.py) */
+/* Rows of a batch come in multiples of it (ROW_ALIGNMENT in workers/models/alignment.py). */
+#define BLOCK 32
 
 /* As many sums as there are registers for, two vectors a row. */
 #if defined(__AVX512F__)
@@ -46,99 +47,134 @@ INLINE vector where_above(vector by, vector value) {
     return (vector)((mask)value & ~(mask)(by <= (vector){0}));
 }
 
-/* sums (count, COLUMNS) += a b, a (count, terms) with strides down and along, b (terms, COLUMNS). */
-INLINE void multiply(const int count, vector (*restrict sums)[2], const REAL *restrict a,
-                     int64_t down, int64_t along, int64_t terms, const REAL *restrict b,
-                     int64_t next) {
+/* A linear layer of one model. */
+typedef struct {
+    int64_t in, out;
+    const REAL *weight, *bias; /* (out, in) and (out) */
+} Layer;
+
+/* Where in a product a tile starts. */
+typedef struct {
+    int64_t row, column;
+} Tile;
+
+/* Numbers that are read one by one, with strides from row to row and from term to term. */
+typedef struct {
+    const REAL *numbers;
+    int64_t down, along;
+} Factor;
+
+/* sums (count, COLUMNS) += a (count, terms) b (terms, COLUMNS), whose rows are `next` apart. */
+INLINE void multiply(const int count, vector (*restrict sums)[2], Factor a, int64_t terms,
+                     const REAL *restrict b, int64_t next) {
     for (int64_t k = 0; k < terms; k++) {
         vector left = *(const vector *)(b + k * next);
         vector right = *(const vector *)(b + k * next + LANES);
         UNROLL for (int r = 0; r < count; r++) {
-            REAL factor = a[r * down + k * along];
+            REAL factor = a.numbers[r * a.down + k * a.along];
             sums[r][0] += factor * left;
             sums[r][1] += factor * right;
         }
     }
 }
 
-/* DO(count) for tiles of the rows from 0 to `rows`; `row` is a tile's first. */
-#define IN_TILES(rows, DO)                                     \
-    do {                                                       \
-        int64_t row = 0;                                       \
-        for (; row + TILE <= (rows); row += TILE) DO(TILE);    \
-        if (row + 4 <= (rows)) { DO(4); row += 4; }            \
-        if (row + 2 <= (rows)) { DO(2); row += 2; }            \
-        if (row < (rows)) DO(1);                               \
+/* DO(count, tile) for tiles of the rows from 0 to `rows`. */
+#define IN_TILES(rows, column, DO)                                                \
+    do {                                                                          \
+        int64_t row = 0;                                                          \
+        for (; row + TILE <= (rows); row += TILE) DO(TILE, ((Tile){row, column})); \
+        if (row + 4 <= (rows)) { DO(4, ((Tile){row, column})); row += 4; }        \
+        if (row + 2 <= (rows)) { DO(2, ((Tile){row, column})); row += 2; }        \
+        if (row < (rows)) DO(1, ((Tile){row, column}));                           \
     } while (0)
 
 /* --- forward: after (out, BLOCK) = weight (out, in) before (in, BLOCK) + bias (out) ------------ */
 
-INLINE void forward_tile(const int count, int64_t row, int64_t column, int64_t in,
-                         const REAL *weight, const REAL *bias, int relu, const REAL *before,
-                         REAL *after) {
+INLINE void forward_tile(const int count, Tile tile, const Layer *layer, int relu,
+                         const REAL *before, REAL *after) {
     vector sums[count][2];
     UNROLL for (int r = 0; r < count; r++) sums[r][0] = sums[r][1] = (vector){0};
-    multiply(count, sums, weight + row * in, in, 1, in, before + column, BLOCK);
+    Factor weight = {layer->weight + tile.row * layer->in, layer->in, 1};
+    multiply(count, sums, weight, layer->in, before + tile.column, BLOCK);
     UNROLL for (int r = 0; r < count; r++) for (int half = 0; half < 2; half++) {
-        vector sum = sums[r][half] + bias[row + r];
-        REAL *to = after + (row + r) * BLOCK + column + half * LANES;
+        vector sum = sums[r][half] + layer->bias[tile.row + r];
+        REAL *to = after + (tile.row + r) * BLOCK + tile.column + half * LANES;
         if (relu) sum = where_above(sum, sum);
         *(vector *)to = sum;
     }
 }
 
-static void forward(int64_t out, int64_t in, const REAL *weight, const REAL *bias, int relu,
-                    const REAL *before, REAL *after) {
+static void forward(const Layer *layer, int relu, const REAL *before, REAL *after) {
     for (int64_t column = 0; column < BLOCK; column += COLUMNS) {
-#define DO(count) forward_tile(count, row, column, in, weight, bias, relu, before, after)
-        IN_TILES(out, DO);
+#define DO(count, tile) forward_tile(count, tile, layer, relu, before, after)
+        IN_TILES(layer->out, column, DO);
 #undef DO
     }
 }
 
 /* --- backward: slope_before (in, BLOCK) = weightᵀ slope (out, BLOCK), times the derivative of the
-   activation before: with ReLU 1 where `told` (in, BLOCK), what it gave, is above 0; else told ---- */
+   activation before ------------------------------------------------------------------------------ */
 
-INLINE void backward_tile(const int count, int64_t row, int64_t column, int64_t out, int64_t in,
-                          const REAL *weight, const REAL *slope, int relu, const REAL *told,
-                          REAL *slope_before) {
+/* The derivative (in, BLOCK): `numbers`; or with ReLU, whose outputs they are, 1 where one is above
+   0, and else 0. */
+typedef struct {
+    const REAL *numbers;
+    int relu;
+} Derivative;
+
+INLINE void backward_tile(const int count, Tile tile, const Layer *layer, const REAL *slope,
+                          Derivative derivative, REAL *slope_before) {
     vector sums[count][2];
     UNROLL for (int r = 0; r < count; r++) sums[r][0] = sums[r][1] = (vector){0};
-    multiply(count, sums, weight + row, 1, in, out, slope + column, BLOCK);
+    Factor weight = {layer->weight + tile.row, 1, layer->in};
+    multiply(count, sums, weight, layer->out, slope + tile.column, BLOCK);
     UNROLL for (int r = 0; r < count; r++) for (int half = 0; half < 2; half++) {
-        int64_t place = (row + r) * BLOCK + column + half * LANES;
-        vector sum = sums[r][half], other = *(const vector *)(told + place);
-        if (relu) sum = where_above(other, sum);
+        int64_t place = (tile.row + r) * BLOCK + tile.column + half * LANES;
+        vector sum = sums[r][half], other = *(const vector *)(derivative.numbers + place);
+        if (derivative.relu) sum = where_above(other, sum);
         else sum *= other;
         *(vector *)(slope_before + place) = sum;
     }
 }
 
-static void backward(int64_t out, int64_t in, const REAL *weight, const REAL *slope, int relu,
-                     const REAL *told, REAL *slope_before) {
+static void backward(const Layer *layer, const REAL *slope, Derivative derivative,
+                     REAL *slope_before) {
     for (int64_t column = 0; column < BLOCK; column += COLUMNS) {
-#define DO(count) backward_tile(count, row, column, out, in, weight, slope, relu, told, slope_before)
-        IN_TILES(in, DO);
+#define DO(count, tile) backward_tile(count, tile, layer, slope, derivative, slope_before)
+        IN_TILES(layer->in, column, DO);
 #undef DO
     }
 }
 
 /* --- gradient (out, in): slope (panels, out, BLOCK) by slices (in / COLUMNS, rows, COLUMNS) ----- */
 
-INLINE void gradient_tile(const int count, int64_t row, int64_t column, int64_t out, int64_t in,
-                          int64_t panels, const REAL *slope, const REAL *slice, int add,
-                          REAL *gradient) {
+/* Panels (count, units, BLOCK) of a batch's rows. */
+typedef struct {
+    const REAL *numbers;
+    int64_t count;
+} Panels;
+
+/* Where a gradient goes: it is added to what is there, or put in its place. */
+typedef struct {
+    REAL *numbers;
+    int add;
+} Target;
+
+INLINE void gradient_tile(const int count, Tile tile, const Layer *layer, Panels slope,
+                          const REAL *slice, Target to) {
     vector sums[count][2];
     UNROLL for (int r = 0; r < count; r++) sums[r][0] = sums[r][1] = (vector){0};
-    for (int64_t panel = 0; panel < panels; panel++)
-        multiply(count, sums, slope + (panel * out + row) * BLOCK, BLOCK, 1, BLOCK,
-                 slice + panel * BLOCK * COLUMNS, COLUMNS);
-    int64_t width = in - column;
+    for (int64_t panel = 0; panel < slope.count; panel++) {
+        Factor rows = {slope.numbers + (panel * layer->out + tile.row) * BLOCK, BLOCK, 1};
+        multiply(count, sums, rows, BLOCK, slice + panel * BLOCK * COLUMNS, COLUMNS);
+    }
+    REAL *first = to.numbers + tile.row * layer->in + tile.column;
+    int64_t width = layer->in - tile.column;
     if (width >= COLUMNS) {
         UNROLL for (int r = 0; r < count; r++) for (int half = 0; half < 2; half++) {
-            vector *to = (vector *)(gradient + (row + r) * in + column + half * LANES);
-            if (add) *to += sums[r][half];
-            else *to = sums[r][half];
+            vector *place = (vector *)(first + r * layer->in + half * LANES);
+            if (to.add) *place += sums[r][half];
+            else *place = sums[r][half];
         }
         return;
     }
@@ -146,36 +182,33 @@ INLINE void gradient_tile(const int count, int64_t row, int64_t column, int64_t 
         REAL found[COLUMNS];
         memcpy(found, sums[r], sizeof found);
         for (int64_t c = 0; c < width; c++) {
-            REAL *to = gradient + (row + r) * in + column + c;
-            *to = add ? *to + found[c] : found[c];
+            REAL *place = first + r * layer->in + c;
+            *place = to.add ? *place + found[c] : found[c];
         }
     }
 }
 
-/* Added to the gradient, or put in its place. */
-static void weight_gradient(int64_t out, int64_t in, int64_t panels, const REAL *slope,
-                            const REAL *slices, int add, REAL *gradient) {
-    for (int64_t column = 0; column < in; column += COLUMNS) {
-        const REAL *slice = slices + column * panels * BLOCK;
-#define DO(count) gradient_tile(count, row, column, out, in, panels, slope, slice, add, gradient)
-        IN_TILES(out, DO);
+static void weight_gradient(const Layer *layer, Panels slope, const REAL *slices, Target to) {
+    for (int64_t column = 0; column < layer->in; column += COLUMNS) {
+        const REAL *slice = slices + column * slope.count * BLOCK;
+#define DO(count, tile) gradient_tile(count, tile, layer, slope, slice, to)
+        IN_TILES(layer->out, column, DO);
 #undef DO
     }
 }
 
-/* Sums over all rows (units): slope (panels, units, BLOCK). */
-static void bias_gradient(int64_t units, int64_t panels, const REAL *slope, int add,
-                          REAL *gradient) {
+/* Sums over all rows (units) of a slope. */
+static void bias_gradient(int64_t units, Panels slope, Target to) {
     for (int64_t unit = 0; unit < units; unit++) {
         vector sums = {0};
-        for (int64_t panel = 0; panel < panels; panel++)
+        for (int64_t panel = 0; panel < slope.count; panel++)
             for (int64_t b = 0; b < BLOCK; b += LANES)
-                sums += *(const vector *)(slope + (panel * units + unit) * BLOCK + b);
+                sums += *(const vector *)(slope.numbers + (panel * units + unit) * BLOCK + b);
         REAL partial[LANES];
         memcpy(partial, &sums, sizeof partial);
         for (int width = LANES / 2; width; width /= 2)
             for (int b = 0; b < width; b++) partial[b] += partial[b + width];
-        gradient[unit] = add ? gradient[unit] + partial[0] : partial[0];
+        to.numbers[unit] = to.add ? to.numbers[unit] + partial[0] : partial[0];
     }
 }
 

@@ -21,7 +21,7 @@ from torch import nn
 
 from ridgeway.jobs.plan import Engine
 from workers.backends import Fused
-from workers.kernels import CompiledOptimizer, Library, Net, NetBatch, library, load
+from workers.kernels import CompiledOptimizer, Library, Net, NetBatch, NetShape, library, load
 from workers.models.building import ACTIVATIONS
 from workers.objectives.losses import Kind, row_losses
 from workers.optimizers import OPTIMIZERS
@@ -123,8 +123,8 @@ def net_and_module(
     module = nn.Sequential(*layers[:-1]).to(found.dtype)
     sizes = [parameter.numel() for parameter in module.parameters()]
     starts = [0, *itertools.accumulate(sizes)]
-    net = Net(found, kind, starts[-1], widths, starts[:-1:2], starts[1::2], activations)
-    return net, module
+    shape = NetShape(starts[-1], widths, starts[:-1:2], starts[1::2], activations)
+    return Net(found, kind, shape), module
 
 
 def losses_of(kind: Kind, module: nn.Sequential, weights: torch.Tensor, batch: NetBatch):

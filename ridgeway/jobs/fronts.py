@@ -7,21 +7,21 @@ from math import inf
 
 from sqlalchemy.engine import Connection
 
-from ridgeway.jobs.holding import own_numbers
 from ridgeway.jobs.lookups import find_job, study_of
+from ridgeway.jobs.own_trials import own_numbers
+from ridgeway.spec.directions import as_loss
 from ridgeway.study import questions, reading
 from ridgeway.views import Front, FrontTrial
 
 
 def find_front(transaction: Connection, job_id: str) -> Front:
-    """The job's own COMPLETE trials on the front, from the best in the first objective on."""
+    """Return the job's own COMPLETE trials on the front, from the best in the first objective."""
     spec = find_job(transaction, job_id).spec
     study_id = study_of(transaction, job_id)
-    own = {number for numbers in own_numbers(transaction, job_id) for number in numbers}
+    own = own_numbers(transaction, job_id)
     values = questions.complete_values(transaction, study_id)
-    signs = [-1.0 if maximise else 1.0 for maximise in spec.directions]
     losses = {
-        number: tuple(sign * value for sign, value in zip(signs, of_trial, strict=True))
+        number: tuple(map(as_loss, of_trial, spec.directions))
         for number, of_trial in values.items()
         if number in own
     }
@@ -37,7 +37,7 @@ def find_front(transaction: Connection, job_id: str) -> Front:
 
 
 def pareto_front(losses: Mapping[int, Sequence[float]]) -> list[int]:
-    """Numbers whose losses, one or two each, are dominated by none other's; the lowest first.
+    """Return the numbers whose losses, one or two each, none other dominates; the lowest first.
 
     A point is dominated where another is no worse in every objective and better in one; equal
     points stay together.

@@ -20,6 +20,7 @@ from ridgeway.jobs.leases import OPEN_LEASE, THE_LEASE, Lease, update_lease
 from ridgeway.jobs.lifecycle import end_as_failed, end_if_hopeless, withdraw_leases
 from ridgeway.jobs.plan import JobPlan
 from ridgeway.jobs.rows import lock_job, update_job
+from ridgeway.spec.directions import as_loss
 from ridgeway.study import reading, writing
 from ridgeway.study.writing import Outcome
 from ridgeway.views import ENDED, Best, Params, Recommended
@@ -204,15 +205,6 @@ def trials_before(transaction: Connection, lease: Lease) -> int:
     return int(transaction.execute(query).scalar_one())
 
 
-def own_numbers(transaction: Connection, job_id: str) -> list[range]:
-    """Return the numbers of the trials that this job's workers trained; others are foreign."""
-    query = sa.select(leases.c.first_number, leases.c.size).where(
-        leases.c.job_id == job_id, leases.c.first_number.is_not(None)
-    )
-    rows = transaction.execute(query)
-    return [range(row.first_number, row.first_number + row.size) for row in rows]
-
-
 def _ours(lease: Lease) -> sa.ColumnElement[bool]:
     """Select the lease's row, as long as it runs under the fence that we hold."""
     same = (leases.c.id == lease.id) & (leases.c.fence == lease.fence)
@@ -240,13 +232,16 @@ def _better(
     transaction: Connection, row: Row[Any], lease: Lease, complete: Sequence[Outcome]
 ) -> dict[str, Any] | None:
     """Return the best of the job so far and of these outcomes, as JSON."""
-    sign = -1.0 if lease.spec.maximise else 1.0
-    ranked = sorted(complete, key=lambda o: (sign * cast("float", o.value), o.number))
-    if not ranked:
+    if not complete:
         return row.best
-    first = ranked[0]
+    maximise = lease.spec.maximise
+
+    def rank(value: float, number: int) -> tuple[float, int]:
+        return as_loss(value, maximise), number
+
+    first = min(complete, key=lambda outcome: rank(cast("float", outcome.value), outcome.number))
     value = cast("float", first.value)
-    if row.best and (sign * row.best["value"], row.best["number"]) < (sign * value, first.number):
+    if row.best and rank(row.best["value"], row.best["number"]) < rank(value, first.number):
         return row.best
     (trial,) = reading.trials_in(transaction, lease.study_id, first.number, 1)
     return Best(

@@ -15,6 +15,7 @@ from ridgeway.database.engine import Database
 from ridgeway.database.tables import jobs as job_table
 from ridgeway.database.tables import leases as lease_table
 from ridgeway.jobs import lookups
+from ridgeway.spec.directions import as_loss
 from ridgeway.views import Job
 
 TRIALS = sa.text(
@@ -113,7 +114,7 @@ def _check_trials(job: Job, study: Study) -> None:
     for trial_state, value in zip(study.states, study.values, strict=True):
         assert trial_state != "COMPLETE" or (value is not None and math.isfinite(value))
     complete = [
-        (value if not job.spec.maximise else -value, number)
+        (as_loss(value, job.spec.maximise), number)
         for number, trial_state, value in zip(
             study.numbers, study.states, study.values, strict=True
         )

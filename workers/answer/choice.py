@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
+from ridgeway.spec.directions import as_loss
 from ridgeway.spec.names import UNPENALISED
 from ridgeway.study.reading import StudyTrial
 from workers.population.results import TrainedModel
@@ -32,7 +33,7 @@ def choose(trials: Sequence[StudyTrial], maximise: bool) -> dict[Role, StudyTria
 
     def loss(trial: StudyTrial) -> float:
         assert trial.value is not None
-        return -trial.value if maximise else trial.value
+        return as_loss(trial.value, maximise)
 
     best = min(trials, key=lambda trial: (loss(trial), trial.number))
     limit = loss(best) + (best.facts.standard_error or 0.0)

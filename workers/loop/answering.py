@@ -5,14 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from sqlalchemy.engine import Connection
-
 from ridgeway.jobs import holding
 from ridgeway.jobs.artifacts import Artifact
 from ridgeway.jobs.leases import Lease
+from ridgeway.jobs.own_trials import own_complete_trials
 from ridgeway.jobs.plan import Engine
-from ridgeway.study import reading
-from ridgeway.study.reading import StudyTrial
 from workers.answer.answer import answer
 from workers.loop.keeping import Keeping
 from workers.loop.tools import Tools
@@ -37,7 +34,7 @@ class AnswerWork:
             return doors.refit(problem, members, epochs, keeping.watch(members))
 
         candidates = self._tools.persistence.read(
-            lambda transaction: own_complete_trials(transaction, lease)
+            lambda transaction: own_complete_trials(transaction, lease.job_id, lease.study_id)
         )
         given = answer(candidates, prepared, refit, self._keep)
         self._tools.persistence.write(
@@ -51,10 +48,3 @@ class AnswerWork:
         lease = self._lease
         address = f"jobs/{lease.job_id}/{lease.id}-{lease.fence}/{name}"
         return Artifact(address, self._tools.store.put(address, data), len(data))
-
-
-def own_complete_trials(transaction: Connection, lease: Lease) -> list[StudyTrial]:
-    """Return the COMPLETE trials that this job's own workers trained: the candidates."""
-    own = holding.own_numbers(transaction, lease.job_id)
-    complete = reading.complete_trials(transaction, lease.study_id)
-    return [trial for trial in complete if any(trial.number in numbers for numbers in own)]

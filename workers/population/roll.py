@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ridgeway.spec.directions import as_loss
 from workers.models.layout import Layout
 from workers.population.judging import Company, Judge
 from workers.population.watch import Rung
@@ -230,5 +231,5 @@ def best_epochs(curves: np.ndarray, maximise: bool) -> np.ndarray:
 
     The first of equals; NaN is worse than any number, and 1 where there is nothing else.
     """
-    losses = -curves if maximise else curves
+    losses = as_loss(curves, maximise)
     return np.where(np.isnan(losses), np.inf, losses).argmin(axis=1) + 1

@@ -12,6 +12,7 @@ from typing import Protocol
 
 import numpy as np
 
+from ridgeway.spec.directions import as_loss
 from ridgeway.spec.names import Pruner as PrunerName
 from ridgeway.spec.spec import JobSpec
 
@@ -110,9 +111,8 @@ class HalvingRule:
     def prunes(
         self, curves: np.ndarray, others: np.ndarray, complete: np.ndarray, maximise: bool
     ) -> np.ndarray:
-        sign = -1.0 if maximise else 1.0
-        values = sign * curves[:, -1]  # (P,)
-        rivals = np.sort(sign * others[~np.isnan(others)])
+        values = as_loss(curves[:, -1], maximise)  # (P,)
+        rivals = np.sort(as_loss(others[~np.isnan(others)], maximise))
         # NaN compares as False: it beats nobody and, pruned at once, is nobody's rival.
         earlier = np.tri(len(values), k=-1, dtype=bool)  # [member, before it]
         better = np.searchsorted(rivals, values) + (

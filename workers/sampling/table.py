@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from optuna.distributions import BaseDistribution, check_distribution_compatibility
 from optuna.trial import TrialState
 
+from ridgeway.spec.directions import as_loss
 from ridgeway.study.distributions import read_distribution
 from workers.sampling.axes import Floats, Indices
 from workers.sampling.tpe import COMPLETE, FAILED, PENDING, History
@@ -90,7 +91,7 @@ class TrialTable:
             if name in self._params
         }
         values = np.nan_to_num(self._values[numbers])
-        return History(columns, tiers, -values if maximise else values)
+        return History(columns, tiers, as_loss(values, maximise))
 
     def _compatible(self, distribution: BaseDistribution | None) -> NDArray[np.bool_]:
         """Return which kinds (kinds + 1,) can be this parameter's; NONE, the last, can't."""

@@ -23,6 +23,7 @@ from ridgeway.errors import Conflict, LeaseLost
 from ridgeway.jobs import artifacts, claiming, holding, lifecycle, lookups
 from ridgeway.jobs.claiming import Claimant
 from ridgeway.jobs.leases import Lease
+from ridgeway.jobs.own_trials import own_numbers
 from ridgeway.jobs.plan import JobPlan
 from ridgeway.spec.wording import parse_spec
 from ridgeway.study.facts import TrialFacts
@@ -316,7 +317,7 @@ def test_a_trial_that_kills_its_workers_fails_alone(database, size, max_attempts
     assert (job.progress.complete, job.progress.failed) == (size - 1, 1)
     with database.reading() as transaction:
         trial = lookups.find_trial(transaction, job_id, poison)
-        numbers = [n for own in holding.own_numbers(transaction, job_id) for n in own]
+        numbers = own_numbers(transaction, job_id)
     assert trial.reason == f"{max_attempts} workers were lost while they trained this trial"
     assert sorted(numbers) == list(range(size))
     # The populations to come are those that would have come.
@@ -570,7 +571,7 @@ def test_optuna_reads_and_continues_the_study(database):
     later = reserve(database, must_claim(database))
     assert later.first_number == 3
     with database.reading() as transaction:
-        assert holding.own_numbers(transaction, job_id) == [range(2), range(3, 5)]
+        assert own_numbers(transaction, job_id) == {0, 1, 3, 4}
 
 
 def test_foreign_trials_of_any_kind_are_listed(database):

@@ -15,6 +15,7 @@ from ridgeway.database.engine import Database
 from ridgeway.database.tables import ranked_trials
 from ridgeway.jobs import claiming, holding, lifecycle, lookups
 from ridgeway.jobs.claiming import Claimant
+from ridgeway.jobs.own_trials import own_numbers
 from ridgeway.spec.wording import parse_spec
 from ridgeway.study.facts import TrialFacts
 from ridgeway.study.writing import Outcome
@@ -131,7 +132,7 @@ def test_a_stock_process_asks_and_tells_while_we_write_and_no_trial_is_lost(data
 
     with database.reading() as transaction:
         job = lookups.find_job(transaction, job_id)
-        own = {n for numbers in holding.own_numbers(transaction, job_id) for n in numbers}
+        own = own_numbers(transaction, job_id)
     trials = listed(database, job_id)
     assert sorted(trial.number for trial in trials) == list(range(412))
     assert own == set(range(412)) - foreign

@@ -87,8 +87,16 @@ def test_a_job_warns_of_trials_that_have_not_converged(
     http: httpx.Client, database: Database, service_settings: Settings
 ) -> None:
     search = {"penalty": "l1", "lambda": [1e-5, 0.2]}
-    job = finished(http, database, service_settings, dataset="breast_cancer", search=search,
-                   trials=6, epochs=1, validation={"kind": "folds", "folds": 2})  # fmt: skip
+    job = finished(
+        http,
+        database,
+        service_settings,
+        dataset="breast_cancer",
+        search=search,
+        trials=6,
+        epochs=1,
+        validation={"kind": "folds", "folds": 2},
+    )
     assert job["state"] == "succeeded", job["error"]
     assert any(
         warning.endswith("lets them arrive.") and "of 6 complete trials" in warning
@@ -100,7 +108,14 @@ def test_balanced_classes_and_penalised_intercepts_have_no_equivalent(
     http: httpx.Client, database: Database, service_settings: Settings
 ) -> None:
     for fields in ({"class_weights": "balanced"}, {"penalize": "all"}):
-        job = finished(http, database, service_settings, dataset="breast_cancer", trials=4,
-                       search={"penalty": "l2"}, **fields)  # fmt: skip
+        job = finished(
+            http,
+            database,
+            service_settings,
+            dataset="breast_cancer",
+            trials=4,
+            search={"penalty": "l2"},
+            **fields,
+        )
         assert job["state"] == "succeeded", job["error"]
         assert job["recommended"]["best"]["equivalents"] is None

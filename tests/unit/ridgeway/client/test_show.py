@@ -30,8 +30,13 @@ def test_the_answer_compares_four_models_on_the_sealed_test_set(
     text = shown(capsys, job_summary(make_answered_job()))
     rows = {line.split()[0]: re.split(r" {2,}", line.strip()) for line in text.splitlines() if line}
     assert rows["recommended"][1:] == [
-        "L1", "0.0431 ± 0.00300", "0.972", "0.0801", "812 of 25856", "11",
-    ]  # fmt: skip
+        "L1",
+        "0.0431 ± 0.00300",
+        "0.972",
+        "0.0801",
+        "812 of 25856",
+        "11",
+    ]
     assert rows["best"][3:5] == ["0.944", "0.0902"]
     assert rows["unpenalised"][1:5] == ["no penalty", "0.0523 ± 0.00300", "0.917", "0.111"]
     assert rows["constant"][1:] == ["0.389", "1.09"]

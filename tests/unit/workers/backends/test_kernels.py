@@ -57,9 +57,14 @@ def draws(seed: int, *shape: int, dtype: torch.dtype = torch.float32) -> torch.T
 def test_a_step_is_the_one_in_torch_operations(name, dtype, seed, models, flags, clip_norm) -> None:
     l1, l2, group, subgradient, weight_decay = flags
     uses = Uses(
-        penalised=32, l1=l1, l2=l2, group=group, subgradient=subgradient,
-        weight_decay=weight_decay, clip_norm=clip_norm,
-    )  # fmt: skip
+        penalised=32,
+        l1=l1,
+        l2=l2,
+        group=group,
+        subgradient=subgradient,
+        weight_decay=weight_decay,
+        clip_norm=clip_norm,
+    )
     eager = OPTIMIZERS[name](uses)
     compiled = CompiledOptimizer(eager, kernels(dtype))
     share = torch.rand(6, models, 1, generator=torch.Generator().manual_seed(seed)).double()

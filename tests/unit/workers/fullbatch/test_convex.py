@@ -96,8 +96,13 @@ def test_smoothed_labels_are_trained_and_values_come_from_true_ones(searched: bo
     """Where nothing holds it back, smoothing bounds what is predicted: at most 1 - s/2."""
     inputs = torch.tensor([[-1.0], [1.0]]).repeat(20, 1)
     targets = (inputs[:, 0] > 0).long()
-    fold = replace(made_up_fold(40), train_inputs=inputs, train_targets=targets,
-                   valid_inputs=inputs, valid_targets=targets)  # fmt: skip
+    fold = replace(
+        made_up_fold(40),
+        train_inputs=inputs,
+        train_targets=targets,
+        valid_inputs=inputs,
+        valid_targets=targets,
+    )
     how = {"search": {"label_smoothing": [0.2]}} if searched else {"label_smoothing": 0.2}
     result = train(fista(**how), [member(label_smoothing=0.2)], [fold], dtype=torch.float64)
     assert result.parameters(0, 0)["weight"].item() == pytest.approx(math.log(0.9 / 0.1), abs=1e-6)
@@ -153,8 +158,9 @@ def test_who_has_not_converged_by_the_last_epoch_is_told() -> None:
     assert result.settled.tolist() == [False, True]
     assert result.values[0] < result.curves[0, 0]  # it was on its way
     assert [o.facts.converged for o in outcomes_of(spec, members, result, 0)] == [
-        False, True,
-    ]  # fmt: skip
+        False,
+        True,
+    ]
 
 
 def test_a_holdout_has_the_standard_error_of_its_rows() -> None:
@@ -177,8 +183,16 @@ def crowd() -> PopulationResult:
 
 
 def assert_same(left: PopulationResult, i: int, right: PopulationResult, j: int) -> None:
-    for name in ("curves", "values", "fold_values", "standard_errors", "nonzero_weights",
-                 "member_epochs", "diverged_at", "converged"):  # fmt: skip
+    for name in (
+        "curves",
+        "values",
+        "fold_values",
+        "standard_errors",
+        "nonzero_weights",
+        "member_epochs",
+        "diverged_at",
+        "converged",
+    ):
         ours, theirs = getattr(left, name)[i], getattr(right, name)[j]
         assert np.array_equal(ours, theirs, equal_nan=True), name
     for name in left.states:

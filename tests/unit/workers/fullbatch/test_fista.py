@@ -319,15 +319,24 @@ def test_group_lasso_is_what_another_parametrisation_finds(group_by: str) -> Non
         return total.item(), point.grad.numpy()
 
     start = np.random.default_rng(0).normal(size=15 + math.prod(shared))
-    best = minimize(objective, start, jac=True, method="L-BFGS-B",
-                    options={"ftol": 1e-16, "gtol": 1e-10, "maxiter": 10_000})  # fmt: skip
+    best = minimize(
+        objective,
+        start,
+        jac=True,
+        method="L-BFGS-B",
+        options={"ftol": 1e-16, "gtol": 1e-10, "maxiter": 10_000},
+    )
     u, v, _ = split(torch.tensor(best.x))
     found = solver.weights[0, 0]
     assert found.numpy() == pytest.approx((u * v).numpy(), abs=1e-5)
     zero = (found == 0).all(0 if group_by == "input" else 1)
     assert not zero.all()
-    assert violation(solver, training(fold), "multiclass", 0, Components(group=strength),
-                     group_by=group_by) < 1e-9  # fmt: skip
+    assert (
+        violation(
+            solver, training(fold), "multiclass", 0, Components(group=strength), group_by=group_by
+        )
+        < 1e-9
+    )
 
 
 @pytest.mark.parametrize(("kind", "classes"), [("binary", 2), ("multiclass", 3)])

@@ -101,8 +101,9 @@ def test_every_penalty_ends_at_the_optimum_of_loss_plus_penalty(
     optimizer: str, schedule: str, clip_norm: float | None
 ) -> None:
     """λ is 0.03 to 0.05: a momentum that weakened the threshold would show as most of it."""
-    spec = small_job(optimizer, schedule=schedule, clip_norm=clip_norm,
-                     search={"weight_decay": 0.0})  # fmt: skip
+    spec = small_job(
+        optimizer, schedule=schedule, clip_norm=clip_norm, search={"weight_decay": 0.0}
+    )
     lively = optimizer != "sgd" and schedule == "constant"
     # Where a gradient goes to nothing Adam's second moment does too, and a constant rate stays
     # lively: always without an l1 or group part, a little in the biases of all.
@@ -162,8 +163,11 @@ def test_a_constant_gradient_is_held_by_a_strength_of_its_size_whatever_the_mome
     strengths = torch.tensor([[5.0 * (1 + 1e-6)], [5.0 * (1 - 1e-6)], [0.7 * (1 + 1e-6)]]).double()
     none = torch.zeros_like(strengths)
     rates = Rates(torch.full_like(strengths, 0.05), none, strengths, none, none, none)
-    own = kind(Uses(3, l1=True, l2=False, group=False, subgradient=False, weight_decay=False,
-                    clip_norm=None))  # fmt: skip
+    own = kind(
+        Uses(
+            3, l1=True, l2=False, group=False, subgradient=False, weight_decay=False, clip_norm=None
+        )
+    )
     weights = torch.zeros(3, 3, dtype=torch.float64)
     state = [torch.zeros_like(weights) for _ in range(kind.remembers)]
     steps = 200
@@ -172,8 +176,10 @@ def test_a_constant_gradient_is_held_by_a_strength_of_its_size_whatever_the_mome
     for now in coefficients:
         own.update(weights, slope.clone(), state, now)
     assert (weights != 0).tolist() == [
-        [False, False, False], [False, False, True], [False, False, True],
-    ]  # fmt: skip
+        [False, False, False],
+        [False, False, True],
+        [False, False, True],
+    ]
 
 
 @pytest.mark.parametrize("threshold", [0.01, 0.5, 3.0, 10.0, 19.0, 25.0])
@@ -186,8 +192,11 @@ def test_adams_group_step_minimises_in_its_own_metric(optimizer: str, threshold:
     gradient = torch.from_numpy(metric[None])  # v̂ after one step is g²
     one, none = torch.ones(1, 1, dtype=torch.float64), torch.zeros(1, 1, dtype=torch.float64)
     strength = threshold / math.sqrt(3) * one
-    own = kind(Uses(3, l1=False, l2=False, group=True, subgradient=False, weight_decay=False,
-                    clip_norm=None))  # fmt: skip
+    own = kind(
+        Uses(
+            3, l1=False, l2=False, group=True, subgradient=False, weight_decay=False, clip_norm=None
+        )
+    )
     (now,) = own.coefficients(Rates(one, none, none, none, strength, none), 0, [1.0, 1.0])
     weights = start.clone()
     state = [torch.zeros_like(weights), torch.zeros_like(weights)]
@@ -201,8 +210,12 @@ def test_adams_group_step_minimises_in_its_own_metric(optimizer: str, threshold:
     axis = np.linspace(-2, 2, 41)
     grid = np.stack(np.meshgrid(axis, axis, axis), -1).reshape(-1, 3)
     corner = grid[objective(grid).argmin()]
-    best = minimize(objective, corner, method="Nelder-Mead",
-                    options={"xatol": 1e-11, "fatol": 1e-15, "maxiter": 5000})  # fmt: skip
+    best = minimize(
+        objective,
+        corner,
+        method="Nelder-Mead",
+        options={"xatol": 1e-11, "fatol": 1e-15, "maxiter": 5000},
+    )
     assert objective(weights[0].numpy()) <= best.fun + 1e-9
     assert weights[0].numpy() == pytest.approx(best.x, abs=1e-5)
     edge = float(np.linalg.norm(metric * point))

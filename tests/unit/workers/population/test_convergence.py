@@ -123,8 +123,14 @@ def rows_of(load: object) -> tuple[Fold, str, int]:
 def test_the_high_end_is_where_the_last_weight_becomes_zero(load: object, penalty: str) -> None:
     rows, task, outputs = rows_of(load)
     search = {"penalty": [penalty], "l1_ratio": {"low": 0.2, "high": 0.6}}
-    spec = job(task=task, model={"kind": "linear"}, optimizer="sgd", search=search, epochs=500,
-               batch_size=10_000)  # fmt: skip
+    spec = job(
+        task=task,
+        model={"kind": "linear"},
+        optimizer="sgd",
+        search=search,
+        epochs=500,
+        batch_size=10_000,
+    )
     found = linear_range(spec, rows, outputs)
     high = found.high
     assert found.low == pytest.approx(1e-4 * high)

@@ -51,8 +51,15 @@ class Searched:
 
 
 def searched(frame: pd.DataFrame, **fields: Any) -> Searched:
-    spec = parse_spec({"dataset": "diabetes", "epochs": 10, "batch_size": 32,
-                       "validation": {"kind": "folds", "folds": 2}, **fields})  # fmt: skip
+    spec = parse_spec(
+        {
+            "dataset": "diabetes",
+            "epochs": 10,
+            "batch_size": 32,
+            "validation": {"kind": "folds", "folds": 2},
+            **fields,
+        }
+    )
     prepared = prepare(spec, frame)
     problem = Problem(prepared.spec, prepared.folds, prepared.outputs, CPU)
     strengths = strength_range(prepared, problem, lambda epoch, epochs: None)
@@ -75,8 +82,10 @@ def test_a_target_in_other_units_changes_values_and_predictions_alone(
     ours = searched(frame, **fields)
     theirs = searched(frame.assign(target=SCALE * frame["target"] + SHIFT), **fields)
     assert ours.prepared.spec == theirs.prepared.spec
-    folds = [*zip(ours.prepared.folds, theirs.prepared.folds, strict=True),
-             (ours.prepared.sealed(), theirs.prepared.sealed())]  # fmt: skip
+    folds = [
+        *zip(ours.prepared.folds, theirs.prepared.folds, strict=True),
+        (ours.prepared.sealed(), theirs.prepared.sealed()),
+    ]
     for left, right in folds:
         assert torch.equal(left.train_inputs, right.train_inputs)
         assert torch.equal(left.valid_inputs, right.valid_inputs)

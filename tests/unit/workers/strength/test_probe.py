@@ -39,8 +39,9 @@ RATES = {"low": 3e-3, "high": 1e-1, "log": True}
 
 def small_net(**fields: Any) -> JobSpec:
     search = {"learning_rate": RATES, **fields.pop("search", {})}
-    return job(model={"kind": "mlp", "hidden": [8]}, epochs=25, batch_size=64, search=search,
-               **fields)  # fmt: skip
+    return job(
+        model={"kind": "mlp", "hidden": [8]}, epochs=25, batch_size=64, search=search, **fields
+    )
 
 
 def probed(spec: JobSpec, fold: Fold, watch: Watch | None = None) -> StrengthRange:
@@ -124,8 +125,14 @@ def test_the_range_is_the_same_again_and_with_more_threads() -> None:
 
 
 def test_the_range_does_not_depend_on_rows_that_no_net_trains_on() -> None:
-    spec = parse_spec({"dataset": "wine", "trials": 60, "model": {"kind": "mlp", "hidden": [8]},
-                       "search": {"learning_rate": RATES}})  # fmt: skip
+    spec = parse_spec(
+        {
+            "dataset": "wine",
+            "trials": 60,
+            "model": {"kind": "mlp", "hidden": [8]},
+            "search": {"learning_rate": RATES},
+        }
+    )
     frame = bundled_frame("wine")
     prepared = prepare(spec, frame)
     judged = prepared.folds[0]

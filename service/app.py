@@ -13,13 +13,14 @@ from ridgeway.data.store import Store
 from ridgeway.database.engine import Database
 from ridgeway.database.schema import require_schema
 from ridgeway.settings import Settings
-from service import dashboard, datasets, health, jobs
+from service import dashboard
 from service.context import Context
 from service.dashboard import Dashboard
 from service.ingest import READERS
 from service.limits import BodyLimit
 from service.origins import SameOrigin
 from service.problems import describe_problems, handle_errors
+from service.routes import datasets, health, jobs
 from service.sweeper import Sweeper
 
 DESCRIPTION = """Which penalty, and how strong? A hyperparameter search service for regularisation.
@@ -28,7 +29,7 @@ Errors are RFC 9457 `application/problem+json`; a bad field is named under `erro
 
 
 def create_app(settings: Settings) -> FastAPI:
-    """The service's ASGI application. Raises SchemaMismatch when it starts on another schema."""
+    """Make the service's ASGI application; SchemaMismatch when it starts on another schema."""
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
@@ -56,8 +57,8 @@ def create_app(settings: Settings) -> FastAPI:
         redirect_slashes=False,
         redoc_url=None,
     )
-    for part in (jobs, datasets, health, dashboard):
-        app.include_router(part.router)
+    for routes in (jobs, datasets, health, dashboard):
+        app.include_router(routes.router)
     handle_errors(app)
     describe_problems(app)
 

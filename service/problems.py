@@ -55,10 +55,6 @@ class ServiceUnavailable(Exception):
     """A part of the service does not answer now; the message says which."""
 
 
-class BodyTooLarge(Exception):
-    """The request's body is larger than what is accepted."""
-
-
 def problem(
     status: int,
     detail: str,

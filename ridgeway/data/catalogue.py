@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -28,17 +28,23 @@ _UUID = re.compile(r"[0-9a-f]{8}(-?[0-9a-f]{4}){3}-?[0-9a-f]{12}", re.IGNORECASE
 
 
 @dataclass(frozen=True)
-class StoredDataset:
-    """An uploaded data set: its row, and where its table lies in the store."""
+class Upload:
+    """A data file that has been read, checked and put into the store."""
 
-    id: str
     name: str
     checksum: str  # sha256 of the file as it came in
     stored_checksum: str  # sha256 of the table in the store
     address: str  # key in the store
     bytes: int  # of the file as it came in
-    rows: int
     profile: DatasetProfile
+
+
+@dataclass(frozen=True)
+class StoredDataset(Upload):
+    """An uploaded data set: its row, and where its table lies in the store."""
+
+    id: str
+    rows: int
     created_at: float  # seconds since 1970
 
     def view(self) -> Dataset:
@@ -114,9 +120,9 @@ def _where(transaction: Connection, condition: sa.ColumnElement[bool]) -> Stored
 
 
 def _stored(row: sa.RowMapping) -> StoredDataset:
-    fields: dict[str, Any] = {column.name: row[column] for column in datasets.columns}
-    fields["profile"] = DatasetProfile.model_validate(fields["profile"])
-    return StoredDataset(**fields)
+    values: dict[str, Any] = {column.name: row[column] for column in datasets.columns}
+    values["profile"] = DatasetProfile.model_validate(values["profile"])
+    return StoredDataset(**values)
 
 
 def list_datasets(transaction: Connection) -> DatasetList:
@@ -177,23 +183,16 @@ def ingest(
         if (existing := _same(transaction, name, checksum)) is not None:
             return existing
     table = read_upload(path, file_name, settings)
-    profile = profile_table(table)
     data = to_parquet(table)
     # Named by its own bytes: another release may write the same rows differently.
     stored_checksum = sha256(data)
     address = f"datasets/{stored_checksum}.parquet"
     store.put(address, data)
+    size = path.stat().st_size
+    upload = Upload(name, checksum, stored_checksum, address, size, profile_table(table))
     try:
         with database.transaction() as transaction:
-            added = add_dataset(
-                transaction,
-                name=name,
-                checksum=checksum,
-                stored_checksum=stored_checksum,
-                address=address,
-                size=path.stat().st_size,
-                profile=profile,
-            )
+            return add_dataset(transaction, upload).view()
     except IntegrityError:
         # Somebody brought the same name meanwhile.
         with database.reading() as transaction:
@@ -201,34 +200,15 @@ def ingest(
         if existing is None:
             raise
         return existing
-    return added.view()
 
 
-def add_dataset(
-    transaction: Connection,
-    *,
-    name: str,
-    checksum: str,
-    stored_checksum: str,
-    address: str,
-    size: int,
-    profile: DatasetProfile,
-) -> StoredDataset:
+def add_dataset(transaction: Connection, upload: Upload) -> StoredDataset:
     """Write an upload down; sqlalchemy's IntegrityError where the name is taken."""
     dataset_id = str(uuid.uuid4())
-    transaction.execute(
-        sa.insert(datasets).values(
-            id=dataset_id,
-            name=name,
-            checksum=checksum,
-            stored_checksum=stored_checksum,
-            address=address,
-            bytes=size,
-            rows=profile.rows,
-            profile=profile.model_dump(mode="json"),
-            created_at=now(),
-        )
-    )
+    row = {field.name: getattr(upload, field.name) for field in fields(upload)}
+    row["profile"] = upload.profile.model_dump(mode="json")
+    row |= {"id": dataset_id, "rows": upload.profile.rows, "created_at": now()}
+    transaction.execute(sa.insert(datasets).values(row))
     return dataset_by_id(transaction, dataset_id)
 
 

@@ -77,20 +77,19 @@ def infer_task(target: ColumnProfile) -> Task:
 
 
 def check_spec(spec: JobSpec) -> None:
-    """InvalidInput for what no data set could make right; a plug-in's has no profile to ask."""
+    """Raise InvalidInput for what no data set could make right: the first check at the door."""
     _refuse(_spec_errors(spec))
 
 
 def resolve_spec(spec: JobSpec, profile: DatasetProfile) -> JobSpec:
-    """The spec with target and task filled in; InvalidInput where the data can't carry it.
+    """Fill in the target and task of a spec that `check_spec` has accepted.
 
-    What passes can be split and encoded by workers, save that groups may happen to hold a class
-    together: only the rows tell.
+    Raises InvalidInput where the data can't carry it. What passes can be split and encoded by
+    workers, save that groups may happen to hold a class together: only the rows tell.
     """
     target = _target(spec, profile)
     task = spec.task or infer_task(target)
     errors = [
-        *_spec_errors(spec),
         *_target_errors(spec, target, task),
         *_group_errors(spec, profile, target),
         *_input_errors(spec, profile, target),
@@ -110,7 +109,7 @@ def _refuse(errors: list[FieldError]) -> None:
 
 
 def _spec_errors(spec: JobSpec) -> list[FieldError]:
-    """What the spec alone tells."""
+    """Return the errors that the spec alone tells."""
     errors = combination_errors(spec)
     if spec.task is not None:
         errors += task_errors(spec, spec.task, f"the task {spec.task}")

@@ -18,15 +18,15 @@ from fastapi import FastAPI
 from psutil import Process
 
 from ridgeway.data.bundled import bundled_profiles
-from ridgeway.data.catalogue import add_dataset
+from ridgeway.data.catalogue import Upload, add_dataset
 from ridgeway.database.clock import now
 from ridgeway.database.engine import Database
 from ridgeway.database.tables import artifacts
 from ridgeway.errors import InvalidInput
 from ridgeway.settings import Settings
-from service import datasets as service_datasets
 from service import ingest
 from service.problems import ServiceUnavailable
+from service.routes import datasets as dataset_routes
 
 CSV = b"width,colour,label\n" + b"".join(
     b"%d,%s,%d\n" % (i, b"rg"[i % 2 :][:1], i % 2) for i in range(60)
@@ -174,9 +174,7 @@ def test_a_busy_database_makes_the_service_unavailable_to_uploads(
     settings = service_settings.model_copy(update={"busy_timeout_seconds": 0.2})
     (tmp_path / "file").write_bytes(CSV)
     with database.transaction() as transaction:
-        taken = {"checksum": "a", "stored_checksum": "b", "address": "c", "size": 1}
-        profile = bundled_profiles()["wine"]
-        add_dataset(transaction, name="mine", profile=profile, **taken)
+        add_dataset(transaction, Upload("mine", "a", "b", "c", 1, bundled_profiles()["wine"]))
         with pytest.raises(ServiceUnavailable, match="busy"):
             ingest.ingest_apart(settings, tmp_path / "file", "mine")
 
@@ -184,7 +182,7 @@ def test_a_busy_database_makes_the_service_unavailable_to_uploads(
 def test_of_many_uploads_at_once_few_are_read_at_once(http, monkeypatch):
     reading, most = 0, 0
     lock = threading.Lock()
-    read = service_datasets.ingest_apart
+    read = dataset_routes.ingest_apart
 
     def counted(*arguments):
         nonlocal reading, most
@@ -197,7 +195,7 @@ def test_of_many_uploads_at_once_few_are_read_at_once(http, monkeypatch):
             with lock:
                 reading -= 1
 
-    monkeypatch.setattr(service_datasets, "ingest_apart", counted)
+    monkeypatch.setattr(dataset_routes, "ingest_apart", counted)
     with ThreadPoolExecutor(5) as pool:
         answers = list(
             pool.map(lambda name: http.post(f"/v1/datasets?name={name}", content=CSV), "abcde")

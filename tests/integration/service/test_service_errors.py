@@ -26,7 +26,7 @@ from ridgeway.jobs import lookups
 from ridgeway.settings import Settings
 from ridgeway.spec.dimensions import Range
 from ridgeway.spec.spec import JobSpec, Search
-from service import jobs as job_routes
+from service.routes import jobs as job_routes
 
 JSON = {"content-type": "application/json"}
 

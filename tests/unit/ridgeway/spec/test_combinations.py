@@ -203,6 +203,8 @@ def test_any_json_in_these_fields_is_a_resolved_spec_or_a_clear_refusal(
 
 def resolved_or_refused(body: dict[str, Any], profile: DatasetProfile) -> JobSpec | InvalidInput:
     try:
-        return resolve_spec(parse_spec(body), profile)
+        spec = parse_spec(body)
+        check_spec(spec)
+        return resolve_spec(spec, profile)
     except InvalidInput as refused:
         return refused

@@ -20,6 +20,7 @@ from ridgeway.spec.profiles import (
     label_of,
     resolve_spec,
 )
+from ridgeway.spec.spec import JobSpec
 from ridgeway.spec.wording import parse_spec
 
 
@@ -35,9 +36,16 @@ ROWS = list(range(100))
 PLAIN = profile(x=ROWS, who=repeated(*"abcdefghij"), y=repeated("no", "yes"))
 
 
+def checked(found: DatasetProfile, **fields: Any) -> JobSpec:
+    """Take a spec the way it takes from the door on."""
+    spec = parse_spec({"dataset": "d", **fields})
+    check_spec(spec)
+    return resolve_spec(spec, found)
+
+
 def refusals(found: DatasetProfile, **fields: Any) -> dict[str, FieldError]:
     with pytest.raises(InvalidInput) as refused:
-        resolve_spec(parse_spec({"dataset": "d", **fields}), found)
+        checked(found, **fields)
     return {error.field: error for error in refused.value.errors}
 
 

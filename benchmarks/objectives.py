@@ -30,7 +30,7 @@ from ridgeway.spec.wording import parse_spec
 from ridgeway.study.distributions import search_space
 from ridgeway.views import Params
 from workers.data.loading import load_frame
-from workers.data.prepare import Prepared, prepare
+from workers.data.prepare import Prepared, check_and_prepare
 from workers.population.configuration import Configuration
 from workers.population.problem import Problem
 from workers.sampling import suggest
@@ -186,7 +186,7 @@ def objectives() -> dict[str, Objective]:
 def record(name: str, rows: int) -> None:
     """Train random configurations through our own engine and keep what they came to."""
     spec = job(name)
-    prepared = prepare(spec, load_frame(spec.dataset, None, Store("memory://")))
+    prepared = check_and_prepare(spec, load_frame(spec.dataset, None, Store("memory://")))
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
     params = [suggest(study.ask(), space()) for _ in range(rows)]
     values = np.concatenate(

@@ -23,7 +23,7 @@ from ridgeway.data.store import Store
 from ridgeway.spec.spec import JobSpec
 from ridgeway.study.distributions import search_space
 from workers.data.loading import load_frame
-from workers.data.prepare import Fold, Prepared, prepare
+from workers.data.prepare import Fold, Prepared, check_and_prepare
 from workers.models.building import build_model
 from workers.population.configuration import Configuration
 from workers.sampling import suggest
@@ -66,7 +66,7 @@ def search(spec: JobSpec, seed: int, processes: int, folder: Path) -> dict[str, 
 def _work(spec: JobSpec, url: str, trials: int, seed: int, ready: Any, ends: Any) -> None:
     torch.set_num_threads(1)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    prepared = prepare(spec, load_frame(spec.dataset, None, Store("/nowhere")))
+    prepared = check_and_prepare(spec, load_frame(spec.dataset, None, Store("/nowhere")))
     sampler = optuna.samplers.TPESampler(seed=seed)
     study = optuna.load_study(study_name="plain", storage=url, sampler=sampler)
     ready.wait()

@@ -26,7 +26,7 @@ from ridgeway.study.distributions import search_space
 from ridgeway.study.reading import StudyTrial
 from workers import train as doors
 from workers.data.loading import load_frame
-from workers.data.prepare import prepare
+from workers.data.prepare import check_and_prepare
 from workers.population.configuration import Configuration
 from workers.population.problem import Problem
 from workers.sampling import Mirror
@@ -55,7 +55,7 @@ def _history(mirror: Mirror, space: dict) -> None:
 def _work(repeats: int, barrier, results) -> None:
     torch.set_num_threads(1)
     spec = parse_spec(SPEC)
-    prepared = prepare(spec, load_frame(spec.dataset, None, Store("/tmp")))
+    prepared = check_and_prepare(spec, load_frame(spec.dataset, None, Store("/tmp")))
     space = search_space(spec, (1e-6, 1e-1))
     mirror = Mirror(spec, study_id=0)
     _history(mirror, space)

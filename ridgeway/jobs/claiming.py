@@ -19,7 +19,6 @@ from ridgeway.jobs.leases import OPEN_LEASE, Lease, has_open_leases, update_leas
 from ridgeway.jobs.lifecycle import end_as_failed, end_if_hopeless, withdraw_leases
 from ridgeway.jobs.plan import JobPlan
 from ridgeway.jobs.rows import lock_job, update_job
-from ridgeway.spec.spec import JobSpec
 from ridgeway.study import writing
 
 FIRST_POPULATION = 4
@@ -248,7 +247,7 @@ def _start(transaction: Connection, row: Row[Any], lease: Row[Any]) -> Lease:
         kind=lease.kind,
         job_id=row.id,
         study_id=row.study_id,
-        spec=JobSpec.model_validate(row.spec),
+        stored_spec=row.spec,
         dataset_id=row.dataset_id,
         plan=JobPlan.model_validate(row.plan) if row.plan else None,
         ordinal=lease.ordinal,

@@ -21,6 +21,7 @@ from ridgeway.jobs.lifecycle import end_as_failed, end_if_hopeless, withdraw_lea
 from ridgeway.jobs.plan import JobPlan
 from ridgeway.jobs.rows import lock_job, update_job
 from ridgeway.spec.directions import as_loss
+from ridgeway.spec.names import OBJECTIVE_ROWS
 from ridgeway.study import reading, writing
 from ridgeway.study.writing import Outcome
 from ridgeway.views import ENDED, Best, Params, Recommended
@@ -234,7 +235,7 @@ def _better(
     """Return the best of the job so far and of these outcomes, as JSON."""
     if not complete:
         return row.best
-    maximise = lease.spec.maximise
+    maximise = OBJECTIVE_ROWS[row.spec["objective"]].maximised
 
     def rank(value: float, number: int) -> tuple[float, int]:
         return as_loss(value, maximise), number

@@ -7,6 +7,7 @@ Workers get leases by claiming.py and work on them by holding.py.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -15,7 +16,6 @@ from sqlalchemy.engine import Connection
 
 from ridgeway.database.tables import leases
 from ridgeway.jobs.plan import JobPlan
-from ridgeway.spec.spec import JobSpec
 
 OPEN_LEASE = ("running", "released", "expired")  # states in which a lease's trials are unfinished
 
@@ -28,7 +28,7 @@ class Lease:
     kind: Literal["population", "answer"]
     job_id: str
     study_id: int
-    spec: JobSpec
+    stored_spec: Mapping[str, Any]  # the job's, as JSON: a worker reads it once a job
     dataset_id: str | None
     plan: JobPlan | None
     ordinal: int

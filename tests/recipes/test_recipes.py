@@ -12,7 +12,6 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
-import torch
 from deployments import Installation, wait_until
 from recipes import PACKAGES, copy_of_the_tree, recipe, titles
 from scipy.stats.qmc import Halton
@@ -20,7 +19,7 @@ from sklearn.linear_model import ElasticNet, Ridge
 
 from ridgeway.spec.wording import parse_spec
 from workers.data.bundled import bundled_frame
-from workers.data.prepare import prepare
+from workers.data.prepare import check_and_prepare
 
 LINEAR = {
     "model": {"kind": "linear"},
@@ -98,7 +97,8 @@ def reference_errors(model_of: Callable[[int], Any]) -> list[np.ndarray]:
     """
     spec = parse_spec({"dataset": "diabetes", "task": "regression", **LINEAR})
     errors = []
-    for fold in prepare(spec, bundled_frame("diabetes"), torch.float64).folds:
+    exact = spec.model_copy(update={"precision": "float64"})
+    for fold in check_and_prepare(exact, bundled_frame("diabetes")).folds:
         model = model_of(len(fold.train_targets)).fit(fold.train_inputs, fold.train_targets)
         predicted = fold.target_mean + fold.target_scale * model.predict(fold.valid_inputs)
         errors.append(predicted - fold.valid_targets.numpy())

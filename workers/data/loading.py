@@ -10,10 +10,9 @@ import numpy as np
 from ridgeway.data.bundled import BUNDLED
 from ridgeway.data.catalogue import StoredDataset
 from ridgeway.data.store import Store, sha256
-from ridgeway.data.tables import canonical_table, check_names, from_parquet, profile_table
+from ridgeway.data.tables import Table, canonical_table, check_names, from_parquet
 from ridgeway.errors import InvalidInput, JobUnrunnable, NotFound
 from ridgeway.plugins import DATASET_PLUGINS, installed
-from ridgeway.spec.profiles import DatasetProfile
 from workers.data.bundled import bundled_frame
 
 if TYPE_CHECKING:
@@ -72,8 +71,8 @@ def _frame_of(made: Any) -> pd.DataFrame:
     return frame.assign(target=target)
 
 
-def canonical_frame(frame: pd.DataFrame, name: str) -> tuple[pd.DataFrame, DatasetProfile]:
-    """Return the rows as uploads are kept, numbers as float64 and all else as text; and a profile.
+def canonical_table_of(frame: pd.DataFrame, name: str) -> Table:
+    """Return the rows as uploads are kept: numbers as float64, all else as text.
 
     JobUnrunnable where they are no table of numbers and texts.
     """
@@ -82,11 +81,10 @@ def canonical_frame(frame: pd.DataFrame, name: str) -> tuple[pd.DataFrame, Datas
     frame = frame.set_axis([str(column) for column in frame.columns], axis=1)
     try:
         check_names(list(frame.columns))
-        table = canonical_table(pa.Table.from_pandas(frame, preserve_index=False))
+        return canonical_table(pa.Table.from_pandas(frame, preserve_index=False))
     except InvalidInput as error:
         raise JobUnrunnable(f"Data set '{name}': {error.errors[0].message}") from None
     except (pa.ArrowException, TypeError, ValueError) as error:
         raise JobUnrunnable(
             f"Data set '{name}' is no table of numbers and texts: {error}"
         ) from None
-    return table.to_pandas(), profile_table(table)

@@ -15,12 +15,13 @@ import torch
 from sklearn.preprocessing import StandardScaler
 from torch import Tensor
 
+from ridgeway.data.tables import profile_table
 from ridgeway.errors import InvalidInput, JobUnrunnable
 from ridgeway.spec.names import Task
 from ridgeway.spec.profiles import label_of, resolve_spec
 from ridgeway.spec.spec import JobSpec
 from workers.data.encoding import Encoding, Standardisation, encode, recipe
-from workers.data.loading import canonical_frame
+from workers.data.loading import canonical_table_of
 from workers.data.splits import Positions, Splits, split
 from workers.optimizers.precision import dtype_of
 
@@ -104,17 +105,29 @@ class Prepared:
         return recipe(encoding, fitted)
 
 
-def prepare(spec: JobSpec, frame: pd.DataFrame, dtype: torch.dtype | None = None) -> Prepared:
-    """Split and encode a data set for a job; JobUnrunnable says what can't be done and why.
+def prepare(spec: JobSpec, frame: pd.DataFrame) -> Prepared:
+    """Split and encode a data set for a job whose spec the door has checked against its profile.
 
-    The spec's target and task are told from the data where they are not given. dtype: of the
-    inputs; by default that of the spec's precision.
+    JobUnrunnable where groups hold a class together, which only the rows tell.
     """
-    frame, profile = canonical_frame(frame, spec.dataset)
+    return _prepared(spec, canonical_table_of(frame, spec.dataset).to_pandas())
+
+
+def check_and_prepare(spec: JobSpec, frame: pd.DataFrame) -> Prepared:
+    """Prepare a data set that the door had no profile of, as only workers can read a plug-in's.
+
+    The spec's target and task are told from the data where they are not given. JobUnrunnable says
+    what can't be done with these data and why.
+    """
+    table = canonical_table_of(frame, spec.dataset)
     try:
-        spec = resolve_spec(spec, profile)
+        resolved = resolve_spec(spec, profile_table(table))
     except InvalidInput as error:
         raise JobUnrunnable(f"Data set '{spec.dataset}' does not fit the job: {error}") from None
+    return _prepared(resolved, table.to_pandas())
+
+
+def _prepared(spec: JobSpec, frame: pd.DataFrame) -> Prepared:
     assert spec.target is not None
     assert spec.task is not None
     targets, classes = _targets(frame[spec.target].to_numpy(), spec.task)
@@ -122,7 +135,7 @@ def prepare(spec: JobSpec, frame: pd.DataFrame, dtype: torch.dtype | None = None
     splits = split(spec, targets, classes, groups)
     raw = frame.drop(columns=[spec.target] + ([spec.groups] if spec.groups else []))
     encoding = encode(raw, splits.development)
-    rows = EncodedRows(encoding, targets, groups, dtype or dtype_of(spec))
+    rows = EncodedRows(encoding, targets, groups, dtype_of(spec))
     holdout = spec.validation.kind == "holdout"
     return Prepared(
         spec=spec,

@@ -14,6 +14,7 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError
 
 from ridgeway import fleet
+from ridgeway.data.bundled import BUNDLED
 from ridgeway.data.catalogue import dataset_by_id
 from ridgeway.data.store import Store
 from ridgeway.database.engine import Database
@@ -23,8 +24,9 @@ from ridgeway.jobs import claiming, holding
 from ridgeway.jobs.claiming import Claimant
 from ridgeway.jobs.leases import Lease
 from ridgeway.settings import Settings
+from ridgeway.spec.spec import JobSpec
 from workers.data.loading import load_frame, offered_datasets
-from workers.data.prepare import Prepared, prepare
+from workers.data.prepare import Prepared, check_and_prepare, prepare
 from workers.loop.answering import AnswerWork
 from workers.loop.control import Stopping, plain, reason_of
 from workers.loop.keeping import Keeping
@@ -168,23 +170,25 @@ class Worker:
             PopulationWork(lease, bench, self._tools).do(keeping)
 
     def _bench(self, lease: Lease) -> Workbench:
-        prepared = self._prepare(lease)
-        spec = prepared.spec
+        prepared = self._prepared(lease)
+        spec = prepared.spec  # from here on the job's only one
         problem = Problem(spec, prepared.folds, prepared.outputs, self._tools.device)
         return Workbench(prepared, Mirror(spec, lease.study_id), reports_of(spec), problem)
 
-    def _prepare(self, lease: Lease) -> Prepared:
-        dataset_id = lease.dataset_id
+    def _prepared(self, lease: Lease) -> Prepared:
+        """Read the job's spec, load its data and prepare them; once a job and worker."""
+        spec, dataset_id = JobSpec.model_validate(lease.stored_spec), lease.dataset_id
         try:
             stored = None
             if dataset_id is not None:
                 stored = self._persistence.read(
                     lambda transaction: dataset_by_id(transaction, dataset_id)
                 )
-            frame = load_frame(lease.spec.dataset, stored, self._tools.store)
+            frame = load_frame(spec.dataset, stored, self._tools.store)
         except NotFound as error:
             raise JobUnrunnable(str(error)) from None
-        return prepare(lease.spec, frame)
+        checked = stored is not None or spec.dataset in BUNDLED
+        return prepare(spec, frame) if checked else check_and_prepare(spec, frame)
 
     # --- heartbeat ------------------------------------------------------------------------------
 

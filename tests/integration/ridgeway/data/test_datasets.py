@@ -22,7 +22,7 @@ from ridgeway.spec.wording import parse_spec
 from ridgeway.views import Dataset
 from workers.data.bundled import bundled_frame
 from workers.data.loading import load_frame, offered_datasets
-from workers.data.prepare import prepare
+from workers.data.prepare import check_and_prepare
 
 CSV = b"age,city,y\n" + b"31,Oslo,no\n,Rome,yes\n40.5,,no\n22,Oslo,yes\n" * 10
 
@@ -78,7 +78,7 @@ def test_an_upload_is_kept_listed_and_loaded(shelf: Shelf) -> None:
     frame = shelf.load("späm")
     assert frame.columns.tolist() == ["age", "city", "y"]
     assert frame["age"].isna().sum() == 10
-    assert prepare(parse_spec({"dataset": "späm"}), frame).inputs == 5
+    assert check_and_prepare(parse_spec({"dataset": "späm"}), frame).inputs == 5
 
 
 def test_the_same_file_again_is_the_same_data_set(shelf: Shelf) -> None:
@@ -200,7 +200,7 @@ def test_a_plug_ins_name_is_known_without_importing_it(shelf: Shelf) -> None:
 @pytest.mark.usefixtures("plugin")
 def test_a_plug_ins_frame_or_arrays_are_prepared(shelf: Shelf) -> None:
     frame = load_frame("lab-rows", None, shelf.store)
-    prepared = prepare(parse_spec({"dataset": "lab-rows"}), frame)
+    prepared = check_and_prepare(parse_spec({"dataset": "lab-rows"}), frame)
     assert (prepared.spec.target, prepared.spec.task) == ("y", "classification")
     assert prepared.classes == ("a", "b")
     arrays = load_frame("lab-arrays", None, shelf.store)

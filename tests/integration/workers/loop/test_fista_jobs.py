@@ -17,7 +17,7 @@ from ridgeway.jobs import lifecycle
 from ridgeway.settings import Settings
 from ridgeway.spec.wording import parse_spec
 from workers.data.bundled import bundled_frame
-from workers.data.prepare import prepare
+from workers.data.prepare import check_and_prepare
 from workers.loop.worker import Worker
 
 LINEAR = {"model": {"kind": "linear"}, "optimizer": "fista", "precision": "float64", "trials": 24}
@@ -68,7 +68,7 @@ def test_the_recommended_model_is_scikit_learns_at_the_reported_strength(
     chosen = job["recommended"]["simplest"]
     assert set(chosen["params"]) <= {"penalty", "lambda", "l1_ratio"}
     spec = parse_spec(job["spec"])
-    rows = prepare(spec, bundled_frame(dataset)).development()
+    rows = check_and_prepare(spec, bundled_frame(dataset)).development()
     model = theirs(chosen["params"], chosen["equivalents"]["sklearn"], dataset == "breast_cancer")
     model.fit(rows.train_inputs.numpy(), rows.train_targets.numpy())
     path = tmp_path / "model.safetensors"

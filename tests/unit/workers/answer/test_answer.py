@@ -22,7 +22,7 @@ from ridgeway.study.reading import StudyTrial
 from workers.answer.answer import Answer, answer
 from workers.answer.artifact import MODEL
 from workers.data.bundled import bundled_frame
-from workers.data.prepare import Prepared, prepare
+from workers.data.prepare import Prepared, check_and_prepare
 from workers.population.problem import Problem
 from workers.train import refit
 
@@ -54,7 +54,7 @@ def linear(**fields: Any) -> tuple[JobSpec, Prepared]:
     spec = parse_spec(
         {"dataset": "diabetes", "model": {"kind": "linear"}, "optimizer": "sgd", **fields}
     )
-    prepared = prepare(spec, bundled_frame("diabetes"))
+    prepared = check_and_prepare(spec, bundled_frame("diabetes"))
     return prepared.spec, prepared
 
 

@@ -13,13 +13,14 @@ from hypothesis import strategies as st
 from sklearn.datasets import load_diabetes
 from sklearn.preprocessing import StandardScaler
 
+from ridgeway.data.tables import profile_table
 from ridgeway.errors import InvalidInput, JobUnrunnable
 from ridgeway.spec.profiles import resolve_spec
 from ridgeway.spec.spec import JobSpec
 from ridgeway.spec.wording import parse_spec
 from workers.data.bundled import bundled_frame
-from workers.data.loading import canonical_frame
-from workers.data.prepare import Fold, Prepared, prepare
+from workers.data.loading import canonical_table_of
+from workers.data.prepare import Fold, Prepared, check_and_prepare
 from workers.data.splits import split
 
 
@@ -71,7 +72,7 @@ def follow(recipe: list[dict[str, Any]], frame: pd.DataFrame) -> np.ndarray:
 
 def test_the_recipe_makes_the_inputs_of_sealed_rows_from_raw_columns():
     frame = mixed()
-    prepared = prepare(spec(), frame)
+    prepared = check_and_prepare(spec(), frame)
     sealed = prepared.sealed()
     rows, _ = positions(prepared)
     made = follow(prepared.recipe(), frame.iloc[rows])
@@ -92,7 +93,7 @@ def test_the_recipe_makes_the_inputs_of_sealed_rows_from_raw_columns():
 )
 def test_bundled_data_sets_are_prepared(name: str, inputs: int, outputs: int, classes: int) -> None:
     frame = bundled_frame(name)
-    prepared = prepare(spec(dataset=name), frame)
+    prepared = check_and_prepare(spec(dataset=name), frame)
     assert (prepared.inputs, prepared.outputs) == (inputs, outputs)
     assert prepared.classes == tuple(str(label) for label in range(classes))
     assert prepared.features == prepared.source_columns == tuple(frame.columns[:-1])
@@ -111,7 +112,7 @@ def test_bundled_data_sets_are_prepared(name: str, inputs: int, outputs: int, cl
 def test_statistics_are_those_of_the_training_rows_alone() -> None:
     inputs, y = load_diabetes(return_X_y=True, scaled=False)
     frame = pd.DataFrame(inputs).assign(y=y)
-    prepared = prepare(spec(), frame, torch.float64)
+    prepared = check_and_prepare(spec(precision="float64"), frame)
     _, folds = positions(prepared)
     for fold, (train, valid) in zip(prepared.folds, folds, strict=True):
         scaler = StandardScaler().fit(inputs[train])
@@ -127,7 +128,7 @@ def test_statistics_are_those_of_the_training_rows_alone() -> None:
 def test_a_shifted_and_scaled_target_changes_no_split_and_no_standardised_value() -> None:
     frame = bundled_frame("diabetes").astype(float)
     moved = frame.assign(target=1000 * frame["target"] + 7)
-    one, other = (prepare(spec(), data, torch.float64) for data in (frame, moved))
+    one, other = (check_and_prepare(spec(precision="float64"), data) for data in (frame, moved))
     for left, right in zip(one.folds, other.folds, strict=True):
         assert torch.equal(left.train_inputs, right.train_inputs)
         assert torch.equal(left.valid_inputs, right.valid_inputs)
@@ -137,21 +138,21 @@ def test_a_shifted_and_scaled_target_changes_no_split_and_no_standardised_value(
 
 def test_classes_are_named_in_the_order_of_their_values() -> None:
     frame = pd.DataFrame({"x": range(90), "y": [10, 9, 2] * 30})
-    assert prepare(spec(), frame).classes == ("2", "9", "10")
+    assert check_and_prepare(spec(), frame).classes == ("2", "9", "10")
     frame["y"] = frame["y"] > 5
-    prepared = prepare(spec(), frame)
+    prepared = check_and_prepare(spec(), frame)
     assert (prepared.classes, prepared.outputs) == (("false", "true"), 1)
 
 
 def test_a_constant_column_is_zero_and_a_constant_target_keeps_its_units() -> None:
-    prepared = prepare(spec(), mixed())
+    prepared = check_and_prepare(spec(), mixed())
     steady = prepared.features.index("steady")
     assert all((fold.valid_inputs[:, steady] == 0).all() for fold in prepared.folds)
     # One value in ten thousand differs, so that most folds see a constant.
     y = np.full(1000, 5.0)
     y[0] = 6.5
     frame = pd.DataFrame({"x": np.arange(1000.0), "y": y})
-    scales = {fold.target_scale for fold in prepare(spec(), frame).folds}
+    scales = {fold.target_scale for fold in check_and_prepare(spec(), frame).folds}
     assert 1.0 in scales
 
 
@@ -159,7 +160,7 @@ def test_a_constant_column_is_zero_and_a_constant_target_keeps_its_units() -> No
 
 
 def test_categories_and_missing_values_become_columns() -> None:
-    prepared = prepare(spec(groups="subject"), mixed())
+    prepared = check_and_prepare(spec(groups="subject"), mixed())
     assert prepared.features == (
         "age",
         "steady",
@@ -174,7 +175,7 @@ def test_categories_and_missing_values_become_columns() -> None:
 
 def test_a_missing_number_is_the_median_of_the_training_rows() -> None:
     frame = mixed()
-    prepared = prepare(spec(groups="subject"), frame, torch.float64)
+    prepared = check_and_prepare(spec(groups="subject", precision="float64"), frame)
     _, folds = positions(prepared)
     for fold, (train, valid) in zip(prepared.folds, folds, strict=True):
         known = frame["age"].to_numpy()[train]
@@ -189,10 +190,10 @@ def test_a_missing_number_is_the_median_of_the_training_rows() -> None:
 def test_a_level_that_only_sealed_rows_hold_is_no_column() -> None:
     frame = mixed()
     job = spec(groups="subject")
-    test, _ = positions(prepare(job, frame))
-    plain = prepare(job, frame).sealed()
+    test, _ = positions(check_and_prepare(job, frame))
+    plain = check_and_prepare(job, frame).sealed()
     frame.loc[test[0], "city"] = "Atlantis"
-    prepared = prepare(job, frame)
+    prepared = check_and_prepare(job, frame)
     assert "city=Atlantis" not in prepared.features
     sealed = prepared.sealed()
     assert torch.equal(sealed.train_inputs, plain.train_inputs)
@@ -203,9 +204,9 @@ def test_a_level_that_only_sealed_rows_hold_is_no_column() -> None:
 
 def test_an_outlier_of_a_column_constant_in_training_stays_finite() -> None:
     frame = mixed()
-    test, _ = positions(prepare(spec(groups="subject"), frame))
+    test, _ = positions(check_and_prepare(spec(groups="subject"), frame))
     frame.loc[test[0], "steady"] = 1e30
-    sealed = prepare(spec(groups="subject"), frame).sealed()
+    sealed = check_and_prepare(spec(groups="subject"), frame).sealed()
     assert torch.isfinite(sealed.valid_inputs).all()
 
 
@@ -214,12 +215,12 @@ def test_an_outlier_of_a_column_constant_in_training_stays_finite() -> None:
 
 def test_what_a_fold_judges_changes_nothing_that_it_trains_on() -> None:
     frame, job = mixed(), spec(groups="subject")
-    before = prepare(job, frame)
+    before = check_and_prepare(job, frame)
     _, folds = positions(before)
     for number, (_, valid) in enumerate(folds):
         changed = frame.copy()
         changed.loc[valid, "age"] = 1e6 + np.arange(len(valid))
-        after = prepare(job, changed)
+        after = check_and_prepare(job, changed)
         assert torch.equal(
             before.folds[number].train_inputs, after.folds[number].train_inputs[:, :]
         )
@@ -228,11 +229,11 @@ def test_what_a_fold_judges_changes_nothing_that_it_trains_on() -> None:
 
 def test_sealed_rows_change_nothing_before_the_answer() -> None:
     frame, job = mixed(), spec(groups="subject")
-    before = prepare(job, frame)
+    before = check_and_prepare(job, frame)
     test, _ = positions(before)
     frame.loc[test, "age"] = -1e6
     frame.loc[test, "city"] = [f"c{row}" for row in range(len(test))]
-    after = prepare(job, frame)
+    after = check_and_prepare(job, frame)
     assert before.features == after.features
     for left, right in zip(before.folds, after.folds, strict=True):
         assert all(map(torch.equal, tensors(left), tensors(right)))
@@ -241,7 +242,7 @@ def test_sealed_rows_change_nothing_before_the_answer() -> None:
 
 def test_groups_are_no_input_and_are_known_for_a_holdout() -> None:
     frame = mixed()
-    holdout = prepare(spec(groups="subject", validation={"kind": "holdout"}), frame)
+    holdout = check_and_prepare(spec(groups="subject", validation={"kind": "holdout"}), frame)
     assert "subject" not in holdout.source_columns
     (fold,) = holdout.folds
     assert fold.valid_groups is not None
@@ -249,11 +250,11 @@ def test_groups_are_no_input_and_are_known_for_a_holdout() -> None:
     _, [(_, valid)] = positions(holdout)
     subjects = frame["subject"].to_numpy()[valid]
     assert len(fold.valid_groups.unique()) == len(set(subjects))
-    assert prepare(spec(groups="subject"), frame).folds[0].valid_groups is None
+    assert check_and_prepare(spec(groups="subject"), frame).folds[0].valid_groups is None
 
 
 def test_the_same_seed_prepares_the_same_tensors() -> None:
-    one, other = (prepare(spec(seed=3), bundled_frame("wine")) for _ in range(2))
+    one, other = (check_and_prepare(spec(seed=3), bundled_frame("wine")) for _ in range(2))
     for left, right in zip(one.folds, other.folds, strict=True):
         assert all(map(torch.equal, tensors(left), tensors(right)))
 
@@ -275,14 +276,14 @@ def test_the_same_seed_prepares_the_same_tensors() -> None:
 def test_a_plug_ins_bad_data_is_refused_in_words(columns: dict[str, Any], message: str) -> None:
     frame = pd.DataFrame({"x": np.arange(40.0), "y": [0, 1] * 20}).assign(**columns)
     with pytest.raises(JobUnrunnable, match="'d'") as refused:
-        prepare(spec(), frame)
+        check_and_prepare(spec(), frame)
     assert message in str(refused.value)
 
 
 def test_two_columns_of_one_name_are_refused() -> None:
     frame = pd.DataFrame(np.eye(40)[:, :3], columns=["x", "x", "y"])
     with pytest.raises(JobUnrunnable, match="both called 'x'"):
-        prepare(spec(), frame)
+        check_and_prepare(spec(), frame)
 
 
 values = st.one_of(st.none(), st.integers(-3, 3), st.floats(-1e30, 1e30))
@@ -308,7 +309,7 @@ def frames(draw: st.DrawFn) -> pd.DataFrame:
 
 def refusal_of(job: JobSpec, frame: pd.DataFrame) -> str | None:
     try:
-        prepare(job, frame)
+        check_and_prepare(job, frame)
     except JobUnrunnable as error:
         return str(error)
     return None
@@ -342,10 +343,10 @@ def test_whatever_is_accepted_can_be_split(
         seed=seed,
     )
     try:
-        accepted = resolve_spec(job, canonical_frame(frame, "d")[1])
+        accepted = resolve_spec(job, profile_table(canonical_table_of(frame, "d")))
     except InvalidInput:
         with pytest.raises(JobUnrunnable):
-            prepare(job, frame)
+            check_and_prepare(job, frame)
         return
     if grouped and accepted.task == "classification":
         # Only the rows tell whether groups hold a class together.
@@ -353,7 +354,7 @@ def test_whatever_is_accepted_can_be_split(
         event(f"grouped classes: {'split' if refusal is None else 'refused'}")
         assert refusal is None or "groups" in refusal
         return
-    prepared = prepare(job, frame)
+    prepared = check_and_prepare(job, frame)
     event("split")
     assert len(prepared.folds) == job.folds
     for fold in [*prepared.folds, prepared.sealed()]:
@@ -367,7 +368,7 @@ def test_whatever_is_accepted_can_be_split(
 def test_splitting_is_told_by_positions_whatever_the_frames_index() -> None:
     frame = bundled_frame("wine")
     shuffled_index = frame.set_axis(np.random.default_rng(0).permutation(len(frame)), axis=0)
-    one, other = prepare(spec(), frame), prepare(spec(), shuffled_index)
+    one, other = check_and_prepare(spec(), frame), check_and_prepare(spec(), shuffled_index)
     assert torch.equal(one.folds[0].train_inputs, other.folds[0].train_inputs)
     labels = frame["target"].to_numpy()
     assert (

@@ -47,7 +47,7 @@ def lease(checkpoint: str | None = None, fence: int = 1) -> Lease:
         kind="population",
         job_id="0198f2c1-0000-7000-8000-000000000001",
         study_id=1,
-        spec=job(),
+        stored_spec={},
         dataset_id=None,
         plan=None,
         ordinal=0,

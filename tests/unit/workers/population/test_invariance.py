@@ -13,7 +13,7 @@ from populations import CPU, configuration
 
 from ridgeway.spec.wording import parse_spec
 from workers.data.bundled import bundled_frame
-from workers.data.prepare import Prepared, prepare
+from workers.data.prepare import Prepared, check_and_prepare
 from workers.models.building import predict
 from workers.population.configuration import Configuration
 from workers.population.problem import Problem
@@ -60,7 +60,7 @@ def searched(frame: pd.DataFrame, **fields: Any) -> Searched:
             **fields,
         }
     )
-    prepared = prepare(spec, frame)
+    prepared = check_and_prepare(spec, frame)
     problem = Problem(prepared.spec, prepared.folds, prepared.outputs, CPU)
     strengths = strength_range(prepared, problem, lambda epoch, epochs: None)
     members: list[Configuration] = MEMBERS

@@ -17,7 +17,7 @@ from ridgeway.spec.space import quantile
 from ridgeway.spec.spec import JobSpec
 from ridgeway.spec.wording import parse_spec
 from workers.data.bundled import bundled_frame
-from workers.data.prepare import Fold, prepare
+from workers.data.prepare import Fold, check_and_prepare
 from workers.models.building import predict
 from workers.population.configuration import Configuration
 from workers.population.problem import Problem
@@ -134,7 +134,7 @@ def test_the_range_does_not_depend_on_rows_that_no_net_trains_on() -> None:
         }
     )
     frame = bundled_frame("wine")
-    prepared = prepare(spec, frame)
+    prepared = check_and_prepare(spec, frame)
     judged = prepared.folds[0]
     elsewhere = replace(
         judged,
@@ -150,7 +150,7 @@ def test_the_range_does_not_depend_on_rows_that_no_net_trains_on() -> None:
         for each in (
             prepared,
             replace(prepared, folds=(elsewhere, *prepared.folds[1:])),
-            prepare(spec, sealed),
+            check_and_prepare(spec, sealed),
         )
     ]
     assert found[0] == found[1] == found[2]

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,14 +20,12 @@ from ridgeway.spec.spec import JobSpec
 from ridgeway.spec.wording import parse_spec
 from workers import train as training
 from workers.backends import Backend, Mapped
-from workers.backends.choosing import Candidates
 from workers.backends.compiled import Compiled
 from workers.backends.dense import Dense
 from workers.backends.fused import Fused
 from workers.backends.in_turn import InTurn
 from workers.data.prepare import Fold
 from workers.kernels import Library, load
-from workers.minibatch import program
 from workers.minibatch.trainer import Trainer
 from workers.population.configuration import Configuration
 from workers.population.problem import Problem
@@ -186,18 +183,9 @@ def _told(watch: Watch | None, on_epoch: Callable[[int, int], None] | None) -> W
     return watch if on_epoch is None else replace(watch, on_epoch=on_epoch)
 
 
-@contextmanager
-def force_backend(name: str) -> Iterator[None]:
-    """Every trainer made inside has this backend, whichever would be chosen."""
-
-    def chosen(candidates: Candidates, *others: object) -> tuple[Backend, None]:
-        kernels = {"library": candidates.library} if name == Fused.name else {}
-        made = BACKENDS[name](candidates.model, candidates.layout, candidates.kind, **kernels)
-        return made, None
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(program, "choose_backend", chosen)
-        yield
+def using(backend: str) -> Engine:
+    """Return the engine of a job that is planned with this backend."""
+    return Engine(device="cpu", backend=backend)
 
 
 def own_notes(notes: Sequence[str]) -> list[str]:

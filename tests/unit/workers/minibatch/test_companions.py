@@ -15,7 +15,6 @@ from populations import (
     CPU,
     assert_same_member,
     configuration,
-    force_backend,
     job,
     made_up_fold,
     refit,
@@ -23,6 +22,7 @@ from populations import (
     train,
     train_by,
     trainer_of,
+    using,
 )
 from torch import Tensor
 
@@ -105,9 +105,9 @@ def test_a_member_is_bitwise_the_same_alone_and_in_any_company(
     members, watched = company
     members = members[: watched + 5] if backend == "loop" else members
     spec = everything(optimizer, model)
-    with force_backend(backend), quick_settling():
-        crowd = train(spec, members, UNEVEN[:folds], OUTPUTS)
-        alone = train(spec, [members[watched]], UNEVEN[:folds], OUTPUTS)
+    with quick_settling():
+        crowd = train(spec, members, UNEVEN[:folds], OUTPUTS, engine=using(backend))
+        alone = train(spec, [members[watched]], UNEVEN[:folds], OUTPUTS, engine=using(backend))
     assert_same_member(alone, 0, crowd, watched)
 
 
@@ -118,9 +118,9 @@ def test_a_step_of_one_member_leaves_the_rows_as_they_are_for_the_next(
 ) -> None:
     members = [configuration(penalty, 0.1, input_noise=0.5) for penalty in ("none", "l1", "l2")]
     spec = everything("adamw", "mlp")
-    with force_backend(backend), quick_settling():
-        together = train(spec, members, UNEVEN[:folds], OUTPUTS)
-        trainer = trainer_of(spec, UNEVEN[:folds], OUTPUTS)
+    with quick_settling():
+        together = train(spec, members, UNEVEN[:folds], OUTPUTS, engine=using(backend))
+        trainer = trainer_of(spec, UNEVEN[:folds], OUTPUTS, engine=using(backend))
         trainer.together = 1
         one_by_one = train_by(trainer, members)
     for member in range(len(members)):
@@ -131,10 +131,13 @@ def test_a_step_of_one_member_leaves_the_rows_as_they_are_for_the_next(
 
 
 def one_epoch(
-    spec: JobSpec, members: Sequence[Configuration], poison: tuple[int, float] | None = None
+    spec: JobSpec,
+    backend: str,
+    members: Sequence[Configuration],
+    poison: tuple[int, float] | None = None,
 ) -> dict[int, tuple[Tensor, Tensor]]:
     """Weights (F, columns) and values (F,) of each member; `poison` fills one's first weights."""
-    trainer = trainer_of(spec, UNEVEN, OUTPUTS)
+    trainer = trainer_of(spec, UNEVEN, OUTPUTS, engine=using(backend))
     minibatches = Minibatches(trainer.problem.fold_rows, spec.batch_size, 0, CPU)
     (chunk,) = trainer.chunks(members)
     if poison is not None:
@@ -163,10 +166,10 @@ def test_what_is_not_finite_in_one_members_weights_reaches_no_other(
 ) -> None:
     members, poisoned = company
     spec = everything(optimizer, "mlp")
-    with force_backend(backend), quick_settling(), torch.random.fork_rng(devices=[]):
-        found = one_epoch(spec, [*members, configuration()], (poisoned, poison))
+    with quick_settling(), torch.random.fork_rng(devices=[]):
+        found = one_epoch(spec, backend, [*members, configuration()], (poisoned, poison))
         others = [own for place, own in enumerate(members) if place != poisoned]
-        expected = one_epoch(spec, [*others, configuration()])
+        expected = one_epoch(spec, backend, [*others, configuration()])
     assert not torch.isfinite(found.pop(poisoned)[1]).any()
     for member, (weights, values) in found.items():
         alike = expected[member - (member > poisoned)]
@@ -190,9 +193,10 @@ def test_a_diverging_member_ends_with_its_epoch_and_touches_nobody(
         epochs=3,
         batch_size=32,
     )
-    with force_backend(backend), quick_settling():
-        calm = train(spec, members, folds)
-        found = train(spec, [*members[:place], wild, *members[place:]], folds)
+    with quick_settling():
+        calm = train(spec, members, folds, engine=using(backend))
+        crowd = [*members[:place], wild, *members[place:]]
+        found = train(spec, crowd, folds, engine=using(backend))
     for member in range(len(members)):
         assert_same_member(found, member + (member >= place), calm, member)
     epoch = found.diverged_at[place]
@@ -214,9 +218,9 @@ def test_a_fold_is_bitwise_the_same_whichever_folds_train_beside_it(backend: str
     members = [configuration(penalty, 0.1, dropout=0.3, input_noise=0.1) for penalty in PENALTIES]
     first, second, other = (made_up_fold(50, classes=3, seed=seed) for seed in range(3))
     spec = everything("adamw", "mlp")
-    with force_backend(backend), quick_settling():
+    with quick_settling():
         alone, pair, another = (
-            train(spec, members, folds, OUTPUTS)
+            train(spec, members, folds, OUTPUTS, engine=using(backend))
             for folds in ([first], [first, second], [other, second])
         )
     for member in range(len(members)):

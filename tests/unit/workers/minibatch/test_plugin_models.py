@@ -10,12 +10,12 @@ from populations import (
     BACKENDS,
     assert_same_member,
     configuration,
-    force_backend,
     install_models,
     job,
     made_up_fold,
     mixed,
     train,
+    using,
 )
 from torch import Tensor, nn
 
@@ -176,7 +176,7 @@ def test_a_frozen_parameter_is_neither_trained_nor_penalised() -> None:
 
 
 def one_step(kind_of_backend: type[Backend], kind: str) -> Tensor:
-    """Logits and gradient of two members with weights of their own."""
+    """Return logits and gradient of two members with weights of their own."""
     model = module(kind)
     layout = Layout.of(describe_parameters(model, "weights", "input"))
     backend = kind_of_backend(model, layout, "binary")
@@ -205,12 +205,11 @@ def test_layers_that_share_or_lack_trained_parameters_are_no_batched_product(kin
 # --- code that writes into what it is given -------------------------------------------------------
 
 
-@pytest.mark.parametrize("backend", sorted(BACKENDS.keys() - {"dense"}))
+@pytest.mark.parametrize("backend", sorted(BACKENDS.keys() - {"dense", "fused"}))
 def test_a_module_that_writes_into_its_inputs_changes_its_own_alone(backend: str) -> None:
     spec, members = job(model={"kind": "Writing"}, epochs=2, batch_size=16), mixed(3)
-    with force_backend(backend):
-        crowd = train(spec, members, FOLDS)
-        alone = train(spec, members[2:], FOLDS)
+    crowd = train(spec, members, FOLDS, engine=using(backend))
+    alone = train(spec, members[2:], FOLDS, engine=using(backend))
     assert_same_member(alone, 0, crowd, 2)
     rows = FOLDS[0].valid_inputs.clone()
     predict(spec, crowd.parameters(0, 0), FOLDS[0].valid_inputs, 1)

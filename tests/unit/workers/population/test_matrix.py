@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from plain_loop import plain_loop
-from populations import BACKENDS, configuration, force_backend, job, made_up_fold, train
+from populations import BACKENDS, configuration, job, made_up_fold, train, using
 
 from ridgeway.spec.names import PENALTIES
 from ridgeway.spec.spec import JobSpec
@@ -98,8 +98,7 @@ def test_fifty_steps_are_torchs_and_a_proximal_step(
     backend: str, name: str, optimizer: str
 ) -> None:
     spec, members, folds, outputs = case(name, optimizer)
-    with force_backend(backend):
-        result = train(spec, members, folds, outputs, dtype=torch.float64)
+    result = train(spec, members, folds, outputs, dtype=torch.float64, engine=using(backend))
     curves, weights = expected(name, optimizer)
     assert result.updates == 50
     assert result.curves == pytest.approx(curves.mean(1), rel=1e-10)
@@ -118,8 +117,7 @@ def test_curves_in_single_precision_stay_with_those_in_double(
     backend: str, name: str, optimizer: str
 ) -> None:
     spec, members, folds, outputs = case(name, optimizer)
-    with force_backend(backend):
-        result = train(spec, members, folds, outputs)
+    result = train(spec, members, folds, outputs, engine=using(backend))
     assert result.curves == pytest.approx(expected(name, optimizer)[0].mean(1), rel=1e-4)
 
 

@@ -1,4 +1,4 @@
-"""Ways to compute the gradients of many models at once: one interface, a room each."""
+"""Backends compute the gradients of many models at once: one interface, a file each."""
 
 from workers.backends.base import Backend, Buffers, Models, Perturbation, StepBatch, per_model
 from workers.backends.dense import Dense

@@ -38,7 +38,7 @@ class StepBatch:
 
 @dataclass(frozen=True)
 class Perturbation:
-    """What training, and training alone, does to a member's data; each (P,), or None.
+    """How training, and training alone, perturbs the members' data; each (P,), or None.
 
     All members share the draws, each scales its own.
     """
@@ -81,22 +81,22 @@ class Models:
 
     @property
     def shape(self) -> torch.Size:
-        """The numbers of folds and of members."""
+        """Return the numbers of folds and of members."""
         return self.weights.shape[:2]
 
     @property
     def training(self) -> bool:
-        """Whether this is a training step, in which random layers and perturbations are on."""
+        """Return whether random layers and perturbations are on."""
         return self.seed is not None
 
     @property
     def label_smoothing(self) -> Tensor | None:
-        """The share of each target that is spread over all classes (P,), in a training step."""
+        """Return the share of each target that training spreads over all classes (P,)."""
         return self.perturbation.label_smoothing if self.training else None
 
     @property
     def input_noise(self) -> Tensor | None:
-        """The scale of the noise on the inputs (P,), in a training step."""
+        """Return the scale of the noise that training adds to the inputs (P,)."""
         return self.perturbation.input_noise if self.training else None
 
     def at(self, fold: int, member: int) -> Model:
@@ -120,7 +120,7 @@ class Models:
 
 
 class Backend(ABC):
-    """Computes logits and gradients of many models at once.
+    """Compute logits and gradients of many models at once.
 
     Random layers draw the same numbers for every model: comparisons stay free of their noise, and
     a model doesn't depend on how many companions it has.

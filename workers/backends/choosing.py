@@ -67,7 +67,7 @@ class Candidates:
         yield Dense(self.model, self.layout, self.kind)
 
     def convolves_on_a_cpu(self, device: torch.device) -> bool:
-        """Return whether vmap would make one slow grouped convolution of many models' there."""
+        """Return whether vmap would be slow: on a CPU it makes one grouped convolution of many."""
         modules = self.model.modules()
         convolves = any(isinstance(module, nn.modules.conv._ConvNd) for module in modules)
         return device.type == "cpu" and convolves

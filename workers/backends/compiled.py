@@ -23,7 +23,7 @@ MOST_SHAPES = 256  # that one process may compile; a job has one
 
 
 class Members(NamedTuple):
-    """What a block's members have of their own.
+    """The tensors that each of a block's members has of its own.
 
     buffers (m, ...); label_smoothing and input_noise (m, 1), None where the job has none.
     """
@@ -43,7 +43,7 @@ class Rows(NamedTuple):
 
 
 class Compiled(Mapped):
-    """For jobs long enough to pay for it. What was compiled is kept on disk for the next worker."""
+    """Blocks of members in a compiled step, which is kept on disk for the next worker."""
 
     name = "compiled"
     capturable = False
@@ -97,7 +97,7 @@ class Compiled(Mapped):
 
 
 def _members(models: Models, fold: int, block: slice) -> Members:
-    """Return what is these members' own, filled up to a block."""
+    """Return these members' own tensors, filled up to a block."""
     smoothing, noise = models.label_smoothing, models.input_noise
     return Members(
         {name: _filled(value[fold, block]) for name, value in models.buffers.items()},

@@ -37,7 +37,7 @@ BACKWARD: Mapping[type[nn.Module], Callable[[nn.Module, Tensor, Tensor, Tensor],
 
 @dataclass(frozen=True)
 class Operands:
-    """What the layers of F x P models read, and where their gradients go; by name, (F, P, ...).
+    """The tensors that layers of F x P models read, and write gradients to; by name, (F, P, ...).
 
     shared: the members of a fold read the same inputs, (F, d, B) instead of (F * P, d, B).
     training: dropout is on.

@@ -1,1 +1,1 @@
-"""What is trained: modules, their parameters, and where each lies in a member's row of numbers."""
+"""Modules to train, their parameters, and where each lies in a member's row of numbers."""

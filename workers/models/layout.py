@@ -41,7 +41,7 @@ class Slot:
 
     @property
     def stop(self) -> int:
-        """The column after its last."""
+        """Return the column after its last."""
         return self.start + math.prod(self.shape)
 
 

@@ -14,7 +14,7 @@ from workers.models.traits import NORMALISATIONS
 
 @dataclass(frozen=True)
 class Parameter:
-    """One parameter and how the penalties see it.
+    """One parameter, whether it is penalised, and its groups.
 
     `view` splits its shape so that fixing the axes `kept` leaves one group of group_lasso.
     """

@@ -1,4 +1,4 @@
-"""What training has to know of a module: batch statistics, normalisation, memory for a row."""
+"""Traits of a module that training asks for: batch statistics, normalisation, memory for a row."""
 
 from __future__ import annotations
 

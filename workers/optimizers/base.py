@@ -1,4 +1,4 @@
-"""What every optimiser does: one step of many models at once, each with its own hyperparameters.
+"""The base of optimisers: one step of many models, each with its own hyperparameters.
 
 A model is a row of `columns` numbers, penalised weights first. What a step needs beside weights,
 gradient and state is laid out beforehand for every step and model (`coefficients`), so that a step
@@ -42,7 +42,7 @@ class Rates:
 
 @dataclass(frozen=True)
 class Uses:
-    """What any member of the job may use; the rest is left out of every member's step alike.
+    """The parts of a step that any member of the job may use; the others are left out for all.
 
     Decided by the job, not by who trains together: a member is the same in any company.
     """
@@ -92,7 +92,7 @@ class Stepping(Protocol):
 
 
 class Optimizer(ABC):
-    """Steps rows in place. It remembers `remembers` numbers for each weight."""
+    """Step rows in place, remembering `remembers` numbers for each weight."""
 
     remembers: int
     passes = 10

@@ -1,4 +1,4 @@
-"""What a job's `precision` means to torch."""
+"""Torch's types and rounding for a job's `precision`."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ aten = torch.ops.aten
 
 
 def dtype_of(spec: JobSpec) -> torch.dtype:
-    """What weights, data, losses and optimiser states are kept in."""
+    """Return the type of weights, data, losses and optimiser states."""
     return torch.float64 if spec.precision == "float64" else torch.float32
 
 
 def precision_note(precision: Precision, device: torch.device) -> str | None:
-    """What a client should know of a rounding that this device doesn't gain by."""
+    """Warn of a rounding that this device doesn't gain by; None where there is none."""
     if precision == "tf32" and not _has_tf32(device):
         return "precision tf32 trains in float32 here: the device has no TensorFloat-32"
     if precision == "bf16" and device.type == "cpu":
@@ -31,7 +31,7 @@ def precision_note(precision: Precision, device: torch.device) -> str | None:
 
 @contextmanager
 def exact_products() -> Iterator[None]:
-    """Inside, float32 is float32 on a GPU too, where cuDNN by default rounds convolutions to TF32.
+    """Keep float32 exact inside, on a GPU too, where cuDNN by default rounds convolutions to TF32.
 
     Also a decorator. Afterwards torch's switches are as they were.
     """
@@ -41,7 +41,7 @@ def exact_products() -> Iterator[None]:
 
 @contextmanager
 def products_of(precision: Precision, device: torch.device) -> Iterator[None]:
-    """Inside, matrix products and convolutions are rounded as the precision says, and no more."""
+    """Round matrix products and convolutions inside as the precision says, and no more."""
     tf32 = precision == "tf32" and _has_tf32(device)
     rounding = RoundedProducts() if precision == "bf16" else nullcontext()
     with _switched("tf32" if tf32 else "ieee"), rounding:
@@ -85,7 +85,7 @@ FACTORS: Mapping[object, tuple[int, ...]] = {
 
 
 class RoundedProducts(TorchDispatchMode):
-    """Rounds the factors of float32 products to bfloat16; sums and results are float32.
+    """Round the factors of float32 products to bfloat16; sums and results are float32.
 
     Forward and backward, in any module: torch.autocast has no effect under vmap, and keeps
     activations in bfloat16 elsewhere. A CPU multiplies the rounded factors as float32, so that
@@ -94,7 +94,7 @@ class RoundedProducts(TorchDispatchMode):
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
-        """No: to be skipped by a compiler that nobody calls costs seconds of importing it."""
+        """Say no: to be skipped by a compiler that nobody calls costs seconds of importing it."""
         return False
 
     def __torch_dispatch__(

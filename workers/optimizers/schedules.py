@@ -11,7 +11,7 @@ SETTLING = 0.1  # of the trial's learning rate, after a cosine
 
 
 def factors(spec: JobSpec, first_step: int, count: int, steps_per_epoch: int) -> Sequence[float]:
-    """One factor for the step before `first_step` (counted from 0), then one for each of `count`.
+    """Return the factor of the step before `first_step` (counted from 0), then `count` factors.
 
     The first W = warmup_epochs * steps_per_epoch steps rise linearly: step t has (t + 1) / W. After
     them `cosine` falls as (1 + cos(π (t - W) / (T - W))) / 2 over the T steps of the whole training

@@ -34,14 +34,14 @@ needs_compiler = pytest.mark.skipif(
 
 
 def kernels(dtype: torch.dtype) -> Library:
-    """Those of the type."""
+    """Return the kernels for this type."""
     found = load(dtype)
     assert isinstance(found, Library), found
     return found
 
 
 def draws(seed: int, *shape: int, dtype: torch.dtype = torch.float32) -> torch.Tensor:
-    """Normal numbers."""
+    """Draw normal numbers."""
     return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=dtype)
 
 
@@ -108,7 +108,7 @@ VECTORS = {
 
 @cache
 def compiled_for(vectors: str, dtype: torch.dtype) -> Library:
-    """The kernels as they are on another processor."""
+    """Compile the kernels as for another processor."""
     if vectors != "as it is" and platform.machine() != "x86_64":
         pytest.skip("the options are those of x86-64")
     compiler = library._compiler()
@@ -120,7 +120,7 @@ def compiled_for(vectors: str, dtype: torch.dtype) -> Library:
 def net_and_module(
     kind: Kind, widths: list[int], found: Library, activations: Sequence[str] | None = None
 ) -> tuple[Net, nn.Sequential]:
-    """A net, and the module that it stands for: of one row, layer by layer, biases between."""
+    """Make a net and the module of the same layers; a row holds each weight, then its bias."""
     activations = ["relu"] * (len(widths) - 2) if activations is None else activations
     layers: list[nn.Module] = []
     for (inputs, outputs), name in itertools.zip_longest(itertools.pairwise(widths), activations):
@@ -133,7 +133,7 @@ def net_and_module(
 
 
 def losses_of(kind: Kind, module: nn.Sequential, weights: torch.Tensor, batch: NetBatch):
-    """Losses (F, P) and gradients by autograd, each member with its own perturbations."""
+    """Return losses (F, P) and gradients by autograd, each member with its own perturbations."""
     vector_to_parameters = nn.utils.vector_to_parameters
     losses = torch.zeros(weights.shape[:2], dtype=weights.dtype)
     gradients = torch.zeros_like(weights)

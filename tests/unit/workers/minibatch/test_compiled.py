@@ -57,7 +57,7 @@ def trainer(plan: Engine | None, kind: str = "normed") -> Trainer:
 
 
 def trained(own: Trainer, members: list) -> Tensor:
-    """Weights (F, P, columns) after an epoch."""
+    """Return weights (F, P, columns) after an epoch."""
     own.together = len(members)
     (chunk,) = own.chunks(members)
     batches = Minibatches(own.fold_rows, own.spec.batch_size, own.seed, CPU).epoch()

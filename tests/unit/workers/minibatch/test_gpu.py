@@ -97,7 +97,7 @@ def trained(
 def assert_captured_is_eager(
     trainer: Trainer, members: list[Configuration] = PERTURBED_MEMBERS
 ) -> int:
-    """The number of captures."""
+    """Compare captured with eager training; return the number of captures."""
     capture = Counted()
     ours = Graphs(capture)
     captured, eager = trained(trainer, ours, members), trained(trainer, None, members)
@@ -167,7 +167,7 @@ def test_a_capture_that_fails_leaves_stream_and_generator_as_they_were() -> None
 
 @contextmanager
 def no_waiting() -> Iterator[None]:
-    """Whatever waits for the device raises."""
+    """Raise where anything waits for the device."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that this mode of torch's is a prototype
         torch.cuda.set_sync_debug_mode("error")
@@ -215,7 +215,7 @@ def mapped(weight: Tensor, inputs: Tensor) -> Tensor:
 
 
 def with_out(left: Tensor, right: Tensor) -> Tensor:
-    """Into a row of numbers, as a gradient goes."""
+    """Multiply into a row of numbers, as a gradient is written."""
     out = left.new_zeros(len(left), left.shape[1] * right.shape[2] + 16)
     place = out[:, :-16].unflatten(1, (left.shape[1], right.shape[2]))
     torch.bmm(left, right, out=place)
@@ -238,7 +238,7 @@ PRODUCTS: dict[str, tuple[Callable[..., Tensor], tuple[int, ...], tuple[int, ...
 
 
 def error(found: Tensor, exact: Tensor) -> float:
-    """Relative to the result's size."""
+    """Return the error relative to the result's size."""
     return ((found.double() - exact.double()).norm() / exact.double().norm()).item()
 
 

@@ -85,7 +85,7 @@ def spec_of(kind: str, **fields: Any) -> Any:
 
 
 def plain_trainer(spec: Any) -> Trainer:
-    """Without compiled kernels, as on a GPU."""
+    """Make a trainer without compiled kernels, as on a GPU."""
     return trainer_of(spec, THREE_CLASSES, 3, engine=Engine(device="cpu", compiled=False))
 
 
@@ -213,7 +213,7 @@ def test_a_graph_goes_with_its_chunk() -> None:
 
 
 class NoSync(TorchDispatchMode):
-    """Refuses what would wait for a device, or bring it numbers from the host."""
+    """Refuse what would wait for a device, or bring it numbers from the host."""
 
     REFUSED = frozenset(
         {

@@ -10,14 +10,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import torch
 from torch import Tensor
 
-from workers.fullbatch.rows import Curvature, Design, MeanLoss, TrainingRows, mean_loss
+from workers.fullbatch.rows import Curvature, Design, LinearFit, MeanLoss, mean_loss
 from workers.fullbatch.terms import Strengths, Terms
-from workers.objectives.losses import Kind
 
 CYCLES = 2  # in a round
 ACCELERATED_STEPS = 25  # in a cycle
@@ -32,7 +30,7 @@ STACK = 16  # rows in a product of matrices, members times outputs, are a multip
 
 @dataclass(frozen=True)
 class Search:
-    """Members still on their way."""
+    """Members that have not arrived yet."""
 
     members: Tensor  # (P,) of the population; repeated ones pad a product of matrices
     terms: Terms
@@ -41,7 +39,7 @@ class Search:
     momentum: Tensor  # (F, P, 1, 1), t of Beck & Teboulle
 
     def keep(self, positions: Tensor) -> Search:
-        """Those at these positions alone."""
+        """Return those at these positions alone."""
         return Search(
             self.members[positions],
             self.terms.keep(positions),
@@ -54,32 +52,21 @@ class Search:
 class Fista:
     """P members on F folds, round by round. A member is bitwise the same in any company.
 
-    group_by: a group of group lasso is an `input`'s outgoing weights, or a `neuron`'s incoming
-    ones. penalize `all` penalises intercepts too, each a group of its own. A member leaves when
-    all its folds have converged, or when one is no longer finite.
+    A member leaves when all its folds have converged, or when one is no longer finite.
     """
 
     def __init__(
-        self,
-        folds: Sequence[TrainingRows],
-        kind: Kind,
-        outputs: int,
-        strengths: Strengths,
-        *,
-        group_by: Literal["input", "neuron"],
-        penalize: Literal["weights", "all"],
-        dtype: torch.dtype,
-        device: torch.device,
-        tolerance: float | None = None,
+        self, fit: LinearFit, strengths: Strengths, tolerance: float | None = None
     ) -> None:
+        """tolerance: of the residual, the largest entry of the smallest subgradient."""
+        dtype, device = fit.dtype, fit.device
         self.tolerance = TOLERANCE[dtype] if tolerance is None else tolerance
-        centred = penalize == "weights"
-        self.design = Design.of(folds, kind, outputs, centred=centred, dtype=dtype, device=device)
-        self.loss: MeanLoss = mean_loss(self.design, kind)
-        self.outputs = outputs
+        self.design = Design.of(fit)
+        self.loss: MeanLoss = mean_loss(self.design, fit.kind)
+        self.outputs = fit.outputs
         members = len(strengths.l1)
-        terms = Terms.of(self.design, self.loss, strengths, group_by, penalize)
-        shape = (len(folds), members)
+        terms = Terms.of(fit, self.design, self.loss, strengths)
+        shape = (len(fit.folds), members)
         self._found = torch.zeros_like(terms.linear)
         self.residuals = torch.full(shape, math.inf, dtype=dtype, device=device)
         self.converged = torch.zeros(shape, dtype=torch.bool, device=device)
@@ -92,12 +79,12 @@ class Fista:
 
     @property
     def weights(self) -> Tensor:
-        """(F, P, K, d), as found so far."""
+        """The inputs' weights (F, P, K, d), as found so far."""
         return self._found[..., : self.design.features]
 
     @property
     def intercepts(self) -> Tensor:
-        """(F, P, K), for the inputs as they were given.
+        """The intercepts (F, P, K), for the inputs as they were given.
 
         Of a softmax only their differences mean anything: where they are free they add up to zero.
         """
@@ -118,7 +105,7 @@ class Fista:
         return self.residuals.isnan().any(0)
 
     def state(self, members: Sequence[int]) -> dict[str, Tensor]:
-        """Copies of where these active members are, (F, P, ...) by name, on the host."""
+        """Return copies of where these active members are, (F, P, ...) by name, on the host."""
         search = self._search
         first = [int((search.members == member).nonzero()[0]) for member in members]
         own = {name: getattr(search, name)[:, first].cpu() for name in ON_THE_WAY}
@@ -133,7 +120,7 @@ class Fista:
         self._search = replace(self._search, **own)
 
     def advance(self) -> None:
-        """One round: about 100 full-batch steps of every active member."""
+        """Take one round: about 100 full-batch steps of every active member."""
         for _ in range(CYCLES):
             if not len(self._search.members):
                 return
@@ -142,7 +129,7 @@ class Fista:
             self._note(search)
 
     def _accelerate(self, search: Search) -> Search:
-        """Proximal gradient steps with momentum, begun anew where it points uphill."""
+        """Take proximal gradient steps with momentum, begun anew where it points uphill."""
         point, ahead, momentum = search.point, search.ahead, search.momentum
         steepness = self.loss.steepness
         for _ in range(ACCELERATED_STEPS):
@@ -157,7 +144,7 @@ class Fista:
         return replace(search, point=point, ahead=ahead, momentum=momentum)
 
     def _jump(self, search: Search) -> Search:
-        """A Newton step on the weights that are not zero, as far as it helps."""
+        """Take a Newton step on the weights that are not zero, as far as it helps."""
         point, terms = search.point, search.terms
         slope = terms.slope(self.loss.gradient(point), point)
         free = terms.free(point)
@@ -176,7 +163,7 @@ class Fista:
         )
 
     def _line_search(self, search: Search, step: Tensor, slope: Tensor) -> tuple[Tensor, Tensor]:
-        """The best of some lengths of a step (F, P, K, D), and where it is any good (F, P, 1, 1).
+        """Return the best of some lengths of a step (F, P, K, D), and where any helps (F, P, 1, 1).
 
         Near the optimum, where rounding hides what is gained, the whole step counts if it
         halves the residual.
@@ -218,7 +205,7 @@ class Fista:
         self._search = search
 
     def _padded(self, positions: Tensor) -> Tensor:
-        """Positions, the first repeated until the stacked outputs are a multiple of STACK."""
+        """Return positions, the first repeated until stacked outputs are a multiple of STACK."""
         if not len(positions):
             return positions
         multiple = STACK // math.gcd(STACK, self.outputs)
@@ -227,7 +214,7 @@ class Fista:
 
 
 def _gradient_unit(loss: MeanLoss, terms: Terms, start: Tensor) -> Tensor:
-    """The gradient's size at zero (F, P, 1, 1), in which residuals are told; 1 where it is zero."""
+    """Return the gradient's size at zero (F, P, 1, 1), the residuals' unit; 1 where it is zero."""
     size = _largest(loss.gradient(start) + terms.linear)
     return torch.where(size > 0, size, 1)
 

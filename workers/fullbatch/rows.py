@@ -10,7 +10,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
@@ -35,6 +35,23 @@ class TrainingRows:
 
 
 @dataclass(frozen=True)
+class LinearFit:
+    """What is fitted: the rows of every fold, the loss of a model's outputs, what is penalised.
+
+    group_by: a group of group lasso is an `input`'s outgoing weights, or a `neuron`'s incoming
+    ones. penalize `all` penalises intercepts too, each a group of its own.
+    """
+
+    folds: Sequence[TrainingRows]
+    kind: Kind
+    outputs: int
+    dtype: torch.dtype
+    device: torch.device
+    group_by: Literal["input", "neuron"] = "input"
+    penalize: Literal["weights", "all"] = "weights"
+
+
+@dataclass(frozen=True)
 class Design:
     """The rows of every fold, padded alike."""
 
@@ -46,21 +63,14 @@ class Design:
     centred: bool
 
     @classmethod
-    def of(
-        cls,
-        folds: Sequence[TrainingRows],
-        kind: Kind,
-        outputs: int,
-        *,
-        centred: bool,
-        dtype: torch.dtype,
-        device: torch.device,
-    ) -> Design:
+    def of(cls, fit: LinearFit) -> Design:
         """Lay the folds side by side. Centring makes inputs and a free intercept orthogonal."""
+        folds, dtype, device = fit.folds, fit.dtype, fit.device
+        centred = fit.penalize == "weights"
         features = folds[0].inputs.shape[1]
         width = rounded_up(max(len(fold.inputs) for fold in folds), ROW_ALIGNMENT)
         columns = rounded_up(features + 1, COLUMN_ALIGNMENT)
-        shape = (len(folds), 1, outputs, width)
+        shape = (len(folds), 1, fit.outputs, width)
         inputs = torch.zeros(len(folds), width, columns, dtype=dtype, device=device)
         targets = torch.zeros(shape, dtype=dtype, device=device)
         weights = torch.zeros(len(folds), 1, 1, width, dtype=dtype, device=device)
@@ -76,7 +86,7 @@ class Design:
             flat = (values == values[0]).all(0) if centred else torch.zeros_like(mean).bool()
             inputs[index, :rows, :features] = torch.where(flat, 0, values - mean).to(dtype)
             inputs[index, :rows, features] = 1
-            targets[index, 0, :, :rows] = _targets(fold.targets, kind, outputs).to(targets)
+            targets[index, 0, :, :rows] = _targets(fold.targets, fit.kind, fit.outputs).to(targets)
             weights[index, 0, 0, :rows] = share.to(dtype)
             means[index] = mean.to(dtype)
         return cls(inputs, targets, weights, means, features, centred)

@@ -14,7 +14,7 @@ from ridgeway.jobs.plan import Engine
 from workers.backends import Buffers
 from workers.backends.dense import Dense
 from workers.fullbatch.fista import STEPS, Fista
-from workers.fullbatch.rows import TrainingRows
+from workers.fullbatch.rows import LinearFit, TrainingRows
 from workers.fullbatch.terms import Strengths
 from workers.models.building import build_model
 from workers.models.layout import Layout
@@ -47,12 +47,20 @@ class FullBatch(Solver):
         spec, folds, outputs = problem.spec, problem.folds, problem.outputs
         self.problem = problem
         self.engine = Engine(device=problem.device.type, backend=self.optimizer, compiled=False)
-        self.rows = [
-            TrainingRows(
-                fold.train_inputs, fold.train_targets, row_weights(spec, fold.train_targets)
-            )
-            for fold in folds
-        ]
+        self.fit = LinearFit(
+            [
+                TrainingRows(
+                    fold.train_inputs, fold.train_targets, row_weights(spec, fold.train_targets)
+                )
+                for fold in folds
+            ],
+            problem.kind,
+            outputs,
+            problem.dtype,
+            problem.device,
+            spec.group_by,
+            spec.penalize,
+        )
         model = build_model(spec.model, problem.inputs, outputs).to(problem.device, problem.dtype)
         self.layout = Layout.of(describe_parameters(model, spec.penalize, spec.group_by))
         self.backend = Dense(model, self.layout, problem.kind)
@@ -101,17 +109,7 @@ class FullBatch(Solver):
             ],
             dtype=torch.float64,
         )
-        spec = self.problem.spec
-        return Fista(
-            self.rows,
-            self.problem.kind,
-            self.problem.outputs,
-            Strengths(*strengths.unbind(1)),
-            group_by=spec.group_by,
-            penalize=spec.penalize,
-            dtype=self.problem.dtype,
-            device=self.problem.device,
-        )
+        return Fista(self.fit, Strengths(*strengths.unbind(1)))
 
 
 def _certified(roll: R) -> R:

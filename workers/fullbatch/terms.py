@@ -7,17 +7,16 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, fields, replace
-from typing import Literal
 
 import torch
 from torch import Tensor
 
-from workers.fullbatch.rows import Curvature, Design, MeanLoss
+from workers.fullbatch.rows import Curvature, Design, LinearFit, MeanLoss
 
 
 @dataclass(frozen=True)
 class Strengths:
-    """Of mean loss + l1 Σ|w| + l2 Σ w² + group Σ_g √size(g) ‖w_g‖; (P,) each, one per member.
+    """The strengths of mean loss + l1 Σ|w| + l2 Σ w² + group Σ_g √size(g) ‖w_g‖, (P,) each.
 
     label_smoothing (P,): share of a class target that is spread over all classes.
     """
@@ -30,7 +29,7 @@ class Strengths:
 
 @dataclass(frozen=True)
 class Terms:
-    """What members have beside the common loss, laid out as their weights (F, P, K, D) are."""
+    """Penalties and smoothing of members, laid out as their weights (F, P, K, D) are."""
 
     linear: Tensor  # (F, P, K, D), added to the gradient: label smoothing
     l1: Tensor  # (1, P, 1, D)
@@ -39,46 +38,39 @@ class Terms:
     axis: int  # along which a group's weights lie
 
     @classmethod
-    def of(
-        cls,
-        design: Design,
-        loss: MeanLoss,
-        strengths: Strengths,
-        group_by: Literal["input", "neuron"],
-        penalize: Literal["weights", "all"],
-    ) -> Terms:
-        """Strengths (P,) laid out by column; a penalised intercept is a group of one."""
+    def of(cls, fit: LinearFit, design: Design, loss: MeanLoss, strengths: Strengths) -> Terms:
+        """Lay strengths (P,) out by column; a penalised intercept is a group of one."""
         outputs = loss.smoothing.shape[-2]
         feature = torch.zeros_like(design.inputs[0, 0])  # (D,)
         intercept = feature.clone()
         feature[: design.features] = 1
-        intercept[design.features] = 1 if penalize == "all" else 0
+        intercept[design.features] = 1 if fit.penalize == "all" else 0
 
         def column(strength: Tensor) -> Tensor:  # (P,) -> (1, P, 1, 1)
             return strength.to(feature)[None, :, None, None]
 
         l1, l2, group = column(strengths.l1), column(strengths.l2), column(strengths.group)
-        size = outputs if group_by == "input" else design.features
+        size = outputs if fit.group_by == "input" else design.features
         return cls(
             linear=column(strengths.label_smoothing) * loss.smoothing,
             l1=l1 * feature + (l1 + group) * intercept,
             l2=l2 * (feature + intercept),
             group=math.sqrt(size) * group * feature,
-            axis=-2 if group_by == "input" else -1,
+            axis=-2 if fit.group_by == "input" else -1,
         )
 
     def keep(self, members: Tensor) -> Terms:
-        """Of these members (indices) alone."""
+        """Return those of these members (indices) alone."""
         of = {field.name: getattr(self, field.name) for field in fields(self)}
         kept = {name: v.index_select(1, members) for name, v in of.items() if name != "axis"}
         return replace(self, **kept)
 
     def norms(self, weights: Tensor) -> Tensor:
-        """‖w_g‖ of each weight's group, broadcast along the group; 0 for weights without one."""
+        """Return ‖w_g‖ of each weight's group, broadcast along it; 0 for weights without one."""
         return torch.where(self.group > 0, weights, 0).square().sum(self.axis, True).sqrt()
 
     def value(self, weights: Tensor) -> Tensor:
-        """Linear term and penalty, (F, P, 1, 1)."""
+        """Return linear term and penalty, (F, P, 1, 1)."""
         norms = self.norms(weights)
         # ‖w‖ = Σ w²/‖w‖, so that a group's norm is counted once along its weights.
         blocks = self.group * weights.square() / torch.where(norms > 0, norms, 1)
@@ -86,7 +78,7 @@ class Terms:
         return (plain + blocks).sum((-2, -1), keepdim=True)
 
     def prox(self, points: Tensor, steepness: Tensor) -> Tensor:
-        """argmin_w ½ Σ steepness (w - points)² + penalty(w)."""
+        """Return argmin_w ½ Σ steepness (w - points)² + penalty(w)."""
         threshold = self.l1 / steepness
         shrunk = points - points.clamp(-threshold, threshold)
         norms = self.norms(shrunk)
@@ -97,7 +89,7 @@ class Terms:
         return shrunk / (1 + 2 * self.l2 / steepness)
 
     def slope(self, gradient: Tensor, weights: Tensor) -> Tensor:
-        """The smallest subgradient of the objective; all zeros at the optimum.
+        """Return the smallest subgradient of the objective; all zeros at the optimum.
 
         gradient (F, P, K, D): of the loss alone.
         """
@@ -110,11 +102,11 @@ class Terms:
         return torch.where((norms > 0) | (self.group == 0), inside, smooth * left)
 
     def free(self, weights: Tensor) -> Tensor:
-        """Where the objective is smooth at these weights, so that Newton steps may move them."""
+        """Return where the objective is smooth at these weights: Newton steps may move them."""
         return (weights != 0) | ((self.l1 == 0) & (self.group == 0))
 
     def bend(self, weights: Tensor) -> Curvature:
-        """The penalty's second derivative at these weights, times directions."""
+        """Return the penalty's second derivative at these weights, times directions."""
         norms = self.norms(weights)
         norms = torch.where(norms > 0, norms, 1)
         pull, unit = self.group / norms, torch.where(self.group > 0, weights / norms, 0)

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from workers.data.prepare import Fold
 from workers.fullbatch.fista import Fista
-from workers.fullbatch.rows import TrainingRows
+from workers.fullbatch.rows import LinearFit, TrainingRows
 from workers.fullbatch.terms import Strengths
 from workers.objectives.losses import Kind, row_losses, row_weights
 from workers.penalties.components import Components
@@ -53,9 +53,9 @@ def solved(
     rounds: int = ROUNDS,
     **options: Any,
 ) -> Fista:
-    options = {"group_by": "input", "penalize": "weights", **options}
-    own = strengths(parts, smoothing)
-    solver = Fista(rows, kind, outputs, own, dtype=dtype, device=CPU, **options)
+    tolerance = options.pop("tolerance", None)
+    fit = LinearFit(rows, kind, outputs, dtype, CPU, **options)
+    solver = Fista(fit, strengths(parts, smoothing), tolerance)
     for _ in range(rounds):
         if not solver.active.any():
             break

@@ -92,7 +92,7 @@ class Design:
         return cls(inputs, targets, weights, means, features, centred)
 
     def steepest(self) -> Tensor:
-        """A bound (F, 1, 1, D), column by column, on the curvature of half a mean square."""
+        """Bound the curvature of half a mean square, column by column: (F, 1, 1, D)."""
         scaled = self.inputs * self.weights.sqrt().squeeze(1).mT  # (F, B, D)
         if not self.centred:
             largest = MARGIN * _largest_eigenvalue(scaled)  # (F, 1, 1)
@@ -105,14 +105,14 @@ class Design:
 
 
 def _targets(targets: Tensor, kind: Kind, outputs: int) -> Tensor:
-    """(K, n)."""
+    """Return (K, n): one-hot classes, 0 or 1, or numbers."""
     if kind == "multiclass":
         return functional.one_hot(targets.long(), outputs).T
     return targets.unsqueeze(0)
 
 
 def _largest_eigenvalue(rows: Tensor) -> Tensor:
-    """Of rowsᵀ rows, by power iteration; rows (F, B, D), result (F, 1, 1)."""
+    """Return that of rowsᵀ rows by power iteration: (F, 1, 1) of rows (F, B, D)."""
     draw = torch.Generator().manual_seed(0)
     vector = torch.randn(rows.shape[-1], 1, dtype=torch.float64, generator=draw).to(rows)
     vector = vector.expand(len(rows), -1, 1)
@@ -134,15 +134,15 @@ class Link(ABC):
 
     @abstractmethod
     def value(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """The loss, (F, P, 1, B)."""
+        """Return the loss, (F, P, 1, B)."""
 
     @abstractmethod
     def predict(self, outputs: Tensor) -> Tensor:
-        """The prediction whose difference from the target, times `slope`, is the derivative."""
+        """Return the prediction whose difference from the target is the derivative / `slope`."""
 
     @abstractmethod
     def bend(self, predicted: Tensor, directions: Tensor) -> Tensor:
-        """The second derivative times directions in z."""
+        """Return the second derivative times directions in z."""
 
     slope: ClassVar[float] = 1.0
 
@@ -216,15 +216,15 @@ class MeanLoss(ABC):
 
     @abstractmethod
     def value(self, weights: Tensor) -> Tensor:
-        """(F, P, 1, 1)."""
+        """Return the mean loss of these weights, (F, P, 1, 1)."""
 
     @abstractmethod
     def gradient(self, weights: Tensor) -> Tensor:
-        """(F, P, K, D)."""
+        """Return its gradient in these weights, (F, P, K, D)."""
 
     @abstractmethod
     def curvature(self, weights: Tensor) -> Curvature:
-        """The Hessian at these weights, to be multiplied with directions."""
+        """Return the Hessian at these weights, to be multiplied with directions."""
 
 
 class RowLoss(MeanLoss):

@@ -56,7 +56,7 @@ class Minibatches:
         self.weights = weights.to(device)
 
     def epoch(self) -> list[Batch]:
-        """The next epoch's batches: every row of every fold once, in a new order."""
+        """Draw the next epoch's batches: every row of every fold once, in a new order."""
         orders = [
             torch.randperm(rows, generator=generator) + start
             for rows, start, generator in zip(
@@ -76,7 +76,7 @@ class Minibatches:
                 torch.randperm(rows, generator=generator)
 
     def _places(self) -> tuple[Tensor, Tensor]:
-        """Where in an epoch's order each batch finds its rows, and their weights."""
+        """Return where in an epoch's order each batch finds its rows, and their weights."""
         shape = (self.steps, len(self.fold_rows), self.width)
         places = torch.empty(shape, dtype=torch.int64)
         weights = torch.zeros(shape, dtype=torch.float64)

@@ -47,7 +47,7 @@ class Chunk:
         return Models(self.weights, self.buffers, self.perturbation, seed)
 
     def step(self, optimizer: Stepping, layout: Layout, coefficients: Tensor) -> None:
-        """One step of all models with the gradient they have, in place; coefficients (K, F * P, 1).
+        """Step all models by the gradient they have, in place; coefficients (K, F * P, 1).
 
         On a CPU rows go block by block through the whole step, unless that goes over memory once.
         """
@@ -86,7 +86,7 @@ class Chunk:
             weights[grouped] = shrunk
 
     def keep(self, kept: Sequence[bool]) -> Chunk:
-        """The chunk of those members alone, with copies of their tensors."""
+        """Return the chunk of those members alone, with copies of their tensors."""
         positions = [position for position, stays in enumerate(kept) if stays]
         index = torch.tensor(positions, dtype=torch.int64, device=self.weights.device)
         folds = torch.arange(len(self.folds), device=index.device)[:, None]

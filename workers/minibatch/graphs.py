@@ -60,7 +60,7 @@ class Graphs:
     def take(
         self, step: Step, chunk: Chunk, batch: StepBatch, coefficients: Tensor, seed: int
     ) -> Tensor:
-        """What `step` does, bitwise; the losses are good until the next call."""
+        """Do what `step` does, bitwise; the losses are good until the next call."""
         graph = self._graphs.get(chunk)
         if graph is None or not graph.fits(chunk, batch):
             graph = self._captured(step, chunk, batch, coefficients, seed)
@@ -71,7 +71,7 @@ class Graphs:
     def _captured(
         self, step: Step, chunk: Chunk, batch: StepBatch, coefficients: Tensor, seed: int
     ) -> Graph | None:
-        """The chunk's graph, once it is worth one and as far as there can be one."""
+        """Return the chunk's graph, once it is worth one and as far as there can be one."""
         taken = self._eager.get(chunk, 0)
         self._eager[chunk] = taken + 1
         if taken < EAGER_STEPS or self.refused is not None or _asks_for_values(chunk):
@@ -114,13 +114,13 @@ class Graph:
         self._replay = capture(partial(self._take, step, seed))
 
     def fits(self, chunk: Chunk, batch: StepBatch) -> bool:
-        """Whether the chunk's tensors are those of the graph, and the batch has its shape."""
+        """Return whether the chunk's tensors are the graph's, and the batch has its shape."""
         pairs = zip(_tensors(self._chunk), _tensors(chunk), strict=True)
         same = all(own is other for own, other in pairs)
         return same and batch.inputs.shape == self._batch.inputs.shape
 
     def replay(self, chunk: Chunk, batch: StepBatch, coefficients: Tensor, seed: int) -> Tensor:
-        """One step of that chunk; its losses (F, P), good until the next one."""
+        """Take one step of that chunk; return its losses (F, P), good until the next one."""
         for own, new in zip(_rows(self._batch), _rows(batch), strict=True):
             own.copy_(new)
         self._coefficients.copy_(coefficients)
@@ -141,7 +141,7 @@ class Graph:
 
 
 def _asks_for_values(chunk: Chunk) -> bool:
-    """Whether a step reads numbers back from the device: how long to look for a group's norm."""
+    """Return whether a step reads numbers back: how long to look for a group's norm."""
     return any(PENALTIES[own.penalty].grouped for own in chunk.configurations)
 
 
@@ -180,7 +180,7 @@ class CudaCapture:
 
 @contextmanager
 def _undone_on_failure(device: torch.device) -> Iterator[None]:
-    """A capture that fails leaves its stream current, and a generator that waits for its end."""
+    """Undo what a failed capture leaves: its stream current, a generator that waits for it."""
     index = torch.cuda.current_device() if device.index is None else device.index
     with torch.cuda.stream(torch.cuda.current_stream(device)):
         try:

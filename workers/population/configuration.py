@@ -29,7 +29,7 @@ class Configuration:
 
     @classmethod
     def from_params(cls, spec: JobSpec, params: Mapping[str, float | str]) -> Configuration:
-        """From a trial's parameters as the study has them; the job's options where it has none."""
+        """Read a trial's parameters as the study has them; the job's options where it has none."""
         dropout = spec.model.dropout if isinstance(spec.model, MlpModel) else 0.0
         return cls(
             penalty=cast("PenaltyName", params["penalty"]),

@@ -52,7 +52,7 @@ def run(data: Path, trials: int) -> None:
 
 
 def _first_finished(client: Client, job: Job) -> timedelta:
-    """From the job's submission to its first complete trial."""
+    """Return the time from the job's submission to its first complete trial."""
     ends = [trial.finished_at for trial in client.trials(job, state="complete")]
     return min(end for end in ends if end is not None) - job.created_at
 
@@ -71,7 +71,7 @@ def _look_further(job: Job, first: timedelta, data: Path) -> RenderableType:
 
 @contextmanager
 def _server(data: Path) -> Generator[str]:
-    """A service and workers in the data folder, and their URL; stopped at the end."""
+    """Run a service and workers in the data folder; yield their URL, and stop them at the end."""
     data.mkdir(parents=True, exist_ok=True)
     log = data / "demo.log"
     argv = ["serve", "--supervised", "--port", "0", "--data", str(data)]

@@ -44,7 +44,7 @@ class InvalidInput(RidgewayError):
 
     @classmethod
     def of(cls, field: str, value: Any, message: str) -> InvalidInput:
-        """The error for one field."""
+        """Return the error for one field."""
         return cls(f"{field}: {message}", [FieldError(field, value, message)])
 
 

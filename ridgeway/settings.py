@@ -60,11 +60,11 @@ class Settings(BaseSettings):
     max_body_bytes: int = Field(default=2**20, gt=0, description="largest JSON body of a request")
 
     def resolved_database_url(self) -> str:
-        """The database's URL; SQLite in the data folder by default."""
+        """Return the database's URL; SQLite in the data folder by default."""
         if self.database_url is not None:
             return self.database_url.get_secret_value()
         return f"sqlite:///{(self.data / 'ridgeway.db').absolute()}"
 
     def resolved_store_url(self) -> str:
-        """The store's URL; a folder in the data folder by default."""
+        """Return the store's URL; a folder in the data folder by default."""
         return self.store_url or str((self.data / "store").absolute())

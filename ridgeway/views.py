@@ -142,7 +142,7 @@ class Job(View):
 
     @property
     def ended(self) -> bool:
-        """Whether the job has come to a state that it does not leave by itself."""
+        """Return True in a state that the job does not leave by itself."""
         return self.state in ENDED
 
 

@@ -64,7 +64,7 @@ def main() -> int:
 
 
 def _check(settings: Settings) -> None:
-    """The lifespan would raise the same, with a traceback that helps nobody."""
+    """Check store and schema first; the lifespan would raise the same with a traceback."""
     Store.of(settings)
     database = Database.of(settings)
     try:

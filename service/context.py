@@ -36,14 +36,14 @@ async def _context(request: Request) -> Context:
 
 
 async def _job_id(id: str) -> str:
-    """An id that no job can have is not found; not every database could look for it."""
+    """Return the id; NotFound for one that no job has, before a database chokes on it."""
     if not re.fullmatch(r"[0-9a-fA-F-]{1,36}", id):
         raise NotFound(f"There is no job {id[:100]!r}.")
     return id
 
 
 async def require_json(request: Request) -> None:
-    """415 unless the body says that it is JSON."""
+    """Refuse with 415 a body that does not say that it is JSON."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "application/json" and not re.fullmatch(r"application/.+\+json", kind):
         raise HTTPException(415, "The body must be JSON: Content-Type: application/json.")

@@ -47,7 +47,7 @@ class Dashboard:
         self._client: httpx.AsyncClient | None = None
 
     async def client(self) -> httpx.AsyncClient:
-        """A client of the running dashboard; waits while it starts."""
+        """Return a client of the running dashboard; wait while it starts."""
         async with self._starting:
             if self._client is None or self._process is None or self._process.poll() is not None:
                 await self.stop()
@@ -55,7 +55,7 @@ class Dashboard:
             return self._client
 
     async def settle(self) -> None:
-        """A connection broke: let a process that is dying die, so that `client` sees it."""
+        """Let a process that is dying die after a connection broke, so that `client` sees it."""
         if self._process is not None:
             with suppress(subprocess.TimeoutExpired):
                 await asyncio.to_thread(self._process.wait, DYING_SECONDS)
@@ -167,7 +167,7 @@ async def show(request: Request) -> Response:
 
 
 async def _ask(dashboard: Dashboard, request: Request) -> httpx.Response:
-    """The dashboard's answer; asks again where a kept connection turns out to be dead."""
+    """Ask the dashboard, again where a kept connection turns out to be dead."""
     client = await dashboard.client()
     try:
         return await client.send(_passed_on(client, request), stream=True)
@@ -189,7 +189,7 @@ def _too_large(digits: str) -> bool:
 
 
 async def _bytes(answer: httpx.Response) -> AsyncIterator[bytes]:
-    """The body as it came, still encoded."""
+    """Pass the body on as it came, still encoded."""
     try:
         async for chunk in answer.aiter_raw():
             yield chunk

@@ -34,7 +34,7 @@ TOO_LARGE = "could not be read: reading it took more memory than there is, or cr
 
 
 def ingest_apart(settings: Settings, path: Path, name: str) -> Dataset:
-    """The data set made of an uploaded file; InvalidInput says where the file is broken.
+    """Make a data set of an uploaded file; InvalidInput says where the file is broken.
 
     ServiceUnavailable while the database is away or busy.
     """
@@ -69,7 +69,7 @@ def ingest_apart(settings: Settings, path: Path, name: str) -> Dataset:
 
 
 def environment(settings: Settings) -> dict[str, str]:
-    """The environment that gives another process the same settings."""
+    """Return the environment that gives another process the same settings."""
     values = {name: getattr(settings, name) for name in type(settings).model_fields}
     return {
         f"RIDGEWAY_{name.upper()}": value.get_secret_value()
@@ -115,7 +115,7 @@ def _ingest(path: str, name: str, memory: int) -> dict[str, Any]:
 
 
 def _limit_memory(size: int) -> None:
-    """So that a file which unpacks without end takes no other process's memory."""
+    """Limit this process's memory: a file may unpack without end."""
     _, hard = resource.getrlimit(resource.RLIMIT_AS)
     size = size if hard == resource.RLIM_INFINITY else min(size, hard)
     resource.setrlimit(resource.RLIMIT_AS, (size, hard))

@@ -32,13 +32,13 @@ class SameOrigin:
 
 
 def _is_own(headers: Headers) -> bool:
-    """Whether every Origin, if one is sent, is the host that was asked; `null` never is."""
+    """Return True if every Origin that is sent is the host that was asked; `null` never is."""
     host = headers.get("host", "").lower()
     return all(host in _hosts(origin) for origin in headers.getlist("origin"))
 
 
 def _hosts(origin: str) -> set[str]:
-    """How a Host header may name the origin: with the scheme's own port or without."""
+    """Return the Host headers that name the origin: with the scheme's own port or without."""
     try:
         parts = urlsplit(origin.lower())
     except ValueError:  # brackets that are no IPv6 address

@@ -61,7 +61,7 @@ def problem(
     errors: Sequence[FieldError] = (),
     headers: Mapping[str, str] | None = None,
 ) -> Response:
-    """The response that tells a client what went wrong."""
+    """Return the response that tells a client what went wrong."""
     body: dict[str, Any] = {
         "type": "about:blank",
         "title": HTTPStatus(status).phrase,
@@ -114,7 +114,7 @@ async def _http_error(request: Request, error: Exception) -> Response:
 
 
 def _allowed_methods(request: Request) -> list[str]:
-    """Starlette names the methods of the first route on the path alone; we name all."""
+    """Return all methods of the path; Starlette names those of its first route alone."""
     return [
         method
         for method in METHODS
@@ -155,7 +155,7 @@ async def _unavailable(request: Request, error: Exception) -> Response:
 
 
 async def _database_error(request: Request, error: Exception) -> Response:
-    """503 while the database is away or busy; anything else it says is a fault of ours."""
+    """Answer 503 while the database is away or busy; all else that it says is a fault of ours."""
     if not will_pass(error):
         log.error("Unexpected database error", exc_info=error)
         return await _unexpected(request, error)
@@ -164,7 +164,7 @@ async def _database_error(request: Request, error: Exception) -> Response:
 
 
 async def _unexpected(request: Request, error: Exception) -> Response:
-    """The traceback goes to the log, where it may say more than a client should read."""
+    """Answer 500; the traceback goes to the log, as it may say more than a client should read."""
     return problem(500, "The service met an unexpected error; its log says more.")
 
 
@@ -175,7 +175,7 @@ _SCHEMA_OF_REFERENCES = "#/components/schemas/{model}"
 
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """The problems that a route documents; every route may meet 503."""
+    """Return the problems that a route documents; every route may meet 503."""
     return {
         status: {"description": HTTPStatus(status).phrase, "content": _REFERENCE}
         for status in sorted({*statuses, 503})

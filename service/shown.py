@@ -12,7 +12,7 @@ LONGEST_VALUE = 200  # characters
 
 
 def shown(value: Any) -> JsonValue:
-    """A client's value as an error repeats it: itself where JSON holds it, else as text, cut."""
+    """Return a client's value as errors repeat it: itself where JSON holds it, else text, cut."""
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, int):

@@ -29,7 +29,7 @@ PENALTY: dict[str, str] = {row.name: row.label for row in PENALTY_ROWS.values()}
 
 
 def console(stderr: bool = False) -> Console:
-    """A console for standard output, or for standard error, where progress belongs."""
+    """Make a console for standard output, or for standard error, where progress belongs."""
     made = Console(stderr=stderr, highlight=False, emoji=False, markup=False)
     if not (made.is_terminal or made.is_jupyter):
         made.width = PIPE_WIDTH
@@ -101,7 +101,7 @@ class JobProgress:
 
 
 def _note(job: Job) -> str:
-    """The best value so far and what is left."""
+    """Tell the best value so far and what is left."""
     parts: list[str] = []
     if job.best is not None:
         parts.append(f"best {job.spec.objective} {number(job.best.value)}")
@@ -115,7 +115,7 @@ def _note(job: Job) -> str:
 
 
 def ended_trials(job: Job) -> int:
-    """Trials of the budget that have come to an end."""
+    """Count the trials of the budget that have come to an end."""
     return job.progress.complete + job.progress.pruned + job.progress.failed
 
 
@@ -123,7 +123,7 @@ def ended_trials(job: Job) -> int:
 
 
 def job_summary(job: Job) -> RenderableType:
-    """A job in a few lines: the answer where there is one, else how far it is."""
+    """Show a job in a few lines: the answer where there is one, else how far it is."""
     parts: list[RenderableType] = [_headline(job)]
     if job.error:
         parts.append(Text(job.error, style="red"))
@@ -178,7 +178,7 @@ def _facts(rows: Iterable[tuple[str, Text]]) -> Table:
 
 
 def _comparison(job: Job, answer: Recommended) -> Table:
-    """Recommended, best, unpenalised and constant, side by side."""
+    """Show recommended, best, unpenalised and constant side by side."""
     test = answer.test
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("")
@@ -226,7 +226,7 @@ def _value(chosen: Best | Chosen) -> str:
 
 
 def _params_phrase(params: Params) -> str:
-    """The parameters of a trial in a line: the penalty first."""
+    """Write the parameters of a trial in a line, the penalty first."""
     words = {"lambda": "λ", "l1_ratio": "L1 ratio"}
     penalty = str(params.get("penalty"))
     rest = [
@@ -241,7 +241,7 @@ def _params_phrase(params: Params) -> str:
 
 
 def job_table(jobs: Iterable[Job]) -> Table:
-    """Jobs, one a line."""
+    """Show jobs, one a line."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for name in ("id", "name", "state", "trials", "best", "created"):
         table.add_column(name, no_wrap=name in ("id", "state"))
@@ -259,7 +259,7 @@ def job_table(jobs: Iterable[Job]) -> Table:
 
 
 def trial_table(trials: Iterable[Trial]) -> Table:
-    """Trials, one a line."""
+    """Show trials, one a line."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for name in ("number", "state", "value", "nonzero weights", "params"):
         table.add_column(name, justify="left" if name in ("state", "params") else "right")
@@ -271,12 +271,12 @@ def trial_table(trials: Iterable[Trial]) -> Table:
 
 
 def _cell(value: float | int | str | bool | None) -> float | str:
-    """A stock Optuna process may have put anything there."""
+    """Return a parameter to show; a stock Optuna process may have put anything there."""
     return str(value) if value is None or isinstance(value, bool) else value
 
 
 def front_table(front: Front) -> Table:
-    """Trials of a Pareto front, one a line."""
+    """Show the trials of a Pareto front, one a line."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for name in ("number", *front.objectives):
         table.add_column(name.replace("_", " "), justify="right")
@@ -288,7 +288,7 @@ def front_table(front: Front) -> Table:
 
 
 def dataset_table(datasets: Iterable[Dataset]) -> Table:
-    """Data sets, one a line."""
+    """Show data sets, one a line."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for name in ("name", "kind", "rows", "columns", "target", "task"):
         table.add_column(name, justify="right" if name in ("rows", "columns") else "left")
@@ -308,7 +308,7 @@ def dataset_table(datasets: Iterable[Dataset]) -> Table:
 
 
 def number(value: float | str | None) -> str:
-    """Three significant digits, as a person writes them."""
+    """Write a number with three significant digits, as a person does."""
     if value is None:
         return "-"
     if isinstance(value, str):
@@ -323,7 +323,7 @@ def number(value: float | str | None) -> str:
 
 
 def duration(seconds: float) -> str:
-    """`8.3 s`, `4 min 10 s`, `2 h 5 min`."""
+    """Write a duration: `8.3 s`, `4 min 10 s`, `2 h 5 min`."""
     if seconds < 60:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
@@ -333,5 +333,5 @@ def duration(seconds: float) -> str:
 
 
 def moment(time: datetime) -> str:
-    """In the reader's own time zone, to the minute."""
+    """Write a time in the reader's own time zone, to the minute."""
     return time.astimezone().strftime("%Y-%m-%d %H:%M")

@@ -23,12 +23,12 @@ pa: Any = pyarrow
 
 
 def bad_array(message: str) -> InvalidInput:
-    """The error for a file whose arrays can't be used."""
+    """Return the error for a file whose arrays can't be used."""
     return InvalidInput.of("file", None, message)
 
 
 def read_npz(path: Path, settings: Settings) -> Any:
-    """A table of X's columns x0, x1, ... (or `feature_names`) and y's, called `target`."""
+    """Read a table of X's columns x0, x1, ... (or `feature_names`) and y's, called `target`."""
     try:
         with zipfile.ZipFile(path) as archive:
             members = {info.filename: info for info in archive.infolist()}
@@ -72,7 +72,7 @@ def _read_members(
 
 
 def _array(data: bytes, name: str) -> Array:
-    """The array in the bytes of an .npy file; its claims are checked before memory is taken."""
+    """Read the array in an .npy file's bytes; its claims are checked before memory is taken."""
     file = io.BytesIO(data)
     try:
         version = np.lib.format.read_magic(file)
@@ -114,7 +114,7 @@ def _array(data: bytes, name: str) -> Array:
 def arrays_to_table(
     inputs: Array, target: Array, names: Array | None = None, settings: Settings | None = None
 ) -> Any:
-    """X (rows, inputs) and y (rows,) as a table whose last column is the target."""
+    """Join X (rows, inputs) and y (rows,) to a table whose last column is the target."""
     if inputs.ndim != 2 or inputs.dtype.kind not in "biuf":
         raise bad_array(f"X must be numbers in two dimensions; met {_kind(inputs)}")
     if target.ndim != 1 or target.dtype.kind not in "biufU":

@@ -18,6 +18,6 @@ PROFILES = Path(__file__).with_name("bundled.json")
 
 @cache
 def bundled_profiles() -> dict[str, DatasetProfile]:
-    """The profile of each bundled data set by its name."""
+    """Return the profile of each bundled data set by its name."""
     profiles = json.loads(PROFILES.read_text(encoding="utf-8"))
     return {name: DatasetProfile.model_validate(profiles[name]) for name in BUNDLED}

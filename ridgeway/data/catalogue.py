@@ -48,7 +48,7 @@ class StoredDataset(Upload):
     created_at: float  # seconds since 1970
 
     def view(self) -> Dataset:
-        """As the service answers it."""
+        """Return it as the service answers it."""
         return _profiled(self.name, self.profile).model_copy(
             update={
                 "id": self.id,
@@ -95,7 +95,7 @@ def _plugin(name: str) -> Dataset:
 
 
 def find_dataset(transaction: Connection, name_or_id: str) -> StoredDataset:
-    """The uploaded data set of this id, else of this name; NotFound where there is none.
+    """Find the uploaded data set of this id, else of this name; NotFound where there is none.
 
     What stored an id asks `dataset_by_id`.
     """
@@ -107,7 +107,7 @@ def find_dataset(transaction: Connection, name_or_id: str) -> StoredDataset:
 
 
 def dataset_by_id(transaction: Connection, dataset_id: str) -> StoredDataset:
-    """The uploaded data set of this id, whatever others are called; NotFound where it is gone."""
+    """Find the upload of this id, whatever others are called; NotFound where it is gone."""
     found = _where(transaction, datasets.c.id == dataset_id)
     if found is None:
         raise NotFound(f"There is no data set of the id '{dataset_id}'.")
@@ -126,7 +126,7 @@ def _stored(row: sa.RowMapping) -> StoredDataset:
 
 
 def list_datasets(transaction: Connection) -> DatasetList:
-    """Every data set that a job can name: bundled, plug-ins', and uploads from old to new."""
+    """List every data set that a job can name: bundled, plug-ins', and uploads from old to new."""
     bundled = [_profiled(name, profile) for name, profile in bundled_profiles().items()]
     plugins = [_plugin(name) for name in sorted(_plugin_names(transaction))]
     query = sa.select(datasets).order_by(datasets.c.created_at, datasets.c.id)
@@ -139,7 +139,7 @@ def _plugin_names(transaction: Connection) -> set[str]:
 
 
 def profile_of(transaction: Connection, name: str) -> tuple[str | None, DatasetProfile | None]:
-    """(id of an upload, profile) of the data set that a spec names; NotFound for an unknown name.
+    """Return (id of an upload, profile) of a data set by its name; NotFound for an unknown one.
 
     A plug-in's data set has no profile: only workers can read it.
     """
@@ -194,12 +194,15 @@ def ingest(
         with database.transaction() as transaction:
             return add_dataset(transaction, upload).view()
     except IntegrityError:
-        # Somebody brought the same name meanwhile.
-        with database.reading() as transaction:
-            existing = _same(transaction, name, checksum)
-        if existing is None:
-            raise
-        return existing
+        if (existing := _brought_meanwhile(database, upload)) is not None:
+            return existing
+        raise
+
+
+def _brought_meanwhile(database: Database, upload: Upload) -> Dataset | None:
+    """Find the data set that somebody else made of the same file; Conflict if of another."""
+    with database.reading() as transaction:
+        return _same(transaction, upload.name, upload.checksum)
 
 
 def add_dataset(transaction: Connection, upload: Upload) -> StoredDataset:
@@ -224,7 +227,7 @@ def _check_name(name: str) -> None:
 
 
 def _same(transaction: Connection, name: str, checksum: str) -> Dataset | None:
-    """The data set of this name, if it came from the same bytes; Conflict if from others."""
+    """Find the data set of this name if it came from the same bytes; Conflict if from others."""
     found = _where(transaction, datasets.c.name == name)
     if found is not None and found.checksum != checksum:
         raise Conflict(f"There is a data set '{name}' with other content; choose another name.")

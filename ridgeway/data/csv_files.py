@@ -27,7 +27,7 @@ FEW_NUMBERS = 20  # distinct numbers that may stand for categories beside texts
 
 
 def read_csv(data: bytes, max_rows: int, max_columns: int) -> Table:
-    """The cells of a CSV in UTF-8 as columns of numbers or texts.
+    """Read a CSV in UTF-8 as columns of numbers or texts.
 
     The delimiter is told from the header. NaN, NA, N/A, null, None, ? and nothing are missing.
     """
@@ -63,7 +63,7 @@ def _check_text(data: bytes) -> None:
 
 
 def _header(data: bytes) -> tuple[str, list[str]]:
-    """The delimiter that gives the header most columns, and the header."""
+    """Find the delimiter that gives the header most columns, and the header."""
     best = (",", [""])
     # A header longer than this is no header.
     text = data.lstrip(b"\r\n")[: 2**22].decode(errors="ignore")
@@ -93,7 +93,7 @@ def _is_number(text: str) -> bool:
 
 
 def _parse(data: bytes, delimiter: str, columns: int) -> pa.Table:
-    """Every cell as text: the kind of a column is told from all of it, not from its first rows."""
+    """Read every cell as text: a column's kind is told from all of it, not from its first rows."""
     broken: list[Any] = []
 
     def keep(row: Any) -> str:
@@ -131,7 +131,7 @@ def _parse(data: bytes, delimiter: str, columns: int) -> pa.Table:
 
 
 def _typed(name: str, texts: pa.ChunkedArray, delimiter: str) -> pa.ChunkedArray:
-    """Numbers where every text is one, else categories; a stray text among numbers is refused."""
+    """Read numbers where every text is one, else categories; refuse a stray text among numbers."""
     texts = pc.utf8_trim_whitespace(texts)
     texts = pc.if_else(pc.is_in(texts, pa.array(MISSING)), pa.scalar(None, pa.string()), texts)
     if delimiter == ";" and _looks_decimal(texts):
@@ -147,7 +147,7 @@ def _typed(name: str, texts: pa.ChunkedArray, delimiter: str) -> pa.ChunkedArray
 
 
 def _looks_decimal(texts: pa.ChunkedArray) -> bool:
-    """Whether a comma stands for the decimal point in every text that has one."""
+    """Return True where a comma is the decimal point in every text that has one."""
     commas = pc.match_substring(texts, ",")
     decimal = pc.match_substring_regex(texts, r"^[+-]?\d*,?\d+([eE][+-]?\d+)?$")
     return bool(pc.any(commas).as_py() and pc.all(decimal).as_py())

@@ -38,7 +38,7 @@ class Store:
 
     @classmethod
     def of(cls, settings: Settings) -> Store:
-        """The store that the settings name."""
+        """Open the store that the settings name."""
         return cls(settings.resolved_store_url())
 
     def put(self, key: str, data: bytes) -> str:
@@ -58,21 +58,21 @@ class Store:
         return sha256(data)
 
     def get(self, key: str) -> bytes:
-        """The bytes under the key; NotFound where there are none."""
+        """Read the bytes under the key; NotFound where there are none."""
         try:
             return self._files.cat_file(self._path(key))
         except FileNotFoundError:
             raise NotFound(f"The store holds no '{key}'.") from None
 
     def open(self, key: str) -> IO[bytes]:
-        """The bytes under the key as a file to read; NotFound where there are none."""
+        """Open the bytes under the key as a file to read; NotFound where there are none."""
         try:
             return self._files.open(self._path(key), "rb")
         except FileNotFoundError:
             raise NotFound(f"The store holds no '{key}'.") from None
 
     def exists(self, key: str) -> bool:
-        """Whether there are bytes under the key."""
+        """Return True where there are bytes under the key."""
         return bool(self._files.isfile(self._path(key)))
 
     def delete(self, key: str) -> None:
@@ -87,11 +87,11 @@ class Store:
 
 
 def sha256(data: bytes) -> str:
-    """The checksum of bytes, 64 hexadecimal digits."""
+    """Return the checksum of bytes, 64 hexadecimal digits."""
     return hashlib.sha256(data).hexdigest()
 
 
 def sha256_of_file(path: Path) -> str:
-    """The checksum of a file's bytes."""
+    """Return the checksum of a file's bytes."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -34,7 +34,7 @@ LARGEST_EXACT = 2**53  # integers beyond it are not all numbers of float64
 
 
 def bad_file(message: str, name: str | None = None) -> InvalidInput:
-    """The error for a file that can't be read."""
+    """Return the error for a file that can't be read."""
     return InvalidInput.of("file", name, message)
 
 
@@ -60,7 +60,7 @@ def check_names(names: Sequence[str]) -> None:
 
 
 def canonical_table(table: Table, first_row: int = 1) -> Table:
-    """Every column as float64 or string; InvalidInput names the column and row it can't be."""
+    """Make every column float64 or string; InvalidInput names the column and row it can't be."""
     check_names(table.column_names)
     columns = [
         _canonical_column(name, column, first_row)
@@ -128,19 +128,19 @@ def is_text(kind: Any) -> bool:
 
 
 def to_parquet(table: Table) -> bytes:
-    """A canonical table as the file that workers read."""
+    """Write a canonical table as the file that workers read."""
     buffer = io.BytesIO()
     pq.write_table(table, buffer, compression="zstd")
     return buffer.getvalue()
 
 
 def from_parquet(data: bytes) -> Table:
-    """The canonical table that `to_parquet` wrote."""
+    """Read the canonical table that `to_parquet` wrote."""
     return pq.read_table(pa.BufferReader(data), use_threads=False)
 
 
 def profile_table(table: Table) -> DatasetProfile:
-    """What a canonical table holds, column by column."""
+    """Profile a canonical table, column by column."""
     pairs = zip(table.column_names, table.columns, strict=True)
     return DatasetProfile(
         rows=table.num_rows, columns=[_profile_column(name, column) for name, column in pairs]

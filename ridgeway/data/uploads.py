@@ -29,7 +29,7 @@ BYTES_PER_CELL = 2  # a CSV can't hold a cell in fewer; other formats may not cl
 
 
 def read_upload(path: Path, name: str | None, settings: Settings) -> Table:
-    """The file as a canonical table; InvalidInput (field `file`) says where it is broken.
+    """Read the file as a canonical table; InvalidInput (field `file`) says where it is broken.
 
     The format is told by the first bytes; the name is only checked against it.
     """

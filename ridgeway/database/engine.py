@@ -34,7 +34,7 @@ class Database:
 
     @classmethod
     def of(cls, settings: Settings) -> Database:
-        """The database that the settings name."""
+        """Open the database that the settings name."""
         return cls(settings.resolved_database_url(), settings.busy_timeout_seconds)
 
     @property
@@ -44,13 +44,13 @@ class Database:
 
     @contextmanager
     def transaction(self) -> Generator[Connection]:
-        """One transaction that may write; it commits unless the block raises."""
+        """Begin a transaction that may write; it commits unless the block raises."""
         with self._writer.begin() as connection:
             yield connection
 
     @contextmanager
     def reading(self) -> Generator[Connection]:
-        """A connection to read with; on SQLite one transaction, which waits for no writer.
+        """Lend a connection to read with; on SQLite one transaction, which waits for no writer.
 
         On PostgreSQL each statement is its own: under READ COMMITTED it would see no less, and
         `BEGIN` and `COMMIT` would be two trips more.

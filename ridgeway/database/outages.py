@@ -37,7 +37,7 @@ _PASSING_SQLITE = {
 
 
 def will_pass(error: Exception) -> bool:
-    """Whether the same transaction may go through later: the database is away, busy or full.
+    """Return True if the transaction may go through later: the database is away, busy or full.
 
     Whatever keeps us from connecting may pass, a refused password too: the server can mend it, and
     libpq gives no SQLSTATE to tell it by.
@@ -57,6 +57,6 @@ def will_pass(error: Exception) -> bool:
 
 
 def first_line(error: Exception) -> str:
-    """What the driver said, without the statement and its parameters."""
+    """Return what the driver said, without the statement and its parameters."""
     said = str(getattr(error, "orig", None) or error).strip()
     return said.splitlines()[0] if said else type(error).__name__

@@ -39,7 +39,7 @@ def migrate(database: Database) -> None:
 
 @contextmanager
 def _logging_as_it_is() -> Generator[None]:
-    """Optuna's migrations configure logging for a program of their own, and silence all others."""
+    """Keep the logging set up; Optuna's migrations set it up anew and silence all others."""
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     known = [each for each in root.manager.loggerDict.values() if isinstance(each, logging.Logger)]

@@ -30,12 +30,12 @@ ONE_THREAD = {
 
 
 def service_role(host: str, port: int) -> Role:
-    """The front door."""
+    """Return the service's role: the front door."""
     return Role("service", _module("service", "--host", host, "--port", str(port)))
 
 
 def worker_roles(device: Device, count: Count) -> list[Role]:
-    """`count` workers; "auto" is one for each GPU, or one for each core where there is none.
+    """Return workers' roles; "auto" is one for each GPU, or for each core where there is none.
 
     Raises InvalidInput for `cuda` where torch finds no GPU.
     """
@@ -57,7 +57,7 @@ def _module(name: str, *arguments: str) -> Sequence[str]:
 
 
 def count_cores() -> int:
-    """Cores that this process may use; a container's CPU limit counts."""
+    """Count the cores that this process may use; a container's CPU limit counts."""
     cores = len(os.sched_getaffinity(0))
     try:
         quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
@@ -68,7 +68,7 @@ def count_cores() -> int:
 
 
 def count_gpus() -> int:
-    """CUDA devices that torch can use; torch is only asked where a driver is."""
+    """Count the CUDA devices that torch can use; torch is only asked where a driver is."""
     driver = [*Path("/dev").glob("nvidia[0-9]*"), *Path("/dev").glob("dxg")]
     if not driver:
         return 0

@@ -77,7 +77,7 @@ def _in_use(data: Path, file: IO[str]) -> str:
 
 
 def _checked_port(host: str, port: int) -> int:
-    """The port, free now; Conflict where it is taken, InvalidInput for an address not ours."""
+    """Return a free port; Conflict where it is taken, InvalidInput for an address not ours."""
     deadline = time.monotonic() + PATIENCE_SECONDS
     while True:
         try:
@@ -105,13 +105,13 @@ def _try_port(host: str, port: int) -> int:
 
 
 def _url(host: str, port: int) -> str:
-    """Where a browser on this machine finds what listens on `host`."""
+    """Return the URL by which a browser on this machine finds what listens on `host`."""
     name = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}.get(host, host)
     return f"http://[{name}]:{port}" if ":" in name else f"http://{name}:{port}"
 
 
 def _prepare(environment: Mapping[str, str]) -> int:
-    """Migrate and take every lease back; the exit code, whose reason is on standard error."""
+    """Migrate and take every lease back; return the exit code, its reason is on standard error."""
     argv = [*UPKEEP, "prepare"]
     return subprocess.run(argv, env={**os.environ, **environment}, check=False).returncode
 
@@ -126,7 +126,7 @@ class _Watch:
         self._slow_at: float | None = time.monotonic() + SLOW_SECONDS
 
     def __call__(self) -> bool:
-        """Whether to ask again."""
+        """Ask whether the service is ready; return True to be called again."""
         if _ready(self._url):
             content = json.dumps({"url": self._url, "pid": os.getpid()})
             partial = self._state.with_suffix(".partial")

@@ -62,7 +62,7 @@ class Backoff:
         self._next = FIRST_PAUSE_SECONDS
 
     def pause(self, lived_seconds: float) -> float:
-        """Seconds; twice the last pause, unless the process had lived long enough."""
+        """Return seconds: twice the last pause, unless the process had lived long enough."""
         pause = FIRST_PAUSE_SECONDS if lived_seconds >= HEALTHY_SECONDS else self._next
         self._next = min(2 * pause, LONGEST_PAUSE_SECONDS)
         return pause
@@ -97,7 +97,7 @@ class _Child:
         self.started_at = time.monotonic()
 
     def reap(self) -> int | None:
-        """The exit code of a process that has ended; its own children end with it."""
+        """Return the exit code if the process has ended; its own children end with it."""
         process = self.process
         if process is None:
             return None
@@ -112,7 +112,7 @@ class _Child:
         return code
 
     def signal(self, number: signal.Signals) -> None:
-        """SIGKILL goes to the whole group, any other signal to the process alone."""
+        """Send a signal: SIGKILL to the whole group, any other to the process alone."""
         if self.process is not None:
             send = os.killpg if number == signal.SIGKILL else os.kill
             send(self.process.pid, number)
@@ -162,7 +162,7 @@ class Supervisor:
                 child.start(self._environment)
 
     def _pause(self) -> float | None:
-        """How long nothing happens unless a signal comes; None for as long as it takes."""
+        """Return how long nothing happens unless a signal comes; None for as long as it takes."""
         due = [child.due_at for child in self._children if child.process is None]
         pauses = [max(0.0, at - time.monotonic()) for at in due]
         if self._watch is not None:
@@ -190,7 +190,7 @@ class Supervisor:
         log.warning("%s ended with %s; starting it again in %g s.", child.role.name, how, pause)
 
     def _stop(self, signals: _Signals) -> None:
-        """SIGTERM, a grace period, SIGKILL; a second signal ends the grace."""
+        """Stop all by SIGTERM, a grace period, SIGKILL; a second signal ends the grace."""
         for child in self._children:
             child.signal(signal.SIGTERM)
         deadline = time.monotonic() + GRACE_SECONDS
@@ -250,4 +250,4 @@ class _Signals:
 
 
 def _only_wake(number: int, frame: object) -> None:
-    """The number reaches us through the wakeup descriptor."""
+    """Do nothing: the number reaches us through the wakeup descriptor."""

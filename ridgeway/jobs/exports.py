@@ -20,7 +20,7 @@ AFTER = ("reason", "warm_start", "started_at", "finished_at")
 
 
 def exported(database: Database, job_id: str, kind: Format) -> Iterator[str]:
-    """The job's trials by number, a page of lines at a time; NotFound before the first."""
+    """Write the job's trials by number, a page of lines at a time; NotFound before the first."""
     with database.reading() as transaction:
         study_id = study_of(transaction, job_id)
     return _csv(database, job_id, study_id) if kind == "csv" else _json_lines(database, job_id)
@@ -32,7 +32,7 @@ def _json_lines(database: Database, job_id: str) -> Iterator[str]:
 
 
 def _csv(database: Database, job_id: str, study_id: int) -> Iterator[str]:
-    """A column for each parameter that any trial has."""
+    """Write a table with a column for each parameter that any trial has."""
     with database.reading() as transaction:
         params = questions.param_names(transaction, study_id)
     yield _lines([[*BEFORE, *params, *AFTER]])

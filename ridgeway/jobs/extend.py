@@ -20,7 +20,7 @@ from ridgeway.views import Job
 
 
 def extend_job(transaction: Connection, job_id: str, trials: int) -> Job:
-    """`trials` more for the job's budget; InvalidInput where that is more than a job may have.
+    """Add trials to a job's budget; InvalidInput where that is more than a job may have.
 
     A succeeded job runs again and keeps its answer until the new one replaces it. An answer that
     is being worked out is withdrawn: one will be given in the end, on all trials. Trials that a
@@ -62,7 +62,7 @@ def _larger_budget(row: Row[Any], trials: int) -> int:
 
 
 def _withdraw_answer(transaction: Connection, job_id: str) -> None:
-    """Its holder finds the lease lost."""
+    """Withdraw an answer in the making, whose holder will find the lease lost."""
     open_ = leases.c.state.in_(OPEN_LEASE) & (leases.c.kind == "answer")
     transaction.execute(
         sa.update(leases).where(leases.c.job_id == job_id, open_).values(state="cancelled")
@@ -70,7 +70,7 @@ def _withdraw_answer(transaction: Connection, job_id: str) -> None:
 
 
 def _deadline(transaction: Connection, row: Row[Any]) -> float | None:
-    """As it was; a job that has ended, or whose time is up, has all of its time from now on."""
+    """Return the deadline; a job that has ended, or whose time is up, gets all of its time anew."""
     if row.deadline is None:
         return None
     time = current_time(transaction)

@@ -11,7 +11,7 @@ from ridgeway.database.tables import shared_steps
 
 
 def remembered_together(transaction: Connection, shape: str, device: str) -> int | None:
-    """Members that should share a step of a model of this shape on this make of device."""
+    """Return how many members should share a step of such a model on such a device, if known."""
     query = sa.select(shared_steps.c.together).where(
         shared_steps.c.shape == shape, shared_steps.c.device == device
     )
@@ -19,7 +19,7 @@ def remembered_together(transaction: Connection, shape: str, device: str) -> int
 
 
 def remember_together(transaction: Connection, shape: str, device: str, together: int) -> None:
-    """The last measurement counts."""
+    """Record how many members should share a step; the last measurement counts."""
     insert = sqlite.insert if transaction.dialect.name == "sqlite" else postgresql.insert
     found = {"together": together, "measured_at": now()}
     statement = insert(shared_steps).values(shape=shape, device=device, **found)

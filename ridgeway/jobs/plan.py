@@ -33,5 +33,5 @@ class JobPlan(Engine):
 
     @property
     def engine(self) -> Engine:
-        """The engine alone."""
+        """Return the engine alone."""
         return Engine(device=self.device, backend=self.backend, compiled=self.compiled)

@@ -26,14 +26,14 @@ MAX_CURVE_POINTS = 100_000_000  # trials x epochs: rows of the study's curves in
 
 
 def label_of(value: float | str) -> str:
-    """A value as the name of a class: whole numbers without a point."""
+    """Write a value as the name of a class: whole numbers without a point."""
     if isinstance(value, str):
         return value
     return str(int(value)) if value == int(value) else repr(value)
 
 
 def held_out(count: int, fraction: float) -> int:
-    """How many of `count` rows a test set or holdout takes: at least one, and at least one stays.
+    """Return how many of `count` rows are held out: at least one, and at least one stays.
 
     Service and workers both count by it, so that what is accepted can be split.
     """
@@ -65,12 +65,12 @@ class DatasetProfile(BaseModel):
     columns: list[ColumnProfile]
 
     def column(self, name: str) -> ColumnProfile | None:
-        """The column of this name, if there is one."""
+        """Return the column of this name; None where there is none."""
         return next((column for column in self.columns if column.name == name), None)
 
 
 def infer_task(target: ColumnProfile) -> Task:
-    """Classification for categories and for few distinct integers, else regression."""
+    """Infer classification for categories and for few distinct integers, else regression."""
     if target.kind == "category" or (target.integral and target.distinct <= INFERRED_CLASSES):
         return "classification"
     return "regression"
@@ -179,7 +179,7 @@ def _group_errors(
 def _input_errors(
     spec: JobSpec, profile: DatasetProfile, target: ColumnProfile
 ) -> list[FieldError]:
-    """Categories become a column for each level: there must be few, and the table must fit."""
+    """Refuse inputs that encode to too much: categories become a column for each level."""
     inputs = _inputs(spec, profile, target)
     if not inputs:
         besides = " besides the groups" if spec.groups else ""
@@ -200,7 +200,7 @@ def _input_errors(
 
 
 def is_identifier(column: ColumnProfile, rows: int) -> bool:
-    """Whether a category has too many levels to be an input."""
+    """Return True for a category of too many levels to be an input."""
     if column.kind == "number" or column.distinct <= FEW_LEVELS:
         return False
     return column.distinct > MAX_LEVELS or column.distinct * 2 > rows
@@ -211,7 +211,7 @@ def _inputs(spec: JobSpec, profile: DatasetProfile, target: ColumnProfile) -> li
 
 
 def _inputs_width(spec: JobSpec, profile: DatasetProfile, target: ColumnProfile) -> int:
-    """How many numbers a row is encoded to."""
+    """Return how many numbers a row is encoded to."""
     return sum(_encoded_width(column) for column in _inputs(spec, profile, target))
 
 
@@ -223,7 +223,7 @@ def _encoded_width(column: ColumnProfile) -> int:
 def _split_errors(
     spec: JobSpec, profile: DatasetProfile, target: ColumnProfile, task: Task
 ) -> list[FieldError]:
-    """What is left after the sealed test set must carry the folds, the smallest class too."""
+    """Refuse data of which too little is left for the folds, after the sealed test set is taken."""
     validation = spec.validation
     if isinstance(validation, HoldoutValidation):
         field, value, needed = "validation.fraction", validation.fraction, 2
@@ -249,7 +249,7 @@ def _split_errors(
 def _size_errors(
     spec: JobSpec, profile: DatasetProfile, target: ColumnProfile, task: Task
 ) -> list[FieldError]:
-    """What a trial needs must fit into a worker's memory: every fold's rows and model."""
+    """Refuse a trial whose folds' rows and models don't fit into a worker's memory."""
     width = _inputs_width(spec, profile, target)
     outputs = target.distinct if task == "classification" else 1
     errors = _weight_errors(spec, width, outputs)
@@ -266,12 +266,12 @@ def _size_errors(
 
 
 def _room(spec: JobSpec, numbers: int) -> int:
-    """How many numbers fit where so many of single precision do."""
+    """Return how many numbers fit where so many of single precision do."""
     return numbers // 2 if spec.precision == "float64" else numbers
 
 
 def _weight_errors(spec: JobSpec, inputs: int, outputs: int) -> list[FieldError]:
-    """The models of all folds have few enough weights; a plug-in's size is its own business."""
+    """Refuse models with too many weights in all folds; a plug-in's size is its own business."""
     if isinstance(spec.model, PluginModel):
         return []
     hidden = spec.model.hidden if isinstance(spec.model, MlpModel) else []

@@ -47,7 +47,7 @@ def delete_rows(transaction: Connection, table: sa.Table, column: str, keys: lis
 
 
 def moment_text(seconds: float) -> str:
-    """Seconds since 1970 as naive UTC."""
+    """Write seconds since 1970 as naive UTC."""
     return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M:%S.%f}"
 
 
@@ -83,7 +83,7 @@ def _update(dialect: str, table: sa.Table, columns: tuple[str, ...]) -> str:
 
 
 def _given(columns: tuple[str, ...]) -> str:
-    """A row of texts for each place in the columns' JSON arrays."""
+    """Return SQL for a row of texts for each place in the columns' JSON arrays."""
     texts = ", ".join(["json_array_elements_text(%s::json)"] * len(columns))
     return f"ROWS FROM ({texts}) AS given ({', '.join(columns)})"
 

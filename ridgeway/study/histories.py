@@ -41,7 +41,7 @@ class Taught:
 def new_lessons(
     transaction: Connection, study_id: int, after_id: int, unfinished: Iterable[int]
 ) -> Iterator[Taught]:
-    """Trials created after `after_id` and, before them, those of `unfinished` that have ended."""
+    """Read those of `unfinished` that have ended, then the trials created after `after_id`."""
     rest = iter(sorted(unfinished))
     while ids := list(islice(rest, SLICE)):
         ended = _trials.c.state.in_([TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL])

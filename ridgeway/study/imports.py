@@ -18,7 +18,7 @@ from ridgeway.study import questions, writing
 
 
 def import_study(database: Database, url: str, name: str) -> int:
-    """Copy the finished trials of an Optuna study into ours, under its name; how many there were.
+    """Copy the finished trials of an Optuna study into ours, under its name; return how many.
 
     Conflict if we have a study of that name; InvalidInput if there is none at the URL. The URL may
     hold a password: no error repeats it.

@@ -76,7 +76,7 @@ class Outcome:
 def create_study(
     transaction: Connection, name: str, maximise: Sequence[bool], attributes: Mapping[str, Any]
 ) -> int:
-    """An empty study with as many objectives as `maximise` is long; its id.
+    """Make an empty study with as many objectives as `maximise` is long; return its id.
 
     `attributes` are shown by the dashboard.
     """
@@ -107,7 +107,7 @@ def reserve_trials(
     params: Sequence[Params],
     distributions: Mapping[str, BaseDistribution],
 ) -> int:
-    """Write one RUNNING trial for each set of parameters; the first of their numbers."""
+    """Write one RUNNING trial for each set of parameters; return the first of their numbers."""
     ids, first, started = _places(transaction, study_id, len(params))
     insert_rows(
         transaction,
@@ -133,7 +133,7 @@ def reserve_trials(
 
 
 def add_trials(transaction: Connection, study_id: int, trials: Sequence[FrozenTrial]) -> None:
-    """Finished trials from elsewhere, with the next numbers, in their order."""
+    """Add finished trials from elsewhere, with the next numbers, in their order."""
     ids, first, _ = _places(transaction, study_id, len(trials))
     known = list(zip(ids, trials, strict=True))
     insert_rows(
@@ -173,13 +173,13 @@ def add_trials(transaction: Connection, study_id: int, trials: Sequence[FrozenTr
 
 
 def _moments(trial: FrozenTrial) -> list[str | None]:
-    """Optuna shows local times and keeps naive UTC."""
+    """Return when the trial began and ended; Optuna shows local times and keeps naive UTC."""
     moments = (trial.datetime_start, trial.datetime_complete)
     return [moment_text(moment.timestamp()) if moment else None for moment in moments]
 
 
 def finish_trials(transaction: Connection, study_id: int, outcomes: Sequence[Outcome]) -> set[int]:
-    """Finish those of the trials that are still RUNNING; the numbers of those."""
+    """Finish those of the trials that are still RUNNING; return their numbers."""
     by_number = {outcome.number: outcome for outcome in outcomes}
     if not by_number:
         return set()
@@ -199,7 +199,7 @@ def finish_trials(transaction: Connection, study_id: int, outcomes: Sequence[Out
 
 
 def fail_running(transaction: Connection, study_id: int, first: int, size: int, reason: str) -> int:
-    """FAIL every trial of the population that is still RUNNING; how many there were."""
+    """Fail every trial of the population that is still RUNNING; return how many there were."""
     numbers = range(first, first + size)
     outcomes = [Outcome(number, None, reason=reason) for number in numbers]
     return len(finish_trials(transaction, study_id, outcomes))
@@ -208,7 +208,7 @@ def fail_running(transaction: Connection, study_id: int, first: int, size: int, 
 def report_trials(
     transaction: Connection, study_id: int, curves: Mapping[int, Sequence[float]]
 ) -> None:
-    """What trials that are still RUNNING have reached so far, by number, from step 1 on.
+    """Write what trials still RUNNING have reached so far, by number, from step 1 on.
 
     Steps that are in the study stay as they are.
     """
@@ -248,12 +248,12 @@ def _insert_points(transaction: Connection, points: Sequence[Sequence[Any]]) -> 
 
 
 def _points(curve: Sequence[float]) -> list[tuple[Any, ...]]:
-    """Steps, from 1 on, with what was reported at them."""
+    """Return the steps, from 1 on, with what was reported at them."""
     return [(step, *_stored(point)) for step, point in enumerate(curve, start=1)]
 
 
 def _stored(value: float) -> tuple[float | None, str]:
-    """A number and its kind, as both of Optuna's tables of numbers keep them."""
+    """Return a number and its kind, as both of Optuna's tables of numbers keep them."""
     if math.isfinite(value):
         return float(value), "FINITE"
     if math.isnan(value):
@@ -262,12 +262,12 @@ def _stored(value: float) -> tuple[float | None, str]:
 
 
 def _running(transaction: Connection, study_id: int, first: int, last: int) -> Sequence[Any]:
-    """The RUNNING trials among these numbers, held until the commit, and the database's time."""
+    """Lock the RUNNING trials among these numbers; each row has the database's time, too."""
     return transaction.execute(_RUNNING, {"study": study_id, "first": first, "last": last}).all()
 
 
 def _places(transaction: Connection, study_id: int, count: int) -> tuple[list[int], int, str]:
-    """Ids for new trials, the first of their numbers, and the moment; held until the commit."""
+    """Allocate ids of new trials, the first of their numbers and the moment, until the commit."""
     if transaction.dialect.name == "sqlite":  # whose transaction holds everything
         row = transaction.execute(_SQLITE_PLACES, {"study": study_id}).one()
         ids = list(range(row.id, row.id + count))

@@ -51,6 +51,6 @@ async def bring(
 
 @router.get("", responses=problems())
 def listing(context: InContext) -> DatasetList:
-    """Every data set that a job can name: bundled, uploaded, and plug-ins'."""
+    """List every data set that a job can name: bundled, uploaded, and plug-ins'."""
     with context.database.reading() as transaction:
         return list_datasets(transaction)

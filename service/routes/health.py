@@ -32,13 +32,13 @@ class Ready(BaseModel):
 
 @router.get("/healthz")
 async def healthz() -> Alive:
-    """Whether the process is alive."""
+    """Answer that the process is alive."""
     return Alive()
 
 
 @router.get("/readyz", responses=problems())
 def readyz(context: InContext) -> Ready:
-    """Whether a job would be worked on: the database answers and a worker was seen lately."""
+    """Answer that jobs would be worked on: the database answers, a worker was seen lately."""
     with context.database.reading() as transaction:
         workers = live_workers(transaction, SEEN_SECONDS)
     if not workers:

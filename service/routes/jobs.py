@@ -69,7 +69,7 @@ def submit(
 
 
 def _submit(context: Context, spec: JobSpec, key: str | None) -> tuple[Job, bool]:
-    """The job, and whether it is a new one."""
+    """Submit a spec; return the job, and whether it is a new one."""
     checksum = hashlib.sha256(spec.model_dump_json().encode()).hexdigest()
     with context.database.transaction() as transaction:
         if key is not None and (found := lookups.find_submitted(transaction, key)) is not None:
@@ -91,7 +91,7 @@ def _submit(context: Context, spec: JobSpec, key: str | None) -> tuple[Job, bool
 
 
 def _resolve(transaction: Connection, spec: JobSpec) -> tuple[JobSpec, str | None]:
-    """The spec as workers will read it; InvalidInput for what no worker could run."""
+    """Return the spec as workers will read it; InvalidInput for what no worker could run."""
     check_spec(spec)
     models = known_models(transaction)
     if spec.model.kind not in models:
@@ -113,14 +113,14 @@ def page(
     cursor: Cursor = None,
     limit: Limit = 50,
 ) -> JobPage:
-    """Jobs, newest first."""
+    """List jobs, newest first."""
     with context.database.reading() as transaction:
         return lookups.list_jobs(transaction, state=state, cursor=cursor, limit=limit)
 
 
 @router.get("/{id}", response_model=Job, responses=problems(404))
 def look(id: JobId, context: InContext) -> Response:
-    """State, progress, best and recommended; as quick with a million trials as with one."""
+    """Return state, progress, best, recommended; as quick with a million trials as with one."""
     with context.database.reading() as transaction:
         job = lookups.find_job(transaction, id)
     # The call that clients repeat: written here, it saves FastAPI's second trip to a thread.
@@ -136,7 +136,7 @@ def trials(
     cursor: Cursor = None,
     limit: Limit = 50,
 ) -> TrialPage:
-    """The trials of the job's study."""
+    """List the trials of the job's study."""
     with context.database.reading() as transaction:
         return lookups.list_trials(
             transaction, id, state=state, order=order, cursor=cursor, limit=limit
@@ -150,13 +150,13 @@ def _streamed(kind: str) -> Any:
 
 @router.get("/{id}/trials.csv", response_class=StreamingResponse, responses=_streamed(CSV))
 def trials_csv(id: JobId, context: InContext) -> StreamingResponse:
-    """Every trial by number, as CSV: a column for each parameter."""
+    """Export every trial by number, as CSV: a column for each parameter."""
     return StreamingResponse(exported(context.database, id, "csv"), media_type=CSV)
 
 
 @router.get("/{id}/trials.jsonl", response_class=StreamingResponse, responses=_streamed(LINES))
 def trials_jsonl(id: JobId, context: InContext) -> StreamingResponse:
-    """Every trial by number, a JSON object a line."""
+    """Export every trial by number, a JSON object a line."""
     return StreamingResponse(exported(context.database, id, "jsonl"), media_type=LINES)
 
 
@@ -164,14 +164,14 @@ def trials_jsonl(id: JobId, context: InContext) -> StreamingResponse:
 def trial(
     id: JobId, number: Annotated[int, Path(ge=0, le=LARGEST_NUMBER)], context: InContext
 ) -> TrialDetail:
-    """One trial with its curve and what each fold gave."""
+    """Return one trial with its curve and what each fold gave."""
     with context.database.reading() as transaction:
         return lookups.find_trial(transaction, id, number)
 
 
 @router.get("/{id}/front", responses=problems(404))
 def front(id: JobId, context: InContext) -> Front:
-    """The complete trials that no other beats in every objective."""
+    """Return the complete trials that no other beats in every objective."""
     with context.database.reading() as transaction:
         return find_front(transaction, id)
 
@@ -209,7 +209,7 @@ class Extension(Strict):
     responses=problems(400, 403, 404, 409, 413, 415, 422),
 )
 def extend(id: JobId, extension: Extension, context: InContext) -> Job:
-    """More trials for a job that is queued, running or paused, or has succeeded.
+    """Add trials to a job that is queued, running or paused, or has succeeded.
 
     A succeeded job runs again, with all of its `timeout_seconds` if it has any, and keeps its
     answer until the new one replaces it; `test.evaluations` counts the looks at the sealed test
@@ -231,7 +231,7 @@ def extend(id: JobId, extension: Extension, context: InContext) -> Job:
     },
 )
 def model(id: JobId, context: InContext) -> StreamingResponse:
-    """The recommended model, refitted on the development rows, as safetensors."""
+    """Return the recommended model, refitted on the development rows, as safetensors."""
     with context.database.reading() as transaction:
         artifact = artifacts.find_artifact(transaction, id, MODEL)
     headers = {

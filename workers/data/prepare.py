@@ -88,20 +88,20 @@ class Prepared:
     source_columns: tuple[str, ...]  # the raw column that each encoded one came from
     folds: tuple[Fold, ...]
     _rows: EncodedRows = field(repr=False)
-    _splits: Splits = field(repr=False)
+    splits: Splits = field(repr=False)
 
     def development(self) -> Fold:
         """Return the rows that may be looked at, to train on and to judge by."""
-        return self._rows.fold(self._splits.development, self._splits.development)
+        return self._rows.fold(self.splits.development, self.splits.development)
 
     def sealed(self) -> Fold:
         """Train on every development row, judge by the sealed test rows: once, for the answer."""
-        return self._rows.fold(self._splits.development, self._splits.test)
+        return self._rows.fold(self.splits.development, self.splits.test)
 
     def recipe(self) -> list[dict[str, Any]]:
         """Return how to make each input of the refitted model from raw columns, as plain JSON."""
         encoding = self._rows.encoding
-        fitted = Standardisation.fit(encoding.values[self._splits.development], encoding.gaps)
+        fitted = Standardisation.fit(encoding.values[self.splits.development], encoding.gaps)
         return recipe(encoding, fitted)
 
 
@@ -146,7 +146,7 @@ def _prepared(spec: JobSpec, frame: pd.DataFrame) -> Prepared:
         source_columns=encoding.sources,
         folds=tuple(rows.fold(*each, with_groups=holdout) for each in splits.folds),
         _rows=rows,
-        _splits=splits,
+        splits=splits,
     )
 
 

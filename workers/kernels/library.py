@@ -60,20 +60,20 @@ def _as_c(argument: Argument) -> Any:
 def load(dtype: torch.dtype) -> Library | str:
     """Return the kernels, compiled now if they are not on disk; or why there are none."""
     try:
-        compiler = _compiler()
+        compiler = find_compiler()
         if compiler is None:
             return "there is no C compiler (cc, gcc or clang, or what CC names)"
-        path = _compiled(compiler, DEFINES[dtype])
+        path = compiled(compiler, DEFINES[dtype])
         try:
             return Library(path, dtype)
         except OSError:  # a damaged file: once more
             path.unlink(missing_ok=True)
-            return Library(_compiled(compiler, DEFINES[dtype]), dtype)
+            return Library(compiled(compiler, DEFINES[dtype]), dtype)
     except (OSError, ValueError, subprocess.SubprocessError) as error:  # ValueError: CC's quotes
         return f"the C compiler failed: {_told(error)}"
 
 
-def _compiler() -> list[str] | None:
+def find_compiler() -> list[str] | None:
     named = shlex.split(os.environ.get("CC", ""))
     if named:
         return named if shutil.which(named[0]) else None
@@ -81,7 +81,7 @@ def _compiler() -> list[str] | None:
     return next(([path] for path in found if path), None)
 
 
-def _compiled(compiler: Sequence[str], defines: Sequence[str]) -> Path:
+def compiled(compiler: Sequence[str], defines: Sequence[str]) -> Path:
     """Return the library's path. Processes that compile it at once end with one whole file."""
     folder = private_folder()
     target = folder / f"kernels-{_fingerprint(compiler, defines)}.so"

@@ -22,6 +22,7 @@ from workers.loop.workbench import Workbench
 from workers.minibatch.planner import LEAST_MEASURED, device_name
 from workers.population.configuration import Configuration
 from workers.population.outcomes import failed_outcomes, outcomes_of
+from workers.population.results import PopulationResult
 from workers.population.watch import Rung, Watch
 from workers.pruning.pruner import pruner_of
 from workers.strength.probe import unprobed
@@ -117,12 +118,14 @@ class PopulationWork:
     ) -> tuple[list[Outcome], tuple[str, ...]]:
         """Train the members; return what became of each, and what the job should warn of."""
         watch = self._watch(first, keeping.watch(members))
+        result: PopulationResult | None = None
         with faults_of_trials(self._lease, "population") as fault:
             problem = self._bench.follow(plan.engine)
             self._choose_together(members)
             result = self._tools.doors.train(problem, members, watch)
-            return outcomes_of(problem.spec, members, result, first), result.notes
-        return failed_outcomes(first, self._lease.size, str(fault.reason)), ()
+        if result is None:
+            return failed_outcomes(first, self._lease.size, str(fault.reason)), ()
+        return outcomes_of(self._bench.spec, members, result, first), result.notes
 
     def _choose_together(self, members: Sequence[Configuration]) -> None:
         """Set, once a job, how many members share a step by what such a device was measured at."""

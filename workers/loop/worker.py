@@ -72,7 +72,7 @@ class Worker:
         self._lost: Lease | None = None
         self._lease: Lease | None = None
         self._benches = Benches()
-        self._claimant = Claimant(
+        self.claimant = Claimant(
             worker_id=worker_id,
             models=frozenset(trainable_models()),
             datasets=frozenset(offered_datasets()),
@@ -111,11 +111,11 @@ class Worker:
     def work_once(self) -> bool:
         """Do one lease's work; False when there is none."""
         with self._database.reading() as transaction:
-            if not claiming.has_work(transaction, self._claimant):
+            if not claiming.has_work(transaction, self.claimant):
                 self._benches.rest()
                 return False
         with self._database.transaction() as transaction:
-            lease = claiming.claim(transaction, self._claimant)
+            lease = claiming.claim(transaction, self.claimant)
         if lease is None:
             return False
         self._lease, keeping = lease, Keeping(lease, self._tools)
@@ -223,7 +223,7 @@ class Worker:
             pid=os.getpid(),
             device=str(self._tools.device),
             version=version("ridgeway"),
-            models=self._claimant.models,
-            datasets=self._claimant.datasets,
+            models=self.claimant.models,
+            datasets=self.claimant.datasets,
         )
         fleet.record_worker(transaction, record)

@@ -80,7 +80,7 @@ def measured_together(
     started, allowed = time.perf_counter(), 0.0
     for size in SIZES:
         on_step()
-        seconds = _seconds_per_member(trainer, list(islice(cycle(configurations), size)), batches)
+        seconds = seconds_per_member(trainer, list(islice(cycle(configurations), size)), batches)
         if best is None:
             job_seconds = seconds * _member_steps(trainer)
             if job_seconds < LONG_SECONDS:
@@ -108,7 +108,7 @@ def pays_to_compile(trainer: Trainer, population: int) -> bool:
     if population < LEAST_FILLED * blocks * BLOCK_MEMBERS:
         return False
     members = [Configuration(UNPENALISED, 0.0, 0.5, 1e-3, 0.0)] * LEAST_MEASURED
-    seconds = _seconds_per_member(trainer, members, _first_batches(trainer))
+    seconds = seconds_per_member(trainer, members, _first_batches(trainer))
     return seconds * _member_steps(trainer) > COMPILED_SECONDS
 
 
@@ -131,7 +131,7 @@ def _member_steps(trainer: Trainer) -> int:
     return trainer.steps_per_epoch * spec.epochs * spec.trials
 
 
-def _seconds_per_member(
+def seconds_per_member(
     trainer: Trainer, members: Sequence[Configuration], batches: Sequence[Batch]
 ) -> float:
     """Time one step on all folds; infinite where so many don't fit into memory."""

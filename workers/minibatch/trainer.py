@@ -154,33 +154,33 @@ class Trainer(Solver):
     def train_epoch(self, chunk: Chunk, batches: Sequence[Batch]) -> Tensor:
         """Train one epoch, in place; return which members (P,) kept a finite loss throughout."""
         trouble = torch.zeros_like(chunk.weights[..., 0])  # (F, P): NaN once a loss isn't finite
-        coefficients = self._coefficients_ahead(chunk, len(batches))
-        take = partial(self.graphs.take, self._take_step) if self.graphs else self._take_step
+        coefficients = self.coefficients_ahead(chunk, len(batches))
+        take = partial(self.graphs.take, self.take_step) if self.graphs else self.take_step
         with products_of(self.problem.spec.precision, self.problem.device):
-            for step in self._steps(chunk, batches):
+            for step in self.steps(chunk, batches):
                 if self.perturbations.input_noise:
                     step = self.feed.with_noise(step, chunk.steps)
                 seed = self.mask_seed + chunk.steps
                 trouble.add_(take(chunk, step, next(coefficients), seed), alpha=0)
         return (trouble == 0).all(0)
 
-    def _take_step(self, chunk: Chunk, batch: StepBatch, coefficients: Tensor, seed: int) -> Tensor:
+    def take_step(self, chunk: Chunk, batch: StepBatch, coefficients: Tensor, seed: int) -> Tensor:
         """Take one step, in place; return losses (F, P). No number comes back from the device."""
         losses = self._gradient(chunk, batch, seed)
         chunk.step(self.program.optimizer, self.layout, coefficients)
         return losses
 
-    def _steps(self, chunk: Chunk, batches: Sequence[Batch]) -> Iterable[StepBatch]:
+    def steps(self, chunk: Chunk, batches: Sequence[Batch]) -> Iterable[StepBatch]:
         if not self.program.fold_by_fold:
             return self.feed.epoch(batches, chunk.folds)
         (fold,) = chunk.folds
         return (self.feed.unpadded_step(batch, fold) for batch in batches if batch.sizes[fold])
 
-    def _coefficients_ahead(self, chunk: Chunk, steps_per_epoch: int) -> Iterator[Tensor]:
+    def coefficients_ahead(self, chunk: Chunk, steps_per_epoch: int) -> Iterator[Tensor]:
         """Yield the optimiser's coefficients for each of the chunk's next steps."""
         while True:
             count = min(STEPS_AHEAD, steps_per_epoch)
-            yield from self._coefficients(chunk, count, steps_per_epoch)
+            yield from self.coefficients(chunk, count, steps_per_epoch)
 
     def settle(self, chunk: Chunk, steps_per_epoch: int) -> list[tuple[Chunk, bool]]:
         """Take full-batch steps without dropout until the support stays the same.
@@ -192,8 +192,8 @@ class Trainer(Solver):
         support = chunk.weights[..., :last] != 0
         left: list[tuple[Chunk, bool]] = []
         for _ in range(self.settling_limit):
-            (now,) = self._coefficients(chunk, 1, steps_per_epoch)
-            self._full_gradient(chunk)
+            (now,) = self.coefficients(chunk, 1, steps_per_epoch)
+            self.full_gradient(chunk)
             chunk.step(self.program.optimizer, self.layout, now)
             before, support = support, chunk.weights[..., :last] != 0
             same = (support == before).all(-1).all(0)
@@ -212,7 +212,7 @@ class Trainer(Solver):
         """Most full-batch steps of settling."""
         return min(SETTLING_STEPS, self.problem.spec.epochs // SETTLING_SHARE)
 
-    def _coefficients(self, chunk: Chunk, count: int, steps_per_epoch: int) -> Tensor:
+    def coefficients(self, chunk: Chunk, count: int, steps_per_epoch: int) -> Tensor:
         """Return the optimiser's coefficients for the chunk's next steps: (count, K, F * P, 1)."""
         schedule = factors(self.problem.spec, chunk.steps, count, steps_per_epoch)
         coefficients = self.program.optimizer.coefficients(chunk.rates, chunk.steps, schedule)
@@ -225,7 +225,7 @@ class Trainer(Solver):
             chunk.buffers = buffers
         return losses
 
-    def _full_gradient(self, chunk: Chunk) -> None:
+    def full_gradient(self, chunk: Chunk) -> None:
         """Put the gradient of the mean loss over all rows into the chunk."""
         first, *others = self.feed.epoch(self.feed.full_batches, chunk.folds)
         self._gradient(chunk, first, None)

@@ -27,7 +27,7 @@ class Mirror:
     def __init__(self, spec: JobSpec, study_id: int) -> None:
         self._spec = spec
         self._study_id = study_id
-        self._table = TrialTable()
+        self.table = TrialTable()
         self._last_id = 0
         self._unfinished: set[int] = set()
 
@@ -35,7 +35,7 @@ class Mirror:
         """Read what has come to the study since the last time."""
         for trial in new_lessons(transaction, self._study_id, self._last_id, self._unfinished):
             self._last_id = max(self._last_id, trial.id)
-            self._table.put(trial.number, trial.state, trial.value, trial.last_step, trial.params)
+            self.table.put(trial.number, trial.state, trial.value, trial.last_step, trial.params)
             if trial.state.is_finished():
                 self._unfinished.discard(trial.id)
             else:
@@ -43,7 +43,7 @@ class Mirror:
 
     def params(self, first_number: int, size: int) -> list[Params]:
         """Return the configurations of trials that are in the study."""
-        return [self._table.params(first_number + index) for index in range(size)]
+        return [self.table.params(first_number + index) for index in range(size)]
 
     def propose(
         self, space: Mapping[str, BaseDistribution], count: int, ordinal: int, start: int
@@ -62,5 +62,5 @@ class Mirror:
 
         In that order a restarted worker proposes what the old one would have.
         """
-        numbers = self._table.comparable(space)
-        return self._table.history(space, numbers, self._spec.maximise)
+        numbers = self.table.comparable(space)
+        return self.table.history(space, numbers, self._spec.maximise)

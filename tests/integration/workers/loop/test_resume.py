@@ -235,7 +235,7 @@ def test_a_cancelled_job_leaves_no_checkpoint_behind(database, store, settings):
 
 def test_a_checkpoint_is_recorded_by_the_holder_of_the_lease_alone(database, store, settings):
     submit(database)
-    claimants = [make_worker(database, store, settings)._claimant for _ in range(2)]
+    claimants = [make_worker(database, store, settings).claimant for _ in range(2)]
     with database.transaction() as transaction:
         first = claiming.claim(transaction, claimants[0])
         assert first is not None

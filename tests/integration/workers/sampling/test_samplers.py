@@ -124,7 +124,7 @@ def test_trials_of_stock_optuna_teach_and_its_other_parameters_do_not(
     def follow() -> Any:
         with database.reading() as transaction:
             mirror.sync(transaction)
-        return mirror._table.history(space, mirror._table.comparable(space), False)
+        return mirror.table.history(space, mirror.table.comparable(space), False)
 
     asked = study.ask(space)
     study.add_trial(optuna.create_trial(params={"x": 1.0}, distributions={"x": _X}, value=0.0))

@@ -76,7 +76,7 @@ def test_the_kept_model_predicts_as_lasso_with_the_reported_alpha(tmp_path: Path
         metadata = model.metadata()
     np.testing.assert_allclose(weight[0], library.coef_, atol=1e-3)
     # From raw columns to the target's own units by the metadata alone.
-    frame = bundled_frame("diabetes").iloc[prepared._splits.test]
+    frame = bundled_frame("diabetes").iloc[prepared.splits.test]
     recipe = json.loads(metadata["inputs"])
     inputs = np.stack([(frame[c["source"]] - c["mean"]) / c["scale"] for c in recipe], axis=1)
     standardised = inputs @ weight[0] + bias[0]

@@ -111,10 +111,10 @@ def compiled_for(vectors: str, dtype: torch.dtype) -> Library:
     """Compile the kernels as for another processor."""
     if vectors != "as it is" and platform.machine() != "x86_64":
         pytest.skip("the options are those of x86-64")
-    compiler = library._compiler()
+    compiler = library.find_compiler()
     assert compiler is not None
     options = (*library.DEFINES[dtype], *VECTORS[vectors])
-    return Library(library._compiled(compiler, options), dtype)
+    return Library(library.compiled(compiler, options), dtype)
 
 
 def net_and_module(

@@ -49,7 +49,7 @@ def tensors(fold: Fold) -> list[torch.Tensor]:
 
 
 def positions(prepared: Prepared) -> tuple[np.ndarray, list[tuple[np.ndarray, np.ndarray]]]:
-    splits = prepared._splits
+    splits = prepared.splits
     return splits.test, list(splits.folds)
 
 

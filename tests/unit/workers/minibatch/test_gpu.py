@@ -183,10 +183,10 @@ def test_the_host_waits_for_nothing_in_a_step() -> None:
     batch = trainer.feed.with_noise(
         next(iter(trainer.feed.epoch(trainer.feed.full_batches, (0, 1)))), 0
     )
-    coefficients = trainer._coefficients(chunk, 2, 5)
-    trainer._take_step(chunk, batch, coefficients[0], 1)  # libraries start
+    coefficients = trainer.coefficients(chunk, 2, 5)
+    trainer.take_step(chunk, batch, coefficients[0], 1)  # libraries start
     with no_waiting():
-        trainer._take_step(chunk, batch, coefficients[1], 2)
+        trainer.take_step(chunk, batch, coefficients[1], 2)
 
 
 # --- the same as on a CPU -------------------------------------------------------------------------

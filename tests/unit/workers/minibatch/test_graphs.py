@@ -257,8 +257,8 @@ def _moved(args: Any, kwargs: dict[str, Any]) -> bool:
 def steps(trainer: Trainer, members: list[Configuration]) -> Iterator[tuple[Any, ...]]:
     (chunk,) = trainer.chunks(members)
     batches = Minibatches(trainer.problem.fold_rows, 16, 0, CPU).epoch()
-    coefficients = trainer._coefficients_ahead(chunk, len(batches))
-    for batch in trainer._steps(chunk, batches):
+    coefficients = trainer.coefficients_ahead(chunk, len(batches))
+    for batch in trainer.steps(chunk, batches):
         noisy = trainer.feed.with_noise(batch, chunk.steps)
         yield chunk, noisy, next(coefficients), trainer.mask_seed + chunk.steps
 
@@ -270,14 +270,14 @@ def test_a_step_waits_for_nothing(kind: str, optimizer: str) -> None:
     trainer = plain_trainer(spec_of(kind, optimizer=optimizer, search=search))
     for chunk, batch, coefficients, seed in steps(trainer, PERTURBED_MEMBERS):
         with NoSync():
-            trainer._take_step(chunk, batch, coefficients, seed)
+            trainer.take_step(chunk, batch, coefficients, seed)
 
 
 def test_a_step_with_groups_would_wait() -> None:
     trainer = plain_trainer(spec_of("mlp", search={"penalty": ["none", "group_lasso"]}))
     chunk, batch, coefficients, seed = next(steps(trainer, [configuration("group_lasso", 0.01)]))
     with pytest.raises(AssertionError, match="waits for the device"), NoSync():
-        trainer._take_step(chunk, batch, coefficients, seed)
+        trainer.take_step(chunk, batch, coefficients, seed)
 
 
 def test_a_graph_reads_what_it_is_given_and_returns_that_steps_losses() -> None:

@@ -30,7 +30,7 @@ def costs(monkeypatch: pytest.MonkeyPatch, seconds: dict[int, float]) -> list[in
         tried.append(len(members))
         return seconds[len(members)]
 
-    monkeypatch.setattr(planner, "_seconds_per_member", measured)
+    monkeypatch.setattr(planner, "seconds_per_member", measured)
     return tried
 
 

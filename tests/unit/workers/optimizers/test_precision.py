@@ -211,12 +211,12 @@ def test_a_bf16_job_is_judged_in_float32() -> None:
 def test_a_bf16_job_settles_in_float32(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its zeros are those of the exact objective near the weights that training came to."""
     products: list[float] = []
-    number, gradient = torch.full((1, 1), 1 + 2**-10), Trainer._full_gradient
+    number, gradient = torch.full((1, 1), 1 + 2**-10), Trainer.full_gradient
 
     def observed(trainer: Trainer, chunk: Chunk) -> None:
         products.append((number @ torch.ones(1, 1)).item())
         gradient(trainer, chunk)
 
-    monkeypatch.setattr(Trainer, "_full_gradient", observed)
+    monkeypatch.setattr(Trainer, "full_gradient", observed)
     train(spec_of("mlp", "bf16", epochs=20), [configuration("l1", 0.01)], FOLDS[:1], 3)
     assert products == [1 + 2**-10] * len(products) != []

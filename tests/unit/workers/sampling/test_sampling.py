@@ -50,7 +50,7 @@ def mirror_of(job: JobSpec, space: Mapping[str, BaseDistribution], trials: list[
             (name, space[name].to_internal_repr(value), distribution_to_json(space[name]))
             for name, value in told.params.items()
         ]
-        mirror._table.put(told.number, told.state, told.value, 0, params)
+        mirror.table.put(told.number, told.state, told.value, 0, params)
     return mirror
 
 

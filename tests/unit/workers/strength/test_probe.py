@@ -142,7 +142,7 @@ def test_the_range_does_not_depend_on_rows_that_no_net_trains_on() -> None:
         valid_targets=judged.valid_targets.flip(0),
     )
     sealed = frame.copy()
-    sealed.iloc[prepared._splits.test, :-1] = 1000.0
+    sealed.iloc[prepared.splits.test, :-1] = 1000.0
     found = [
         strength_range(
             each, Problem(each.spec, each.folds, each.outputs, CPU), lambda done, of: None

@@ -24,7 +24,8 @@ from invariants import Watch, check, objective
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
-from simulated import MOMENTS, Crew, Nursery, submit
+from simulated import MOMENTS, Crew, Nursery
+from submitting import submit
 
 from ridgeway.database.engine import Database
 from ridgeway.database.schema import migrate

@@ -31,10 +31,9 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from ridgeway.database.engine import Database
 from ridgeway.database.tables import jobs as job_table
 from ridgeway.errors import LeaseLost, NotFound
-from ridgeway.jobs import artifacts, claiming, holding, lifecycle
+from ridgeway.jobs import artifacts, claiming, holding
 from ridgeway.jobs.claiming import Claimant
 from ridgeway.jobs.leases import Lease
-from ridgeway.spec.wording import parse_spec
 from ridgeway.study import reading
 from ridgeway.study.facts import TrialFacts
 from ridgeway.study.writing import Outcome
@@ -77,13 +76,6 @@ class Conduct:
     seed: int | None = None  # of the strengths that it proposes, where it never idles before
     clock_offset: float = 0.0  # seconds that this process's clock is wrong by
     clock_file: str | None = None  # SQLite: the machine's clock is wrong by what it holds
-
-
-def submit(database: Database, trials: int, **fields: Any) -> str:
-    """A job for simulated workers; its id."""
-    spec = parse_spec({"dataset": "digits", "trials": trials, **fields})
-    with database.transaction() as transaction:
-        return lifecycle.submit_job(transaction, spec)
 
 
 class SimulatedWorker:

@@ -8,16 +8,15 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
 
 import httpx
 import psutil
 import pytest
 import sqlalchemy as sa
+from waiting import wait_until
 
 from ridgeway.database.clock import now
 from ridgeway.database.tables import workers
@@ -77,13 +76,6 @@ def alive(service: ServiceProcess) -> bool:
         return service.http.get("/healthz").status_code == 200
     except httpx.ConnectError:
         return False
-
-
-def wait_until(condition: Any, seconds: float = 30.0) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.05)
 
 
 def test_the_service_imports_nothing_that_trains_or_plots():

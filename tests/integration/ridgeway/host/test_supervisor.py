@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import textwrap
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,11 +15,11 @@ from typing import Any
 import psutil
 import pytest
 import sqlalchemy as sa
+from submitting import submit
+from waiting import wait_until
 
 from ridgeway.database.engine import Database
 from ridgeway.database.tables import leases
-from ridgeway.jobs import lifecycle
-from ridgeway.spec.wording import parse_spec
 
 # Whoever runs the tests under nohup or in the background ignores some signals, children included.
 SUPERVISE = """
@@ -69,15 +68,6 @@ def told(diary: Path, what: str) -> list[tuple[int, float]]:
     return [(int(pid), float(at)) for said, pid, at in entries if said == what]
 
 
-def eventually(condition: Callable[[], Any], seconds: float = 20.0) -> Any:
-    """What the condition says once it is true."""
-    deadline = time.monotonic() + seconds
-    while not (value := condition()):
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.02)
-    return value
-
-
 def gone(pid: int) -> bool:
     try:
         return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
@@ -114,7 +104,7 @@ def test_a_crashed_process_is_started_again_after_pauses_that_double(
     start: Start, diary: Path
 ) -> None:
     start({"name": "weak", "argv": script("tell('here'); sys.exit(1)", diary)})
-    eventually(lambda: _count(diary) >= 3)
+    wait_until(lambda: _count(diary) >= 3)
     first, second, third = [at for _, at in told(diary, "here")][:3]
     assert second - first >= 0.5
     assert third - second >= 1.0
@@ -130,7 +120,7 @@ def test_a_signal_stops_every_process_in_good_order(
 ) -> None:
     role = {"name": "steady", "argv": script(OBEY, diary)}
     supervisor = start(role, role)
-    eventually(lambda: _count(diary) == 2)
+    wait_until(lambda: _count(diary) == 2)
     supervisor.send_signal(number)
     assert supervisor.wait(10) == 0
     pids = {pid for pid, _ in told(diary, "here")}
@@ -142,7 +132,7 @@ def test_a_process_that_ignores_the_request_is_killed_after_the_grace_period(
     start: Start, diary: Path
 ) -> None:
     supervisor = start({"name": "deaf", "argv": script(IGNORE, diary)})
-    eventually(lambda: _count(diary) == 1)
+    wait_until(lambda: _count(diary) == 1)
     supervisor.terminate()
     assert supervisor.wait(10) == 0
     assert len(told(diary, "asked to stop")) == 1
@@ -162,18 +152,18 @@ def test_exit_code_2_is_final_and_stops_the_others(start: Start, diary: Path) ->
 def test_nobody_outlives_a_supervisor_that_is_killed(start: Start, diary: Path, code: str) -> None:
     role = {"name": "steady", "argv": script(code, diary)}
     supervisor = start(role, role, role)
-    eventually(lambda: _count(diary) == 3)
+    wait_until(lambda: _count(diary) == 3)
     supervisor.kill()
     supervisor.wait()
     for pid, _ in told(diary, "here"):
-        eventually(lambda pid=pid: gone(pid), 5)
+        wait_until(lambda pid=pid: gone(pid), 5)
     assert len(told(diary, "asked to stop")) == 3
 
 
 def test_no_process_holds_the_pipe_of_another(start: Start, diary: Path) -> None:
     role = {"name": "steady", "argv": script(OBEY, diary)}
     supervisor = start(role, role, role)
-    eventually(lambda: _count(diary) == 3)
+    wait_until(lambda: _count(diary) == 3)
     pids = [pid for pid, _ in told(diary, "here")]
     inputs = {pid: (Path("/proc") / str(pid) / "fd/0").readlink() for pid in pids}
     assert len(set(inputs.values())) == 3
@@ -197,19 +187,17 @@ def test_what_a_crashed_process_started_ends_with_it(start: Start, diary: Path) 
     os.kill(os.getpid(), signal.SIGKILL)
     """
     start({"name": "parent", "argv": script(code, diary)})
-    [(pid, _), *_] = eventually(lambda: told(diary, "grandchild"))
-    eventually(lambda: gone(pid), 5)
+    [(pid, _), *_] = wait_until(lambda: told(diary, "grandchild"))
+    wait_until(lambda: gone(pid), 5)
 
 
 def test_the_leases_of_a_dead_worker_expire_at_once(
     database: Database, database_url: str, start: Start, diary: Path
 ) -> None:
-    spec = parse_spec({"dataset": "digits", "trials": 20})
-    with database.transaction() as transaction:
-        lifecycle.submit_job(transaction, spec)
+    submit(database, trials=20)
     code = """
     from ridgeway.database.engine import Database
-    from ridgeway.jobs.leases import Claimant, claim
+    from ridgeway.jobs.claiming import Claimant, claim
     from ridgeway.settings import Settings
     assert sys.argv[2] == "--id"
     everything = frozenset({"mlp", "digits"})
@@ -225,8 +213,8 @@ def test_the_leases_of_a_dead_worker_expire_at_once(
         with database.reading() as transaction:
             return set(transaction.execute(sa.select(leases.c.state)).scalars())
 
-    eventually(lambda: told(diary, "claimed True"))
-    eventually(lambda: "expired" in states())
+    wait_until(lambda: told(diary, "claimed True"))
+    wait_until(lambda: "expired" in states())
 
 
 def test_every_start_of_a_worker_has_an_id_of_its_own(start: Start, diary: Path) -> None:

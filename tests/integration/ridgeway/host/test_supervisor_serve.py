@@ -7,27 +7,22 @@ import os
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
+from waiting import wait_until
 
 from ridgeway.client.client import Client
 
 RIDGEWAY = [sys.executable, "-P", "-m", "ridgeway"]
 
 
-def eventually(condition: Callable[[], Any], seconds: float = 120.0) -> Any:
-    """What the condition says once it is true."""
-    deadline = time.monotonic() + seconds
-    while not (value := condition()):
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.05)
-    return value
+eventually = partial(wait_until, seconds=120.0)
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 from invariants import check, objective
-from simulated import SPACE, outcome_of, recommended, submit
+from simulated import SPACE, outcome_of, recommended
+from submitting import submit
 
 from ridgeway.database.clock import current_time
 from ridgeway.database.engine import Database

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -14,6 +13,8 @@ import pytest
 import sqlalchemy as sa
 from optuna.distributions import CategoricalDistribution, FloatDistribution
 from simulated import recommended
+from submitting import submit
+from waiting import wait_until
 
 from ridgeway import fleet
 from ridgeway.database.engine import Database
@@ -25,7 +26,6 @@ from ridgeway.jobs.claiming import Claimant
 from ridgeway.jobs.leases import Lease
 from ridgeway.jobs.own_trials import own_numbers
 from ridgeway.jobs.plan import JobPlan
-from ridgeway.spec.wording import parse_spec
 from ridgeway.study.facts import TrialFacts
 from ridgeway.study.writing import Outcome
 from ridgeway.views import Job
@@ -46,12 +46,6 @@ def claimant(worker: str = "worker-1", **changes: Any) -> Claimant:
         max_attempts=3,
     )
     return replace(default, **changes)
-
-
-def submit(database: Database, **fields: Any) -> str:
-    spec = parse_spec({"dataset": "digits", "trials": 20, **fields})
-    with database.transaction() as transaction:
-        return lifecycle.submit_job(transaction, spec)
 
 
 def claim(database: Database, **changes: Any) -> Lease | None:
@@ -444,9 +438,12 @@ def test_a_job_out_of_time_is_answered_on_what_exists_with_a_warning(database):
 def test_a_job_that_runs_out_of_time_while_it_is_answered_keeps_its_answer(database):
     job_id = submit(database, trials=1, timeout_seconds=0.05)
     lease = train_all(database)
-    time.sleep(0.06)
-    with database.transaction() as transaction:
-        lifecycle.sweep(transaction)
+
+    def swept() -> bool:
+        with database.transaction() as transaction:
+            return lifecycle.sweep(transaction)
+
+    wait_until(swept)
     assert claim(database) is None
     with database.transaction() as transaction:
         holding.finish_answer(transaction, lease, recommended(), {})

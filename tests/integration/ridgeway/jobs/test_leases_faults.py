@@ -8,16 +8,18 @@ from __future__ import annotations
 import os
 import random
 import signal
-import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 from invariants import Study, Watch, check, objective, pruned
-from simulated import MOMENTS, Crew, Nursery, submit
+from simulated import MOMENTS, Crew, Nursery
+from submitting import submit
+from waiting import wait_until
 
 from ridgeway.database.engine import Database
 from ridgeway.database.tables import leases as lease_table
@@ -26,7 +28,7 @@ from ridgeway.jobs import holding, lifecycle, lookups
 from ridgeway.jobs.extend import extend_job
 from ridgeway.views import ENDED, Job
 
-PATIENCE_SECONDS = 60.0
+eventually = partial(wait_until, seconds=60.0)
 
 
 @pytest.fixture(scope="module")
@@ -42,13 +44,6 @@ def crew(nursery: Nursery, database_url: str, tmp_path: Path) -> Iterator[Crew]:
     yield crew
     print(crew.diary.read_text()[-4000:])
     crew.close()
-
-
-def eventually(condition: Callable[[], object], seconds: float = PATIENCE_SECONDS) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.005)
 
 
 def watched_to_its_end(database: Database, job_id: str) -> Job:

@@ -18,7 +18,8 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 from invariants import Study, check, objective
-from simulated import SPACE, outcome_of, recommended, submit
+from simulated import SPACE, outcome_of, recommended
+from submitting import submit
 
 from ridgeway.database.engine import Database
 from ridgeway.database.tables import jobs as job_table

@@ -5,11 +5,11 @@ from __future__ import annotations
 import optuna
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution
+from submitting import submit
 
-from ridgeway.jobs import claiming, holding, lifecycle
+from ridgeway.jobs import claiming, holding
 from ridgeway.jobs.claiming import Claimant
 from ridgeway.jobs.fronts import find_front
-from ridgeway.spec.wording import parse_spec
 from ridgeway.study.facts import TrialFacts
 from ridgeway.study.writing import Outcome
 
@@ -23,9 +23,7 @@ SPACE = {
 @pytest.mark.parametrize("objective", ["loss", "accuracy"])
 def test_the_front_of_a_job_is_that_of_its_own_trials_in_optunas_study(database, objective):
     objectives = [objective, "nonzero_weights"]
-    spec = parse_spec({"dataset": "digits", "trials": 60, "objectives": objectives})
-    with database.transaction() as transaction:
-        job_id = lifecycle.submit_job(transaction, spec)
+    job_id = submit(database, trials=60, objectives=objectives)
     while True:
         with database.transaction() as transaction:
             lease = claiming.claim(transaction, CLAIMANT)

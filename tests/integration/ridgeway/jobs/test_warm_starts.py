@@ -5,11 +5,13 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import optuna
 import pytest
+import submitting
 from optuna.distributions import CategoricalDistribution, FloatDistribution
 from optuna.trial import create_trial
 
@@ -19,7 +21,6 @@ from ridgeway.jobs import claiming, holding, lifecycle, lookups, warm_starts
 from ridgeway.jobs.claiming import Claimant
 from ridgeway.jobs.fronts import find_front
 from ridgeway.jobs.own_trials import own_numbers
-from ridgeway.spec.wording import parse_spec
 from ridgeway.study.distributions import search_space
 from ridgeway.study.facts import TrialFacts
 from ridgeway.study.imports import import_study
@@ -38,10 +39,7 @@ SPACE = {
 PARAMS = {"penalty": "l1", "lambda": 0.5, "learning_rate": 0.01, "weight_decay": 1e-4}
 
 
-def submit(database: Database, **fields: Any) -> str:
-    spec = parse_spec({"dataset": "digits", "trials": 20, "search": SEARCH, **fields})
-    with database.transaction() as transaction:
-        return lifecycle.submit_job(transaction, spec)
+submit = partial(submitting.submit, search=SEARCH)
 
 
 def work_off(database: Database) -> None:

@@ -10,13 +10,13 @@ import optuna
 import pytest
 import sqlalchemy as sa
 from optuna.distributions import CategoricalDistribution, FloatDistribution
+from submitting import submit
 
 from ridgeway.database.engine import Database
 from ridgeway.database.tables import ranked_trials
-from ridgeway.jobs import claiming, holding, lifecycle, lookups
+from ridgeway.jobs import claiming, holding, lookups
 from ridgeway.jobs.claiming import Claimant
 from ridgeway.jobs.own_trials import own_numbers
-from ridgeway.spec.wording import parse_spec
 from ridgeway.study.facts import TrialFacts
 from ridgeway.study.writing import Outcome
 from ridgeway.views import Params, Trial
@@ -27,13 +27,6 @@ SPACE = {
     "learning_rate": FloatDistribution(1e-4, 1e-1, log=True),
 }
 CLAIMANT = Claimant("worker-1", frozenset({"mlp"}), frozenset({"digits"}), 8, 30.0, 3)
-
-
-def submit(database: Database, trials: int) -> str:
-    with database.transaction() as transaction:
-        return lifecycle.submit_job(
-            transaction, parse_spec({"dataset": "digits", "trials": trials})
-        )
 
 
 def params(number: int) -> Params:
@@ -85,7 +78,7 @@ def storage(database: Database) -> Iterator[optuna.storages.RDBStorage]:
 
 
 def test_importances_and_plots_come_from_our_study(database, storage):
-    job_id = submit(database, 40)
+    job_id = submit(database, trials=40)
     while train(database):
         pass
     study = optuna.load_study(study_name=job_id, storage=storage)
@@ -118,7 +111,7 @@ for index in range(12):
 
 
 def test_a_stock_process_asks_and_tells_while_we_write_and_no_trial_is_lost(database):
-    job_id = submit(database, 400)
+    job_id = submit(database, trials=400)
     url = database.url.render_as_string(hide_password=False)
     command = [sys.executable, "-c", ASK_AND_TELL, url, job_id]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as stock:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
+import submitting
 
 from ridgeway.data.store import Store
 from ridgeway.database.engine import Database
@@ -13,28 +14,19 @@ from ridgeway.jobs import claiming, holding, lifecycle, lookups
 from ridgeway.jobs.claiming import Claimant
 from ridgeway.jobs.plan import JobPlan
 from ridgeway.settings import Settings
-from ridgeway.spec.wording import parse_spec
 from ridgeway.views import Job, LambdaRange
 from workers.loop import training
 from workers.loop.worker import Worker
 from workers.strength.probe import UNPROBED
 
-
-def submit(database: Database, **fields: Any) -> str:
-    spec = parse_spec(
-        {
-            "dataset": "wine",
-            "target": "target",
-            "task": "classification",
-            "model": {"kind": "mlp", "hidden": [4]},
-            "trials": 40,
-            "epochs": 8,
-            "validation": {"kind": "folds", "folds": 2},
-            **fields,
-        }
-    )
-    with database.transaction() as transaction:
-        return lifecycle.submit_job(transaction, spec)
+submit = partial(
+    submitting.submit_resolved,
+    dataset="wine",
+    model={"kind": "mlp", "hidden": [4]},
+    trials=40,
+    epochs=8,
+    validation={"kind": "folds", "folds": 2},
+)
 
 
 def find(database: Database, job_id: str) -> Job:

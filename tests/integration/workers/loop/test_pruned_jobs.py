@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import optuna
 import pytest
+import submitting
 from optuna.trial import FrozenTrial, TrialState
 
-from ridgeway.data.bundled import bundled_profiles
 from ridgeway.data.store import Store
 from ridgeway.database.engine import Database
 from ridgeway.errors import LeaseLost
 from ridgeway.jobs import holding, lifecycle, lookups
 from ridgeway.settings import Settings
-from ridgeway.spec.profiles import resolve_spec
-from ridgeway.spec.wording import parse_spec
 from workers.loop.tools import Doors
 from workers.loop.worker import Worker
 from workers.pruning.rules import rule_of
@@ -25,23 +24,16 @@ from workers.pruning.rules import rule_of
 RATES = {"learning_rate": {"low": 1e-4, "high": 1e-1, "log": True}, "lambda": 1e-4}
 
 
-def submit(database: Database, **fields: Any) -> str:
-    spec = parse_spec(
-        {
-            "dataset": "breast_cancer",
-            "model": {"kind": "linear"},
-            "trials": 40,
-            "epochs": 20,
-            "sampler": "random",
-            "search": RATES,
-            "validation": {"kind": "holdout"},
-            **fields,
-        }
-    )
-    with database.transaction() as transaction:
-        return lifecycle.submit_job(
-            transaction, resolve_spec(spec, bundled_profiles()[spec.dataset])
-        )
+submit = partial(
+    submitting.submit_resolved,
+    dataset="breast_cancer",
+    model={"kind": "linear"},
+    trials=40,
+    epochs=20,
+    sampler="random",
+    search=RATES,
+    validation={"kind": "holdout"},
+)
 
 
 def make_worker(

@@ -4,23 +4,21 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
+import submitting
 
-from ridgeway.data.bundled import bundled_profiles
 from ridgeway.data.store import Store
 from ridgeway.database.engine import Database
 from ridgeway.database.tables import leases as lease_table
 from ridgeway.errors import LeaseLost
 from ridgeway.jobs import claiming, holding, lifecycle, lookups
-from ridgeway.jobs.lifecycle import submit_job
 from ridgeway.jobs.lookups import find_trial
 from ridgeway.settings import Settings
-from ridgeway.spec.profiles import resolve_spec
-from ridgeway.spec.wording import parse_spec
 from workers.data.prepare import Prepared
 from workers.loop import checkpoints as checkpoints_module
 from workers.loop.tools import Doors
@@ -64,11 +62,7 @@ def make_worker(
     return Worker(database, store, settings, lifecycle.new_id(), "cpu", doors)
 
 
-def submit(database: Database, **fields: Any) -> str:
-    spec = {name: value for name, value in {**SPEC, **fields}.items() if value is not None}
-    resolved = resolve_spec(parse_spec(spec), bundled_profiles()["wine"])
-    with database.transaction() as transaction:
-        return submit_job(transaction, resolved)
+submit = partial(submitting.submit_resolved, **SPEC)
 
 
 def run_dry(worker: Worker) -> None:

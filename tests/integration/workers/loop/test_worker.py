@@ -5,27 +5,25 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import optuna
 import pytest
 import sqlalchemy as sa
+import submitting
 from safetensors import safe_open
 from sqlalchemy.exc import OperationalError
 
-from ridgeway.data.bundled import bundled_profiles
 from ridgeway.data.store import Store
 from ridgeway.database import tables
 from ridgeway.database.engine import Database
 from ridgeway.errors import NotFound
 from ridgeway.jobs import artifacts, holding, lifecycle, lookups
 from ridgeway.jobs.extend import extend_job
-from ridgeway.jobs.lifecycle import submit_job
 from ridgeway.jobs.lookups import list_trials
 from ridgeway.settings import Settings
-from ridgeway.spec.profiles import resolve_spec
-from ridgeway.spec.wording import parse_spec
 from ridgeway.views import Job, Trial
 from workers.loop import control, training
 from workers.loop import worker as worker_module
@@ -62,11 +60,7 @@ def make_worker(
     return Worker(database, store, settings, lifecycle.new_id(), "cpu", Doors(**doors))
 
 
-def submit(database: Database, **fields: Any) -> str:
-    spec = parse_spec({**SMALL, **fields})
-    resolved = resolve_spec(spec, bundled_profiles()[spec.dataset])
-    with database.transaction() as transaction:
-        return submit_job(transaction, resolved)
+submit = partial(submitting.submit_resolved, **SMALL)
 
 
 def find(database: Database, job_id: str) -> Job:

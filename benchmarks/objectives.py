@@ -24,7 +24,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from scipy.spatial import KDTree
 
 from ridgeway.data.store import Store
-from ridgeway.spec.names import PENALTIES
+from ridgeway.spec.names import PENALTY_NAMES
 from ridgeway.spec.spec import JobSpec
 from ridgeway.spec.wording import parse_spec
 from ridgeway.study.distributions import search_space
@@ -155,7 +155,7 @@ class Table:
             penalties, places = kept["penalty"], kept["places"] / GRAIN
             self._values = kept["value"].astype(float)
         self._rows = {
-            name: np.flatnonzero(penalties == index) for index, name in enumerate(PENALTIES)
+            name: np.flatnonzero(penalties == index) for index, name in enumerate(PENALTY_NAMES)
         }
         self._trees = {
             name: KDTree(places[np.ix_(rows, _columns(name))]) for name, rows in self._rows.items()

@@ -14,16 +14,17 @@ from __future__ import annotations
 import multiprocessing
 import os
 import time
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 import torch
+from optuna.distributions import BaseDistribution, distribution_to_json
 from optuna.trial import TrialState
 from rows import Row, median, parser
 
 from ridgeway.data.store import Store
 from ridgeway.spec.wording import parse_spec
 from ridgeway.study.distributions import search_space
-from ridgeway.study.reading import StudyTrial
 from workers import train as doors
 from workers.data.loading import load_frame
 from workers.data.prepare import check_and_prepare
@@ -37,19 +38,15 @@ SIZE = 20
 HISTORY = 100
 
 
-def _history(mirror: Mirror, space: dict) -> None:
-    for number, params in enumerate(mirror.propose(space, HISTORY, ordinal=0)):
-        mirror._trials[number] = StudyTrial(
-            id=number,
-            number=number,
-            state=TrialState.COMPLETE,
-            value=abs(float(params["learning_rate"]) - 0.01),
-            params=params,
-            distributions={name: space[name] for name in params},
-            started_at=None,
-            finished_at=None,
-            attributes={},
-        )
+def _history(mirror: Mirror, space: Mapping[str, BaseDistribution]) -> None:
+    """Give the mirror complete trials to learn from."""
+    texts = {name: distribution_to_json(each) for name, each in space.items()}
+    for number, params in enumerate(mirror.propose(space, HISTORY, ordinal=0, start=0)):
+        value = abs(float(params["learning_rate"]) - 0.01)
+        rows = [
+            (name, space[name].to_internal_repr(own), texts[name]) for name, own in params.items()
+        ]
+        mirror.table.put(number, TrialState.COMPLETE, value, 0, rows)
 
 
 def _work(repeats: int, barrier, results) -> None:
@@ -63,7 +60,7 @@ def _work(repeats: int, barrier, results) -> None:
 
     def propose(ordinal: int) -> list[Configuration]:
         started = time.perf_counter()
-        params = mirror.propose(space, SIZE, ordinal)
+        params = mirror.propose(space, SIZE, ordinal, start=HISTORY)
         spent["sampling"] += time.perf_counter() - started
         return [Configuration.from_params(spec, p) for p in params]
 

@@ -20,7 +20,7 @@ from ridgeway.client.client import Client
 from ridgeway.client.show import duration, job_summary, write
 from ridgeway.errors import RidgewayError, Unreachable
 from ridgeway.settings import Settings
-from ridgeway.spec.names import PENALTIES
+from ridgeway.spec.names import PENALTY_NAMES
 from ridgeway.views import Job
 
 START_SECONDS = 120.0  # importing torch from a cold disk takes its time
@@ -31,7 +31,7 @@ SPEC = {
     "name": "breast_cancer, which penalty?",
     "dataset": "breast_cancer",
     "model": {"kind": "mlp", "hidden": [64]},
-    "search": {"penalty": list(PENALTIES)},
+    "search": {"penalty": list(PENALTY_NAMES)},
     "validation": {"kind": "folds", "folds": 5},
 }
 

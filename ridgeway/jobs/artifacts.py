@@ -12,6 +12,8 @@ from ridgeway.database.tables import artifacts
 from ridgeway.errors import NotFound
 from ridgeway.jobs.rows import read_job
 
+MODEL = "model.safetensors"  # the name of the recommended model
+
 
 @dataclass(frozen=True)
 class Artifact:

@@ -14,6 +14,7 @@ from ridgeway.jobs.leases import OPEN_LEASE
 from ridgeway.jobs.lifecycle import change_job
 from ridgeway.jobs.rows import lock_job, require_state
 from ridgeway.spec.grids import grid_size
+from ridgeway.spec.names import SAMPLER_ROWS
 from ridgeway.spec.profiles import MAX_CURVE_POINTS
 from ridgeway.spec.spec import MAX_TRIALS, JobSpec
 from ridgeway.views import Job
@@ -48,7 +49,7 @@ def extend_job(transaction: Connection, job_id: str, trials: int) -> Job:
 def _larger_budget(row: Row[Any], trials: int) -> int:
     spec = JobSpec.model_validate(row.spec)
     most = min(MAX_TRIALS, MAX_CURVE_POINTS // spec.epochs)
-    if spec.sampler == "grid":
+    if SAMPLER_ROWS[spec.sampler].finite:
         most = min(most, grid_size(spec))
     total = row.trials + trials
     if total > most:

@@ -14,6 +14,7 @@ from ridgeway.errors import NotFound
 from ridgeway.jobs.cursors import decode_cursor, encode_cursor
 from ridgeway.jobs.plan import JobPlan
 from ridgeway.jobs.rows import read_job, select_jobs
+from ridgeway.spec.names import UNPENALISED
 from ridgeway.spec.spec import JobSpec
 from ridgeway.study import pages, reading
 from ridgeway.study.facts import text_of
@@ -155,7 +156,7 @@ def _job(row: Row[Any]) -> Job:
 
 def _lambda_range(spec: JobSpec, plan: JobPlan | None) -> LambdaRange | None:
     """Return the plan's range of λ for a job that asks for one; every plan has a range."""
-    if plan is None or spec.search.strength != "auto" or spec.search.penalty == ["none"]:
+    if plan is None or spec.search.strength != "auto" or spec.search.penalty == [UNPENALISED]:
         return None
     low, high = plan.strengths
     return LambdaRange(low=low, high=high)

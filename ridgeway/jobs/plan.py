@@ -18,11 +18,6 @@ class Engine(BaseModel):
     backend: str | None = None
     compiled: bool | None = None
 
-    def for_refits(self) -> Engine:
-        """Return it without a compiled step, which so few members are not worth."""
-        backend = "vmap" if self.backend == "compiled" else self.backend
-        return Engine(device=self.device, backend=backend, compiled=self.compiled)
-
 
 class JobPlan(Engine):
     """The engine of a job, and the lowest and highest λ that `"lambda": "auto"` stands for."""

@@ -9,7 +9,7 @@ from pydantic import BaseModel
 from ridgeway.errors import FieldError
 from ridgeway.spec.grids import grid_errors
 from ridgeway.spec.models import LinearModel, MlpModel
-from ridgeway.spec.names import SAMPLER_ROWS, Task, objectives_of
+from ridgeway.spec.names import OPTIMIZER_ROWS, SAMPLER_ROWS, Task, objectives_of
 from ridgeway.spec.spec import JobSpec
 
 # FISTA takes full-batch steps of a length that it finds itself, on a convex objective.
@@ -42,7 +42,7 @@ def combination_errors(spec: JobSpec) -> list[FieldError]:
         *_twice_given_errors(spec),
         *grid_errors(spec),
     ]
-    if spec.optimizer == "fista":
+    if not OPTIMIZER_ROWS[spec.optimizer].has_rates:
         return [*_fista_errors(spec), *errors]
     if isinstance(spec.model, LinearModel):
         whose = "a linear model, which has no dropout layer"

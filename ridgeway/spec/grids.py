@@ -6,13 +6,14 @@ from math import prod
 
 from ridgeway.errors import FieldError
 from ridgeway.spec.dimensions import Range
+from ridgeway.spec.names import SAMPLER_ROWS
 from ridgeway.spec.space import OF_PENALTIES, Searched, dimensions, exists_beside
 from ridgeway.spec.spec import MAX_TRIALS, JobSpec, Search
 
 
 def budget(spec: JobSpec) -> int:
     """Return how many trials the job comes to: a grid ends with its last point."""
-    return min(spec.trials, grid_size(spec)) if spec.sampler == "grid" else spec.trials
+    return min(spec.trials, grid_size(spec)) if SAMPLER_ROWS[spec.sampler].finite else spec.trials
 
 
 def budget_warnings(spec: JobSpec) -> list[str]:
@@ -33,7 +34,7 @@ def grid_size(spec: JobSpec) -> int:
 
 def grid_errors(spec: JobSpec) -> list[FieldError]:
     """Return an error for each dimension that can't be a grid's axis, or for too many points."""
-    if spec.sampler != "grid":
+    if not SAMPLER_ROWS[spec.sampler].finite:
         return []
     errors = [
         FieldError(

@@ -43,7 +43,7 @@ PENALTY_ROWS: Mapping[PenaltyName, PenaltyRow] = {
         PenaltyRow("group_lasso", "group lasso"),
     )
 }
-PENALTIES: tuple[PenaltyName, ...] = get_args(PenaltyName)
+PENALTY_NAMES: tuple[PenaltyName, ...] = get_args(PenaltyName)
 
 # --- objectives -------------------------------------------------------------------------------
 
@@ -58,6 +58,7 @@ class ObjectiveRow:
     label: str
     tasks: tuple[Task, ...]
     maximised: bool
+    every_class: bool = False  # whether judging rows without some class have no value
 
 
 OBJECTIVE_ROWS: Mapping[Objective, ObjectiveRow] = {
@@ -66,17 +67,49 @@ OBJECTIVE_ROWS: Mapping[Objective, ObjectiveRow] = {
         ObjectiveRow("loss", "loss", ("classification", "regression"), maximised=False),
         ObjectiveRow("accuracy", "accuracy", ("classification",), maximised=True),
         ObjectiveRow("balanced_accuracy", "balanced accuracy", ("classification",), maximised=True),
-        ObjectiveRow("roc_auc", "ROC AUC", ("classification",), maximised=True),
+        ObjectiveRow("roc_auc", "ROC AUC", ("classification",), maximised=True, every_class=True),
         ObjectiveRow("mse", "mean squared error", ("regression",), maximised=False),
         ObjectiveRow("r2", "R²", ("regression",), maximised=True),
     )
 }
 
 
+# What people are shown beside a loss, which says little by itself.
+SHOWN_FOR_LOSS: Mapping[Task, Objective] = {"classification": "accuracy", "regression": "r2"}
+
+
 def objectives_of(task: Task) -> tuple[Objective, ...]:
     """Return the objectives that a job of this task may have."""
     return tuple(row.name for row in OBJECTIVE_ROWS.values() if task in row.tasks)
 
+
+# --- optimizers -------------------------------------------------------------------------------
+
+Optimizer: TypeAlias = Literal["sgd", "adam", "adamw", "fista"]
+
+
+@dataclass(frozen=True)
+class OptimizerRow:
+    """An optimizer.
+
+    has_rates: it takes a learning rate and weight decay; the others find their own steps.
+    decoupled: weight decay is beside the loss, where it is an l2 term of half its strength else.
+    """
+
+    name: Optimizer
+    has_rates: bool = True
+    decoupled: bool = False
+
+
+OPTIMIZER_ROWS: Mapping[Optimizer, OptimizerRow] = {
+    row.name: row
+    for row in (
+        OptimizerRow("sgd"),
+        OptimizerRow("adam"),
+        OptimizerRow("adamw", decoupled=True),
+        OptimizerRow("fista", has_rates=False),
+    )
+}
 
 # --- samplers and pruners ---------------------------------------------------------------------
 
@@ -85,10 +118,14 @@ Sampler: TypeAlias = Literal["tpe", "random", "qmc", "grid", "gp"]
 
 @dataclass(frozen=True)
 class SamplerRow:
-    """A sampler. learns: it draws from what trials before have reached in the first objective."""
+    """A sampler.
+
+    learns: it draws from what trials before have reached in the first objective. finite: it ends.
+    """
 
     name: Sampler
     learns: bool
+    finite: bool = False
 
 
 SAMPLER_ROWS: Mapping[Sampler, SamplerRow] = {
@@ -97,7 +134,7 @@ SAMPLER_ROWS: Mapping[Sampler, SamplerRow] = {
         SamplerRow("tpe", learns=True),
         SamplerRow("random", learns=False),
         SamplerRow("qmc", learns=False),
-        SamplerRow("grid", learns=False),
+        SamplerRow("grid", learns=False, finite=True),
         SamplerRow("gp", learns=True),
     )
 }

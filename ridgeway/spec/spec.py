@@ -18,8 +18,10 @@ from ridgeway.spec.dimensions import Dimension, Range, Strength, distinct, withi
 from ridgeway.spec.models import MlpModel, ModelSpec
 from ridgeway.spec.names import (
     OBJECTIVE_ROWS,
-    PENALTIES,
+    OPTIMIZER_ROWS,
+    PENALTY_NAMES,
     Objective,
+    Optimizer,
     PenaltyName,
     Pruner,
     Sampler,
@@ -27,7 +29,6 @@ from ridgeway.spec.names import (
 )
 from ridgeway.spec.strict import Name, Strict, Text
 
-Optimizer: TypeAlias = Literal["sgd", "adam", "adamw", "fista"]
 Schedule: TypeAlias = Literal["constant", "cosine"]
 Precision: TypeAlias = Literal["float32", "float64", "tf32", "bf16"]
 
@@ -39,8 +40,10 @@ class Search(Strict):
     """The space: each entry a range, a list of choices, or one fixed value."""
 
     penalty: Annotated[
-        list[PenaltyName], Field(min_length=1, max_length=len(PENALTIES)), AfterValidator(distinct)
-    ] = Field(default=list(PENALTIES))
+        list[PenaltyName],
+        Field(min_length=1, max_length=len(PENALTY_NAMES)),
+        AfterValidator(distinct),
+    ] = Field(default=list(PENALTY_NAMES))
     strength: Annotated[Strength, within(0, 1e6)] = Field(
         default="auto", alias="lambda", description="λ; absent from trials whose penalty is `none`"
     )
@@ -237,9 +240,10 @@ class JobSpec(Strict):
 
         In sgd and adam weight decay IS an l2 term, so there it is off unless asked for.
         """
-        if self.optimizer == "fista":
+        row = OPTIMIZER_ROWS[self.optimizer]
+        if not row.has_rates:
             return self
-        decay = DEFAULT_WEIGHT_DECAY if self.optimizer == "adamw" else 0.0
+        decay = DEFAULT_WEIGHT_DECAY if row.decoupled else 0.0
         defaults = {"learning_rate": DEFAULT_LEARNING_RATE, "weight_decay": decay}
         missing = {
             name: default

@@ -27,7 +27,6 @@ from ridgeway.views import Front, Job, JobPage, JobState, TrialDetail, TrialPage
 from service.context import Context, Cursor, IdempotencyKey, InContext, JobId, Limit, require_json
 from service.problems import problems
 
-MODEL = "model.safetensors"
 SAFETENSORS = "application/octet-stream"
 CSV = "text/csv; charset=utf-8"
 LINES = "application/jsonl"
@@ -233,7 +232,7 @@ def extend(id: JobId, extension: Extension, context: InContext) -> Job:
 def model(id: JobId, context: InContext) -> StreamingResponse:
     """Return the recommended model, refitted on the development rows, as safetensors."""
     with context.database.reading() as transaction:
-        artifact = artifacts.find_artifact(transaction, id, MODEL)
+        artifact = artifacts.find_artifact(transaction, id, artifacts.MODEL)
     headers = {
         "Content-Length": str(artifact.bytes),
         "Content-Disposition": f'attachment; filename="{id}.safetensors"',

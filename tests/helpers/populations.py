@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from ridgeway.jobs.plan import Engine
-from ridgeway.spec.names import PENALTIES
+from ridgeway.spec.names import PENALTY_NAMES
 from ridgeway.spec.spec import JobSpec
 from ridgeway.spec.wording import parse_spec
 from workers import train as training
@@ -61,7 +61,7 @@ def mixed(members: int) -> list[Configuration]:
     """Members of every penalty, each with hyperparameters of its own."""
     return [
         configuration(
-            PENALTIES[member % len(PENALTIES)],
+            PENALTY_NAMES[member % len(PENALTY_NAMES)],
             10 ** (-1 - member % 4),
             l1_ratio=0.1 + 0.8 * member / members,
             learning_rate=10 ** (-1.2 - member % 3 / 2),

@@ -9,8 +9,6 @@ from safetensors.torch import save
 from workers.answer.choice import Refit
 from workers.data.prepare import Fold, Prepared
 
-MODEL = "model.safetensors"
-
 
 def model_bytes(refit: Refit, prepared: Prepared, sealed: Fold) -> bytes:
     """Return the refitted model as safetensors, with all that it takes to use it in the metadata.

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from ridgeway.spec.names import Objective
+from ridgeway.spec.names import SHOWN_FOR_LOSS, Objective
 from ridgeway.spec.spec import JobSpec
 from ridgeway.views import SealedScores
 from workers.answer.choice import Refit
@@ -19,9 +19,8 @@ from workers.objectives.metrics import score
 
 def sealed_metric(spec: JobSpec) -> Objective:
     """Return what the sealed test set is scored by: the objective, or for a loss a plain score."""
-    if spec.objective != "loss":
-        return spec.objective
-    return "accuracy" if spec.task == "classification" else "r2"
+    assert spec.task is not None, "a job's task is filled in before it trains"
+    return SHOWN_FOR_LOSS[spec.task] if spec.objective == "loss" else spec.objective
 
 
 def sealed_scores(
@@ -46,7 +45,7 @@ def sealed_scores(
     by_role = scores(metric)
     return SealedScores(
         evaluations=1,
-        metric=metric,  # type: ignore[arg-type] # never "loss"
+        metric=metric,
         rows=len(sealed.valid_targets),
         simplest=by_role.get("simplest"),
         best=by_role.get("best"),

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from ridgeway.errors import JobUnrunnable
+from ridgeway.jobs.plan import Engine
 from workers.backends.base import Backend, Models, StepBatch
 from workers.backends.compiled import BLOCK_MEMBERS, Compiled
 from workers.backends.dense import Dense
@@ -146,3 +147,10 @@ def _step(backend: Backend, check: CheckStep) -> Tensor:
     _, buffers = backend.gradient(check.models, check.batch, gradient)
     logits = backend.logits(replace(check.models, buffers=buffers), check.batch.inputs)
     return torch.cat([logits.flatten(), gradient.flatten()])
+
+
+def engine_of_refits(engine: Engine) -> Engine:
+    """Return a job's engine without a compiled step, which so few members are not worth."""
+    if engine.backend != Compiled.name:
+        return engine
+    return engine.model_copy(update={"backend": Mapped.name})

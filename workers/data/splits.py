@@ -9,6 +9,7 @@ import numpy.typing as npt
 from sklearn.model_selection import GroupKFold, KFold, StratifiedGroupKFold, StratifiedKFold
 
 from ridgeway.errors import JobUnrunnable
+from ridgeway.spec.names import OBJECTIVE_ROWS
 from ridgeway.spec.profiles import held_out
 from ridgeway.spec.spec import HoldoutValidation, JobSpec
 
@@ -117,9 +118,9 @@ def _check_groups(
     test: Positions,
     folds: tuple[tuple[Positions, Positions], ...],
 ) -> None:
-    """Refuse a training part without some class; for roc_auc a judging part too."""
+    """Refuse a training part without some class; for some objectives a judging part too."""
     parts = [(f"training rows of fold {index}", train) for index, (train, _) in enumerate(folds, 1)]
-    if spec.objective == "roc_auc":
+    if OBJECTIVE_ROWS[spec.objective].every_class:
         parts += [(f"validation rows of fold {i}", valid) for i, (_, valid) in enumerate(folds, 1)]
         parts.append(("sealed test set", test))
     for name, rows in parts:

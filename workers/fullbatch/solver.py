@@ -13,7 +13,7 @@ from torch import Tensor
 from ridgeway.jobs.plan import Engine
 from workers.backends import Buffers
 from workers.backends.dense import Dense
-from workers.fullbatch.fista import STEPS, Fista
+from workers.fullbatch.fista import Fista
 from workers.fullbatch.rows import LinearFit, TrainingRows
 from workers.fullbatch.terms import Strengths
 from workers.models.building import build_model
@@ -26,12 +26,11 @@ from workers.population.judging import Judge
 from workers.population.problem import Problem
 from workers.population.results import PopulationResult
 from workers.population.roll import Roll, ScoredRoll
-from workers.population.solver import Solver
+from workers.population.solver import MEMORY_FLOATS, Solver
 from workers.population.state import PartState
 
 R = TypeVar("R", bound=Roll)
 
-MEMORY_FLOATS = 2**27  # 512 MiB of float32, which members solved at one time may take
 COLUMN_FLOATS, ROW_FLOATS = 24, 8  # that a model's solution takes for each weight and each logit
 
 
@@ -73,10 +72,6 @@ class FullBatch(Solver):
     @property
     def most_in_memory(self) -> int:
         return self.together
-
-    @property
-    def steps_per_epoch(self) -> int:
-        return STEPS
 
     def rate_steps(self) -> None:
         return None
@@ -178,10 +173,12 @@ class Solving:
 
     def _leave(self, leaving: tuple[int, ...], converged: np.ndarray) -> None:
         """Note what these members end with; converged (P,) of them."""
-        solutions, members = self._solutions(leaving), list(leaving)
+        solutions = self._solutions(leaving)
         self.roll.judge_end(solutions, self.epoch)
         self.roll.note_models(solutions)
         assert self.roll.converged is not None
+        healthy = self.roll.alive[list(leaving)]
+        members, converged = np.array(leaving)[healthy], converged[healthy]
         self.roll.converged[members] = converged
         self.roll.settled[members] = converged | ~self._sparse[members]
         self.roll.note_end(members, self.epoch, self.epoch)

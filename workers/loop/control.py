@@ -31,7 +31,8 @@ class Stopping(Exception):
     """The worker was asked to stop; its lease goes back."""
 
 
-CONTROL = (LeaseLost, NotFound, Stopping, JobUnrunnable, DBAPIError)
+ENDS_THE_LEASE = (LeaseLost, NotFound, Stopping)  # and says nothing about the job
+ENDS_THE_JOB = (JobUnrunnable, DBAPIError)  # the latter unless it passes by itself
 
 
 @dataclass
@@ -47,7 +48,7 @@ def faults_of_trials(lease: Lease, doing: str) -> Iterator[Fault]:
     fault = Fault()
     try:
         yield fault
-    except CONTROL:
+    except (*ENDS_THE_LEASE, *ENDS_THE_JOB):
         raise
     except (Exception, SystemExit) as error:
         log.exception("job %s: %s %d failed", lease.job_id, doing, lease.ordinal)

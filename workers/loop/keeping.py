@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy.engine import Connection
-
 from ridgeway.jobs import holding
 from ridgeway.jobs.leases import Lease
 from workers.loop.checkpoints import Checkpoints, discard
@@ -15,10 +13,10 @@ from workers.population.watch import Watch
 
 
 class Keeping:
-    """A lease's checkpoints. `any`: whether there may be one, an earlier holder's included."""
+    """A lease's checkpoints. may_have_one: an earlier holder's counts."""
 
     def __init__(self, lease: Lease, tools: Tools) -> None:
-        self.any = lease.checkpoint is not None
+        self.may_have_one = lease.checkpoint is not None
         self._lease, self._tools = lease, tools
 
     def watch(self, members: Sequence[Configuration]) -> Watch:
@@ -36,16 +34,16 @@ class Keeping:
     def forget(self) -> None:
         """Delete the lease's checkpoint if the lease has ended; its next holder's stays."""
 
-        def forget(transaction: Connection) -> None:
-            address = holding.forget_checkpoint(transaction, self._lease)
-            if address is not None:
-                discard(self._tools.store, address)
-
-        if self.any:
-            self._tools.persistence.attempt(forget)
+        if not self.may_have_one:
+            return
+        address = self._tools.persistence.attempt(
+            lambda transaction: holding.forget_checkpoint(transaction, self._lease)
+        )
+        if address is not None:
+            discard(self._tools.store, address)
 
     def _record(self, address: str) -> str | None:
-        self.any = True
+        self.may_have_one = True
         return self._tools.persistence.write(
             lambda transaction: holding.record_checkpoint(transaction, self._lease, address)
         )

@@ -40,13 +40,14 @@ class Persistence:
         """Look in a transaction that changes nothing, again while the database does not answer."""
         return self._persist(self._database.reading, look)
 
-    def attempt(self, change: Callable[[Connection], None]) -> None:
-        """Try one transaction whose failure does no harm: what it says, time says as well."""
+    def attempt(self, change: Callable[[Connection], T]) -> T | None:
+        """Try one transaction whose failure does no harm; None where the database is away."""
         try:
             with self._database.transaction() as transaction:
-                change(transaction)
+                return change(transaction)
         except DBAPIError as error:
             log.warning("the database does not answer: %s", first_line(error))
+            return None
 
     def _persist(
         self,

@@ -18,7 +18,7 @@ from workers.population.watch import Watch
 from workers.train import refit, train
 
 
-class Train(Protocol):
+class TrainDoor(Protocol):
     """`workers.train.train`, or what stands in for it."""
 
     def __call__(
@@ -26,7 +26,7 @@ class Train(Protocol):
     ) -> PopulationResult: ...
 
 
-class Refit(Protocol):
+class RefitDoor(Protocol):
     """`workers.train.refit`, or what stands in for it."""
 
     def __call__(
@@ -40,10 +40,10 @@ class Refit(Protocol):
 
 @dataclass(frozen=True)
 class Doors:
-    """The ways into training, and what is told after each epoch before the worker looks on."""
+    """The ways into training, and who is told of each epoch: a worker's entrance for tests."""
 
-    train: Train = train
-    refit: Refit = refit
+    train: TrainDoor = train
+    refit: RefitDoor = refit
     on_epoch: Callable[[int, int], None] = lambda done, of: None
 
 

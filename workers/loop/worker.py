@@ -27,12 +27,12 @@ from ridgeway.settings import Settings
 from ridgeway.spec.spec import JobSpec
 from workers.data.loading import load_frame, offered_datasets
 from workers.data.prepare import Prepared, check_and_prepare, prepare
-from workers.loop.answering import AnswerWork
-from workers.loop.control import Stopping, plain, reason_of
+from workers.loop.answer_lease import AnswerWork
+from workers.loop.control import ENDS_THE_LEASE, Stopping, plain, reason_of
 from workers.loop.keeping import Keeping
 from workers.loop.persistence import Persistence
+from workers.loop.population_lease import PopulationWork
 from workers.loop.tools import Doors, Tools
-from workers.loop.training import PopulationWork
 from workers.loop.workbench import Benches, Workbench
 from workers.models.building import trainable_models
 from workers.population.problem import Problem
@@ -147,7 +147,7 @@ class Worker:
         """Work on the lease; return why its job can't be trained, None if it can."""
         try:
             self._work(lease, keeping)
-        except (LeaseLost, NotFound, Stopping, OSError):
+        except (*ENDS_THE_LEASE, OSError):  # the store may be away
             raise
         except JobUnrunnable as error:
             return plain(str(error))

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import math
-import platform
 import time
 from collections.abc import Callable, Sequence
 from itertools import cycle, islice
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
@@ -50,18 +48,6 @@ def shape_of(trainer: Trainer) -> str:
         torch.__version__,
     )
     return hashlib.sha256(repr(known).encode()).hexdigest()[:32]
-
-
-def device_name(device: torch.device) -> str:
-    """Return which make of device this is."""
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        lines = []
-    named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return next(named, platform.processor() or platform.machine())
 
 
 def measured_together(

@@ -27,7 +27,7 @@ from workers.population.configuration import Configuration
 from workers.population.judging import Judge
 from workers.population.problem import Problem
 from workers.population.roll import Roll
-from workers.population.solver import Solver
+from workers.population.solver import MEMORY_FLOATS, Solver
 from workers.population.state import PartState
 
 SETTLING_STEPS = 200
@@ -35,7 +35,6 @@ UNCHANGED_STEPS = 20
 SETTLING_SHARE = 10  # settling may see a tenth of the samples that training saw
 # Numbers that a chunk works on in a step; beyond it nothing is gained.
 CHUNK_FLOATS = {"cpu": 2**24, "cuda": 2**28}
-MEMORY_FLOATS = 2**27  # 512 MiB of float32: weights and optimiser states trained at one time
 STEPS_AHEAD = 64  # whose coefficients are laid out at a time
 
 
@@ -81,6 +80,7 @@ class Trainer(Solver):
 
     @property
     def steps_per_epoch(self) -> int:
+        """How many steps a member takes in an epoch."""
         return math.ceil(max(self.problem.fold_rows) / self.problem.spec.batch_size)
 
     def begin(self, members: Sequence[Configuration], state: PartState, roll: Roll) -> Part:
@@ -102,7 +102,10 @@ class Trainer(Solver):
             "are taken as they were"
         ]
 
-    def shape(self) -> str | None:
+    def worth_measuring(self, members: int) -> bool:
+        return members >= planner.LEAST_MEASURED
+
+    def shape(self) -> str:
         return planner.shape_of(self)
 
     def measured_together(

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 
+from ridgeway.spec.names import OPTIMIZER_ROWS
 from ridgeway.spec.spec import JobSpec
 from ridgeway.study.facts import TrialFacts
 from ridgeway.study.writing import Outcome
@@ -82,7 +83,7 @@ def _facts(
         # λ is not comparable between learning rates when training is short: how far could it pull?
         pull = member.strength * member.learning_rate * result.rate_steps[epoch - 1]
         facts = replace(facts, lambda_lr_updates=float(pull))
-    if spec.optimizer != "adamw" and member.weight_decay > 0:
+    if not OPTIMIZER_ROWS[spec.optimizer].decoupled and member.weight_decay > 0:
         # Coupled weight decay IS an l2 term of half its strength.
         note = None if penalty.has_strength else "weight decay only"
         facts = replace(facts, lambda_l2_effective=_l2_strength(member), note=note)

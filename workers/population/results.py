@@ -74,8 +74,8 @@ class PopulationResult(TrainedModels):
     values (P,), fold_values (P, F), standard_errors (P,). member_epochs (P,): what each member took
     of the epochs. value_epochs (P,): the epoch whose point of the curve is the value, of settled
     weights where the penalty is sparse. pruned_at (P,): epoch, 0 for members that were not pruned.
-    updates: steps in so many epochs, settling left out. rate_steps (E,): how many steps at a
-    member's own rate each epoch has added up to; None where a solver finds its own steps.
+    rate_steps (E,): how many steps at a member's own rate each epoch has added up to; None where a
+    solver finds its own steps.
     """
 
     curves: np.ndarray
@@ -86,7 +86,6 @@ class PopulationResult(TrainedModels):
     member_epochs: np.ndarray
     value_epochs: np.ndarray
     pruned_at: np.ndarray
-    updates: int
     rate_steps: np.ndarray | None = None
 
 
@@ -104,7 +103,7 @@ def models_of(roll: Roll, notes: tuple[str, ...]) -> TrainedModels:
 
 
 def result_of(
-    roll: ScoredRoll, models: TrainedModels, steps_per_epoch: int, rate_steps: np.ndarray | None
+    roll: ScoredRoll, models: TrainedModels, rate_steps: np.ndarray | None
 ) -> PopulationResult:
     """Return the models with their scores, when all members have left."""
     folds, epochs = roll.fold_values.shape[1], roll.fold_curves.shape[2]
@@ -125,6 +124,5 @@ def result_of(
         member_epochs=roll.ended_at,
         value_epochs=roll.value_epochs,
         pruned_at=roll.pruned_at,
-        updates=epochs * steps_per_epoch,
         rate_steps=rate_steps,
     )

@@ -26,6 +26,8 @@ from workers.population.results import PopulationResult, TrainedModels, models_o
 from workers.population.roll import Roll, ScoredRoll
 from workers.population.state import PartState
 
+MEMORY_FLOATS = 2**27  # 512 MiB of float32, which members trained at one time may take
+
 
 class InTraining(Protocol):
     """Members that train side by side until each has left."""
@@ -43,8 +45,9 @@ class Solver(ABC):
     """A way to train any members of one problem, and what all of them share.
 
     engine: the one that it follows, which is the problem's where that can be followed. together:
-    members that share a step at most; may be set, and changes nobody's bits. buffers (F, ...) by
-    name: what a model has beside its trained parameters. notes: what the job should warn of.
+    members that share a step at most, which for full batches are those that fit into memory; may
+    be set, and changes nobody's bits. buffers (F, ...) by name: what a model has beside its trained
+    parameters. notes: what the job should warn of.
     """
 
     problem: Problem
@@ -60,11 +63,6 @@ class Solver(ABC):
     @abstractmethod
     def most_in_memory(self) -> int:
         """How many members fit into memory at one time."""
-
-    @property
-    @abstractmethod
-    def steps_per_epoch(self) -> int:
-        """How many steps a member takes in an epoch."""
 
     @abstractmethod
     def begin(self, members: Sequence[Configuration], state: PartState, roll: Roll) -> InTraining:
@@ -86,12 +84,13 @@ class Solver(ABC):
 
     # --- planning -----------------------------------------------------------------------------
 
-    def shape(self) -> str | None:
-        """Return a digest of what the best `together` depends on beside the device.
+    def worth_measuring(self, members: int) -> bool:
+        """Return whether a population of so many members shows how many should share a step."""
+        return False
 
-        None where no size is better than another.
-        """
-        return None
+    def shape(self) -> str:
+        """Return a digest of what the best `together` depends on beside the device."""
+        return ""
 
     def measured_together(
         self, members: Sequence[Configuration], on_step: Callable[[], None]
@@ -124,4 +123,4 @@ class Solver(ABC):
 
     def result(self, roll: ScoredRoll) -> PopulationResult:
         """Return the models and scores of members that have all left."""
-        return result_of(roll, self.models(roll), self.steps_per_epoch, self.rate_steps())
+        return result_of(roll, self.models(roll), self.rate_steps())

@@ -58,7 +58,7 @@ def grid_draws(
 
     Each penalty has the product of the choices of the parameters that exist beside it.
     """
-    order = np.random.default_rng(seed).permutation(grid_size(space))[start : start + count]
+    order = np.random.default_rng(seed).permutation(points_of_grid(space))[start : start + count]
     columns = {name: np.full(len(order), np.nan) for name in space}
     first = 0
     for index, penalty in enumerate(penalties(space)):
@@ -76,7 +76,7 @@ def grid_draws(
     return columns
 
 
-def grid_size(space: Mapping[str, BaseDistribution]) -> int:
+def points_of_grid(space: Mapping[str, BaseDistribution]) -> int:
     """Return how many points the grid has."""
     sizes = [tuple(_choices(space, penalty).values()) for penalty in penalties(space)]
     return sum(int(np.prod(shape, dtype=np.int64)) for shape in sizes)

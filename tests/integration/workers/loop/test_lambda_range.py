@@ -15,7 +15,7 @@ from ridgeway.jobs.claiming import Claimant
 from ridgeway.jobs.plan import JobPlan
 from ridgeway.settings import Settings
 from ridgeway.views import Job, LambdaRange
-from workers.loop import training
+from workers.loop import population_lease
 from workers.loop.worker import Worker
 from workers.strength.probe import UNPROBED
 
@@ -77,7 +77,7 @@ def test_a_probe_that_fails_costs_the_job_a_warning_not_its_life(database, tmp_p
     def fails(*args: object, **options: object) -> None:
         raise RuntimeError("out of luck")
 
-    monkeypatch.setattr(training, "strength_range", fails)
+    monkeypatch.setattr(population_lease, "strength_range", fails)
     job_id = submit(database)
     work_once(database, tmp_path)
     job = find(database, job_id)

@@ -25,7 +25,7 @@ from ridgeway.jobs.extend import extend_job
 from ridgeway.jobs.lookups import list_trials
 from ridgeway.settings import Settings
 from ridgeway.views import Job, Trial
-from workers.loop import control, training
+from workers.loop import control
 from workers.loop import worker as worker_module
 from workers.loop.tools import Doors
 from workers.loop.worker import Worker
@@ -403,7 +403,7 @@ def test_what_was_measured_is_remembered_and_used_by_the_next_worker(
         used.append(solver_of(problem).together)
         return train(problem, *arguments)
 
-    monkeypatch.setattr(training, "LEAST_MEASURED", 1)
+    monkeypatch.setattr(planner, "LEAST_MEASURED", 1)
     monkeypatch.setattr(planner, "measured_together", measure)
     for _ in range(2):
         submit(database)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ridgeway.spec.dimensions import Range
-from ridgeway.spec.names import PENALTIES
+from ridgeway.spec.names import PENALTY_NAMES
 from ridgeway.spec.space import OF_PENALTIES, dimensions, exists_beside, quantile
 from ridgeway.spec.spec import Search
 
@@ -16,7 +16,7 @@ def test_the_strength_goes_by_the_name_that_the_study_has_for_it() -> None:
     assert searched["lambda"] == "auto"
 
 
-@pytest.mark.parametrize("penalty", PENALTIES)
+@pytest.mark.parametrize("penalty", PENALTY_NAMES)
 def test_a_strength_exists_beside_a_penalty_and_an_l1_ratio_beside_elastic_net(
     penalty: str,
 ) -> None:

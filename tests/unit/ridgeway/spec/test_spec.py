@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from ridgeway.errors import InvalidInput
 from ridgeway.spec.dimensions import Range
 from ridgeway.spec.models import MlpModel
-from ridgeway.spec.names import PENALTIES, Task
+from ridgeway.spec.names import PENALTY_NAMES, Task
 from ridgeway.spec.spec import FoldsValidation, JobSpec
 from ridgeway.spec.wording import parse_spec
 
@@ -68,8 +68,8 @@ bodies = st.fixed_dictionaries(
         "search": st.fixed_dictionaries(
             {},
             optional={
-                "penalty": st.sampled_from(PENALTIES)
-                | st.lists(st.sampled_from(PENALTIES), min_size=1, unique=True),
+                "penalty": st.sampled_from(PENALTY_NAMES)
+                | st.lists(st.sampled_from(PENALTY_NAMES), min_size=1, unique=True),
                 "lambda": st.just("auto") | numbers(0, 10),
                 "l1_ratio": numbers(0, 1),
                 "learning_rate": numbers(1e-6, 1),
@@ -151,7 +151,7 @@ def test_a_data_set_alone_is_a_complete_job():
     spec = parse_spec({"dataset": "digits"})
     assert spec.model == MlpModel(hidden=[128, 128])
     assert spec.validation == FoldsValidation(folds=5)
-    assert tuple(spec.search.penalty) == PENALTIES
+    assert tuple(spec.search.penalty) == PENALTY_NAMES
     assert (spec.trials, spec.epochs, spec.sampler) == (200, 30, "tpe")
 
 

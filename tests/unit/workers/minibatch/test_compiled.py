@@ -60,7 +60,9 @@ def trained(own: Trainer, members: list) -> Tensor:
     """Return weights (F, P, columns) after an epoch."""
     own.together = len(members)
     (chunk,) = own.chunks(members)
-    batches = Minibatches(own.fold_rows, own.spec.batch_size, own.seed, CPU).epoch()
+    problem = own.problem
+    rows, size = problem.fold_rows, problem.spec.batch_size
+    batches = Minibatches(rows, size, problem.seed, CPU).epoch()
     own.train_epoch(chunk, batches)
     order = sorted(range(len(members)), key=lambda place: chunk.members[place])
     return chunk.weights[:, order]

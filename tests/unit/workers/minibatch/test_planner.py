@@ -9,8 +9,9 @@ import pytest
 import torch
 from populations import job, made_up_fold, mixed, trainer_of
 
+from workers.loop.device import device_name
 from workers.minibatch import planner
-from workers.minibatch.planner import device_name, measured_together, shape_of
+from workers.minibatch.planner import measured_together, shape_of
 from workers.minibatch.trainer import Trainer
 
 CPU = torch.device("cpu")

@@ -1,4 +1,4 @@
-"""A penalty is one place: no other file of the workers names one."""
+"""A penalty, an objective, a sampler is one place: no other file of the workers names one."""
 
 from __future__ import annotations
 
@@ -8,7 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from ridgeway.spec.names import PENALTIES, UNPENALISED
+from ridgeway.spec.names import (
+    OBJECTIVE_ROWS,
+    OPTIMIZER_ROWS,
+    PENALTY_NAMES,
+    SAMPLER_ROWS,
+    UNPENALISED,
+)
 
 ROOT = Path(__file__).parents[4]
 ELSEWHERE = [
@@ -16,7 +22,7 @@ ELSEWHERE = [
     for path in sorted((ROOT / "workers").rglob("*.py"))
     if path.parent != ROOT / "workers" / "penalties"
 ]
-NAMES = set(PENALTIES) - {UNPENALISED}  # `none` is also a pruner, and no class weights
+NAMES = set(PENALTY_NAMES) - {UNPENALISED}  # `none` is also a pruner, and no class weights
 
 
 def named(source: str) -> list[str]:
@@ -50,7 +56,7 @@ def _is_layout(node: ast.AST) -> bool:
 
 def _module_of_one(node: ast.ImportFrom) -> bool:
     package, _, module = (node.module or "").rpartition(".")
-    return package == "workers.penalties" and module in {*PENALTIES}
+    return package == "workers.penalties" and module in {*PENALTY_NAMES}
 
 
 def _asks_for_none(node: ast.Compare | ast.Call) -> bool:
@@ -99,3 +105,37 @@ def test_a_file_that_names_one_would_be_noticed(line: str) -> None:
 )
 def test_other_words_are_left_alone(line: str) -> None:
     assert named(line) == []
+
+
+# --- objectives and samplers ----------------------------------------------------------------------
+
+# A loss is what every model is trained by; `random` and `grid` are words of their own.
+PLACES = {
+    "objectives": set(OBJECTIVE_ROWS) - {"loss"},
+    "sampling": set(SAMPLER_ROWS) - {"random", "grid"},
+}
+
+
+@pytest.mark.parametrize("room", PLACES)
+def test_no_other_room_names_an_objective_or_a_sampler(room: str) -> None:
+    own = ROOT / "workers" / room
+    naming = [
+        f"{path.relative_to(ROOT)}:{node.lineno}"
+        for path in sorted((ROOT / "workers").rglob("*.py"))
+        if own not in path.parents
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Constant) and node.value in PLACES[room]
+    ]
+    assert naming == []
+
+
+def test_an_optimizer_without_rates_is_named_once() -> None:
+    """By the solver that it stands for: everybody else asks the problem's solver, or its row."""
+    names = {row.name for row in OPTIMIZER_ROWS.values() if not row.has_rates}
+    naming = {
+        str(path.relative_to(ROOT))
+        for path in (ROOT / "workers").rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Constant) and node.value in names
+    }
+    assert naming == {"workers/fullbatch/solver.py"}

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import torch
 from plain_loop import plain_loop
-from populations import BACKENDS, configuration, job, made_up_fold, train, using
+from populations import BACKENDS, configuration, job, made_up_fold, train, trainer_of, using
 
-from ridgeway.spec.names import PENALTIES
+from ridgeway.spec.names import PENALTY_NAMES
 from ridgeway.spec.spec import JobSpec
 from workers.data.prepare import Fold
 from workers.population.configuration import Configuration
@@ -62,7 +62,7 @@ COMBINATIONS: dict[str, dict[str, Any]] = {
 def case(name: str, optimizer: str) -> tuple[JobSpec, list[Configuration], list[Fold], int]:
     """A job of 50 steps (no settling: it has too few epochs), a member of each penalty."""
     fields = {"model": MLP, "epochs": 5, "batch_size": 5, **COMBINATIONS[name]}
-    classes, penalties = fields.pop("classes", 3), fields.pop("penalties", PENALTIES)
+    classes, penalties = fields.pop("classes", 3), fields.pop("penalties", PENALTY_NAMES)
     smoothing = 0.2 if "search" in fields else 0.0
     members = [
         configuration(
@@ -100,7 +100,7 @@ def test_fifty_steps_are_torchs_and_a_proximal_step(
     spec, members, folds, outputs = case(name, optimizer)
     result = train(spec, members, folds, outputs, dtype=torch.float64, engine=using(backend))
     curves, weights = expected(name, optimizer)
-    assert result.updates == 50
+    assert trainer_of(spec, folds, outputs).steps_per_epoch * spec.epochs == 50
     assert result.curves == pytest.approx(curves.mean(1), rel=1e-10)
     for member in range(len(members)):
         for fold in range(len(folds)):
@@ -126,7 +126,7 @@ def test_the_strengths_tell_penalties_apart(optimizer: str) -> None:
     _, weights = expected("plain", optimizer)
     zeros = {
         penalty: sum(int((value == 0).sum()) for value in own[0].values())
-        for penalty, own in zip(PENALTIES, weights, strict=True)
+        for penalty, own in zip(PENALTY_NAMES, weights, strict=True)
     }
     assert zeros["none"] == zeros["l2"] == 0
     for penalty in ("l1", "elastic_net", "group_lasso"):

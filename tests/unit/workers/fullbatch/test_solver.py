@@ -15,7 +15,7 @@ from sklearn.datasets import load_breast_cancer, load_diabetes
 from sklearn.linear_model import ElasticNet, Lasso, LogisticRegression, Ridge
 from torch import Tensor
 
-from ridgeway.spec.names import PENALTIES
+from ridgeway.spec.names import PENALTY_NAMES
 from ridgeway.spec.spec import JobSpec
 from workers.fullbatch import solver
 from workers.models.building import predict
@@ -37,7 +37,7 @@ def member(penalty: str = "none", strength: float = 0.0, **fields: float) -> Con
 
 def every_penalty(count: int) -> list[Configuration]:
     return [
-        member(PENALTIES[place % len(PENALTIES)], 10 ** (-1 - place % 3), l1_ratio=0.3)
+        member(PENALTY_NAMES[place % len(PENALTY_NAMES)], 10 ** (-1 - place % 3), l1_ratio=0.3)
         for place in range(count)
     ]
 

@@ -16,10 +16,10 @@ from ridgeway.jobs.plan import Engine, JobPlan
 from ridgeway.study.distributions import search_space
 from ridgeway.study.writing import Outcome
 from workers.loop.control import faults_of_trials
+from workers.loop.device import device_name
 from workers.loop.keeping import Keeping
 from workers.loop.tools import Tools
 from workers.loop.workbench import Workbench
-from workers.minibatch.planner import LEAST_MEASURED, device_name
 from workers.population.configuration import Configuration
 from workers.population.outcomes import failed_outcomes, outcomes_of
 from workers.population.results import PopulationResult
@@ -130,18 +130,17 @@ class PopulationWork:
     def _choose_together(self, members: Sequence[Configuration]) -> None:
         """Set, once a job, how many members share a step by what such a device was measured at."""
         bench, check = self._bench, self._tools.check
-        if bench.sized or len(members) < LEAST_MEASURED:
+        solver = solver_of(bench.problem)
+        if bench.sized or not solver.worth_measuring(len(members)):
             return
-        solver, device = solver_of(bench.problem), device_name(self._tools.device)
-        shape = solver.shape()
-        if shape is not None:
-            found = self._persistence.read(lambda look: remembered_together(look, shape, device))
-            if found is None:
-                found = solver.measured_together(members, lambda: check(0, 0))
-                if found is not None:
-                    kept = found
-                    self._persistence.write(lambda t: remember_together(t, shape, device, kept))
-            solver.together = found or solver.together
+        shape, device = solver.shape(), device_name(self._tools.device)
+        found = self._persistence.read(lambda look: remembered_together(look, shape, device))
+        if found is None:
+            found = solver.measured_together(members, lambda: check(0, 0))
+            if found is not None:
+                kept = found
+                self._persistence.write(lambda t: remember_together(t, shape, device, kept))
+        solver.together = found or solver.together
         bench.sized = True
 
     def _watch(self, first: int, watch: Watch) -> Watch:

@@ -11,6 +11,7 @@ from ridgeway.jobs.leases import Lease
 from ridgeway.jobs.own_trials import own_complete_trials
 from ridgeway.jobs.plan import Engine
 from workers.answer.answer import answer
+from workers.backends.choosing import engine_of_refits
 from workers.loop.keeping import Keeping
 from workers.loop.tools import Tools
 from workers.loop.workbench import Workbench
@@ -27,10 +28,12 @@ class AnswerWork:
     def do(self, keeping: Keeping) -> None:
         """Work the answer out and write it; whoever takes over goes on with the refits."""
         lease, prepared, doors = self._lease, self._bench.prepared, self._tools.doors
-        engine = lease.plan.engine.for_refits() if lease.plan else Engine()
-        problem = replace(self._bench.problem, folds=[prepared.development()], engine=engine)
+        engine = engine_of_refits(lease.plan.engine) if lease.plan else Engine()
+        searched = self._bench.problem
 
         def refit(members: Sequence[Configuration], epochs: Sequence[int]) -> TrainedModels:
+            # The problem, whose solver holds memory of the device, goes when this returns.
+            problem = replace(searched, folds=[prepared.development()], engine=engine)
             return doors.refit(problem, members, epochs, keeping.watch(members))
 
         candidates = self._tools.persistence.read(

@@ -9,7 +9,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
 class Settings(BaseSettings):
-    """What a deployment may choose. docs/settings.md describes each; a test compares them."""
+    """The choices of a deployment. docs/settings.md describes each; a test compares them."""
 
     model_config = SettingsConfigDict(env_prefix="RIDGEWAY_", env_ignore_empty=True, frozen=True)
 

@@ -1,4 +1,4 @@
-"""What the service answers and the client reads: jobs, trials and data sets as JSON."""
+"""Views of jobs, trials and data sets, as JSON between the service and its clients."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class View(BaseModel):
 
 
 class Progress(View):
-    """How far a job is. `trials` is the budget; the other counts are trials in that state."""
+    """The progress of a job. `trials` is the budget; the other counts are trials in that state."""
 
     trials: int
     complete: int
@@ -112,7 +112,7 @@ class LambdaRange(View):
 
 
 class Links(View):
-    """Where to look further, relative to the service."""
+    """Addresses to look further, relative to the service."""
 
     self: str
     trials: str

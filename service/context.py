@@ -1,4 +1,4 @@
-"""What a request works with: made once by the lifespan, handed to every endpoint."""
+"""The context of a request: made once by the lifespan, handed to every endpoint."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How large a request's body may be, whatever it says of itself."""
+"""Limits of a request's body, whatever it says of its size."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a client sent, as an error repeats it: JSON, and short."""
+"""Values that a client sent, as an error repeats them: JSON, and short."""
 
 from __future__ import annotations
 

@@ -50,7 +50,8 @@ def refit(
 
     epochs: how long each member trains, under a schedule over the spec's epochs; all of them by
     default. A member whose training loss, or whose logits for a fold's validation rows at the end,
-    are not finite has diverged. JobUnrunnable, MemoryError and what the watch raises as in `train`.
+    are not finite has diverged. JobUnrunnable where the model can't be built or trained;
+    MemoryError where no member fits alone; whatever the watch raises.
     """
     solver = solver_of(problem)
     with _own_generators(problem.device):

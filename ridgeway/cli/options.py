@@ -1,4 +1,4 @@
-"""What commands share: options, the client behind `--url`, JSON on standard output."""
+"""Shared parts of commands: options, the client behind `--url`, JSON on standard output."""
 
 from __future__ import annotations
 

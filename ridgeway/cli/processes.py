@@ -18,7 +18,7 @@ from ridgeway.settings import Settings
 
 
 class Count(click.ParamType[Any]):
-    """How many processes: `auto`, or a number."""
+    """A number of processes, or `auto`."""
 
     name = "auto|N"
 

@@ -1,4 +1,4 @@
-"""What a service that refuses or fails says, as our errors."""
+"""Answers of a service that refuses or fails, as our errors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where bytes live: data sets, models and reports, under keys that Ridgeway makes.
+"""The store of bytes: data sets, models and reports, under keys that Ridgeway makes.
 
 A folder by default, any fsspec URL where there are many machines (`s3://bucket/folder`).
 """

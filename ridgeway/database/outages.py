@@ -1,4 +1,4 @@
-"""What a database's error means: an outage that passes, or a fault that stays."""
+"""Errors of a database: an outage that passes, or a fault that stays."""
 
 from __future__ import annotations
 

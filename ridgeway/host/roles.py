@@ -1,4 +1,4 @@
-"""Which processes there are to run: the service, and how many workers on which device."""
+"""Processes to run: the service, and a number of workers on a device."""
 
 from __future__ import annotations
 

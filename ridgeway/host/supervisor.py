@@ -56,7 +56,7 @@ class Role:
 
 
 class Backoff:
-    """How long to wait before a crashed process is started again."""
+    """The wait before a crashed process is started again."""
 
     def __init__(self) -> None:
         self._next = FIRST_PAUSE_SECONDS

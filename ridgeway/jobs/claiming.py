@@ -1,4 +1,4 @@
-"""How workers get a lease: new trials, trials that another worker lost, or the job's answer."""
+"""Claims of a lease: new trials, trials that another worker lost, or the job's answer."""
 
 from __future__ import annotations
 

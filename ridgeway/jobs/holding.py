@@ -1,4 +1,4 @@
-"""What a worker writes under its lease: renew, reserve, report, finish, fail, release."""
+"""Writes under a lease: renew, reserve, report, finish, fail, release."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What workers measured of a device, so that the next one need not."""
+"""Measurements of a device by workers, so that the next one need not."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a job's first worker finds out, for all of its workers; kept with the job as JSON."""
+"""The plan of a job: what its first worker finds out for all, kept with the job as JSON."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 
 
 class Engine(BaseModel):
-    """How members are computed: a backend by name, and whether C kernels help, on one device type.
+    """The way members are computed: a backend by name, with C kernels or not, on a device type.
 
     Whoever trains a job's members follows it where they can, so that no member's bits depend on
     who that is. None: whatever fits.

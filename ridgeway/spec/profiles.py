@@ -1,4 +1,4 @@
-"""What is known of a data set without reading it again, and whether a spec fits it."""
+"""Profiles of data sets, known without reading them again, and whether a spec fits one."""
 
 from __future__ import annotations
 

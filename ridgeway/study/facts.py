@@ -1,4 +1,4 @@
-"""What the study keeps of a trial beside its value, in the user attributes of Optuna's tables.
+"""Facts of a trial that the study keeps beside its value, in Optuna's user attributes.
 
 Workers write facts of trials that they trained; views, the recommendation and the best trial of a
 job read them. Any Optuna process may write user attributes under the same names, of any type: what
@@ -14,7 +14,7 @@ from typing import Any, cast
 
 @dataclass(frozen=True)
 class TrialFacts:
-    """What is known of a trial; None where it does not apply, or is not known.
+    """Facts of a trial; None where one does not apply, or is not known.
 
     Of a trial that failed or was pruned only `epochs` is. `standard_error` is of the value, over
     the folds; a complete trial has none where it is not finite.

@@ -1,4 +1,4 @@
-"""What samplers learn from, read from Optuna's tables in slices: no object per trial outlives it.
+"""Histories for samplers, read from Optuna's tables in slices: no object per trial outlives it.
 
 Values and parameters are as the tables keep them, parameters in Optuna's internal representation.
 """

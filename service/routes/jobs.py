@@ -197,7 +197,7 @@ def resume(id: JobId, context: InContext) -> Job:
 
 
 class Extension(Strict):
-    """How much larger a job's budget becomes."""
+    """The trials by which a job's budget grows."""
 
     trials: int = Field(ge=1, le=MAX_TRIALS, description="how many more")
 

@@ -1,1 +1,1 @@
-"""What the answer's lease works out: which trials to name, their refits, the sealed scores."""
+"""The answer of a job: trials chosen, refitted, scored on the sealed rows, and kept as files."""

@@ -26,7 +26,7 @@ Keep: TypeAlias = Callable[[str, bytes], Artifact]
 
 @dataclass(frozen=True)
 class Answer:
-    """What the answer's lease hands over."""
+    """The answer of a job, the files that go with it, and what its owner should know."""
 
     recommended: Recommended
     artifacts: dict[str, Artifact]

@@ -1,4 +1,4 @@
-"""Which trials the answer names."""
+"""The choice of the trials that the answer names."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the refits score on the sealed test set."""
+"""Scores of the refits on the sealed test set."""
 
 from __future__ import annotations
 

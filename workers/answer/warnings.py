@@ -1,4 +1,4 @@
-"""What the job's owner should know of an answer."""
+"""Warnings that go with an answer."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ class StepBatch:
 
 @dataclass(frozen=True)
 class Perturbation:
-    """How training, and training alone, perturbs the members' data; each (P,), or None.
+    """Perturbations of the members' data in training alone; each (P,), or None.
 
     All members share the draws, each scales its own.
     """

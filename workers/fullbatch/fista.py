@@ -96,12 +96,12 @@ class Fista:
 
     @property
     def active(self) -> Tensor:
-        """Which members (P,) are still on their way."""
+        """True for members (P,) that are still on their way."""
         return ~self.converged.all(0) & ~self.failed
 
     @property
     def failed(self) -> Tensor:
-        """Which members (P,) have weights or gradients that are not finite."""
+        """True for members (P,) whose weights or gradients are not finite."""
         return self.residuals.isnan().any(0)
 
     def state(self, members: Sequence[int]) -> dict[str, Tensor]:

@@ -27,7 +27,7 @@ Curvature = Callable[[Tensor], Tensor]  # a Hessian times directions, (F, P, K, 
 
 @dataclass(frozen=True)
 class TrainingRows:
-    """What one fold trains on."""
+    """The rows that one fold trains on."""
 
     inputs: Tensor  # (n, d)
     targets: Tensor  # (n,) class indices, or numbers of a regression
@@ -36,7 +36,7 @@ class TrainingRows:
 
 @dataclass(frozen=True)
 class LinearFit:
-    """What is fitted: the rows of every fold, the loss of a model's outputs, what is penalised.
+    """A fit of linear models: the rows of every fold, the loss, and what is penalised.
 
     group_by: a group of group lasso is an `input`'s outgoing weights, or a `neuron`'s incoming
     ones. penalize `all` penalises intercepts too, each a group of its own.

@@ -144,7 +144,7 @@ class Solving:
 
     @property
     def members(self) -> tuple[int, ...]:
-        """Those that have not left, in order."""
+        """The members that have not left, in order."""
         return tuple(member for member in self._everyone if self.roll.in_training[member])
 
     def train_epoch(self) -> None:

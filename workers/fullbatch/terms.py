@@ -1,4 +1,4 @@
-"""What the members of a full-batch solver have beside their common loss: penalties and smoothing.
+"""Penalties and label smoothing of the members, beside the loss that they have in common.
 
 Weights are (F, P, K, D) as in `workers.fullbatch.rows`.
 """

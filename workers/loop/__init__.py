@@ -1,1 +1,1 @@
-"""What a worker process does: claim a lease, work, finish, keep the lease meanwhile."""
+"""A worker process: it claims a lease, works, finishes, and keeps the lease meanwhile."""

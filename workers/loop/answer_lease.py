@@ -1,4 +1,4 @@
-"""What is done for the answer's lease: own trials, refits, sealed scores, artifacts."""
+"""The work on an answer's lease: own trials, refits, sealed scores, artifacts."""
 
 from __future__ import annotations
 

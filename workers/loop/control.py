@@ -1,4 +1,4 @@
-"""What ends a lease's work before it is done, and what is a fault of the trials themselves.
+"""Reasons to end a lease's work before it is done, and faults of the trials themselves.
 
 Control passes through whatever a worker does, up to the one place that handles it (worker.py): a
 lost lease, a job that is gone, an order to stop, a job that can't be trained at all, a database
@@ -37,7 +37,7 @@ ENDS_THE_JOB = (JobUnrunnable, DBAPIError)  # the latter unless it passes by its
 
 @dataclass
 class Fault:
-    """Why something failed; None while it has not."""
+    """The reason why something failed; None while it has not."""
 
     reason: str | None = None
 

@@ -1,4 +1,4 @@
-"""What is done for a population's lease: plan, sample, reserve, train, finish."""
+"""The work on a population's lease: plan, sample, reserve, train, finish."""
 
 from __future__ import annotations
 

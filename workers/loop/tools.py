@@ -1,4 +1,4 @@
-"""What the work on a lease needs of its worker."""
+"""The parts of a worker that the work on a lease needs."""
 
 from __future__ import annotations
 

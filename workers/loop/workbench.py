@@ -1,4 +1,4 @@
-"""What a worker keeps of a job from one population to the next."""
+"""A job's data, study and solver, kept from one population to the next."""
 
 from __future__ import annotations
 

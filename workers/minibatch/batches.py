@@ -1,4 +1,4 @@
-"""Which rows each fold sees at each step: one sequence per fold, shared by all members."""
+"""Minibatches: the rows of each step, one sequence per fold, shared by all members."""
 
 from __future__ import annotations
 

@@ -71,7 +71,7 @@ class Chunk:
 
     @cached_property
     def ungrouped(self) -> int:
-        """How many members come before those with groups to shrink."""
+        """The number of members before those with groups to shrink."""
         return sum(not PENALTIES[own.penalty].grouped for own in self.configurations)
 
     def _shrink_groups(
@@ -109,7 +109,7 @@ class Chunk:
 
     @property
     def settles(self) -> list[bool]:
-        """Which members have a penalty that sets zeros."""
+        """True for each member whose penalty sets zeros."""
         return [PENALTIES[own.penalty].sparse for own in self.configurations]
 
 

@@ -58,7 +58,7 @@ class Part:
 
     @property
     def members(self) -> tuple[int, ...]:
-        """Those still in training, in order."""
+        """The members still in training, in order."""
         return tuple(sorted({member for chunk in self._chunks for member in chunk.members}))
 
     def train_epoch(self) -> None:

@@ -1,4 +1,4 @@
-"""How many members should share a step on a device: measured once, kept in the database."""
+"""Measurements of a device: how many members share a step best, whether to compile one."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ from workers.population.problem import Problem
 
 
 class Program:
-    """What all chunks of a job have in common.
+    """The model, layout, backend and optimiser that all chunks of a job have in common.
 
     initial (F, columns) and initial_buffers (F, ...) by name: every fold's fresh model.
     fold_by_fold: a batch's rows meet each other, so that folds can't share steps.

@@ -80,7 +80,7 @@ class Trainer(Solver):
 
     @property
     def steps_per_epoch(self) -> int:
-        """How many steps a member takes in an epoch."""
+        """The number of steps that a member takes in an epoch."""
         return math.ceil(max(self.problem.fold_rows) / self.problem.spec.batch_size)
 
     def begin(self, members: Sequence[Configuration], state: PartState, roll: Roll) -> Part:

@@ -1,4 +1,4 @@
-"""Where each parameter lies in a member's flat row of numbers: penalised weights first."""
+"""The layout of a model's parameters as one row of numbers: penalised weights first."""
 
 from __future__ import annotations
 

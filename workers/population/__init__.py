@@ -1,1 +1,1 @@
-"""What both ways of training share: the problem, the run, what is known of members, results."""
+"""Populations in training, whichever the solver: problem, run, roll, judging, results."""

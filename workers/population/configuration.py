@@ -13,7 +13,7 @@ from ridgeway.spec.spec import JobSpec
 
 @dataclass(frozen=True)
 class Configuration:
-    """What a trial's parameters and its job's fixed options come to.
+    """The hyperparameters of a member: its trial's parameters and its job's fixed options.
 
     Fields are 0 where the penalty, the optimiser or the job has no such thing.
     """

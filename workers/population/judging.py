@@ -1,4 +1,4 @@
-"""What members reach on the validation rows."""
+"""Scores of members on the validation rows."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Company(Protocol):
 
 @dataclass(frozen=True)
 class Scores:
-    """What a company's members reach on the validation rows.
+    """Scores of a company's members on the validation rows.
 
     values (P, F) in the target's own units; errors (P,) of a single holdout, else NaN; healthy
     (P,): all logits finite.

@@ -1,4 +1,4 @@
-"""What the study keeps of a trained population: a value and facts, or why a trial failed."""
+"""Outcomes of a trained population: values and facts, or why a trial failed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is being trained: one job's spec on its folds, on a device."""
+"""The problem that is being trained: one job's spec on its folds, on a device."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Problem:
 
     @property
     def kind(self) -> Kind:
-        """What the logits mean, and so which loss is trained."""
+        """The meaning of the logits, and so the loss that is trained."""
         return kind_of(self.spec.task, self.outputs)
 
     @property
@@ -50,12 +50,12 @@ class Problem:
 
     @cached_property
     def fold_rows(self) -> list[int]:
-        """How many rows each fold trains on."""
+        """The number of rows that each fold trains on."""
         return [len(fold.train_targets) for fold in self.folds]
 
     @property
     def inputs(self) -> int:
-        """How many numbers a row has."""
+        """The number of inputs of a row."""
         return self.folds[0].train_inputs.shape[1]
 
     @property

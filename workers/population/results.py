@@ -1,4 +1,4 @@
-"""What training a population gives: models, and what they reached."""
+"""Results of training a population: models, and what they reached."""
 
 from __future__ import annotations
 

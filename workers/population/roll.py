@@ -1,4 +1,4 @@
-"""What is known of the members of a population in training."""
+"""The roll of a population in training: all that is known of its members."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from workers.population.watch import Rung
 
 
 class Roll:
-    """Who has left training, when, and with which models.
+    """Members that have left training, when, and with which models.
 
     epochs (P,): how long each may train. ended_at, diverged_at (P,): the epoch after which a member
     left, in which it diverged; 0 while it has not. value_epochs (P,): the epoch whose weights it
@@ -49,22 +49,22 @@ class Roll:
 
     @property
     def alive(self) -> np.ndarray:
-        """Which members have not diverged: (P,)."""
+        """True for members that have not diverged: (P,)."""
         return self.diverged_at == 0
 
     @property
     def whole(self) -> np.ndarray:
-        """Which members went through their training: (P,)."""
+        """True for members that went through their training: (P,)."""
         return self.alive
 
     @property
     def in_training(self) -> np.ndarray:
-        """Which members have not left: (P,)."""
+        """True for members that have not left: (P,)."""
         return self.ended_at == 0
 
     @property
     def keeps_best(self) -> bool:
-        """Whether a member may end with weights of an earlier epoch than its last."""
+        """True where a member may end with weights of an earlier epoch than its last."""
         return False
 
     # --- who ends when ------------------------------------------------------------------------

@@ -62,7 +62,7 @@ class Solver(ABC):
     @property
     @abstractmethod
     def most_in_memory(self) -> int:
-        """How many members fit into memory at one time."""
+        """The number of members that fit into memory at one time."""
 
     @abstractmethod
     def begin(self, members: Sequence[Configuration], state: PartState, roll: Roll) -> InTraining:

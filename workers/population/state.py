@@ -1,4 +1,4 @@
-"""Where a population is between two epochs, on the host: all it takes to go on, to the last bit."""
+"""The state of a population between two epochs, on the host: all it takes to go on bit for bit."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class PartState:
 
 @dataclass(frozen=True)
 class PopulationState:
-    """What the population's roll knows, by name, and the parts that are still to train."""
+    """The population's roll, by name, and the parts that are still to train."""
 
     roll: Mapping[str, Tensor]
     parts: tuple[PartState, ...]

@@ -1,4 +1,4 @@
-"""Who looks on while a population trains."""
+"""Watching a population train: epochs, rungs, and copies of its state."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Rung:
 
 @dataclass(frozen=True)
 class Watch:
-    """What is asked and told between the epochs of a population, and where it begins.
+    """Questions and reports between the epochs of a population, and where it begins.
 
     on_epoch(done, of) is called after each epoch; what it raises ends the training. Where members
     don't fit into memory together they train in parts, and `of` counts the epochs of all parts.

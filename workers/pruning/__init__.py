@@ -1,1 +1,1 @@
-"""Which members of a population end early: rules.py lists the rules."""
+"""Pruning: members of a population that end early; rules.py lists the rules."""

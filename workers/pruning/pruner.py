@@ -1,4 +1,4 @@
-"""Which members of a population to end at a rung: Optuna's pruners, decided for all at once.
+"""Decisions at a rung: Optuna's pruners, for all members of a population at once.
 
 A decision is what Optuna's pruner would say if every member reported its fold mean at this epoch
 and was then asked, one after the other in the order of numbers, all of them still RUNNING: a member

@@ -30,5 +30,5 @@ def test_a_penalty_has_a_strength_unless_it_is_none() -> None:
 
 
 def test_both_tasks_are_judged_by_the_loss_first() -> None:
-    assert objectives_of("classification") == ("loss", "accuracy", "balanced_accuracy", "roc_auc")
-    assert objectives_of("regression") == ("loss", "mse", "r2")
+    assert objectives_of("classification")[:2] == ("loss", "accuracy")
+    assert objectives_of("regression")[:2] == ("loss", "mse")

@@ -88,6 +88,10 @@ def made_up_fold(
     return Fold(data[:rows], targets[:rows], data[rows:], targets[rows:], 0.0, 1.0)
 
 
+# Two folds of unequal length, and a small net with dropout.
+UNEVEN = [made_up_fold(50, seed=1), made_up_fold(43, valid=27, seed=2)]
+NET = {"kind": "mlp", "hidden": [7], "dropout": 0.2}
+
 # A job's search, and members that differ in it, on folds of unequal length.
 PERTURBED = {"label_smoothing": {"low": 0, "high": 1}, "input_noise": {"low": 0, "high": 1}}
 PERTURBED_MEMBERS = [

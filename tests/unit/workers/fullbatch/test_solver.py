@@ -10,7 +10,16 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from populations import configuration, job, made_up_fold, one_fold, refit, same_bits, train
+from populations import (
+    UNEVEN,
+    configuration,
+    job,
+    made_up_fold,
+    one_fold,
+    refit,
+    same_bits,
+    train,
+)
 from sklearn.datasets import load_breast_cancer, load_diabetes
 from sklearn.linear_model import ElasticNet, Lasso, LogisticRegression, Ridge
 from torch import Tensor
@@ -23,8 +32,6 @@ from workers.penalties.conversions import sklearn_least_squares, sklearn_logisti
 from workers.population.configuration import Configuration
 from workers.population.outcomes import outcomes_of
 from workers.population.results import PopulationResult
-
-UNEVEN = [made_up_fold(50, seed=1), made_up_fold(43, valid=27, seed=2)]
 
 
 def fista(**fields: Any) -> JobSpec:

@@ -16,7 +16,11 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from populations import job, made_up_fold, trainer_of
+from populations import (
+    job,
+    made_up_fold,
+    trainer_of,
+)
 from torch import nn
 
 from ridgeway.jobs.plan import Engine
@@ -27,7 +31,6 @@ from workers.objectives.losses import Kind, row_losses
 from workers.optimizers import OPTIMIZERS
 from workers.optimizers.base import Rates, Uses
 
-CPU = torch.device("cpu")
 needs_compiler = pytest.mark.skipif(
     not any(map(shutil.which, library.COMPILERS)), reason="there is no C compiler here"
 )

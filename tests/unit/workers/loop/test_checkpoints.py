@@ -13,10 +13,11 @@ import numpy as np
 import pytest
 import torch
 from populations import (
+    NET,
+    UNEVEN,
     configuration,
     install_models,
     job,
-    made_up_fold,
     mixed,
     refit,
     same_bits,
@@ -32,9 +33,6 @@ from workers.loop.checkpoints import Checkpoints
 from workers.population.configuration import Configuration
 from workers.population.results import PopulationResult, TrainedModels
 from workers.population.watch import Rung, Watch
-
-FOLDS = [made_up_fold(50, seed=1), made_up_fold(43, valid=27, seed=2)]
-NET = {"kind": "mlp", "hidden": [7], "dropout": 0.2}
 
 
 class Stopped(Exception):
@@ -105,9 +103,9 @@ def interrupted(
 
         watch = watched(held(store, row, members), rungs=rungs, prune=prune)
         with pytest.raises(Stopped):
-            train(spec, list(members), FOLDS, watch=watch, on_epoch=stopping, **options)
+            train(spec, list(members), UNEVEN, watch=watch, on_epoch=stopping, **options)
     watch = watched(held(store, row, members), rungs=rungs, prune=prune)
-    return train(spec, list(members), FOLDS, watch=watch, **options), row
+    return train(spec, list(members), UNEVEN, watch=watch, **options), row
 
 
 def assert_same_results(left: PopulationResult, right: PopulationResult) -> None:
@@ -134,7 +132,7 @@ def test_a_resumed_population_is_bitwise_an_uninterrupted_one(
         early_stopping=patience and {"patience": patience},
     )
     members = [*mixed(6), configuration(learning_rate=1e30)]
-    whole = train(spec, members, FOLDS)
+    whole = train(spec, members, UNEVEN)
     assert whole.diverged_at[6] > 0
     result, row = interrupted(spec, members, Store(str(tmp_path)), [1, 7])
     assert_same_results(result, whole)
@@ -159,7 +157,7 @@ def test_models_with_batch_statistics_and_pruned_members_are_resumed_too(
         asked.append(rung.epoch)
         return [1] if rung.epoch == 2 else [0]
 
-    whole = train(spec, mixed(4), FOLDS, watch=Watch(rungs=(2, 4), prune=prune))
+    whole = train(spec, mixed(4), UNEVEN, watch=Watch(rungs=(2, 4), prune=prune))
     asked.clear()
     store = Store(str(tmp_path / "store"))
     result, _ = interrupted(spec, mixed(4), store, [2, 3, 5], prune, (2, 4))
@@ -172,9 +170,9 @@ def test_parts_that_have_not_begun_are_part_of_a_checkpoint(
 ) -> None:
     monkeypatch.setattr("workers.minibatch.trainer.MEMORY_FLOATS", 2**11)
     spec = job(model=NET, epochs=4, batch_size=25)
-    whole = train(spec, mixed(5), FOLDS)
+    whole = train(spec, mixed(5), UNEVEN)
     ends: list[tuple[int, int]] = []
-    train(spec, mixed(5), FOLDS, on_epoch=lambda done, of: ends.append((done, of)))
+    train(spec, mixed(5), UNEVEN, on_epoch=lambda done, of: ends.append((done, of)))
     assert ends[-1][0] > 4  # several parts
     result, _ = interrupted(spec, mixed(5), Store(str(tmp_path)), [3, 6])
     assert_same_results(result, whole)
@@ -187,7 +185,7 @@ def test_linear_models_on_their_way_to_the_optimum_are_resumed_too(
     monkeypatch.setattr("workers.fullbatch.solver.MEMORY_FLOATS", at_once)
     spec = job(optimizer="fista", model={"kind": "linear"}, epochs=6, precision="float64")
     members = [*mixed(6), configuration(label_smoothing=math.inf)]
-    whole = train(spec, members, FOLDS, dtype=torch.float64)
+    whole = train(spec, members, UNEVEN, dtype=torch.float64)
     assert whole.diverged_at[6] == 1
     assert whole.member_epochs[:6].min() < whole.member_epochs.max()
     result, row = interrupted(spec, members, Store(str(tmp_path)), [1, 3], dtype=torch.float64)
@@ -206,7 +204,7 @@ def test_refits_are_resumed_too(optimizer: str, tmp_path: Path) -> None:
             if done == stop:
                 raise Stopped
 
-        return refit(spec, members, FOLDS[0], epochs=lengths, on_epoch=stopping, **options)
+        return refit(spec, members, UNEVEN[0], epochs=lengths, on_epoch=stopping, **options)
 
     whole = refitted()
     with pytest.raises(Stopped):
@@ -224,7 +222,7 @@ def test_refits_are_resumed_too(optimizer: str, tmp_path: Path) -> None:
 def test_each_checkpoint_takes_the_place_of_the_one_before(tmp_path: Path) -> None:
     store, row = Store(str(tmp_path)), Row()
     spec = job(model={"kind": "linear"}, epochs=5)
-    train(spec, mixed(3), FOLDS, watch=watched(held(store, row, mixed(3))))
+    train(spec, mixed(3), UNEVEN, watch=watched(held(store, row, mixed(3))))
     assert len(set(row.addresses)) == 4  # nobody goes on from the last epoch
     assert files(store, tmp_path) == [row.address]
     assert "checkpoints/3-1-" in str(row.address)
@@ -241,7 +239,7 @@ def test_nothing_is_written_before_its_time(
     def written(every: float, *, stopping: bool = False) -> int:
         row = Row()
         own = held(store, row, mixed(3), every=every, stopping=lambda: stopping)
-        train(spec, mixed(3), FOLDS, watch=watched(own))
+        train(spec, mixed(3), UNEVEN, watch=watched(own))
         return len(row.addresses)
 
     assert written(3.0) == 1
@@ -258,7 +256,7 @@ def test_a_store_that_is_away_stops_no_training(
     monkeypatch.setattr(Store, "put", away)
     row, spec = Row(), job(model={"kind": "linear"}, epochs=3)
     watch = watched(held(Store(str(tmp_path)), row, mixed(3)))
-    assert_same_results(train(spec, mixed(3), FOLDS, watch=watch), train(spec, mixed(3), FOLDS))
+    assert_same_results(train(spec, mixed(3), UNEVEN, watch=watch), train(spec, mixed(3), UNEVEN))
     assert row.addresses == []
 
 
@@ -268,7 +266,7 @@ def test_a_holder_that_has_lost_its_lease_leaves_nothing_behind(tmp_path: Path) 
 
     store, spec = Store(str(tmp_path)), job(model={"kind": "linear"}, epochs=3)
     with pytest.raises(LeaseLost):
-        train(spec, mixed(3), FOLDS, watch=watched(held(store, Row(), mixed(3), record=lost)))
+        train(spec, mixed(3), UNEVEN, watch=watched(held(store, Row(), mixed(3), record=lost)))
     assert files(store, tmp_path) == []
 
 
@@ -300,7 +298,7 @@ def test_a_checkpoint_that_is_no_use_is_ignored_with_a_warning(
 ) -> None:
     store, row, members = Store(str(tmp_path)), Row(), mixed(3)
     spec = job(model={"kind": "linear"}, epochs=4)
-    train(spec, members, FOLDS, watch=watched(held(store, row, members)))
+    train(spec, members, UNEVEN, watch=watched(held(store, row, members)))
     assert row.address is not None
     path = tmp_path / row.address
     data = bytearray(path.read_bytes())
@@ -318,12 +316,12 @@ def test_a_checkpoint_that_is_no_use_is_ignored_with_a_warning(
     else:
         take_over_with(monkeypatch, harm)
     seed = 1 if harm == "seed" else 0
-    expected = train(spec, members, FOLDS, seed=seed)
+    expected = train(spec, members, UNEVEN, seed=seed)
     epochs: list[int] = []
     result = train(
         spec,
         members,
-        FOLDS,
+        UNEVEN,
         seed=seed,
         watch=Watch(start=held(store, row, members).start),
         on_epoch=lambda done, of: epochs.append(done),

@@ -6,7 +6,13 @@ import shutil
 
 import pytest
 import torch
-from populations import job, made_up_fold, mixed, trainer_of
+from populations import (
+    CPU,
+    job,
+    made_up_fold,
+    mixed,
+    trainer_of,
+)
 from torch import Tensor, nn
 
 from ridgeway.jobs.plan import Engine
@@ -16,7 +22,6 @@ from workers.minibatch.planner import pays_to_compile
 from workers.minibatch.trainer import Trainer
 from workers.models.building import build_model
 
-CPU = torch.device("cpu")
 PLAN = Engine(device="cpu", backend="compiled", compiled=True)
 FOLDS = [made_up_fold(64, classes=3, seed=seed) for seed in (1, 2)]
 

@@ -11,6 +11,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from populations import (
+    NET,
+    UNEVEN,
     configuration,
     install_models,
     job,
@@ -27,9 +29,6 @@ from workers.population.outcomes import outcomes_of
 from workers.population.results import PopulationResult
 from workers.population.roll import best_epochs
 from workers.population.watch import Rung, Watch
-
-FOLDS = [made_up_fold(50, seed=1), made_up_fold(43, valid=27, seed=2)]
-NET = {"kind": "mlp", "hidden": [7], "dropout": 0.2}
 
 
 def stopping(patience: int, **fields: object) -> JobSpec:
@@ -59,7 +58,7 @@ def test_a_trial_stops_on_its_mean_curve_and_its_value_is_the_best_point(
 ) -> None:
     spec = stopping(4, optimizer=optimizer, objective=objective, schedule=schedule)
     members = mixed(10)
-    whole, result = train(unstopped(spec), members, FOLDS), train(spec, members, FOLDS)
+    whole, result = train(unstopped(spec), members, UNEVEN), train(spec, members, UNEVEN)
     assert result.value_epochs is not None
     ends: set[int] = set()
     for member, own in enumerate(members):
@@ -88,11 +87,11 @@ def test_a_stopped_trial_ends_with_the_models_of_a_refit_of_as_many_epochs(optim
         for penalty in ("none", "l1", "group_lasso")
         for rate in (0.3, 0.03)
     ]
-    result = train(spec, members, FOLDS[:1])
+    result = train(spec, members, UNEVEN[:1])
     assert result.value_epochs is not None
     assert (result.value_epochs < spec.epochs).any()
     epochs = result.value_epochs.tolist()
-    refits = refit(spec, members, FOLDS[0], 1, epochs=epochs)
+    refits = refit(spec, members, UNEVEN[0], 1, epochs=epochs)
     assert refits.nonzero_weights.tolist() == result.nonzero_weights.tolist()
     for member in range(len(members)):
         for name, value in refits.parameters(member, 0).items():
@@ -102,12 +101,12 @@ def test_a_stopped_trial_ends_with_the_models_of_a_refit_of_as_many_epochs(optim
 def test_a_sparse_trials_value_is_of_its_settled_weights() -> None:
     spec = stopping(3, model={"kind": "linear"}, epochs=60)
     member = configuration("l1", 0.01, learning_rate=0.3)
-    (alone,) = train(spec, [member], FOLDS[:1]).values
-    epochs = int(train(spec, [member], FOLDS[:1]).value_epochs[0])  # type: ignore[index]
-    refitted = refit(spec, [member], FOLDS[0], epochs=[epochs])
-    logits = FOLDS[0].valid_inputs @ refitted.parameters(0, 0)["weight"][0]
+    (alone,) = train(spec, [member], UNEVEN[:1]).values
+    epochs = int(train(spec, [member], UNEVEN[:1]).value_epochs[0])  # type: ignore[index]
+    refitted = refit(spec, [member], UNEVEN[0], epochs=[epochs])
+    logits = UNEVEN[0].valid_inputs @ refitted.parameters(0, 0)["weight"][0]
     logits = logits + refitted.parameters(0, 0)["bias"]
-    targets = FOLDS[0].valid_targets.float()
+    targets = UNEVEN[0].valid_targets.float()
     expected = torch.nn.functional.binary_cross_entropy_with_logits(logits, targets)
     assert epochs < 57
     assert alone == pytest.approx(expected.item(), rel=1e-5)
@@ -115,9 +114,9 @@ def test_a_sparse_trials_value_is_of_its_settled_weights() -> None:
 
 def test_a_stopped_trial_is_bitwise_the_same_in_any_company() -> None:
     spec, members = stopping(2), mixed(9)
-    together = train(spec, members, FOLDS)
+    together = train(spec, members, UNEVEN)
     for member in (0, 1, 4, 8):
-        assert_same(together, member, train(spec, [members[member]], FOLDS), 0)
+        assert_same(together, member, train(spec, [members[member]], UNEVEN), 0)
 
 
 def assert_same(left: PopulationResult, i: int, right: PopulationResult, j: int) -> None:
@@ -140,9 +139,9 @@ def test_models_with_batch_statistics_stop_with_all_their_folds(
     install_models(tmp_path, monkeypatch, source, ["normed"])
     spec = stopping(2, model={"kind": "normed"}, epochs=25)
     members = [configuration(learning_rate=rate) for rate in (1.0, 0.3, 0.01)]
-    result = train(spec, members, FOLDS)
+    result = train(spec, members, UNEVEN)
     assert result.value_epochs is not None
-    whole = train(unstopped(spec), members, FOLDS)
+    whole = train(unstopped(spec), members, UNEVEN)
     for member in range(3):
         last, best = stops_at(whole.curves[member].tolist(), 2, False)
         assert (result.member_epochs[member], result.value_epochs[member]) == (last, best)
@@ -180,10 +179,10 @@ def test_the_best_epoch_is_the_first_of_the_best_points(curve: list[float], more
 def test_refits_of_unequal_length_are_those_that_each_would_be_alone() -> None:
     spec = job(model=NET, epochs=20, batch_size=16, schedule="cosine")
     members, epochs = mixed(5), [20, 3, 11, 3, 20]
-    together = refit(spec, members, FOLDS[0], 1, epochs=epochs)
+    together = refit(spec, members, UNEVEN[0], 1, epochs=epochs)
     for member in range(5):
         own: list[Configuration] = [members[member]]
-        alone = refit(spec, own, FOLDS[0], 1, epochs=[epochs[member]])
+        alone = refit(spec, own, UNEVEN[0], 1, epochs=[epochs[member]])
         for name, value in alone.parameters(0, 0).items():
             assert same_bits(value, together.parameters(member, 0)[name]), name
 
@@ -193,14 +192,14 @@ def test_refits_of_unequal_length_are_those_that_each_would_be_alone() -> None:
 
 def test_pruned_trials_leave_at_their_rung_and_nobody_else_notices() -> None:
     spec, members = job(model=NET, epochs=12, batch_size=16), mixed(8)
-    whole = train(spec, members, FOLDS)
+    whole = train(spec, members, UNEVEN)
     seen: list[Rung] = []
 
     def prune(rung: Rung) -> Collection[int]:
         seen.append(rung)
         return {2: {1, 5}, 6: {0}}[rung.epoch]
 
-    result = train(spec, members, FOLDS, watch=Watch(rungs=(2, 6), prune=prune))
+    result = train(spec, members, UNEVEN, watch=Watch(rungs=(2, 6), prune=prune))
     assert [sorted(rung.curves) for rung in seen] == [list(range(8)), [0, 2, 3, 4, 6, 7]]
     assert [rung.curves[2] for rung in seen] == [whole.curves[2, :e].tolist() for e in (2, 6)]
     assert result.pruned_at is not None
@@ -219,7 +218,7 @@ def test_pruning_everybody_ends_the_training() -> None:
     spec, epochs = job(model={"kind": "linear"}, epochs=50), []
     watch = Watch(rungs=(3,), prune=lambda rung: list(rung.curves))
     result = train(
-        spec, mixed(4), FOLDS, watch=watch, on_epoch=lambda done, of: epochs.append(done)
+        spec, mixed(4), UNEVEN, watch=watch, on_epoch=lambda done, of: epochs.append(done)
     )
     assert epochs == [1, 2, 3]
     assert result.member_epochs.tolist() == [3] * 4

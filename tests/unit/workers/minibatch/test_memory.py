@@ -8,7 +8,15 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import pytest
 import torch
-from populations import configuration, job, made_up_fold, mixed, refit, same_bits, train
+from populations import (
+    UNEVEN,
+    configuration,
+    job,
+    mixed,
+    refit,
+    same_bits,
+    train,
+)
 from torch import Tensor
 
 from workers.fullbatch.fista import Fista
@@ -19,7 +27,6 @@ from workers.population.run import FEWER_NOTE
 from workers.population.state import PopulationState
 from workers.population.watch import Rung, Watch
 
-FOLDS = [made_up_fold(50, seed=1), made_up_fold(43, valid=27, seed=2)]
 SPEC = job(
     model={"kind": "mlp", "hidden": [7]},
     epochs=9,
@@ -36,7 +43,7 @@ KINDS = {
 
 @pytest.fixture(scope="module")
 def whole() -> PopulationResult:
-    return train(SPEC, mixed(9), FOLDS)
+    return train(SPEC, mixed(9), UNEVEN)
 
 
 def limit(
@@ -70,7 +77,7 @@ def test_a_population_that_does_not_fit_is_halved_and_no_bit_changes(
     kind: str, whole: PopulationResult, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tried = limit(monkeypatch, 3, KINDS[kind], from_step=4)
-    result = train(SPEC, mixed(9), FOLDS)
+    result = train(SPEC, mixed(9), UNEVEN)
     assert set(tried) >= {9, 5, 3, 2}
     assert result.notes.count(FEWER_NOTE) == 1
     assert FEWER_NOTE not in whole.notes
@@ -87,7 +94,7 @@ def test_members_go_on_from_where_they_were_last_kept(
         if len(tried) == 3:
             kept.append(state())
 
-    assert_same_results(train(SPEC, mixed(9), FOLDS, watch=Watch(keep=keep)), whole)
+    assert_same_results(train(SPEC, mixed(9), UNEVEN, watch=Watch(keep=keep)), whole)
     assert len(kept) == 1
     assert tried[:6] == [9, 9, 9, 9, 9, 5]  # two steps an epoch: the fifth epoch does not fit
     assert len(tried) == 5 + 2 * (9 - 3)
@@ -103,11 +110,11 @@ def test_members_that_go_through_a_rung_again_are_not_asked_again(
         return [2, 7] if rung.epoch == 2 else []
 
     watch = Watch(rungs=(2, 6), prune=prune)
-    expected = train(SPEC, mixed(9), FOLDS, watch=watch)
+    expected = train(SPEC, mixed(9), UNEVEN, watch=watch)
     assert asked == [(2, 9), (6, 6)]
     asked.clear()
     limit(monkeypatch, 4, KINDS["cpu"], from_step=8)
-    assert_same_results(train(SPEC, mixed(9), FOLDS, watch=watch), expected)
+    assert_same_results(train(SPEC, mixed(9), UNEVEN, watch=watch), expected)
     assert asked == [(2, 9), (6, 3), (6, 3)]
 
 
@@ -115,7 +122,7 @@ def test_a_checkpoint_that_does_not_fit_once_a_part_has_left_costs_no_trial(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     spec = job(model={"kind": "linear"}, epochs=3)
-    expected = train(spec, mixed(4), FOLDS)
+    expected = train(spec, mixed(4), UNEVEN)
     monkeypatch.setattr(Trainer, "parts", lambda self, members: [range(2), range(2, members)])
     kept: list[int] = []
 
@@ -124,7 +131,7 @@ def test_a_checkpoint_that_does_not_fit_once_a_part_has_left_costs_no_trial(
         if len(kept) == spec.epochs:  # the first part has left, the second is to do
             raise MemoryError
 
-    assert_same_results(train(spec, mixed(4), FOLDS, watch=Watch(keep=keep)), expected)
+    assert_same_results(train(spec, mixed(4), UNEVEN, watch=Watch(keep=keep)), expected)
 
 
 def test_one_member_that_does_not_fit_ends_the_training_with_a_reason(
@@ -132,21 +139,21 @@ def test_one_member_that_does_not_fit_ends_the_training_with_a_reason(
 ) -> None:
     limit(monkeypatch, 0, KINDS["cuda"])
     with pytest.raises(MemoryError, match=r"one trial alone does not fit.*CUDA out of memory"):
-        train(SPEC, mixed(3), FOLDS)
+        train(SPEC, mixed(3), UNEVEN)
 
 
 def test_other_errors_are_not_taken_for_a_lack_of_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     tried = limit(monkeypatch, 0, RuntimeError("shapes do not fit"))
     with pytest.raises(RuntimeError, match="shapes do not fit"):
-        train(SPEC, mixed(3), FOLDS)
+        train(SPEC, mixed(3), UNEVEN)
     assert tried == [3]
 
 
 def test_refits_are_halved_too(monkeypatch: pytest.MonkeyPatch) -> None:
     members = mixed(5)
-    expected = refit(SPEC, members, FOLDS[0])
+    expected = refit(SPEC, members, UNEVEN[0])
     limit(monkeypatch, 2, KINDS["cpu"])
-    refits = refit(SPEC, members, FOLDS[0])
+    refits = refit(SPEC, members, UNEVEN[0])
     for name, value in expected.states.items():
         assert same_bits(value, refits.states[name]), name
 
@@ -180,12 +187,12 @@ def test_linear_models_that_do_not_fit_are_halved_and_no_bit_changes(
     keeps: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     members = [*mixed(8), configuration("none", label_smoothing=math.inf)]
-    expected = train(CONVEX, members, FOLDS, dtype=torch.float64)
+    expected = train(CONVEX, members, UNEVEN, dtype=torch.float64)
     assert expected.diverged_at[8] == 1
     assert set(expected.member_epochs[:8]) > {6}  # some converge earlier
     tried = limit_solver(monkeypatch, 4, from_round=2)
     watch = Watch(keep=lambda state: state() and None) if keeps else Watch()
-    result = train(CONVEX, members, FOLDS, dtype=torch.float64, watch=watch)
+    result = train(CONVEX, members, UNEVEN, dtype=torch.float64, watch=watch)
     epochs = expected.member_epochs[expected.member_epochs > 1]  # the others left in the first
     assert tried[:3] == [9, 9, 3]
     assert len(tried) == 2 + epochs[:3].max() + epochs[3:].max() - (2 if keeps else 0)
@@ -200,4 +207,4 @@ def test_one_linear_model_that_does_not_fit_ends_the_solving_with_a_reason(
 ) -> None:
     limit_solver(monkeypatch, 0)
     with pytest.raises(MemoryError, match="one trial alone does not fit"):
-        train(CONVEX, mixed(3), FOLDS)
+        train(CONVEX, mixed(3), UNEVEN)

@@ -7,14 +7,18 @@ from collections.abc import Sequence
 
 import pytest
 import torch
-from populations import job, made_up_fold, mixed, trainer_of
+from populations import (
+    CPU,
+    job,
+    made_up_fold,
+    mixed,
+    trainer_of,
+)
 
 from workers.loop.device import device_name
 from workers.minibatch import planner
 from workers.minibatch.planner import measured_together, shape_of
 from workers.minibatch.trainer import Trainer
-
-CPU = torch.device("cpu")
 
 
 def trainer(**fields) -> Trainer:

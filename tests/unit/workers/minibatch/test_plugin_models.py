@@ -8,11 +8,11 @@ import pytest
 import torch
 from populations import (
     BACKENDS,
+    UNEVEN,
     assert_same_member,
     configuration,
     install_models,
     job,
-    made_up_fold,
     mixed,
     train,
     using,
@@ -101,7 +101,6 @@ TRAINABLE = [
     "Unsaved",
     "Writing",
 ]
-FOLDS = [made_up_fold(50, seed=1), made_up_fold(43, valid=27, seed=2)]
 
 
 @pytest.fixture(autouse=True)
@@ -120,11 +119,11 @@ def module(kind: str) -> nn.Module:
 @pytest.mark.parametrize("kind", TRAINABLE)
 def test_a_trained_model_predicts_what_training_evaluated(kind: str) -> None:
     spec = job(model={"kind": kind}, epochs=4, batch_size=16)
-    result = train(spec, mixed(4), FOLDS)
+    result = train(spec, mixed(4), UNEVEN)
     in_turn = any("member by member" in note for note in result.notes)
     assert in_turn == (kind == "normed")  # batch statistics
     for member in range(4):
-        for number, fold in enumerate(FOLDS):
+        for number, fold in enumerate(UNEVEN):
             logits = predict(spec, result.parameters(member, number), fold.valid_inputs, 1)
             loss = nn.functional.binary_cross_entropy_with_logits(
                 logits.squeeze(1), fold.valid_targets.float()
@@ -134,7 +133,7 @@ def test_a_trained_model_predicts_what_training_evaluated(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", TRAINABLE)
 def test_a_trained_model_is_that_of_a_plain_torch_loop(kind: str) -> None:
-    fold = FOLDS[0]
+    fold = UNEVEN[0]
     spec = job(model={"kind": kind}, epochs=5, batch_size=100)
     result = train(spec, [configuration(learning_rate=0.05)], [fold], dtype=torch.float64)
     start = train(
@@ -161,7 +160,7 @@ def test_a_trained_model_is_that_of_a_plain_torch_loop(kind: str) -> None:
 
 def test_a_frozen_parameter_is_neither_trained_nor_penalised() -> None:
     spec = job(model={"kind": "frozen"}, penalize="all", epochs=30, batch_size=16)
-    result = train(spec, [configuration("l1", 10.0), configuration("l2", 1.0)], FOLDS)
+    result = train(spec, [configuration("l1", 10.0), configuration("l2", 1.0)], UNEVEN)
     assert result.weights == 4 + 1
     assert result.nonzero_weights[0].tolist() == [0, 0]
     for fold in range(2):
@@ -208,12 +207,12 @@ def test_layers_that_share_or_lack_trained_parameters_are_no_batched_product(kin
 @pytest.mark.parametrize("backend", sorted(BACKENDS.keys() - {"dense", "fused"}))
 def test_a_module_that_writes_into_its_inputs_changes_its_own_alone(backend: str) -> None:
     spec, members = job(model={"kind": "Writing"}, epochs=2, batch_size=16), mixed(3)
-    crowd = train(spec, members, FOLDS, engine=using(backend))
-    alone = train(spec, members[2:], FOLDS, engine=using(backend))
+    crowd = train(spec, members, UNEVEN, engine=using(backend))
+    alone = train(spec, members[2:], UNEVEN, engine=using(backend))
     assert_same_member(alone, 0, crowd, 2)
-    rows = FOLDS[0].valid_inputs.clone()
-    predict(spec, crowd.parameters(0, 0), FOLDS[0].valid_inputs, 1)
-    assert torch.equal(FOLDS[0].valid_inputs, rows)
+    rows = UNEVEN[0].valid_inputs.clone()
+    predict(spec, crowd.parameters(0, 0), UNEVEN[0].valid_inputs, 1)
+    assert torch.equal(UNEVEN[0].valid_inputs, rows)
 
 
 # --- code that exits ----------------------------------------------------------------------------
@@ -229,7 +228,7 @@ def test_a_module_that_writes_into_its_inputs_changes_its_own_alone(backend: str
 )
 def test_a_plugin_that_exits_makes_its_job_unrunnable(kind: str, words: str) -> None:
     with pytest.raises(JobUnrunnable, match=words):
-        train(job(model={"kind": kind}, epochs=1), mixed(1), FOLDS)
+        train(job(model={"kind": kind}, epochs=1), mixed(1), UNEVEN)
 
 
 def test_a_keyboard_interrupt_is_nobodys_mistake(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from populations import (
+    UNEVEN,
     assert_same_member,
     configuration,
     install_models,
@@ -31,7 +32,6 @@ from workers.population import judging
 from workers.population.configuration import Configuration
 from workers.population.results import PopulationResult
 
-UNEVEN = [made_up_fold(50, seed=1), made_up_fold(43, valid=27, seed=2)]
 COMPANY = 37
 
 

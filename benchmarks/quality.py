@@ -20,7 +20,7 @@ from objectives import Objective, objectives, space
 from rows import Row
 
 from workers.sampling import suggest
-from workers.sampling.space import existing, params_of
+from workers.sampling.space import existing, external_params
 from workers.sampling.tpe import COMPLETE, FAILED, History, propose
 
 POPULATION = 64
@@ -52,7 +52,7 @@ def ours(objective: Objective, seed: int) -> list[float]:
         drawn = propose(
             history, space(), POPULATION, generator, lambda found: existing(space(), found)
         )
-        params = params_of(space(), drawn)
+        params = external_params(space(), drawn)
         values = np.append(values, [objective.value(each) for each in params])
         columns = {name: np.append(columns[name], drawn[name]) for name in columns}
         best.append(float(np.nanmin(values)))

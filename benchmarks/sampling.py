@@ -43,7 +43,7 @@ from ridgeway.study.writing import Outcome
 from ridgeway.views import Params
 from workers.sampling import Mirror, suggest
 from workers.sampling.sequences import random_draws
-from workers.sampling.space import params_of
+from workers.sampling.space import external_params
 
 POPULATION = 64
 ASKED = 4  # of stock TPE in each repeat
@@ -86,7 +86,7 @@ def costs(arguments: argparse.Namespace) -> Iterator[Row]:
 
 def configurations(count: int) -> list[Params]:
     """Return trials drawn at random from the space of the objectives."""
-    return params_of(space(), random_draws(space(), count, np.random.default_rng(0)))
+    return external_params(space(), random_draws(space(), count, np.random.default_rng(0)))
 
 
 def proposals(trials: int, with_stock: bool, repeats: int) -> Row:

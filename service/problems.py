@@ -39,10 +39,10 @@ class FieldProblem(BaseModel):
     message: str
 
 
-class Problem(BaseModel):
-    """What went wrong (RFC 9457)."""
+class ProblemDetails(BaseModel):
+    """Details of what went wrong (RFC 9457)."""
 
-    model_config = ConfigDict(json_schema_extra={"additionalProperties": False})
+    model_config = ConfigDict(title="Problem", json_schema_extra={"additionalProperties": False})
 
     type: str = Field(description="a URI reference that names the kind of problem")
     title: str
@@ -188,7 +188,7 @@ def describe_problems(app: FastAPI) -> None:
 
     def openapi() -> dict[str, Any]:
         document = describe()
-        shape = Problem.model_json_schema(ref_template=_SCHEMA_OF_REFERENCES)
+        shape = ProblemDetails.model_json_schema(ref_template=_SCHEMA_OF_REFERENCES)
         schemas: dict[str, Any] = document.setdefault("components", {}).setdefault("schemas", {})
         schemas.update(shape.pop("$defs"), Problem=shape)
         return document

@@ -15,7 +15,7 @@ from urllib.parse import quote
 import httpx
 from pydantic import BaseModel, ValidationError
 
-from ridgeway.client.refusals import problem_of, reason_of
+from ridgeway.client.refusals import problem_of, transport_reason
 from ridgeway.errors import InvalidInput, JobFailed, RidgewayError, Unreachable
 from ridgeway.settings import Settings
 from ridgeway.spec.spec import JobSpec
@@ -140,7 +140,7 @@ class Client:
                     raise problem_of(response, self.url)
                 yield from response.iter_text()
         except httpx.TransportError as error:
-            message = f"No Ridgeway service answers at {self.url} ({reason_of(error)})."
+            message = f"No Ridgeway service answers at {self.url} ({transport_reason(error)})."
             raise Unreachable(message) from None
 
     def front(self, job: Job | str) -> Front:
@@ -260,7 +260,7 @@ class Client:
                 response = self._http.request(method, path, **options)
             except httpx.TransportError as error:
                 problem: RidgewayError = Unreachable(
-                    f"No Ridgeway service answers at {self.url} ({reason_of(error)})."
+                    f"No Ridgeway service answers at {self.url} ({transport_reason(error)})."
                 )
             else:
                 if response.is_success:

@@ -31,7 +31,7 @@ def problem_of(response: httpx.Response, url: str) -> RidgewayError:
     return RidgewayError(detail)
 
 
-def reason_of(error: httpx.TransportError) -> str:
+def transport_reason(error: httpx.TransportError) -> str:
     """Return in words why no answer came."""
     return str(error) or type(error).__name__
 

@@ -37,7 +37,7 @@ def main() -> int:
             if arguments.task == "migrate":
                 migrate(database)
             elif arguments.task == "prepare":
-                prepare(database)
+                prepare_database(database)
             elif arguments.task == "import-study":
                 _import(database, sys.stdin.read().strip(), arguments.name)
             else:
@@ -53,7 +53,7 @@ def main() -> int:
     return 0
 
 
-def prepare(database: Database) -> None:
+def prepare_database(database: Database) -> None:
     """Make the database fit to serve from.
 
     The caller holds the data folder's lock, so whoever holds a lease in an embedded database is

@@ -15,7 +15,7 @@ from safetensors.torch import load
 from ridgeway.data.store import Store
 from ridgeway.database.engine import Database
 from ridgeway.database.schema import require_schema
-from ridgeway.host.upkeep import prepare
+from ridgeway.host.upkeep import prepare_database
 from ridgeway.jobs import artifacts, lifecycle, lookups
 from ridgeway.jobs.extend import extend_job
 from ridgeway.settings import Settings
@@ -74,7 +74,7 @@ def unpack(archive: Path, folder: Path) -> Opened:
         packed.extractall(folder, filter="data")
     settings = Settings(data=folder)
     database = Database.of(settings)
-    prepare(database)
+    prepare_database(database)
     return Opened(settings, database, Store(settings.resolved_store_url()))
 
 

@@ -23,13 +23,13 @@ CONJUGATE_STEPS = 25  # in a cycle
 STEPS = CYCLES * (ACCELERATED_STEPS + CONJUGATE_STEPS)  # in a round
 LENGTHS = (1.0, 1 / 2, 1 / 4, 1 / 8, 1 / 16, 1 / 64)  # tried of a Newton step
 TOLERANCE = {torch.float64: 1e-9, torch.float32: 1e-5}
-ON_THE_WAY = ("point", "ahead", "momentum")  # of a search, what its members need to go on
+ON_THE_WAY = ("point", "ahead", "momentum")  # of the iterates, what members need to go on
 FOUND = ("_found", "residuals", "converged")  # the same of the solver
 STACK = 16  # rows in a product of matrices, members times outputs, are a multiple of this
 
 
 @dataclass(frozen=True)
-class Search:
+class Iterates:
     """Members that have not arrived yet."""
 
     members: Tensor  # (P,) of the population; repeated ones pad a product of matrices
@@ -38,9 +38,9 @@ class Search:
     ahead: Tensor  # (F, P, K, D), the point extrapolated by momentum
     momentum: Tensor  # (F, P, 1, 1), t of Beck & Teboulle
 
-    def keep(self, positions: Tensor) -> Search:
+    def keep(self, positions: Tensor) -> Iterates:
         """Return those at these positions alone."""
-        return Search(
+        return Iterates(
             self.members[positions],
             self.terms.keep(positions),
             self.point.index_select(1, positions),
@@ -74,7 +74,7 @@ class Fista:
         terms = terms.keep(padded)
         start = torch.zeros_like(terms.linear)
         one = torch.ones_like(start[..., :1, :1])
-        self._search = Search(padded, terms, start, start, one)
+        self._iterates = Iterates(padded, terms, start, start, one)
         self._unit = _gradient_unit(self.loss, terms, start)[:, :members]
 
     @property
@@ -106,46 +106,46 @@ class Fista:
 
     def state(self, members: Sequence[int]) -> dict[str, Tensor]:
         """Return copies of where these active members are, (F, P, ...) by name, on the host."""
-        search = self._search
-        first = [int((search.members == member).nonzero()[0]) for member in members]
-        own = {name: getattr(search, name)[:, first].cpu() for name in ON_THE_WAY}
+        iterates = self._iterates
+        first = [int((iterates.members == member).nonzero()[0]) for member in members]
+        own = {name: getattr(iterates, name)[:, first].cpu() for name in ON_THE_WAY}
         return own | {name: getattr(self, name)[:, list(members)].cpu() for name in FOUND}
 
     def take(self, state: Mapping[str, Tensor]) -> None:
         """Go on where others, as many, were."""
         for name in FOUND:
             getattr(self, name).copy_(state[name])
-        members = self._search.members
+        members = self._iterates.members
         own = {name: state[name].to(members.device)[:, members] for name in ON_THE_WAY}
-        self._search = replace(self._search, **own)
+        self._iterates = replace(self._iterates, **own)
 
     def advance(self) -> None:
         """Take one round: about 100 full-batch steps of every active member."""
         for _ in range(CYCLES):
-            if not len(self._search.members):
+            if not len(self._iterates.members):
                 return
-            search = self._accelerate(self._search)
-            search = self._jump(search)
-            self._note(search)
+            iterates = self._accelerate(self._iterates)
+            iterates = self._jump(iterates)
+            self._note(iterates)
 
-    def _accelerate(self, search: Search) -> Search:
+    def _accelerate(self, iterates: Iterates) -> Iterates:
         """Take proximal gradient steps with momentum, begun anew where it points uphill."""
-        point, ahead, momentum = search.point, search.ahead, search.momentum
+        point, ahead, momentum = iterates.point, iterates.ahead, iterates.momentum
         steepness = self.loss.steepness
         for _ in range(ACCELERATED_STEPS):
-            gradient = self.loss.gradient(ahead) + search.terms.linear
-            nearer = search.terms.prox(ahead - gradient / steepness, steepness)
+            gradient = self.loss.gradient(ahead) + iterates.terms.linear
+            nearer = iterates.terms.prox(ahead - gradient / steepness, steepness)
             uphill = _dot((ahead - nearer) * steepness, nearer - point) > 0
             momentum = torch.where(uphill, 1, momentum)
             following = (1 + (1 + 4 * momentum * momentum).sqrt()) / 2
             push = torch.where(uphill, 0, (momentum - 1) / following)
             ahead = nearer + push * (nearer - point)
             point, momentum = nearer, following
-        return replace(search, point=point, ahead=ahead, momentum=momentum)
+        return replace(iterates, point=point, ahead=ahead, momentum=momentum)
 
-    def _jump(self, search: Search) -> Search:
+    def _jump(self, iterates: Iterates) -> Iterates:
         """Take a Newton step on the weights that are not zero, as far as it helps."""
-        point, terms = search.point, search.terms
+        point, terms = iterates.point, iterates.terms
         slope = terms.slope(self.loss.gradient(point), point)
         free = terms.free(point)
         of_loss, of_penalty = self.loss.curvature(point), terms.bend(point)
@@ -154,21 +154,23 @@ class Fista:
             return torch.where(free, of_loss(directions) + of_penalty(directions), 0)
 
         step = _conjugate_gradients(curvature, torch.where(free, -slope, 0))
-        moved, better = self._line_search(search, step, slope)
+        moved, better = self._line_search(iterates, step, slope)
         return replace(
-            search,
+            iterates,
             point=torch.where(better, moved, point),
-            ahead=torch.where(better, moved, search.ahead),
-            momentum=torch.where(better, 1, search.momentum),
+            ahead=torch.where(better, moved, iterates.ahead),
+            momentum=torch.where(better, 1, iterates.momentum),
         )
 
-    def _line_search(self, search: Search, step: Tensor, slope: Tensor) -> tuple[Tensor, Tensor]:
+    def _line_search(
+        self, iterates: Iterates, step: Tensor, slope: Tensor
+    ) -> tuple[Tensor, Tensor]:
         """Return the best of some lengths of a step (F, P, K, D), and where any helps (F, P, 1, 1).
 
         Near the optimum, where rounding hides what is gained, the whole step counts if it
         halves the residual.
         """
-        terms, point = search.terms, search.point
+        terms, point = iterates.terms, iterates.point
         value = self._value(terms, point)
         best = value - 4 * torch.finfo(value.dtype).eps * value.abs()
         chosen, better = point, torch.zeros_like(best, dtype=torch.bool)
@@ -187,22 +189,22 @@ class Fista:
     def _value(self, terms: Terms, weights: Tensor) -> Tensor:
         return self.loss.value(weights) + terms.value(weights)
 
-    def _note(self, search: Search) -> None:
+    def _note(self, iterates: Iterates) -> None:
         """Keep what is new, and go on with the members that have not arrived."""
-        slope = search.terms.slope(self.loss.gradient(search.point), search.point)
-        members = search.members
+        slope = iterates.terms.slope(self.loss.gradient(iterates.point), iterates.point)
+        members = iterates.members
         residuals = (_largest(slope) / self._unit[:, members]).flatten(1)
         residuals = torch.where(residuals.isfinite(), residuals, math.nan)
         before = self.converged[:, members]
         self._found[:, members] = torch.where(
-            before[..., None, None], self._found[:, members], search.point
+            before[..., None, None], self._found[:, members], iterates.point
         )
         self.residuals[:, members] = torch.where(before, self.residuals[:, members], residuals)
         self.converged[:, members] = before | (residuals <= self.tolerance)
         still = self.active[members].nonzero().flatten()
         if len(still) < len(members):
-            search = search.keep(self._padded(still))
-        self._search = search
+            iterates = iterates.keep(self._padded(still))
+        self._iterates = iterates
 
     def _padded(self, positions: Tensor) -> Tensor:
         """Return positions, the first repeated until stacked outputs are a multiple of STACK."""

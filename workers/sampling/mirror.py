@@ -16,7 +16,7 @@ from ridgeway.study.histories import new_lessons
 from ridgeway.views import Params
 from workers.sampling.request import Request
 from workers.sampling.samplers import SAMPLERS
-from workers.sampling.space import params_of
+from workers.sampling.space import external_params
 from workers.sampling.table import TrialTable
 from workers.sampling.tpe import History
 
@@ -55,7 +55,7 @@ class Mirror:
         """
         history = partial(self._history, space)
         request = Request(space, count, ordinal, start, self._spec.seed, history)
-        return params_of(space, SAMPLERS[self._spec.sampler](request))
+        return external_params(space, SAMPLERS[self._spec.sampler](request))
 
     def _history(self, space: Mapping[str, BaseDistribution]) -> History:
         """Return what comparable trials teach, in the order of their numbers.

@@ -59,7 +59,7 @@ def existing(space: Mapping[str, BaseDistribution], columns: Columns) -> Columns
     return found
 
 
-def params_of(space: Mapping[str, BaseDistribution], columns: Columns) -> list[Params]:
+def external_params(space: Mapping[str, BaseDistribution], columns: Columns) -> list[Params]:
     """Return configurations from columns in Optuna's internal representation."""
     listed = {name: columns[name].tolist() for name in space}
     rows = zip(*listed.values(), strict=True)

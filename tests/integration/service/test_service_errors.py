@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 from schemathesis.generation import GenerationMode
 from schemathesis.specs.openapi import checks
 from serving import serve
+from waiting import wait_until
 
 from ridgeway.jobs import lookups
 from ridgeway.settings import Settings
@@ -195,7 +196,8 @@ def test_a_busy_database_is_a_503_with_a_time_to_come_back(service_settings):
             assert_problem(answer, 503)
             assert int(answer.headers["retry-after"]) > 0
             assert http.get(job).status_code == 200  # reading waits for no writer
-        assert http.post(f"{job}/cancel").status_code == 200
+        # On a busy machine the service's own transaction may idle for longer than it is given.
+        wait_until(lambda: http.post(f"{job}/cancel").status_code == 200, 30)
 
 
 @contextmanager

@@ -15,12 +15,11 @@ from sklearn.linear_model import Lasso
 from sklearn.metrics import r2_score
 
 from ridgeway.data.store import Store
-from ridgeway.jobs.artifacts import Artifact
+from ridgeway.jobs.artifacts import MODEL, Artifact
 from ridgeway.spec.spec import JobSpec
 from ridgeway.spec.wording import parse_spec
 from ridgeway.study.reading import StudyTrial
 from workers.answer.answer import Answer, answer
-from workers.answer.artifact import MODEL
 from workers.data.bundled import bundled_frame
 from workers.data.prepare import Prepared, check_and_prepare
 from workers.population.problem import Problem

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
-from ridgeway.cli.options import connect, json_option, print_json, url_option
+from ridgeway.cli.options import connect, json_option, limit_option, print_json, url_option
 from ridgeway.errors import InvalidInput, JobFailed
 from ridgeway.views import JobState
 
@@ -55,13 +55,7 @@ def status(id: str, watch: bool, as_json: bool, url: str) -> None:
 
 @click.command()
 @click.option("--state", type=click.Choice(get_args(JobState)), help="Only jobs in this state.")
-@click.option(
-    "--limit",
-    type=click.IntRange(1, 100_000),
-    default=20,
-    show_default=True,
-    help="How many to list at most.",
-)
+@limit_option
 @json_option
 @url_option
 def jobs(state: Any, limit: int, as_json: bool, url: str) -> None:
@@ -80,13 +74,7 @@ def jobs(state: Any, limit: int, as_json: bool, url: str) -> None:
 @click.argument("id")
 @click.option("--csv", "kind", flag_value="csv", help="Print every trial by number, as CSV.")
 @click.option("--jsonl", "kind", flag_value="jsonl", help="... as JSON, an object a line.")
-@click.option(
-    "--limit",
-    type=click.IntRange(1, 100_000),
-    default=20,
-    show_default=True,
-    help="How many to list at most.",
-)
+@limit_option
 @url_option
 def trials(id: str, kind: Any, limit: int, url: str) -> None:
     """List the best trials of a job, or write every one out."""

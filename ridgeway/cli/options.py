@@ -33,6 +33,13 @@ def setting(flag: str, name: str, **options: Any) -> Callable[[_Command], _Comma
 
 url_option = setting("--url", "url")
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON on standard output.")
+limit_option = click.option(
+    "--limit",
+    type=click.IntRange(1, 100_000),
+    default=20,
+    show_default=True,
+    help="How many to list at most.",
+)
 
 
 def connect(url: str) -> Client:

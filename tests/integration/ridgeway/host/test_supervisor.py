@@ -40,6 +40,9 @@ from ridgeway.host.supervisor import die_with_parent
 def tell(what):
     with Path(sys.argv[1]).open("a") as file:
         file.write(f"{what} {os.getpid()} {time.monotonic()}\\n")
+def await_entry(what):
+    while what not in Path(sys.argv[1]).read_text():
+        time.sleep(0.01)
 """
 OBEY = """
 die_with_parent(1.0)
@@ -141,7 +144,8 @@ def test_a_process_that_ignores_the_request_is_killed_after_the_grace_period(
 
 def test_exit_code_2_is_final_and_stops_the_others(start: Start, diary: Path) -> None:
     steady = {"name": "steady", "argv": script(OBEY, diary)}
-    unfit = {"name": "unfit", "argv": script("time.sleep(0.5); tell('unfit'); sys.exit(2)", diary)}
+    code = "tell('unfit'); await_entry('here'); sys.exit(2)"
+    unfit = {"name": "unfit", "argv": script(code, diary)}
     supervisor = start(steady, unfit)
     assert supervisor.wait(10) == 2
     assert len(told(diary, "unfit")) == 1
@@ -183,7 +187,7 @@ def test_what_a_crashed_process_started_ends_with_it(start: Start, diary: Path) 
     if os.fork() == 0:
         tell("grandchild")
         time.sleep(60)
-    time.sleep(0.3)
+    await_entry("grandchild")
     os.kill(os.getpid(), signal.SIGKILL)
     """
     start({"name": "parent", "argv": script(code, diary)})

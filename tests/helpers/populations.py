@@ -92,6 +92,13 @@ def made_up_fold(
 UNEVEN = [made_up_fold(50, seed=1), made_up_fold(43, valid=27, seed=2)]
 NET = {"kind": "mlp", "hidden": [7], "dropout": 0.2}
 
+# A plug-in's source: a model with batch statistics.
+NORMED = """
+from torch import nn
+def normed(inputs, outputs):
+    return nn.Sequential(nn.Linear(inputs, 4), nn.BatchNorm1d(4), nn.Linear(4, outputs))
+"""
+
 # A job's search, and members that differ in it, on folds of unequal length.
 PERTURBED = {"label_smoothing": {"low": 0, "high": 1}, "input_noise": {"low": 0, "high": 1}}
 PERTURBED_MEMBERS = [
@@ -204,6 +211,15 @@ def same_bits(left: Tensor, right: Tensor) -> bool:
         return torch.equal(left, right)
     bits = whole[left.dtype]
     return torch.equal(left.contiguous().view(bits), right.contiguous().view(bits))
+
+
+def assert_same_results(left: PopulationResult, right: PopulationResult) -> None:
+    """Compare every array and every model of two results bit by bit; their notes may differ."""
+    for name, value in vars(left).items():
+        if isinstance(value, np.ndarray):
+            assert np.array_equal(value, getattr(right, name), equal_nan=True), name
+    for name, value in left.states.items():
+        assert same_bits(value, right.states[name]), name
 
 
 def assert_same_member(left: PopulationResult, i: int, right: PopulationResult, j: int) -> None:

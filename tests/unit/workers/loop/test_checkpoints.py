@@ -14,7 +14,9 @@ import pytest
 import torch
 from populations import (
     NET,
+    NORMED,
     UNEVEN,
+    assert_same_results,
     configuration,
     install_models,
     job,
@@ -108,12 +110,8 @@ def interrupted(
     return train(spec, list(members), UNEVEN, watch=watch, **options), row
 
 
-def assert_same_results(left: PopulationResult, right: PopulationResult) -> None:
-    for name, value in vars(left).items():
-        if isinstance(value, np.ndarray):
-            assert np.array_equal(value, getattr(right, name), equal_nan=True), name
-    for name, value in left.states.items():
-        assert same_bits(value, right.states[name]), name
+def assert_same_to_the_notes(left: PopulationResult, right: PopulationResult) -> None:
+    assert_same_results(left, right)
     assert left.notes == right.notes
 
 
@@ -135,7 +133,7 @@ def test_a_resumed_population_is_bitwise_an_uninterrupted_one(
     whole = train(spec, members, UNEVEN)
     assert whole.diverged_at[6] > 0
     result, row = interrupted(spec, members, Store(str(tmp_path)), [1, 7])
-    assert_same_results(result, whole)
+    assert_same_to_the_notes(result, whole)
     assert len(row.addresses) > 9
     if patience:
         assert whole.member_epochs[:6].min() < 14
@@ -144,12 +142,7 @@ def test_a_resumed_population_is_bitwise_an_uninterrupted_one(
 def test_models_with_batch_statistics_and_pruned_members_are_resumed_too(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    source = (
-        "from torch import nn\n"
-        "def normed(inputs, outputs):\n"
-        "    return nn.Sequential(nn.Linear(inputs, 4), nn.BatchNorm1d(4), nn.Linear(4, outputs))\n"
-    )
-    install_models(tmp_path, monkeypatch, source, ["normed"])
+    install_models(tmp_path, monkeypatch, NORMED, ["normed"])
     spec = job(model={"kind": "normed"}, epochs=6, batch_size=25)
     asked: list[int] = []
 
@@ -162,7 +155,7 @@ def test_models_with_batch_statistics_and_pruned_members_are_resumed_too(
     store = Store(str(tmp_path / "store"))
     result, _ = interrupted(spec, mixed(4), store, [2, 3, 5], prune, (2, 4))
     assert asked == [2, 4]  # each rung once
-    assert_same_results(result, whole)
+    assert_same_to_the_notes(result, whole)
 
 
 def test_parts_that_have_not_begun_are_part_of_a_checkpoint(
@@ -175,7 +168,7 @@ def test_parts_that_have_not_begun_are_part_of_a_checkpoint(
     train(spec, mixed(5), UNEVEN, on_epoch=lambda done, of: ends.append((done, of)))
     assert ends[-1][0] > 4  # several parts
     result, _ = interrupted(spec, mixed(5), Store(str(tmp_path)), [3, 6])
-    assert_same_results(result, whole)
+    assert_same_to_the_notes(result, whole)
 
 
 @pytest.mark.parametrize("at_once", [2**27, 2**13])
@@ -189,7 +182,7 @@ def test_linear_models_on_their_way_to_the_optimum_are_resumed_too(
     assert whole.diverged_at[6] == 1
     assert whole.member_epochs[:6].min() < whole.member_epochs.max()
     result, row = interrupted(spec, members, Store(str(tmp_path)), [1, 3], dtype=torch.float64)
-    assert_same_results(result, whole)
+    assert_same_to_the_notes(result, whole)
     assert len(row.addresses) > 3
 
 
@@ -256,7 +249,9 @@ def test_a_store_that_is_away_stops_no_training(
     monkeypatch.setattr(Store, "put", away)
     row, spec = Row(), job(model={"kind": "linear"}, epochs=3)
     watch = watched(held(Store(str(tmp_path)), row, mixed(3)))
-    assert_same_results(train(spec, mixed(3), UNEVEN, watch=watch), train(spec, mixed(3), UNEVEN))
+    assert_same_to_the_notes(
+        train(spec, mixed(3), UNEVEN, watch=watch), train(spec, mixed(3), UNEVEN)
+    )
     assert row.addresses == []
 
 
@@ -327,7 +322,7 @@ def test_a_checkpoint_that_is_no_use_is_ignored_with_a_warning(
         on_epoch=lambda done, of: epochs.append(done),
     )
     assert epochs == [1, 2, 3, 4]
-    assert_same_results(result, expected)
+    assert_same_to_the_notes(result, expected)
     assert "trains anew" in caplog.text
 
 

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from populations import (
     NET,
+    NORMED,
     UNEVEN,
     configuration,
     install_models,
@@ -131,12 +132,7 @@ def assert_same(left: PopulationResult, i: int, right: PopulationResult, j: int)
 def test_models_with_batch_statistics_stop_with_all_their_folds(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    source = (
-        "from torch import nn\n"
-        "def normed(inputs, outputs):\n"
-        "    return nn.Sequential(nn.Linear(inputs, 4), nn.BatchNorm1d(4), nn.Linear(4, outputs))\n"
-    )
-    install_models(tmp_path, monkeypatch, source, ["normed"])
+    install_models(tmp_path, monkeypatch, NORMED, ["normed"])
     spec = stopping(2, model={"kind": "normed"}, epochs=25)
     members = [configuration(learning_rate=rate) for rate in (1.0, 0.3, 0.01)]
     result = train(spec, members, UNEVEN)

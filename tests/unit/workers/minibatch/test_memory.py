@@ -10,6 +10,7 @@ import pytest
 import torch
 from populations import (
     UNEVEN,
+    assert_same_results,
     configuration,
     job,
     mixed,
@@ -62,14 +63,6 @@ def limit(
 
     monkeypatch.setattr(Trainer, "train_epoch", limited)
     return tried
-
-
-def assert_same_results(left: PopulationResult, right: PopulationResult) -> None:
-    for name, value in vars(left).items():
-        if isinstance(value, np.ndarray):
-            assert np.array_equal(value, getattr(right, name), equal_nan=True), name
-    for name, value in left.states.items():
-        assert same_bits(value, right.states[name]), name
 
 
 @pytest.mark.parametrize("kind", KINDS)

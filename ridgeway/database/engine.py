@@ -10,9 +10,10 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import event
-from sqlalchemy.engine import URL, Connection, Engine, make_url
+from sqlalchemy.engine import URL, Connection, Engine, ExceptionContext, make_url
 from sqlalchemy.exc import ArgumentError
 
+from ridgeway.database.outages import lies_in_the_connection
 from ridgeway.errors import InvalidInput
 from ridgeway.settings import Settings
 
@@ -85,6 +86,7 @@ def _engine(url: URL, busy_timeout_seconds: float) -> Engine:
         )
         event.listen(engine, "connect", _set_pragmas)
         event.listen(engine, "begin", _begin_sqlite)
+        event.listen(engine, "handle_error", _give_up_connection)
         return engine
     milliseconds = int(busy_timeout_seconds * 1000)
     # A process stopped inside a transaction must not hold everybody else up for ever.
@@ -108,6 +110,12 @@ def _set_pragmas(connection: Any, record: Any) -> None:
     cursor.close()
 
 
+def _give_up_connection(context: ExceptionContext) -> None:
+    """Have SQLAlchemy open all connections anew where the file is at fault as they opened it."""
+    if lies_in_the_connection(context.original_exception):
+        context.is_disconnect = True
+
+
 def _begin_sqlite(connection: Connection) -> None:
     if not connection.get_execution_options().get("ridgeway_writes", False):
         connection.exec_driver_sql("BEGIN")
@@ -127,4 +135,5 @@ def _begin_sqlite(connection: Connection) -> None:
                     break
         connection.exec_driver_sql("BEGIN IMMEDIATE")  # raises what SQLAlchemy's users expect
     finally:
-        driver.execute(f"PRAGMA busy_timeout = {given}")
+        if not connection.invalidated:
+            driver.execute(f"PRAGMA busy_timeout = {given}")

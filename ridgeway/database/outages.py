@@ -34,6 +34,18 @@ _PASSING_SQLITE = {
     sqlite3.SQLITE_NOMEM,
     sqlite3.SQLITE_INTERRUPT,
 }
+# Once met, these stay with the connection: it keeps the file, and the mode, that it began with.
+_OF_THE_OPEN_FILE = {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN}
+
+
+def lies_in_the_connection(error: BaseException) -> bool:
+    """Return True if only a new connection to SQLite can mend it, once the file is well again.
+
+    A file that could not be opened for writing stays open for reading alone, whatever becomes of
+    its mode.
+    """
+    code = getattr(error, "sqlite_errorcode", None)
+    return code is not None and code & 0xFF in _OF_THE_OPEN_FILE
 
 
 def will_pass(error: Exception) -> bool:

@@ -91,6 +91,7 @@ leases = Table(
     Column("expires_at", SECONDS, nullable=False),
     Column("checkpoint", sa.Text, comment="key in the store; of the population in mid-training"),
     Column("created_at", SECONDS, nullable=False),
+    Column("lost_because", sa.Text, comment="why a holder was lost, where it is known"),
     UniqueConstraint("job_id", "kind", "ordinal"),
     Index(None, "state", "expires_at"),
 )

@@ -184,7 +184,7 @@ class Supervisor:
     def _after_crash(self, child: _Child, code: int) -> None:
         if child.worker_id is not None:
             # At once: others take its trials over without waiting for the lease to run out.
-            self._expire([child.worker_id])
+            self._expire(child.worker_id)
         pause = child.schedule()
         how = f"signal {-code}" if code < 0 else f"exit code {code}"
         log.warning("%s ended with %s; starting it again in %g s.", child.role.name, how, pause)
@@ -194,7 +194,6 @@ class Supervisor:
         for child in self._children:
             child.signal(signal.SIGTERM)
         deadline = time.monotonic() + GRACE_SECONDS
-        killed: list[str] = []
         while living := [child for child in self._children if child.process is not None]:
             left = deadline - time.monotonic()
             if left <= 0 or signals.wait(left):
@@ -205,15 +204,13 @@ class Supervisor:
             for child in living:
                 code = child.reap()
                 if code == -signal.SIGKILL and child.worker_id is not None:
-                    killed.append(child.worker_id)
-        if killed:
-            self._expire(killed)
+                    self._expire(child.worker_id)
         for process in self._upkeep:
             process.wait()
 
-    def _expire(self, workers: Sequence[str]) -> None:
-        """Take the leases of dead workers back, in a process of its own."""
-        argv = [*UPKEEP, "expire", *workers]
+    def _expire(self, worker_id: str) -> None:
+        """Take a dead worker's leases back, in a process of its own."""
+        argv = [*UPKEEP, "expire", worker_id]
         self._upkeep.append(
             subprocess.Popen(
                 argv, stdin=subprocess.DEVNULL, env={**os.environ, **self._environment}

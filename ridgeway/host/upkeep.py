@@ -15,7 +15,7 @@ from ridgeway.database.engine import Database
 from ridgeway.database.outages import first_line
 from ridgeway.database.schema import migrate, require_schema
 from ridgeway.errors import RidgewayError
-from ridgeway.jobs.holding import expire_leases
+from ridgeway.jobs.holding import expire_leases, lose_worker
 from ridgeway.settings import Settings
 from ridgeway.study.imports import import_study
 
@@ -26,8 +26,10 @@ def main() -> int:
     tasks = parser.add_subparsers(dest="task", required=True)
     tasks.add_parser("migrate", help="bring the schema up to this release")
     tasks.add_parser("prepare", help="before serve starts its processes")
-    expire = tasks.add_parser("expire", help="take the leases back of workers that have died")
-    expire.add_argument("workers", nargs="+", metavar="ID")
+    expire = tasks.add_parser("expire", help="take the leases back of a worker that has died")
+    expire.add_argument("worker", metavar="ID")
+    expire.add_argument("--because", help="why it died, which its job's warnings will say")
+    expire.add_argument("--lease", type=int, help="the one that it worked on, whoever has it now")
     study = tasks.add_parser("import-study", help="from the database whose URL is standard input")
     study.add_argument("name")
     arguments = parser.parse_args()
@@ -41,7 +43,8 @@ def main() -> int:
             elif arguments.task == "import-study":
                 _import(database, sys.stdin.read().strip(), arguments.name)
             else:
-                _expire(database, arguments.workers)
+                with database.transaction() as transaction:
+                    lose_worker(transaction, arguments.worker, arguments.because, arguments.lease)
         finally:
             database.close()
     except RidgewayError as error:
@@ -71,12 +74,6 @@ def prepare_database(database: Database) -> None:
 def _import(database: Database, url: str, name: str) -> None:
     require_schema(database)
     print(f"{import_study(database, url, name)} trials")
-
-
-def _expire(database: Database, workers: list[str]) -> None:
-    with database.transaction() as transaction:
-        for worker in workers:
-            expire_leases(transaction, worker)
 
 
 if __name__ == "__main__":

@@ -157,14 +157,17 @@ def _split(transaction: Connection, lost: Row[Any], attempts_left: int) -> None:
 def _give_up(transaction: Connection, job_id: str, lost: Row[Any]) -> None:
     row = lock_job(transaction, job_id)
     update_lease(transaction, lost.id, state="cancelled")
+    why = f", one of them because {lost.lost_because}" if lost.lost_because else ""
     if lost.first_number is None:
         doing = "refitted the models" if lost.kind == "answer" else "prepared the data"
         failed = withdraw_leases(transaction, row, "the job failed")
-        message = f"{lost.attempts} workers were lost while they {doing}; see the workers' log."
+        message = (
+            f"{lost.attempts} workers were lost while they {doing}{why}; see the workers' log."
+        )
         end_as_failed(transaction, row, message, failed)
         return
     trained = "this trial" if lost.size == 1 else "this population"
-    reason = f"{lost.attempts} workers were lost while they trained {trained}"
+    reason = f"{lost.attempts} workers were lost while they trained {trained}{why}"
     failed = writing.fail_running(transaction, row.study_id, lost.first_number, lost.size, reason)
     update_job(transaction, job_id, failed=row.failed + failed, running=row.running - failed)
     end_if_hopeless(transaction, job_id)

@@ -189,6 +189,32 @@ def expire_leases(transaction: Connection, worker_id: str | None = None) -> int:
     return transaction.execute(query).rowcount
 
 
+def lose_worker(
+    transaction: Connection,
+    worker_id: str,
+    because: str | None = None,
+    lease_id: int | None = None,
+) -> None:
+    """Take a dead worker's leases back; tell its job why it was lost, where that is known.
+
+    lease_id: of the lease that it worked on, which may have been withdrawn or be another's by now.
+    """
+    if because is not None:
+        _tell(transaction, worker_id, because, lease_id)
+    expire_leases(transaction, worker_id)
+
+
+def _tell(transaction: Connection, worker_id: str, because: str, lease_id: int | None) -> None:
+    own = (leases.c.worker_id == worker_id) & (leases.c.state == "running")
+    lost = sa.select(leases).where(own | (leases.c.id == lease_id)).where(leases.c.state != "done")
+    for lease in transaction.execute(lost).all():
+        row = lock_job(transaction, lease.job_id)
+        if row.state != "cancelled":  # nobody waits for it
+            warning = f"a worker was lost because {because}"
+            update_job(transaction, row.id, warnings=_with(row.warnings, [warning]))
+            update_lease(transaction, lease.id, lost_because=because)
+
+
 def trials_before(transaction: Connection, lease: Lease) -> int:
     """Return how many of the job's trials come before a population that is not reserved yet.
 

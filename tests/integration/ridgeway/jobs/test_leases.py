@@ -113,6 +113,11 @@ def expire(database: Database, worker: str | None = None) -> None:
         holding.expire_leases(transaction, worker)
 
 
+def lose(database: Database, worker: str, because: str, lease_id: int | None = None) -> None:
+    with database.transaction() as transaction:
+        holding.lose_worker(transaction, worker, because, lease_id)
+
+
 def overdue(database: Database, lease: Lease) -> None:
     """As if the lease's time had passed."""
     with database.transaction() as transaction:
@@ -342,6 +347,56 @@ def test_a_job_fails_when_its_data_cost_too_many_workers(database):
     job = find(database, job_id)
     assert job.state == "failed"
     assert "prepared the data" in (job.error or "")
+
+
+def test_a_job_says_once_why_its_workers_were_lost(database):
+    job_id = submit(database, trials=1)
+    for _ in range(2):
+        lease = must_claim(database)
+        if lease.first_number is None:
+            reserve(database, lease)
+        lose(database, "worker-1", "no step ended")
+    must_claim(database)
+    expire(database)  # nobody knows why this one died
+    assert claim(database) is None
+    job = find(database, job_id)
+    assert job.state == "failed"
+    why = "3 workers were lost while they trained this trial, one of them because no step ended"
+    assert why in (job.error or "")
+    assert job.warnings.count("a worker was lost because no step ended") == 1
+
+
+def test_a_job_whose_time_is_up_is_told_what_its_last_worker_did(database):
+    job_id = submit(database, timeout_seconds=10)
+    lease = must_claim(database)
+    with database.transaction() as transaction:
+        transaction.execute(sa.update(job_table).values(deadline=0.0))
+        assert lifecycle.sweep(transaction)
+    lose(database, "worker-1", "it did not stop", lease.id)
+    job = find(database, job_id)
+    assert (job.state, job.warnings) == ("failed", ["a worker was lost because it did not stop"])
+
+
+def test_the_next_holder_of_a_lease_keeps_it_when_the_lost_one_is_heard_of(database):
+    job_id = submit(database)
+    lost = must_claim(database)
+    overdue(database, lost)
+    taken = must_claim(database, worker="worker-2")
+    lose(database, "worker-1", "it was silent", lost.id)
+    with database.transaction() as transaction:
+        holding.renew(transaction, taken, 30.0)
+    assert find(database, job_id).warnings == ["a worker was lost because it was silent"]
+
+
+def test_a_cancelled_job_or_a_done_lease_is_told_of_no_lost_worker(database):
+    job_id = submit(database)
+    done, withdrawn = reserve(database, must_claim(database)), must_claim(database)
+    finish(database, done)
+    lose(database, "worker-1", "it was done", done.id)
+    with database.transaction() as transaction:
+        lifecycle.cancel_job(transaction, job_id)
+    lose(database, "worker-1", "it did not stop", withdrawn.id)
+    assert "it did not stop" not in str(find(database, job_id).warnings)
 
 
 def test_only_a_dead_workers_leases_expire_at_once(database):

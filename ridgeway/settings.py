@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -26,6 +27,9 @@ class Settings(BaseSettings):
     api_key: SecretStr | None = Field(default=None, description="sent by clients as a bearer token")
     host: str = Field(default="127.0.0.1", description="address that the service listens on")
     port: int = Field(default=8000, ge=0, le=65535, description="port that the service listens on")
+    hosts: str | None = Field(
+        default=None, description="further names of the service, separated by commas"
+    )
     log_level: str = Field(
         default="info",
         pattern="^(?i:debug|info|warning|error)$",
@@ -59,6 +63,21 @@ class Settings(BaseSettings):
     max_rows: int = Field(default=5_000_000, gt=0, description="most rows of a data file")
     max_body_bytes: int = Field(default=2**20, gt=0, description="largest JSON body of a request")
 
+    @field_validator("hosts")
+    @classmethod
+    def _names_alone(cls, hosts: str | None) -> str | None:
+        for name in _listed(hosts):
+            if not re.fullmatch(r"[A-Za-z0-9_]([A-Za-z0-9._-]*[A-Za-z0-9_])?", name):
+                raise ValueError(
+                    f"{name!r} is no host name; accepted: names such as ridgeway.example, without "
+                    "scheme and port, separated by commas"
+                )
+        return hosts
+
+    def named_hosts(self) -> list[str]:
+        """Return the names in `hosts`."""
+        return _listed(self.hosts)
+
     def resolved_database_url(self) -> str:
         """Return the database's URL; SQLite in the data folder by default."""
         if self.database_url is not None:
@@ -68,3 +87,7 @@ class Settings(BaseSettings):
     def resolved_store_url(self) -> str:
         """Return the store's URL; a folder in the data folder by default."""
         return self.store_url or str((self.data / "store").absolute())
+
+
+def _listed(names: str | None) -> list[str]:
+    return [name.strip() for name in (names or "").split(",") if name.strip()]

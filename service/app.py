@@ -16,6 +16,7 @@ from ridgeway.settings import Settings
 from service import dashboard
 from service.context import Context
 from service.dashboard import Dashboard
+from service.hosts import KnownHost, own_names
 from service.ingest import READERS
 from service.limits import BodyLimit
 from service.origins import SameOrigin
@@ -61,10 +62,16 @@ def create_app(settings: Settings) -> FastAPI:
         app.include_router(routes.router)
     handle_errors(app)
     describe_problems(app)
+    _guard(app, settings)
+    return app
+
+
+def _guard(app: FastAPI, settings: Settings) -> None:
+    """Put before every endpoint what turns requests away; the last added is asked first."""
 
     def limit_of(path: str) -> int:
         return settings.max_upload_bytes if path == "/v1/datasets" else settings.max_body_bytes
 
     app.add_middleware(BodyLimit, limit_of=limit_of)
     app.add_middleware(SameOrigin)
-    return app
+    app.add_middleware(KnownHost, names=own_names(settings))

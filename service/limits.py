@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 
+from fastapi import Response
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.problems import problem
-
-LINGER_SECONDS = 2.0
+from service.refusing import refuse
 
 
 class BodyLimit:
@@ -27,12 +26,12 @@ class BodyLimit:
             return
         limit = self.limit_of(scope["path"])
         if _announced(scope) > limit:
-            await _refuse(limit, receive, send)
+            await refuse(_too_large(limit), receive, send)
             return
         counted = _CountedBody(limit, receive, send)
         await self.app(scope, counted.receive, counted.send)
         if counted.overflowed:
-            await _refuse(limit, receive, send)
+            await refuse(_too_large(limit), receive, send)
 
 
 class _CountedBody:
@@ -62,25 +61,5 @@ def _announced(scope: Scope) -> int:
     return int(length[:18]) if length.isascii() and length.isdigit() else 0
 
 
-async def _refuse(limit: int, receive: Receive, send: Send) -> None:
-    """Answer at once, then read on for a moment.
-
-    A connection closed on unread bytes is reset, and the client would never see the answer.
-    """
-    response = problem(
-        413, f"The body is larger than {limit} bytes.", headers={"Connection": "close"}
-    )
-    start: Message = {
-        "type": "http.response.start",
-        "status": response.status_code,
-        "headers": response.raw_headers,
-    }
-    await send(start)
-    await send({"type": "http.response.body", "body": response.body, "more_body": True})
-    try:
-        async with asyncio.timeout(LINGER_SECONDS):
-            while (await receive()).get("more_body", False):
-                pass
-    except TimeoutError:
-        pass
-    await send({"type": "http.response.body", "body": b""})
+def _too_large(limit: int) -> Response:
+    return problem(413, f"The body is larger than {limit} bytes.")

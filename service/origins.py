@@ -8,6 +8,7 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.problems import problem
+from service.refusing import refuse
 
 READING = frozenset({"GET", "HEAD", "OPTIONS"})
 DEFAULT_PORTS = {"http": ":80", "https": ":443"}
@@ -27,8 +28,7 @@ class SameOrigin:
             await self.app(scope, receive, send)
             return
         detail = "Pages of another origin may not change anything here: Origin is not the Host."
-        response = problem(403, detail, headers={"Connection": "close"})
-        await response(scope, receive, send)
+        await refuse(problem(403, detail), receive, send)
 
 
 def _is_own(headers: Headers) -> bool:

@@ -158,7 +158,7 @@ def test_a_body_that_says_it_is_too_large_is_refused_without_reading_it(served):
     with socket.create_connection((address.hostname, address.port), timeout=10) as connection:
         start = time.monotonic()
         connection.sendall(
-            b"POST /v1/jobs HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+            b"POST /v1/jobs HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
             b"Content-Length: 1000000000000\r\n\r\n{"
         )
         said = connection.recv(65536)
@@ -307,9 +307,12 @@ def test_a_page_of_another_origin_can_change_nothing(http, path, origin):
         ("http://[::1]:8000", "[::1]:8000"),
     ],
 )
-def test_the_services_own_pages_may_change_what_they_like(http, origin, host):
+def test_the_services_own_pages_may_change_what_they_like(service_settings, origin, host):
+    named = service_settings.model_copy(update={"hosts": "ridgeway.example"})
     headers = {"Origin": origin, "Host": host}
-    assert http.post("/v1/jobs", json={"dataset": "digits"}, headers=headers).status_code == 201
+    with serve(named) as served, httpx.Client(base_url=served.url) as http:
+        answer = http.post("/v1/jobs", json={"dataset": "digits"}, headers=headers)
+        assert answer.status_code == 201
 
 
 def test_a_spec_that_contradicts_itself_is_refused_where_no_profile_tells(http, monkeypatch):

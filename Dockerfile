@@ -10,7 +10,7 @@ ENV PYTHONDONTWRITEBYTECODE=1 \
     RIDGEWAY_DATA=/var/lib/ridgeway
 # A named volume takes the owner of the folder that it is first mounted on.
 RUN useradd --system --uid 10001 --create-home --home-dir /home/ridgeway ridgeway \
-    && install -d -o ridgeway -g ridgeway /var/lib/ridgeway
+    && install -d -m 0700 -o ridgeway -g ridgeway /var/lib/ridgeway
 WORKDIR /opt/ridgeway
 COPY constraints.txt ./
 

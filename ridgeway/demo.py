@@ -19,6 +19,7 @@ from rich.text import Text
 from ridgeway.client.client import Client
 from ridgeway.client.show import duration, job_summary, write
 from ridgeway.errors import RidgewayError, Unreachable
+from ridgeway.host.private import keep_private
 from ridgeway.settings import Settings
 from ridgeway.spec.names import PENALTY_NAMES
 from ridgeway.views import Job
@@ -41,6 +42,7 @@ def run(data: Path, trials: int) -> None:
 
     Raises JobFailed, or Unreachable where the service doesn't start.
     """
+    keep_private()
     begun = time.monotonic()
     with _server(data) as url, Client(url) as client:
         took = duration(time.monotonic() - begun)

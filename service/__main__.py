@@ -15,6 +15,7 @@ from ridgeway.database.engine import Database
 from ridgeway.database.outages import first_line
 from ridgeway.database.schema import require_schema
 from ridgeway.errors import InvalidInput, SchemaMismatch
+from ridgeway.host.private import keep_private
 from ridgeway.host.supervisor import die_with_parent
 from ridgeway.settings import Settings
 from ridgeway.spec.wording import field_errors
@@ -33,6 +34,7 @@ def main() -> int:
         "--supervised", action="store_true", help="end when standard input does (a pipe)"
     )
     arguments = parser.parse_args()
+    keep_private()
     if arguments.supervised:
         die_with_parent()
     given = {"host": arguments.host, "port": arguments.port}

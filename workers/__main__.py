@@ -15,6 +15,7 @@ from ridgeway.data.store import Store
 from ridgeway.database.engine import Database
 from ridgeway.database.schema import require_schema
 from ridgeway.errors import InvalidInput, SchemaMismatch
+from ridgeway.host.private import keep_private
 from ridgeway.host.supervisor import die_with_parent
 from ridgeway.jobs.lifecycle import new_id
 from ridgeway.settings import Settings
@@ -25,6 +26,7 @@ from workers.loop.worker import Worker
 def main() -> int:
     """Run until SIGTERM; exit code 2 for what only a person can mend."""
     arguments = _parser().parse_args()
+    keep_private()
     try:
         settings = Settings()
     except ValidationError as error:

@@ -18,6 +18,7 @@ from typing import IO
 from urllib.parse import urlsplit
 
 from ridgeway.errors import Conflict, InvalidInput
+from ridgeway.host.private import keep_private
 from ridgeway.host.roles import Count, require_installed, service_role, worker_roles
 from ridgeway.host.supervisor import UPKEEP, Supervisor
 
@@ -34,6 +35,7 @@ def serve(data: Path, host: str, port: int, workers: Count, announce: Callable[[
     Raises Conflict where another serve has the folder or somebody the port.
     """
     require_installed("service", "workers")
+    keep_private()
     environment = {"RIDGEWAY_DATA": str(data.absolute())}
     with _locked(data):
         state = data / "serve.json"

@@ -15,6 +15,7 @@ from ridgeway.database.engine import Database
 from ridgeway.database.outages import first_line
 from ridgeway.database.schema import migrate, require_schema
 from ridgeway.errors import RidgewayError
+from ridgeway.host.private import keep_private
 from ridgeway.jobs.holding import expire_leases, lose_worker
 from ridgeway.settings import Settings
 from ridgeway.study.imports import import_study
@@ -33,6 +34,7 @@ def main() -> int:
     study = tasks.add_parser("import-study", help="from the database whose URL is standard input")
     study.add_argument("name")
     arguments = parser.parse_args()
+    keep_private()
     try:
         database = Database.of(Settings())
         try:

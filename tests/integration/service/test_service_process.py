@@ -56,6 +56,7 @@ def running(database_url: str, data: Path, *arguments: str) -> Iterator[ServiceP
         [sys.executable, "-P", "-m", "service", "--port", str(port), *arguments],
         env=environment(database_url, data),
         stdin=subprocess.PIPE,
+        umask=0o022,
     )
     service = ServiceProcess(process, f"http://127.0.0.1:{port}")
     try:
@@ -144,6 +145,15 @@ def test_a_supervised_service_ends_with_its_supervisor(database_url, tmp_path):
         assert service.process.stdin is not None
         service.process.stdin.close()
         service.process.wait(15)
+
+
+def test_what_a_service_of_its_own_writes_is_for_its_user_alone(database_url, tmp_path):
+    with running(database_url, tmp_path) as service:
+        answer = service.http.post("/v1/datasets?name=private", content=b"a,label\n1,0\n2,1\n")
+        assert answer.status_code == 201
+    written = [tmp_path / "store", *(tmp_path / "store").rglob("*")]
+    assert any(path.is_file() for path in written)
+    assert [path for path in written if path.stat().st_mode & 0o077] == []
 
 
 def test_the_service_is_ready_when_a_worker_was_seen(database, database_url, tmp_path):

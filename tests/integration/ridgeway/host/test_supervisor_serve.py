@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import socket
+import stat
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import httpx
 import psutil
 import pytest
 from waiting import wait_until
@@ -54,7 +56,7 @@ class Serving:
 
 def start(data: Path, *arguments: str) -> Serving:
     argv = [*RIDGEWAY, "serve", "--data", str(data), "--workers", "1", "--port", "0", *arguments]
-    process = subprocess.Popen(argv, stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(argv, stdout=subprocess.PIPE, text=True, umask=0o022)
     serving = Serving(process, data)
     # A killed serve leaves its file behind; its successor writes another process id.
     try:
@@ -102,6 +104,18 @@ def test_it_tells_scripts_and_people_where_it_listens(serving: Serving) -> None:
     assert lines[2].endswith(f"{serving.state['url']}/dashboard\n")
     with Client(serving.state["url"]) as client:
         assert client.ready()
+
+
+def test_the_data_folder_is_for_its_user_alone(serving: Serving) -> None:
+    csv = b"a,label\n" + b"1,0\n2,1\n" * 10
+    httpx.post(f"{serving.state['url']}/v1/datasets?name=private", content=csv).raise_for_status()
+    modes = {path: stat.S_IMODE(path.stat().st_mode) for path in serving.data.rglob("*")}
+    assert {"ridgeway.db", "ridgeway.db-wal", "ridgeway.db-shm", "serve.json", "serve.lock"} <= {
+        path.name for path in modes
+    }
+    assert any("store" in path.parts and path.is_file() for path in modes)
+    assert {path: f"{mode:o}" for path, mode in modes.items() if mode & 0o077} == {}
+    assert stat.S_IMODE(serving.data.stat().st_mode) == 0o700
 
 
 def test_a_second_serve_on_the_folder_is_refused(serving: Serving) -> None:

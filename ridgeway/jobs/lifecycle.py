@@ -18,7 +18,7 @@ from ridgeway.database.tables import jobs, leases
 from ridgeway.jobs.leases import OPEN_LEASE, has_open_leases
 from ridgeway.jobs.lookups import find_job
 from ridgeway.jobs.rows import lock_job, require_state, update_job
-from ridgeway.jobs.warm_starts import seed_study
+from ridgeway.jobs.warm_starts import Lessons, copy_lessons
 from ridgeway.spec.combinations import objective_warnings
 from ridgeway.spec.grids import budget, budget_warnings
 from ridgeway.spec.spec import JobSpec
@@ -34,18 +34,20 @@ def submit_job(
     transaction: Connection,
     spec: JobSpec,
     *,
+    lessons: Lessons | None = None,
     dataset_id: str | None = None,
     idempotency_key: str | None = None,
     request_checksum: str | None = None,
 ) -> str:
     """Queue a job with its study; return the job's id, which is the study's name too.
 
-    The study is empty but for a warm start; InvalidInput for one that can't teach this job.
+    The study is empty but for the `lessons` of a warm start.
     """
     job_id = new_id()
     attributes = {"name": spec.name, "dataset": spec.dataset, "model": spec.model.kind}
     study_id = writing.create_study(transaction, job_id, spec.directions, attributes)
-    seed_study(transaction, spec, study_id)
+    if lessons is not None:
+        copy_lessons(transaction, lessons, study_id)
     transaction.execute(
         sa.insert(jobs).values(
             id=job_id,

@@ -7,6 +7,9 @@ attribute `warm_start` names where each came from.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import sqlalchemy as sa
 from optuna.distributions import BaseDistribution, check_distribution_compatibility
 from sqlalchemy.engine import Connection
@@ -15,35 +18,51 @@ from ridgeway.database.tables import jobs
 from ridgeway.errors import InvalidInput
 from ridgeway.spec.space import OF_PENALTIES
 from ridgeway.spec.spec import JobSpec
-from ridgeway.study import questions, reading, writing
+from ridgeway.study import questions
+from ridgeway.study.copying import copy_trials
 from ridgeway.study.distributions import search_space
 
 MOST = 10_000  # trials copied; of more, every k-th in the order of their values
 ATTRIBUTE = "warm_start"
+NO_STUDY = "is no study of this service's database"
 ANY_RANGE = (1e-6, 1.0)  # for an automatic λ, whose range the door does not know; any is compatible
 
 
-def seed_study(transaction: Connection, spec: JobSpec, study_id: int) -> int:
-    """Copy what the spec's warm start names into the job's empty study; return how many trials.
+@dataclass(frozen=True)
+class Lessons:
+    """The trials that a new job starts with: the study's name and id, and the trials' ids."""
+
+    field: str  # of the spec that names the study
+    name: str
+    study_id: int
+    trial_ids: Sequence[int]
+
+
+def find_lessons(transaction: Connection, spec: JobSpec) -> Lessons | None:
+    """Find what the spec's warm start names; None where it has none. A look, which blocks nobody.
 
     InvalidInput unless the study exists, has the job's objectives and only parameters that its
     trials have too.
     """
     if spec.warm_start is None:
-        return 0
+        return None
     field, name = spec.warm_start.named
     _check_job(transaction, spec, field, name)
     source = questions.find_study(transaction, name)
     if source is None:
-        raise InvalidInput.of(field, name, "is no study of this service's database")
+        raise InvalidInput.of(field, name, NO_STUDY)
     _check_study(transaction, spec, field, name, source)
-    numbers = questions.ranked_numbers(transaction, source)
-    if not numbers:
+    ranked = questions.ranked_trial_ids(transaction, source)
+    if not ranked:
         raise InvalidInput.of(field, name, "has no complete trial to learn from")
-    chosen = numbers[:: -(-len(numbers) // MOST)]
-    trials = reading.frozen_trials(transaction, source, sorted(chosen), {ATTRIBUTE: name})
-    writing.add_trials(transaction, study_id, trials)
-    return len(trials)
+    return Lessons(field, name, source, sorted(ranked[:: -(-len(ranked) // MOST)]))
+
+
+def copy_lessons(transaction: Connection, lessons: Lessons, study_id: int) -> None:
+    """Copy the lessons into the job's empty study; InvalidInput where theirs is gone by now."""
+    if questions.find_study(transaction, lessons.name) != lessons.study_id:
+        raise InvalidInput.of(lessons.field, lessons.name, NO_STUDY)
+    copy_trials(transaction, study_id, lessons.trial_ids, {ATTRIBUTE: lessons.name})
 
 
 def _check_job(transaction: Connection, spec: JobSpec, field: str, name: str) -> None:

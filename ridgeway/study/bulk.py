@@ -46,6 +46,25 @@ def delete_rows(transaction: Connection, table: sa.Table, column: str, keys: lis
     transaction.exec_driver_sql(statement, (keys,))
 
 
+def copy_rows(
+    transaction: Connection,
+    table: sa.Table,
+    key: str,
+    columns: tuple[str, ...],
+    pairs: Sequence[tuple[int, int]],
+) -> None:
+    """Copy columns of the rows whose key is the second of a pair, under the first as their key.
+
+    The rows never leave the database.
+    """
+    dialect = transaction.dialect.name
+    statement = _copy(dialect, table, key, columns)
+    if dialect == "sqlite":
+        transaction.exec_driver_sql(statement, (json.dumps(pairs),))
+        return
+    transaction.exec_driver_sql(statement, tuple(map(json.dumps, zip(*pairs, strict=True))))
+
+
 def moment_text(seconds: float) -> str:
     """Write seconds since 1970 as naive UTC."""
     return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M:%S.%f}"
@@ -80,6 +99,20 @@ def _update(dialect: str, table: sa.Table, columns: tuple[str, ...]) -> str:
     sets = ", ".join(f"{name} = {_cast(table, name)}" for name in changed)
     found = f"{table.name}.{key} = {_cast(table, key)}"
     return f"UPDATE {table.name} SET {sets} FROM {_given(columns)} WHERE {found}"
+
+
+@cache
+def _copy(dialect: str, table: sa.Table, key: str, columns: tuple[str, ...]) -> str:
+    into = f"INSERT INTO {table.name} ({', '.join((key, *columns))})"
+    copied = ", ".join(f"{table.name}.{name}" for name in columns)
+    if dialect == "sqlite":
+        new, old = (f"json_extract(given.value, '$[{place}]')" for place in (0, 1))
+        given = "json_each(?) AS given"
+    else:
+        new, old = "given.new::int4", "given.old::int4"
+        given = _given(("new", "old"))
+    found = f"{table.name} ON {table.name}.{key} = {old}"
+    return f"{into} SELECT {new}, {copied} FROM {given} JOIN {found}"
 
 
 def _given(columns: tuple[str, ...]) -> str:

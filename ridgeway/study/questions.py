@@ -84,12 +84,19 @@ def distributions_of(transaction: Connection, study_id: int) -> dict[str, list[B
     return found
 
 
-def ranked_numbers(transaction: Connection, study_id: int) -> list[int]:
-    """Return the numbers of the COMPLETE trials with a finite value, from the best on."""
+def ranked_trial_ids(transaction: Connection, study_id: int) -> list[int]:
+    """Return the ids of the COMPLETE trials that have every value finite, from the best on."""
+    unbounded = sa.exists().where(
+        _values.c.trial_id == _trials.c.trial_id, _values.c.value.is_(None)
+    )
     rows = transaction.execute(
-        sa.select(_trials.c.number)
+        sa.select(_trials.c.trial_id)
         .join(ranked_trials, ranked_trials.c.trial_id == _trials.c.trial_id)
-        .where(ranked_trials.c.study_id == study_id, _trials.c.state == TrialState.COMPLETE)
+        .where(
+            ranked_trials.c.study_id == study_id,
+            _trials.c.state == TrialState.COMPLETE,
+            ~unbounded,
+        )
         .order_by(ranked_trials.c.signed_value, ranked_trials.c.trial_id)
     )
     return list(rows.scalars())

@@ -12,7 +12,7 @@ from typing import Any
 
 import sqlalchemy as sa
 from optuna.distributions import BaseDistribution
-from optuna.trial import FrozenTrial, TrialState, create_trial
+from optuna.trial import TrialState
 from sqlalchemy.engine import Connection, Row
 
 from ridgeway.study.distributions import read_distribution
@@ -22,7 +22,6 @@ from ridgeway.study.optuna_tables import curves as _curves
 from ridgeway.study.optuna_tables import params as _params
 from ridgeway.study.optuna_tables import trials as _trials
 from ridgeway.study.optuna_tables import values as _values
-from ridgeway.study.questions import complete_values
 from ridgeway.views import Params
 
 CHUNK = 500  # trials whose details are read in one statement
@@ -67,27 +66,6 @@ def params_of(transaction: Connection, study_id: int, numbers: Sequence[int]) ->
         inside = _trials.c.number.in_(numbers[start : start + CHUNK])
         for trial in _read(transaction, study_id, inside):
             found[trial.number] = trial.params
-    return found
-
-
-def frozen_trials(
-    transaction: Connection, study_id: int, numbers: Sequence[int], attributes: Mapping[str, Any]
-) -> list[FrozenTrial]:
-    """Read these COMPLETE trials for a copy, with `attributes` instead of their own."""
-    values = complete_values(transaction, study_id)
-    found: list[FrozenTrial] = []
-    for start in range(0, len(numbers), CHUNK):
-        inside = _trials.c.number.in_(numbers[start : start + CHUNK])
-        found += [
-            create_trial(
-                values=values[trial.number],
-                params=dict(trial.params),
-                distributions=dict(trial.distributions),
-                user_attrs=dict(attributes),
-            )
-            for trial in _read(transaction, study_id, inside)
-            if trial.number in values
-        ]
     return found
 
 

@@ -108,7 +108,7 @@ def reserve_trials(
     distributions: Mapping[str, BaseDistribution],
 ) -> int:
     """Write one RUNNING trial for each set of parameters; return the first of their numbers."""
-    ids, first, started = _places(transaction, study_id, len(params))
+    ids, first, started = places(transaction, study_id, len(params))
     insert_rows(
         transaction,
         _trials,
@@ -134,7 +134,7 @@ def reserve_trials(
 
 def add_trials(transaction: Connection, study_id: int, trials: Sequence[FrozenTrial]) -> None:
     """Add finished trials from elsewhere, with the next numbers, in their order."""
-    ids, first, _ = _places(transaction, study_id, len(trials))
+    ids, first, _ = places(transaction, study_id, len(trials))
     known = list(zip(ids, trials, strict=True))
     insert_rows(
         transaction,
@@ -266,7 +266,7 @@ def _running(transaction: Connection, study_id: int, first: int, last: int) -> S
     return transaction.execute(_RUNNING, {"study": study_id, "first": first, "last": last}).all()
 
 
-def _places(transaction: Connection, study_id: int, count: int) -> tuple[list[int], int, str]:
+def places(transaction: Connection, study_id: int, count: int) -> tuple[list[int], int, str]:
     """Allocate ids of new trials, the first of their numbers and the moment, until the commit."""
     if transaction.dialect.name == "sqlite":  # whose transaction holds everything
         row = transaction.execute(_SQLITE_PLACES, {"study": study_id}).one()

@@ -19,6 +19,7 @@ from ridgeway.jobs import artifacts, lifecycle, lookups
 from ridgeway.jobs.exports import exported
 from ridgeway.jobs.extend import extend_job
 from ridgeway.jobs.fronts import find_front
+from ridgeway.jobs.warm_starts import find_lessons
 from ridgeway.spec.profiles import check_spec, resolve_spec
 from ridgeway.spec.spec import MAX_TRIALS, JobSpec
 from ridgeway.spec.strict import Strict
@@ -70,7 +71,7 @@ def submit(
 def _submit(context: Context, spec: JobSpec, key: str | None) -> tuple[Job, bool]:
     """Submit a spec; return the job, and whether it is a new one."""
     checksum = hashlib.sha256(spec.model_dump_json().encode()).hexdigest()
-    with context.database.transaction() as transaction:
+    with context.database.reading() as transaction:
         if key is not None and (found := lookups.find_submitted(transaction, key)) is not None:
             job_id, first_checksum = found
             if first_checksum != checksum:
@@ -79,9 +80,12 @@ def _submit(context: Context, spec: JobSpec, key: str | None) -> tuple[Job, bool
                 )
             return lookups.find_job(transaction, job_id), False
         resolved, dataset_id = _resolve(transaction, spec)
+        lessons = find_lessons(transaction, resolved)
+    with context.database.transaction() as transaction:
         job_id = lifecycle.submit_job(
             transaction,
             resolved,
+            lessons=lessons,
             dataset_id=dataset_id,
             idempotency_key=key,
             request_checksum=checksum,

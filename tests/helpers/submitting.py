@@ -7,6 +7,7 @@ from typing import Any
 from ridgeway.data.bundled import bundled_profiles
 from ridgeway.database.engine import Database
 from ridgeway.jobs.lifecycle import submit_job
+from ridgeway.jobs.warm_starts import find_lessons
 from ridgeway.spec.profiles import check_spec, resolve_spec
 from ridgeway.spec.spec import JobSpec
 from ridgeway.spec.wording import parse_spec
@@ -18,7 +19,8 @@ def submit(database: Database, trials: int = 20, **fields: Any) -> str:
     Its spec is as it was sent, which suits workers that do not train.
     """
     with database.transaction() as transaction:
-        return submit_job(transaction, _spec({"trials": trials, **fields}))
+        spec = _spec({"trials": trials, **fields})
+        return submit_job(transaction, spec, lessons=find_lessons(transaction, spec))
 
 
 def submit_resolved(database: Database, **fields: Any) -> str:

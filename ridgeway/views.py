@@ -201,16 +201,14 @@ class TrialDetail(Trial):
     attributes: dict[str, Any] = Field(description="every user attribute in the study")
 
 
-class Dataset(View):
-    """A data set that jobs can name."""
+class DatasetSummary(View):
+    """A data set that jobs can name, in a list: what there is to know but its columns."""
 
     id: str | None = Field(description="of an upload; bundled and plug-in data sets have none")
     name: str
     kind: Literal["bundled", "uploaded", "plugin"]
-    rows: int | None
-    columns: list[ColumnProfile] | None = Field(
-        description="None for a plug-in's, which only workers can read"
-    )
+    rows: int | None = Field(description="null for a plug-in's, which only workers can read")
+    column_count: int | None
     target: str | None = Field(description="the column predicted by default")
     task: Task | None = Field(description="the task that this target implies")
     checksum: str | None
@@ -218,7 +216,14 @@ class Dataset(View):
     created_at: datetime | None
 
 
-class DatasetList(View):
-    """Every data set that jobs can name."""
+class Dataset(DatasetSummary):
+    """A data set with the profile of every column."""
 
-    datasets: list[Dataset]
+    columns: list[ColumnProfile] | None = Field(description="null for a plug-in's")
+
+
+class DatasetPage(View):
+    """Data sets, those of every installation first; `next` is the cursor of the page after."""
+
+    datasets: list[DatasetSummary]
+    next: str | None

@@ -5,16 +5,16 @@ from __future__ import annotations
 import asyncio
 import re
 from dataclasses import dataclass
-from typing import Annotated, TypeAlias
+from typing import Annotated, Any, TypeAlias
 
 from fastapi import Depends, Header, Query, Request
 from starlette.exceptions import HTTPException
 
 from ridgeway.data.store import Store
+from ridgeway.database.cursors import Keys
 from ridgeway.database.engine import Database
 from ridgeway.errors import NotFound
 from ridgeway.settings import Settings
-from ridgeway.spec.strict import Name
 from service.dashboard import Dashboard
 
 MOST_IN_A_PAGE = 500
@@ -49,11 +49,17 @@ async def require_json(request: Request) -> None:
         raise HTTPException(415, "The body must be JSON: Content-Type: application/json.")
 
 
+def cursor_of(*lists: Keys) -> Any:
+    """Declare the query parameter `cursor` of a list, which may have several orders."""
+    pattern = "|".join(keys.pattern for keys in lists)
+    return Query(
+        description="the `next` of the page before; absent for the first page",
+        json_schema_extra={"pattern": f"^(?:{pattern})$"},
+    )
+
+
 InContext: TypeAlias = Annotated[Context, Depends(_context)]
 JobId: TypeAlias = Annotated[str, Depends(_job_id)]
-Cursor: TypeAlias = Annotated[
-    Name | None, Query(description="the `next` of the page before; absent for the first page")
-]
 Limit: TypeAlias = Annotated[int, Query(ge=1, le=MOST_IN_A_PAGE, description="most items a page")]
 IdempotencyKey: TypeAlias = Annotated[
     str | None,

@@ -21,7 +21,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from ridgeway.errors import Conflict, FieldError, InvalidInput
 from ridgeway.settings import Settings
-from ridgeway.views import Dataset
+from ridgeway.views import DatasetSummary
 from service.shown import shown
 
 log = logging.getLogger(__name__)
@@ -33,7 +33,7 @@ MEMORY_PER_BYTE = 16  # or more where uploads may be larger than by default
 TOO_LARGE = "could not be read: reading it took more memory than there is, or crashed"
 
 
-def ingest_apart(settings: Settings, path: Path, name: str) -> Dataset:
+def ingest_apart(settings: Settings, path: Path, name: str) -> DatasetSummary:
     """Make a data set of an uploaded file; InvalidInput says where the file is broken.
 
     ServiceUnavailable while the database is away or busy.
@@ -59,7 +59,7 @@ def ingest_apart(settings: Settings, path: Path, name: str) -> Dataset:
     done.check_returncode()
     answer: dict[str, Any] = json.loads(done.stdout)
     if "dataset" in answer:
-        return Dataset.model_validate(answer["dataset"])
+        return DatasetSummary.model_validate(answer["dataset"])
     if "conflict" in answer:
         raise Conflict(answer["conflict"])
     if "away" in answer:

@@ -174,6 +174,9 @@ _REFERENCE = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
 _SCHEMA_OF_REFERENCES = "#/components/schemas/{model}"
 
 
+LOCATION = {"Location": {"description": "its address", "schema": {"type": "string"}}}
+
+
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """Return the problems that a route documents; every route may meet 503."""
     return {

@@ -21,7 +21,8 @@ def datasets() -> None:
 @url_option
 def list_datasets(as_json: bool, url: str) -> None:
     """List the data sets that jobs can name."""
-    from ridgeway.client.show import dataset_table, write
+    from ridgeway.client.show import write
+    from ridgeway.client.show_datasets import dataset_table
 
     with connect(url) as client:
         found = client.datasets()
@@ -31,6 +32,24 @@ def list_datasets(as_json: bool, url: str) -> None:
         write(dataset_table(found))
 
 
+@datasets.command("show")
+@click.argument("name_or_id")
+@json_option
+@url_option
+def show_dataset(name_or_id: str, as_json: bool, url: str) -> None:
+    """Show a data set and what each of its columns holds."""
+    from ridgeway.client.show import write
+    from ridgeway.client.show_datasets import column_table, dataset_table
+
+    with connect(url) as client:
+        dataset = client.dataset(name_or_id)
+    if as_json:
+        print_json(dataset)
+    else:
+        write(dataset_table([dataset]))
+        write(column_table(dataset))
+
+
 @datasets.command("add")
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
 @click.option("--name", required=True, help="The name that jobs will use.")
@@ -38,7 +57,8 @@ def list_datasets(as_json: bool, url: str) -> None:
 @url_option
 def add_dataset(file: Path, name: str, as_json: bool, url: str) -> None:
     """Upload FILE: CSV (gzip too), Parquet or npz; its last column is the target by default."""
-    from ridgeway.client.show import dataset_table, write
+    from ridgeway.client.show import write
+    from ridgeway.client.show_datasets import dataset_table
 
     with connect(url) as client:
         dataset = client.add_dataset(file, name)

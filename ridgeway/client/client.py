@@ -22,7 +22,8 @@ from ridgeway.spec.spec import JobSpec
 from ridgeway.spec.wording import parse_spec
 from ridgeway.views import (
     Dataset,
-    DatasetList,
+    DatasetPage,
+    DatasetSummary,
     Front,
     Job,
     JobPage,
@@ -204,11 +205,16 @@ class Client:
 
     # --- data sets and the service ------------------------------------------------------------
 
-    def datasets(self) -> list[Dataset]:
+    def datasets(self) -> list[DatasetSummary]:
         """List every data set that jobs can name."""
-        return self._read(self._get("/v1/datasets"), DatasetList).datasets
+        pages = self._pages("/v1/datasets", DatasetPage)
+        return [dataset for page in pages for dataset in page.datasets]
 
-    def add_dataset(self, path: Path | str, name: str) -> Dataset:
+    def dataset(self, name_or_id: str) -> Dataset:
+        """Return one data set with the profile of every column."""
+        return self._read(self._get(f"/v1/datasets/{quote(name_or_id, safe='')}"), Dataset)
+
+    def add_dataset(self, path: Path | str, name: str) -> DatasetSummary:
         """Upload a CSV (gzip too), Parquet or npz file under a name."""
         try:
             file = Path(path).open("rb")  # noqa: SIM115 - closed below, its errors are named here
@@ -223,7 +229,7 @@ class Client:
                 content=file,
                 timeout=httpx.Timeout(UPLOAD_SECONDS, connect=self._http.timeout.connect),
             )
-        return self._read(response, Dataset)
+        return self._read(response, DatasetSummary)
 
     def ready(self) -> bool:
         """Return True if the service answers and finds its database and a worker."""
@@ -247,7 +253,7 @@ class Client:
             response = self._get(path, limit=PAGE, cursor=cursor, **parameters)
             page = self._read(response, kind)
             yield page
-            cursor = cast("JobPage | TrialPage", page).next
+            cursor = cast("JobPage | TrialPage | DatasetPage", page).next
             if cursor is None:
                 return
 

@@ -1,4 +1,4 @@
-"""Jobs, data sets and the answer as a person reads them; plain text where there is no terminal."""
+"""Jobs and the answer as a person reads them; plain text where there is no terminal."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from rich.text import Text
 
 from ridgeway.spec.names import OBJECTIVE_ROWS, PENALTY_ROWS
 from ridgeway.spec.spec import FoldsValidation
-from ridgeway.views import Best, Chosen, Dataset, Front, Job, Params, Recommended, Trial
+from ridgeway.views import Best, Chosen, Front, Job, Params, Recommended, Trial
 
 PIPE_WIDTH = 120  # columns where there is no terminal to fill
 STATE_STYLE = {
@@ -284,23 +284,6 @@ def front_table(front: Front) -> Table:
     for trial in front.trials:
         values = [number(value) for value in trial.values]
         table.add_row(str(trial.number), *values, _params_phrase(trial.params))
-    return table
-
-
-def dataset_table(datasets: Iterable[Dataset]) -> Table:
-    """Show data sets, one a line."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for name in ("name", "kind", "rows", "columns", "target", "task"):
-        table.add_column(name, justify="right" if name in ("rows", "columns") else "left")
-    for dataset in datasets:
-        table.add_row(
-            Text(dataset.name),
-            dataset.kind,
-            "" if dataset.rows is None else str(dataset.rows),
-            "" if dataset.columns is None else str(len(dataset.columns)),
-            Text(dataset.target or ""),
-            dataset.task or "",
-        )
     return table
 
 

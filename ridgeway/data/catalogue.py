@@ -6,6 +6,7 @@ import re
 import uuid
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +22,12 @@ from ridgeway.database.tables import datasets
 from ridgeway.errors import Conflict, InvalidInput, NotFound
 from ridgeway.fleet import known_datasets
 from ridgeway.settings import Settings
+from ridgeway.spec.names import Task
 from ridgeway.spec.profiles import DatasetProfile, infer_task
-from ridgeway.views import Dataset, DatasetList
+from ridgeway.views import DatasetSummary
+
+MOST_NAMED = 8  # data sets that the error of an unknown one names
+MOST_COMPARED = 200  # names that are compared with an unknown one, the newest uploads'
 
 _UUID = re.compile(r"[0-9a-f]{8}(-?[0-9a-f]{4}){3}-?[0-9a-f]{12}", re.IGNORECASE)
 
@@ -45,50 +50,24 @@ class StoredDataset(Upload):
 
     id: str
     rows: int
+    column_count: int
+    target: str  # the column predicted by default
+    task: Task
     created_at: float  # seconds since 1970
 
-    def view(self) -> Dataset:
-        """Return it as the service answers it."""
-        return _profiled(self.name, self.profile).model_copy(
-            update={
-                "id": self.id,
-                "kind": "uploaded",
-                "checksum": self.checksum,
-                "bytes": self.bytes,
-                "created_at": datetime.fromtimestamp(self.created_at, UTC),
-            }
-        )
+
+# What a list says of an upload: all of its row but the profile, and where its bytes lie.
+SUMMARY = tuple(
+    datasets.c[name]
+    for name in ("id", "name", "rows", "column_count", "target", "task", "checksum", "bytes")
+)
 
 
-def _profiled(name: str, profile: DatasetProfile) -> Dataset:
-    target = profile.columns[-1]
-    return Dataset(
-        id=None,
-        name=name,
-        kind="bundled",
-        rows=profile.rows,
-        columns=profile.columns,
-        target=target.name,
-        task=infer_task(target),
-        checksum=None,
-        bytes=None,
-        created_at=None,
-    )
-
-
-def _plugin(name: str) -> Dataset:
-    return Dataset(
-        id=None,
-        name=name,
-        kind="plugin",
-        rows=None,
-        columns=None,
-        target=None,
-        task=None,
-        checksum=None,
-        bytes=None,
-        created_at=None,
-    )
+def summarise(uploaded: StoredDataset | sa.Row[Any]) -> DatasetSummary:
+    """Summarise an upload, from its row or from the columns SUMMARY and `created_at` of it."""
+    values = {column.name: getattr(uploaded, column.name) for column in SUMMARY}
+    created_at = datetime.fromtimestamp(uploaded.created_at, UTC)
+    return DatasetSummary(kind="uploaded", created_at=created_at, **values)
 
 
 # --- the catalogue ----------------------------------------------------------------------------
@@ -125,16 +104,8 @@ def _stored(row: sa.RowMapping) -> StoredDataset:
     return StoredDataset(**values)
 
 
-def list_datasets(transaction: Connection) -> DatasetList:
-    """List every data set that a job can name: bundled, plug-ins', and uploads from old to new."""
-    bundled = [_profiled(name, profile) for name, profile in bundled_profiles().items()]
-    plugins = [_plugin(name) for name in sorted(_plugin_names(transaction))]
-    query = sa.select(datasets).order_by(datasets.c.created_at, datasets.c.id)
-    uploaded = [_stored(row).view() for row in transaction.execute(query).mappings()]
-    return DatasetList(datasets=[*bundled, *plugins, *uploaded])
-
-
-def _plugin_names(transaction: Connection) -> set[str]:
+def plugin_names(transaction: Connection) -> set[str]:
+    """Return the names of plug-ins' data sets; a bundled one's name is never theirs."""
     return known_datasets(transaction) - bundled_profiles().keys()
 
 
@@ -149,10 +120,22 @@ def profile_of(transaction: Connection, name: str) -> tuple[str | None, DatasetP
         stored = find_dataset(transaction, name)
         return stored.id, stored.profile
     except NotFound:
-        if name in _plugin_names(transaction):
+        if name in plugin_names(transaction):
             return None, None
-    known = ", ".join(dataset.name for dataset in list_datasets(transaction).datasets[:20])
-    raise NotFound(f"There is no data set '{name}'; known: {known}.")
+    raise NotFound(f"There is no data set '{name}'; known: {_known(transaction, name)}.")
+
+
+def _known(transaction: Connection, unknown: str) -> str:
+    """Name a few data sets, those first whose names are near an unknown one, and count the rest."""
+    newest = datasets.c.created_at.desc(), datasets.c.id.desc()
+    uploads = sa.select(datasets.c.name).order_by(*newest).limit(MOST_COMPARED)
+    offered = [*bundled_profiles(), *sorted(plugin_names(transaction))]
+    names = [*offered[:MOST_COMPARED], *transaction.execute(uploads).scalars()]
+    near = get_close_matches(unknown, names, n=MOST_NAMED)
+    named = list(dict.fromkeys([*near, *names]))[:MOST_NAMED]
+    count = transaction.execute(sa.select(sa.func.count(datasets.c.id))).scalar_one()
+    rest = len(offered) + count - len(named)
+    return ", ".join(named) + (f" and {rest} more" if rest else "")
 
 
 # --- bringing one -----------------------------------------------------------------------------
@@ -165,7 +148,7 @@ def ingest(
     path: Path,
     name: str,
     file_name: str | None = None,
-) -> Dataset:
+) -> DatasetSummary:
     """Check the file, keep its table in the store and write it down under the name.
 
     The same file under the same name again is the same data set; another file is a Conflict.
@@ -178,7 +161,7 @@ def ingest(
     _check_name(name)
     checksum = sha256_of_file(path)
     with database.reading() as transaction:
-        if name in _plugin_names(transaction):
+        if name in plugin_names(transaction):
             raise InvalidInput.of("name", name, "is the name of a plug-in's data set")
         if (existing := _same(transaction, name, checksum)) is not None:
             return existing
@@ -192,14 +175,14 @@ def ingest(
     upload = Upload(name, checksum, stored_checksum, address, size, profile_table(table))
     try:
         with database.transaction() as transaction:
-            return add_dataset(transaction, upload).view()
+            return summarise(add_dataset(transaction, upload))
     except IntegrityError:
         if (existing := _brought_meanwhile(database, upload)) is not None:
             return existing
         raise
 
 
-def _brought_meanwhile(database: Database, upload: Upload) -> Dataset | None:
+def _brought_meanwhile(database: Database, upload: Upload) -> DatasetSummary | None:
     """Find the data set that somebody else made of the same file; Conflict if of another."""
     with database.reading() as transaction:
         return _same(transaction, upload.name, upload.checksum)
@@ -209,8 +192,10 @@ def add_dataset(transaction: Connection, upload: Upload) -> StoredDataset:
     """Write an upload down; sqlalchemy's IntegrityError where the name is taken."""
     dataset_id = str(uuid.uuid4())
     row = {field.name: getattr(upload, field.name) for field in fields(upload)}
-    row["profile"] = upload.profile.model_dump(mode="json")
-    row |= {"id": dataset_id, "rows": upload.profile.rows, "created_at": now()}
+    profile, target = upload.profile, upload.profile.columns[-1]
+    row |= {"id": dataset_id, "profile": profile.model_dump(mode="json"), "rows": profile.rows}
+    row |= {"column_count": len(profile.columns), "target": target.name}
+    row |= {"task": infer_task(target), "created_at": now()}
     transaction.execute(sa.insert(datasets).values(row))
     return dataset_by_id(transaction, dataset_id)
 
@@ -226,9 +211,9 @@ def _check_name(name: str) -> None:
         raise InvalidInput.of("name", name, "is the name of a bundled data set")
 
 
-def _same(transaction: Connection, name: str, checksum: str) -> Dataset | None:
+def _same(transaction: Connection, name: str, checksum: str) -> DatasetSummary | None:
     """Find the data set of this name if it came from the same bytes; Conflict if from others."""
     found = _where(transaction, datasets.c.name == name)
     if found is not None and found.checksum != checksum:
         raise Conflict(f"There is a data set '{name}' with other content; choose another name.")
-    return None if found is None else found.view()
+    return None if found is None else summarise(found)

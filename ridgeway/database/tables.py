@@ -32,8 +32,12 @@ datasets = Table(
     Column("address", sa.Text, nullable=False, comment="key in the store"),
     Column("bytes", sa.BigInteger, nullable=False, comment="that came in"),
     Column("rows", sa.BigInteger, nullable=False),
+    Column("column_count", sa.Integer, nullable=False),
+    Column("target", sa.Text, nullable=False, comment="the column predicted by default"),
+    Column("task", sa.String(16), nullable=False, comment="that this target implies"),
     Column("profile", sa.JSON, nullable=False, comment="ridgeway.profiles.DatasetProfile"),
     Column("created_at", SECONDS, nullable=False),
+    Index(None, "created_at", "id"),
 )
 
 jobs = Table(

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any, cast
+from typing import Any
 
 import sqlalchemy as sa
 from optuna.trial import TrialState as OptunaState
 from sqlalchemy.engine import Connection, Row
 
+from ridgeway.database.cursors import FLAG, FLOAT, ID, INTEGER, Keys
 from ridgeway.database.tables import jobs
 from ridgeway.errors import NotFound
-from ridgeway.jobs.cursors import decode_cursor, encode_cursor
 from ridgeway.jobs.plan import JobPlan
 from ridgeway.jobs.rows import read_job, select_jobs
 from ridgeway.spec.names import UNPENALISED
@@ -32,6 +32,12 @@ from ridgeway.views import (
     TrialPage,
     TrialState,
 )
+
+NEWEST_FIRST = Keys(FLOAT, ID)  # of jobs: when they were created, and the id
+TRIAL_ORDERS: dict[pages.TrialOrder, Keys] = {
+    "number": Keys(INTEGER),
+    "value": Keys(FLAG, FLOAT, INTEGER),  # without a value or with one, the value, the trial's id
+}
 
 
 def find_submitted(transaction: Connection, idempotency_key: str) -> tuple[str, str | None] | None:
@@ -63,14 +69,14 @@ def list_jobs(
     if state is not None:
         query = query.where(jobs.c.state == state)
     if cursor is not None:
-        place = decode_cursor(cursor, (float, str))
+        place = NEWEST_FIRST.place(cursor)
         query = query.where(sa.tuple_(*newest) < sa.tuple_(*map(sa.literal, place)))
     rows = transaction.execute(query).all()
     page = rows[:limit]
     more = len(rows) > limit
     return JobPage(
         jobs=[_job(row) for row in page],
-        next=encode_cursor([page[-1].created_at, page[-1].id]) if more else None,
+        next=NEWEST_FIRST.cursor([page[-1].created_at, page[-1].id]) if more else None,
     )
 
 
@@ -85,17 +91,17 @@ def list_trials(
 ) -> TrialPage:
     """List the trials of a job's study, by number or from the best value to the worst."""
     row = read_job(transaction, job_id)
-    kinds = (int,) if order == "number" else (int, float, int)
+    keys = TRIAL_ORDERS[order]
     found, place = pages.trial_page(
         transaction,
         row.study_id,
         state=OptunaState[state.upper()] if state else None,
         order=order,
-        after=cast("list[float] | None", decode_cursor(cursor, kinds) if cursor else None),
+        after=None if cursor is None else keys.place(cursor),
         limit=limit,
     )
     trials = [Trial(**_trial_fields(trial)) for trial in found]
-    return TrialPage(trials=trials, next=encode_cursor(place) if place else None)
+    return TrialPage(trials=trials, next=keys.cursor(place) if place else None)
 
 
 def find_trial(transaction: Connection, job_id: str, number: int) -> TrialDetail:

@@ -1,21 +1,21 @@
-"""/v1/datasets: bring a data file, list what jobs can name."""
+"""/v1/datasets: bring a data file, list what jobs can name, look at one."""
 
 from __future__ import annotations
 
+import pathlib
 import tempfile
-from pathlib import Path
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Path, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
-from ridgeway.data.catalogue import list_datasets
+from ridgeway.data.listing import OFFERED_FIRST, describe_dataset, list_datasets
 from ridgeway.spec.strict import Name
-from ridgeway.views import Dataset, DatasetList
-from service.context import InContext
+from ridgeway.views import Dataset, DatasetPage, DatasetSummary
+from service.context import InContext, Limit, cursor_of
 from service.ingest import ingest_apart
-from service.problems import problems
+from service.problems import LOCATION, problems
 
 router = APIRouter(prefix="/v1/datasets", tags=["datasets"])
 
@@ -30,14 +30,15 @@ _BODY: dict[str, Any] = {
 @router.post(
     "",
     status_code=201,
-    responses=problems(403, 409, 413, 415, 422),
+    responses={201: {"headers": LOCATION}, **problems(403, 409, 413, 415, 422)},
     openapi_extra={"requestBody": _BODY},
 )
 async def bring(
     request: Request,
     name: Annotated[Name, Query(description="jobs name it so")],
     context: InContext,
-) -> Dataset:
+    response: Response,
+) -> DatasetSummary:
     """Bring a data file of your own: `curl --data-binary @FILE '.../v1/datasets?name=NAME'`."""
     if request.headers.get("content-type", "").lower().startswith("multipart/"):
         raise HTTPException(415, "Send the file itself as the body (curl --data-binary @FILE).")
@@ -46,11 +47,30 @@ async def bring(
             await run_in_threadpool(file.write, chunk)
         file.flush()
         async with context.readers:
-            return await run_in_threadpool(ingest_apart, context.settings, Path(file.name), name)
+            brought = await run_in_threadpool(
+                ingest_apart, context.settings, pathlib.Path(file.name), name
+            )
+    response.headers["Location"] = f"/v1/datasets/{brought.id}"
+    return brought
 
 
-@router.get("", responses=problems())
-def listing(context: InContext) -> DatasetList:
-    """List every data set that a job can name: bundled, uploaded, and plug-ins'."""
+@router.get("", responses=problems(422))
+def page(
+    context: InContext,
+    cursor: Annotated[str | None, cursor_of(OFFERED_FIRST)] = None,
+    limit: Limit = 50,
+) -> DatasetPage:
+    """List the data sets that jobs can name: bundled and plug-ins' ones, then uploads by age."""
     with context.database.reading() as transaction:
-        return list_datasets(transaction)
+        return list_datasets(transaction, cursor=cursor, limit=limit)
+
+
+# A name may have a slash in it.
+@router.get("/{id:path}", response_model=Dataset, responses=problems(404))
+def look(
+    id: Annotated[str, Path(description="id or name, as a job's `dataset`")], context: InContext
+) -> Response:
+    """Return a data set with the profile of every column."""
+    with context.database.reading() as transaction:
+        dataset = describe_dataset(transaction, id)
+    return Response(dataset.model_dump_json(), media_type="application/json")

@@ -25,8 +25,16 @@ from ridgeway.spec.spec import MAX_TRIALS, JobSpec
 from ridgeway.spec.strict import Strict
 from ridgeway.study.pages import TrialOrder
 from ridgeway.views import Front, Job, JobPage, JobState, TrialDetail, TrialPage, TrialState
-from service.context import Context, Cursor, IdempotencyKey, InContext, JobId, Limit, require_json
-from service.problems import problems
+from service.context import (
+    Context,
+    IdempotencyKey,
+    InContext,
+    JobId,
+    Limit,
+    cursor_of,
+    require_json,
+)
+from service.problems import LOCATION, problems
 
 SAFETENSORS = "application/octet-stream"
 CSV = "text/csv; charset=utf-8"
@@ -35,16 +43,14 @@ LARGEST_NUMBER = 2**31 - 1  # of a trial, in the study database
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 
-_LOCATION = {"Location": {"description": "the job's address", "schema": {"type": "string"}}}
-
 
 @router.post(
     "",
     status_code=201,
     dependencies=[Depends(require_json)],
     responses={
-        201: {"headers": _LOCATION},
-        200: {"model": Job, "description": "The job of an earlier request", "headers": _LOCATION},
+        201: {"headers": LOCATION},
+        200: {"model": Job, "description": "The job of an earlier request", "headers": LOCATION},
         **problems(400, 403, 413, 415, 422),
     },
 )
@@ -69,7 +75,10 @@ def submit(
 
 
 def _submit(context: Context, spec: JobSpec, key: str | None) -> tuple[Job, bool]:
-    """Submit a spec; return the job, and whether it is a new one."""
+    """Submit a spec; return the job, and whether it is a new one.
+
+    What can be refused is refused before the transaction that writes, which others wait for.
+    """
     checksum = hashlib.sha256(spec.model_dump_json().encode()).hexdigest()
     with context.database.reading() as transaction:
         if key is not None and (found := lookups.find_submitted(transaction, key)) is not None:
@@ -113,7 +122,7 @@ def _resolve(transaction: Connection, spec: JobSpec) -> tuple[JobSpec, str | Non
 def page(
     context: InContext,
     state: Annotated[JobState | None, Query()] = None,
-    cursor: Cursor = None,
+    cursor: Annotated[str | None, cursor_of(lookups.NEWEST_FIRST)] = None,
     limit: Limit = 50,
 ) -> JobPage:
     """List jobs, newest first."""
@@ -136,7 +145,7 @@ def trials(
     context: InContext,
     state: Annotated[TrialState | None, Query()] = None,
     order: Annotated[TrialOrder, Query(description="`value`: the best first")] = "number",
-    cursor: Cursor = None,
+    cursor: Annotated[str | None, cursor_of(*lookups.TRIAL_ORDERS.values())] = None,
     limit: Limit = 50,
 ) -> TrialPage:
     """List the trials of the job's study."""

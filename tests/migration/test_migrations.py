@@ -15,10 +15,15 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from optuna.storages._rdb.models import BaseModel as OptunaTables
 
+from ridgeway.data.bundled import bundled_profiles
+from ridgeway.data.catalogue import Upload, add_dataset
+from ridgeway.data.listing import list_datasets
 from ridgeway.database.engine import Database
 from ridgeway.database.schema import VERSION_TABLE, alembic_config, migrate, require_schema
 from ridgeway.database.tables import metadata, ranked_trials
 from ridgeway.errors import SchemaMismatch
+from ridgeway.jobs.lifecycle import submit_job
+from ridgeway.spec.spec import JobSpec
 
 
 @pytest.fixture
@@ -109,6 +114,24 @@ def test_trials_from_before_are_ranked_by_the_migration(empty_database):
     with empty_database.reading() as transaction:
         query = sa.select(ranked_trials.c.trial_id).order_by(ranked_trials.c.signed_value)
         assert list(transaction.execute(query).scalars()) == [2, 3, 1]
+
+
+def test_data_sets_from_before_are_summarised_by_the_migration(empty_database):
+    migrate(empty_database)
+    with empty_database.transaction() as transaction:
+        names = {
+            name: add_dataset(transaction, Upload(name, "a", "b", "c", 1, profile)).id
+            for name, profile in bundled_profiles().items()
+        }
+        submit_job(transaction, JobSpec(dataset="wine"), dataset_id=names["wine"])
+        before = list_datasets(transaction, cursor=None, limit=50)
+    run(empty_database, command.downgrade, "0005")
+    run(empty_database, command.upgrade, "head")
+    with empty_database.reading() as transaction:
+        assert list_datasets(transaction, cursor=None, limit=50) == before
+    tasks = {each.name: (each.column_count, each.target, each.task) for each in before.datasets}
+    assert tasks["wine"] == (14, "target", "classification")
+    assert tasks["diabetes"] == (11, "target", "regression")
 
 
 def test_an_empty_or_older_database_is_refused_with_what_to_run(empty_database):

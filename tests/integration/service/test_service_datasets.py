@@ -17,6 +17,7 @@ import sqlalchemy as sa
 from fastapi import FastAPI
 from psutil import Process
 
+from ridgeway.client.client import Client
 from ridgeway.data.bundled import bundled_profiles
 from ridgeway.data.catalogue import Upload, add_dataset
 from ridgeway.database.clock import now
@@ -24,6 +25,7 @@ from ridgeway.database.engine import Database
 from ridgeway.database.tables import artifacts
 from ridgeway.errors import InvalidInput
 from ridgeway.settings import Settings
+from ridgeway.spec.profiles import DatasetProfile
 from service import ingest
 from service.problems import ServiceUnavailable
 from service.routes import datasets as dataset_routes
@@ -39,23 +41,76 @@ def service_settings(database_url: str, tmp_path: Path) -> Settings:
     return Settings(data=tmp_path, database_url=database_url, max_upload_bytes=100_000)  # type: ignore[arg-type]
 
 
-def test_the_bundled_data_sets_are_listed_with_their_columns(http):
+def test_the_bundled_data_sets_are_listed_and_described(http):
     listed = {each["name"]: each for each in http.get("/v1/datasets").json()["datasets"]}
     assert {"digits", "breast_cancer", "wine", "diabetes"} <= listed.keys()
     assert (listed["diabetes"]["task"], listed["diabetes"]["rows"]) == ("regression", 442)
-    assert len(listed["digits"]["columns"]) == 65
+    assert listed["digits"]["column_count"] == 65
+    digits = http.get("/v1/datasets/digits").json()
+    assert listed["digits"].items() < digits.items()
+    assert len(digits["columns"]) == 65
 
 
 def test_an_uploaded_csv_is_listed_and_can_be_searched(http):
     answer = http.post("/v1/datasets?name=mine", content=CSV)
     assert answer.status_code == 201
     dataset = answer.json()
+    assert answer.headers["location"] == f"/v1/datasets/{dataset['id']}"
     assert (dataset["rows"], dataset["target"], dataset["kind"]) == (60, "label", "uploaded")
     assert dataset["checksum"] == hashlib.sha256(CSV).hexdigest()
     assert dataset in http.get("/v1/datasets").json()["datasets"]
     for name in ("mine", dataset["id"]):
+        described = http.get(f"/v1/datasets/{name}").json()
+        assert [each["name"] for each in described["columns"]] == ["width", "colour", "label"]
+        assert dataset.items() < described.items()
         job = http.post("/v1/jobs", json={"dataset": name})
         assert (job.status_code, job.json()["spec"]["target"]) == (201, "label")
+
+
+def test_a_name_with_slashes_and_escapes_is_found(http):
+    name = "a/b c?d#e%2F/.."
+    assert http.post("/v1/datasets", params={"name": name}, content=CSV).status_code == 201
+    with Client(str(http.base_url)) as client:
+        assert client.dataset(name).name == name
+
+
+@pytest.mark.parametrize("name", ["nothing", "a/b", "", "%00", "%ff", "n" * 5000])
+def test_a_data_set_that_is_not_there_is_a_404(http, name):
+    answer = http.get(f"/v1/datasets/{name}")
+    assert answer.status_code == 404
+    assert answer.headers["content-type"] == "application/problem+json"
+
+
+def test_wide_data_sets_make_no_page_longer_and_cost_no_memory(http, database):
+    column = bundled_profiles()["wine"].columns[0]
+    columns = [column.model_copy(update={"name": f"column {i:05}"}) for i in range(2_000)]
+    wide = DatasetProfile(rows=100, columns=columns)
+    with database.transaction() as transaction:
+        for number in range(40):
+            add_dataset(transaction, Upload(f"wide {number:02}", "a", "b", "c", 1, wide))
+    before = resident_mb()
+    page = http.get("/v1/datasets?limit=44")
+    assert len(page.content) < 44 * 400
+    assert [each["column_count"] for each in page.json()["datasets"][4:]] == [2_000] * 40
+    refused = http.post("/v1/jobs", json={"dataset": "wide"})
+    assert (refused.status_code, refused.json()["errors"][0]["field"]) == (422, "dataset")
+    assert refused.json()["detail"].endswith("and 36 more.")
+    assert resident_mb() - before < 20
+    assert len(http.get("/v1/datasets/wide%2007").json()["columns"]) == 2_000
+
+
+def resident_mb() -> float:
+    return Process().memory_info().rss / 2**20
+
+
+def test_an_unknown_data_set_is_refused_before_the_transaction_that_writes(
+    http, database, service_settings
+):
+    """Somebody else's write is under way: what waited for it would not answer."""
+    with database.transaction() as transaction:
+        add_dataset(transaction, Upload("mine", "a", "b", "c", 1, bundled_profiles()["wine"]))
+        answer = http.post("/v1/jobs", json={"dataset": "nothing"}, timeout=4)
+    assert answer.status_code == 422
 
 
 def test_the_same_bytes_may_come_as_gzip_parquet_or_npz(http):

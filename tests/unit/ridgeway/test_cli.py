@@ -63,6 +63,7 @@ def test_the_commands_are_those_of_the_interface() -> None:
         "cancel",
         "datasets add",
         "datasets list",
+        "datasets show",
         "demo",
         "extend",
         "front",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -64,6 +65,10 @@ def test_a_file_becomes_a_data_set_that_jobs_can_name(served: Served, tmp_path: 
     assert json.loads(added.stdout)["rows"] == 60
     listed = json.loads(ridgeway(served, "datasets", "list", "--json").stdout)
     assert {"mail", "digits", "breast_cancer", "wine", "diabetes"} <= {d["name"] for d in listed}
+    shown = ridgeway(served, "datasets", "show", "mail")
+    assert re.search(r"^ *links +number +0 +4 +0 +4\.00$", shown.stdout, re.MULTILINE), shown.stdout
+    described = json.loads(ridgeway(served, "datasets", "show", "mail", "--json").stdout)
+    assert [column["name"] for column in described["columns"]] == ["length", "links", "kind"]
     submitted = ridgeway(served, "submit", "-", given='{"dataset": "mail", "trials": 3}')
     assert submitted.exit_code == 0, submitted.stderr
 

@@ -12,14 +12,24 @@ import pandas as pd
 import pytest
 import sqlalchemy as sa
 
-from ridgeway.data.catalogue import dataset_by_id, find_dataset, ingest, list_datasets, profile_of
+from ridgeway.data.bundled import bundled_profiles
+from ridgeway.data.catalogue import (
+    Upload,
+    add_dataset,
+    dataset_by_id,
+    find_dataset,
+    ingest,
+    profile_of,
+    summarise,
+)
+from ridgeway.data.listing import describe_dataset, list_datasets
 from ridgeway.data.store import Store
 from ridgeway.database.engine import Database
 from ridgeway.database.tables import datasets
 from ridgeway.errors import Conflict, InvalidInput, JobUnrunnable, NotFound
 from ridgeway.settings import Settings
 from ridgeway.spec.wording import parse_spec
-from ridgeway.views import Dataset
+from ridgeway.views import DatasetSummary
 from workers.data.bundled import bundled_frame
 from workers.data.loading import load_frame, offered_datasets
 from workers.data.prepare import check_and_prepare
@@ -35,7 +45,7 @@ class Shelf:
         self.settings = Settings(data=folder)
         self.store = Store.of(self.settings)
 
-    def bring(self, name: str, data: bytes = CSV) -> Dataset:
+    def bring(self, name: str, data: bytes = CSV) -> DatasetSummary:
         path = self.folder / "upload"
         path.write_bytes(data)
         return ingest(self.database, self.store, self.settings, path, name)
@@ -66,15 +76,19 @@ def test_an_upload_is_kept_listed_and_loaded(shelf: Shelf) -> None:
     assert brought.bytes == len(CSV)
     assert brought.created_at is not None
     with shelf.database.reading() as transaction:
-        assert find_dataset(transaction, "späm").view() == brought
+        assert summarise(find_dataset(transaction, "späm")) == brought
         assert brought.id is not None
-        assert find_dataset(transaction, brought.id).view() == brought
-        listed = list_datasets(transaction).datasets
+        assert summarise(find_dataset(transaction, brought.id)) == brought
+        listed = list_datasets(transaction, cursor=None, limit=50).datasets
+        described = describe_dataset(transaction, "späm")
+        assert describe_dataset(transaction, brought.id) == described
         dataset_id, profile = profile_of(transaction, "späm")
     assert listed[-1] == brought
+    assert dict(brought).items() < dict(described).items()
     assert dataset_id == brought.id
     assert profile is not None
-    assert profile.columns == brought.columns
+    assert profile.columns == described.columns
+    assert brought.column_count == len(profile.columns) == 3
     frame = shelf.load("späm")
     assert frame.columns.tolist() == ["age", "city", "y"]
     assert frame["age"].isna().sum() == 10
@@ -126,12 +140,59 @@ def test_bundled_data_sets_are_known_and_others_are_not(shelf: Shelf) -> None:
         assert dataset_id is None
         assert profile is not None
         assert profile.rows == 178
-        names = [dataset.name for dataset in list_datasets(transaction).datasets]
+        page = list_datasets(transaction, cursor=None, limit=50)
+        names = [dataset.name for dataset in page.datasets]
         assert names[:4] == ["breast_cancer", "diabetes", "digits", "wine"]
         for name in ("nothing", "a\x00"):
             with pytest.raises(NotFound, match=r"known: breast_cancer, .*wine"):
                 profile_of(transaction, name)
     pd.testing.assert_frame_equal(load_frame("wine", None, shelf.store), bundled_frame("wine"))
+
+
+def put_many(database: Database, count: int) -> list[str]:
+    """Write down uploads, each of one profile; return their names."""
+    names = [f"upload {number:03}" for number in range(count)]
+    profile = bundled_profiles()["wine"]
+    with database.transaction() as transaction:
+        for name in names:
+            add_dataset(transaction, Upload(name, "a", "b", "c", 1, profile))
+    return names
+
+
+@pytest.mark.parametrize("limit", [1, 3, 4, 5, 50])
+def test_pages_of_any_length_list_every_data_set_once(shelf: Shelf, limit: int) -> None:
+    names, cursor = put_many(shelf.database, 7), None
+    listed: list[str] = []
+    while True:
+        with shelf.database.reading() as transaction:
+            page = list_datasets(transaction, cursor=cursor, limit=limit)
+        assert len(page.datasets) <= limit
+        listed += [dataset.name for dataset in page.datasets]
+        if (cursor := page.next) is None:
+            break
+    assert listed[:4] == ["breast_cancer", "diabetes", "digits", "wine"]
+    assert sorted(listed[4:]) == names
+    assert all(dataset.column_count == 14 for dataset in page.datasets if dataset.id)
+
+
+def test_no_profile_is_read_for_a_page_or_for_an_error(shelf: Shelf) -> None:
+    put_many(shelf.database, 3)
+    with shelf.database.transaction() as transaction:
+        transaction.execute(sa.update(datasets).values(profile="unreadable"))
+    with shelf.database.reading() as transaction:
+        assert len(list_datasets(transaction, cursor=None, limit=50).datasets) == 7
+        with pytest.raises(NotFound):
+            profile_of(transaction, "nothing")
+
+
+def test_the_error_of_an_unknown_name_is_short_and_names_the_nearest_first(shelf: Shelf) -> None:
+    put_many(shelf.database, 300)
+    with shelf.database.reading() as transaction:
+        with pytest.raises(NotFound, match=r"'digit'; known: digits, .* and 296 more\.$"):
+            profile_of(transaction, "digit")
+        with pytest.raises(NotFound, match=r"known: upload 299, ") as refused:
+            profile_of(transaction, "upload 2999")
+    assert len(str(refused.value)) < 200
 
 
 def test_a_damaged_table_is_never_trained_on(shelf: Shelf) -> None:
@@ -189,7 +250,9 @@ def plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def test_a_plug_ins_name_is_known_without_importing_it(shelf: Shelf) -> None:
     with shelf.database.reading() as transaction:
         assert profile_of(transaction, "lab-rows") == (None, None)
-        listed = {dataset.name: dataset.kind for dataset in list_datasets(transaction).datasets}
+        page = list_datasets(transaction, cursor=None, limit=50)
+        listed = {dataset.name: dataset.kind for dataset in page.datasets}
+        assert describe_dataset(transaction, "lab-rows").columns is None
     assert listed["lab-rows"] == "plugin"
     assert "lab-rows" in offered_datasets()
     assert "lab_data" not in sys.modules

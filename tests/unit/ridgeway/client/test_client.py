@@ -83,7 +83,7 @@ def test_two_submissions_have_different_idempotency_keys_of_their_own() -> None:
 
 
 def test_the_address_and_the_key_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    with scripted(Answer(200, {"datasets": []})) as script:
+    with scripted(Answer(200, {"datasets": [], "next": None})) as script:
         monkeypatch.setenv("RIDGEWAY_URL", script.url + "/")
         monkeypatch.setenv("RIDGEWAY_API_KEY", "sesame")
         with Client() as client:
@@ -96,7 +96,7 @@ def test_a_proxy_in_the_environment_is_not_asked_for_this_machine(
 ) -> None:
     monkeypatch.setenv("HTTP_PROXY", closed_url)
     monkeypatch.setenv("ALL_PROXY", closed_url)
-    with asking(Answer(200, {"datasets": []})) as (client, _):
+    with asking(Answer(200, {"datasets": [], "next": None})) as (client, _):
         assert client.datasets() == []
 
 

@@ -1,0 +1,50 @@
+"""Data sets as a person reads them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from ridgeway.client.show import number
+from ridgeway.views import Dataset, DatasetSummary
+
+
+def dataset_table(datasets: Iterable[DatasetSummary]) -> Table:
+    """Show data sets, one a line."""
+    table = _table("name", "kind", "rows", "columns", "target", "task")
+    for dataset in datasets:
+        table.add_row(
+            Text(dataset.name),
+            dataset.kind,
+            "" if dataset.rows is None else str(dataset.rows),
+            "" if dataset.column_count is None else str(dataset.column_count),
+            Text(dataset.target or ""),
+            dataset.task or "",
+        )
+    return table
+
+
+def column_table(dataset: Dataset) -> Table:
+    """Show the columns of a data set, one a line; a plug-in's are not known."""
+    table = _table("column", "kind", "missing", "distinct", "minimum", "maximum")
+    for column in dataset.columns or []:
+        table.add_row(
+            Text(column.name),
+            column.kind,
+            str(column.missing),
+            str(column.distinct),
+            number(column.minimum),
+            number(column.maximum),
+        )
+    return table
+
+
+def _table(*names: str) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    words = ("name", "kind", "target", "task", "column")
+    for name in names:
+        table.add_column(name, justify="left" if name in words else "right")
+    return table

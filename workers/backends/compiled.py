@@ -12,6 +12,7 @@ from torch.func import grad_and_value, vmap
 
 from workers.backends.base import Buffers, Models, StepBatch, set_mode
 from workers.backends.mapped import Mapped, call
+from workers.guard import Steady
 from workers.kernels import private_folder
 from workers.models.layout import Layout
 from workers.objectives.losses import Kind, row_losses
@@ -62,7 +63,8 @@ class Compiled(Mapped):
             place = (fold, slice(start, start + BLOCK_MEMBERS))
             parameters = self.layout.views(_filled(models.weights[place]))
             rows = Rows(**vars(batch.at(fold)))
-            gradients, found = self._compiled_step(parameters, _members(models, *place), rows)
+            with Steady():
+                gradients, found = self._compiled_step(parameters, _members(models, *place), rows)
             own = out[place]
             losses[place] = found[: len(own)]
             for name, view in self.layout.views(own).items():

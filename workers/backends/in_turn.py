@@ -19,6 +19,7 @@ from workers.backends.base import (
     set_mode,
 )
 from workers.backends.mapped import call
+from workers.guard import Steady
 from workers.models.layout import Layout
 from workers.objectives.losses import Kind, row_losses
 
@@ -68,24 +69,26 @@ class InTurn(Backend):
     def logits(self, models: Models, inputs: Tensor) -> Tensor:
         results: list[Tensor] = []
         set_mode(self.model, False)
-        with torch.no_grad(), self._giving_channels_last():
+        with torch.no_grad(), self._giving_channels_last(), Steady() as steady:
             for fold, member in product(*map(range, models.shape)):
                 model = models.at(fold, member)
                 own = {name: value.clone() for name, value in model.buffers.items()}
                 parameters = self.layout.views(model.weights)
                 # A copy, here and below: a module may write into what it is given.
                 results.append(call(self.model, parameters, own, inputs[fold].clone())[0])
+                steady.put_back()
         return torch.stack(results).unflatten(0, models.shape).transpose(2, 3)
 
     def gradient(self, models: Models, batch: StepBatch, out: Tensor) -> tuple[Tensor, Buffers]:
         losses = models.weights.new_empty(models.shape)
         buffers = {name: value.clone() for name, value in models.buffers.items()}
         set_mode(self.model, models.training)
-        with self._giving_channels_last():
+        with self._giving_channels_last(), Steady() as steady:
             for fold, member in product(*map(range, models.shape)):
                 seed_generator(models.weights.device, models.seed or 0)
                 model, place = models.at(fold, member), (fold, member)
                 losses[place], after = self._gradient_of_one(model, batch.at(fold), out[place])
+                steady.put_back()
                 for name, value in after.items():
                     buffers[name][place] = value
         return losses, buffers

@@ -17,6 +17,7 @@ from workers.backends.base import (
     set_mode,
     with_twin,
 )
+from workers.guard import Steady
 from workers.objectives.losses import row_losses
 
 # An operation without a batching rule (attention's kernel) is done model by model inside the mapped
@@ -34,7 +35,7 @@ class Mapped(Backend):
     def logits(self, models: Models, inputs: Tensor) -> Tensor:
         set_mode(self.model, False)
         views = self.layout.views(models.weights.flatten(0, 1))
-        with torch.no_grad():
+        with torch.no_grad(), Steady():
             rows = per_model(inputs, models.shape[1])
             logits, _ = self._forward(views, _flat(models.buffers), rows, 0)
         return logits.unflatten(0, models.shape).transpose(2, 3)
@@ -45,12 +46,13 @@ class Mapped(Backend):
         leaves = {name: view.requires_grad_() for name, view in views.items()}
         rows = noisy(batch, models.input_noise, members)
         set_mode(self.model, models.training)
-        logits, after = self._forward(leaves, _flat(models.buffers), rows, models.seed or 0)
         smoothing = models.label_smoothing
         own = None if smoothing is None else smoothing.repeat(folds).unsqueeze(1)
-        losses = row_losses(self.kind, logits, per_model(batch.targets, members), own)
-        losses = (losses * per_model(batch.weights, members)).sum(-1)
-        gradients = torch.autograd.grad(losses.sum(), list(leaves.values()), allow_unused=True)
+        with Steady():
+            logits, after = self._forward(leaves, _flat(models.buffers), rows, models.seed or 0)
+            losses = row_losses(self.kind, logits, per_model(batch.targets, members), own)
+            losses = (losses * per_model(batch.weights, members)).sum(-1)
+            gradients = torch.autograd.grad(losses.sum(), list(leaves.values()), allow_unused=True)
         for view, gradient in zip(
             self.layout.views(out.flatten(0, 1)).values(), gradients, strict=True
         ):

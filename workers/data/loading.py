@@ -6,6 +6,7 @@ from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 
 from ridgeway.data.bundled import BUNDLED
 from ridgeway.data.catalogue import StoredDataset
@@ -14,6 +15,7 @@ from ridgeway.data.tables import Table, canonical_table, check_names, from_parqu
 from ridgeway.errors import InvalidInput, JobUnrunnable, NotFound
 from ridgeway.plugins import DATASET_PLUGINS, installed
 from workers.data.bundled import bundled_frame
+from workers.guard import guarded
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -48,8 +50,14 @@ def _plugin_frame(name: str) -> pd.DataFrame:
     entry = next(iter(entry_points(group=DATASET_PLUGINS, name=name)), None)
     if entry is None:
         raise JobUnrunnable(f"No package beside this worker offers the data set '{name}'.")
+    culprit = f"the data set's plug-in '{name}'"
     try:
-        return _frame_of(entry.load()())
+        # Each worker must read the same rows, whatever it did before.
+        with torch.random.fork_rng(devices=[]), guarded(culprit, seed=0):
+            make = entry.load()
+        with torch.random.fork_rng(devices=[]), guarded(culprit, seed=0):
+            torch.manual_seed(0)
+            return _frame_of(make())
     except Exception as error:  # a plug-in may raise anything; the job's owner must read it
         kind = type(error).__name__
         raise JobUnrunnable(f"Data set '{name}': the plug-in failed: {kind}: {error}") from error

@@ -15,6 +15,7 @@ from workers.backends.choosing import engine_of_refits
 from workers.loop.keeping import Keeping
 from workers.loop.tools import Tools
 from workers.loop.workbench import Workbench
+from workers.models.building import guarding
 from workers.population.configuration import Configuration
 from workers.population.results import TrainedModels
 
@@ -39,10 +40,12 @@ class AnswerWork:
         candidates = self._tools.persistence.read(
             lambda transaction: own_complete_trials(transaction, lease.job_id, lease.study_id)
         )
-        given = answer(candidates, prepared, refit, self._keep)
+        with guarding(prepared.spec.model, prepared.spec.seed):
+            given = answer(candidates, prepared, refit, self._keep)
+        warnings = [*given.warnings, *self._bench.changes]
         self._tools.persistence.write(
             lambda transaction: holding.finish_answer(
-                transaction, lease, given.recommended, given.artifacts, given.warnings
+                transaction, lease, given.recommended, given.artifacts, warnings
             )
         )
 

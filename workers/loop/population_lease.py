@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 
 from sqlalchemy.engine import Connection
@@ -20,6 +21,7 @@ from workers.loop.device import device_name
 from workers.loop.keeping import Keeping
 from workers.loop.tools import Tools
 from workers.loop.workbench import Workbench
+from workers.models.building import guarding
 from workers.population.configuration import Configuration
 from workers.population.outcomes import failed_outcomes, outcomes_of
 from workers.population.results import PopulationResult
@@ -43,7 +45,8 @@ class PopulationWork:
         """Train the lease's trials and write what became of them."""
         lease = self._lease
         started = time.perf_counter()
-        plan = lease.plan or self._plan()
+        with self._guarding():
+            plan = lease.plan or self._plan()
         first, members = self._members(plan)
         sampled = time.perf_counter()
         outcomes, warnings = self._trained(plan, first, members, keeping)
@@ -119,13 +122,18 @@ class PopulationWork:
         """Train the members; return what became of each, and what the job should warn of."""
         watch = self._watch(first, keeping.watch(members))
         result: PopulationResult | None = None
-        with faults_of_trials(self._lease, "population") as fault:
+        with faults_of_trials(self._lease, "population") as fault, self._guarding():
             problem = self._bench.follow(plan.engine)
             self._choose_together(members)
             result = self._tools.doors.train(problem, members, watch)
         if result is None:
-            return failed_outcomes(first, self._lease.size, str(fault.reason)), ()
-        return outcomes_of(self._bench.spec, members, result, first), result.notes
+            failed = failed_outcomes(first, self._lease.size, str(fault.reason))
+            return failed, tuple(self._bench.changes)
+        notes = (*result.notes, *self._bench.changes)
+        return outcomes_of(self._bench.spec, members, result, first), notes
+
+    def _guarding(self) -> AbstractContextManager[None]:
+        return guarding(self._bench.spec.model, self._bench.spec.seed)
 
     def _choose_together(self, members: Sequence[Configuration]) -> None:
         """Set, once a job, how many members share a step by what such a device was measured at."""

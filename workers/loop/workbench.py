@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import torch
 
@@ -26,6 +26,7 @@ class Workbench:
     """A job's data, its study in memory, and its problem, with a solver once there is one.
 
     reports: what the job's pruner compares. sized: how many members share a step is settled.
+    changes: what plug-ins of the job changed and guards put back, as its owner is told.
     """
 
     prepared: Prepared
@@ -33,6 +34,7 @@ class Workbench:
     reports: Reports
     problem: Problem
     sized: bool = False
+    changes: list[str] = field(default_factory=list[str])
 
     @property
     def spec(self) -> JobSpec:

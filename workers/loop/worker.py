@@ -27,6 +27,7 @@ from ridgeway.settings import Settings
 from ridgeway.spec.spec import JobSpec
 from workers.data.loading import load_frame, offered_datasets
 from workers.data.prepare import Prepared, check_and_prepare, prepare
+from workers.guard import Usual, telling
 from workers.loop.answer_lease import AnswerWork
 from workers.loop.control import ENDS_THE_LEASE, Stopping, plain, reason_of
 from workers.loop.keeping import Keeping
@@ -72,6 +73,7 @@ class Worker:
         self._lost: Lease | None = None
         self._lease: Lease | None = None
         self._benches = Benches()
+        self._usual = Usual()  # of what jobs share: no plug-in has been imported yet
         self.claimant = Claimant(
             worker_id=worker_id,
             models=frozenset(trainable_models()),
@@ -162,18 +164,24 @@ class Worker:
         return None
 
     def _work(self, lease: Lease, keeping: Keeping) -> None:
+        if changed := self._usual.put_back():  # by what ran on after its lease had ended
+            log.warning("put back what a plug-in had changed: %s", ", ".join(changed))
         bench = self._benches.of(lease.job_id, lambda: self._bench(lease))
-        if lease.kind == "answer":
-            AnswerWork(lease, bench, self._tools).do(keeping)
-            self._benches.forget(lease.job_id)
-        else:
-            PopulationWork(lease, bench, self._tools).do(keeping)
+        with telling(bench.changes):
+            if lease.kind == "answer":
+                AnswerWork(lease, bench, self._tools).do(keeping)
+                self._benches.forget(lease.job_id)
+            else:
+                PopulationWork(lease, bench, self._tools).do(keeping)
 
     def _bench(self, lease: Lease) -> Workbench:
-        prepared = self._prepared(lease)
+        changes: list[str] = []
+        with telling(changes):
+            prepared = self._prepared(lease)
         spec = prepared.spec  # from here on the job's only one
         problem = Problem(spec, prepared.folds, prepared.outputs, self._tools.device)
-        return Workbench(prepared, Mirror(spec, lease.study_id), reports_of(spec), problem)
+        mirror, reports = Mirror(spec, lease.study_id), reports_of(spec)
+        return Workbench(prepared, mirror, reports, problem, changes=changes)
 
     def _prepared(self, lease: Lease) -> Prepared:
         """Read the job's spec, load its data and prepare them; once a job and worker."""

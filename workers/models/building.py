@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
@@ -16,6 +16,7 @@ from ridgeway.errors import JobUnrunnable
 from ridgeway.plugins import BUILT_IN_MODELS, MODEL_PLUGINS, installed
 from ridgeway.spec.models import LinearModel, MlpModel, ModelSpec, PluginModel
 from ridgeway.spec.spec import JobSpec
+from workers.guard import guarded
 
 # Rows of a forward pass outside of minibatches; a constant keeps results bitwise.
 ROWS_AT_ONCE = 1024
@@ -72,13 +73,30 @@ def _mlp(model_spec: MlpModel, inputs: int, outputs: int, dropout: bool) -> nn.M
 
 
 def _plugin(model_spec: PluginModel, inputs: int, outputs: int) -> nn.Module:
-    name = model_spec.kind
-    with unrunnable_where_it_fails(name, f"could not be built with {model_spec.options}"):
-        made = _entry_point(name).load()(inputs, outputs, **model_spec.options)
+    name, failed = model_spec.kind, f"could not be built with {model_spec.options}"
+    with unrunnable_where_it_fails(name, failed):
+        # Imported once a process: no draw and no default may depend on when that is.
+        with torch.random.fork_rng(devices=[]), guarding(model_spec, seed=0):
+            make = _entry_point(name).load()
+        # What the weights are drawn with decides what else the plug-in draws as it builds.
+        with guarding(model_spec, seed=torch.initial_seed()):
+            made = make(inputs, outputs, **model_spec.options)
+    with guarding(model_spec, seed=0):
+        _check(name, made, inputs, outputs)
+    return made
+
+
+def guarding(model_spec: ModelSpec, seed: int) -> AbstractContextManager[None]:
+    """Return a guard around all that may call the model; none is needed where it is ours."""
+    if isinstance(model_spec, PluginModel):
+        return guarded(f"the model plug-in '{model_spec.kind}'", seed)
+    return nullcontext()
+
+
+def _check(name: str, made: Any, inputs: int, outputs: int) -> None:
     if not isinstance(made, nn.Module):
         raise JobUnrunnable(f"model '{name}' gave a {type(made).__name__}, not a torch.nn.Module")
     _check_output(name, made, inputs, outputs)
-    return made
 
 
 def _entry_point(name: str) -> EntryPoint:

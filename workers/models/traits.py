@@ -10,6 +10,8 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.instancenorm import _InstanceNorm
 
+from workers.guard import Steady
+
 NORMALISATIONS = (_BatchNorm, _InstanceNorm, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm)
 
 
@@ -24,7 +26,7 @@ def has_batch_statistics(model: nn.Module, inputs: int) -> bool:
         return False
     tried = copy.deepcopy(model).train()
     first = next(tried.parameters())
-    with torch.no_grad():
+    with torch.no_grad(), Steady():
         tried(torch.zeros(2, inputs, dtype=first.dtype, device=first.device))
     after = dict(tried.named_buffers())
     return any(not torch.equal(value, after[name]) for name, value in model.named_buffers())
@@ -47,6 +49,6 @@ def saved_floats_per_row(model: nn.Module, inputs: int) -> int:
         return saved
 
     model.eval()
-    with torch.autograd.graph.saved_tensors_hooks(count, lambda saved: saved):
+    with torch.autograd.graph.saved_tensors_hooks(count, lambda saved: saved), Steady():
         model(torch.zeros(2, inputs, dtype=first.dtype, device=first.device))
     return max(1, cast("int", counted) // 2)

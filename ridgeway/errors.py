@@ -60,6 +60,10 @@ class LeaseLost(RidgewayError):
     """Another worker holds this population now; discard what was computed for it."""
 
 
+class StoreAway(RidgewayError, OSError):
+    """The store of data sets and models does not answer, or has no room."""
+
+
 class JobUnrunnable(RidgewayError):
     """The job can't be trained, whatever the trial."""
 

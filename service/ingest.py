@@ -19,7 +19,7 @@ from pydantic import SecretStr
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from ridgeway.errors import Conflict, FieldError, InvalidInput
+from ridgeway.errors import Conflict, FieldError, InvalidInput, StoreAway
 from ridgeway.settings import Settings
 from ridgeway.views import DatasetSummary
 from service.shown import shown
@@ -36,7 +36,7 @@ TOO_LARGE = "could not be read: reading it took more memory than there is, or cr
 def ingest_apart(settings: Settings, path: Path, name: str) -> DatasetSummary:
     """Make a data set of an uploaded file; InvalidInput says where the file is broken.
 
-    ServiceUnavailable while the database is away or busy.
+    ServiceUnavailable while the database is away or busy, or the store takes nothing.
     """
     from service.problems import DATABASE_AWAY, ServiceUnavailable  # FastAPI: not for the child
 
@@ -65,6 +65,9 @@ def ingest_apart(settings: Settings, path: Path, name: str) -> DatasetSummary:
     if "away" in answer:
         log.warning("The database does not answer: %s", answer["away"])
         raise ServiceUnavailable(DATABASE_AWAY)
+    if "store" in answer:
+        log.warning("%s", answer["store"])
+        raise ServiceUnavailable(answer["store"])
     raise InvalidInput(answer["invalid"], [FieldError(**error) for error in answer["errors"]])
 
 
@@ -98,6 +101,8 @@ def _ingest(path: str, name: str, memory: int) -> dict[str, Any]:
         return {"invalid": str(error), "errors": errors}
     except Conflict as error:
         return {"conflict": str(error)}
+    except StoreAway as error:
+        return {"store": str(error)}
     except MemoryError:
         return {
             "invalid": f"file: {TOO_LARGE}",

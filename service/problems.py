@@ -17,7 +17,7 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
 from ridgeway.database.outages import first_line, will_pass
-from ridgeway.errors import Conflict, FieldError, InvalidInput, NotFound
+from ridgeway.errors import Conflict, FieldError, InvalidInput, NotFound, StoreAway
 from ridgeway.spec.wording import field_errors
 from service.shown import cut, shown
 
@@ -91,6 +91,7 @@ def handle_errors(app: FastAPI) -> None:
         NotFound: _not_found,
         Conflict: _conflict,
         ServiceUnavailable: _unavailable,
+        StoreAway: _store_away,
         OperationalError: _database_error,
         InterfaceError: _database_error,
         PoolTimeout: _database_error,
@@ -152,6 +153,11 @@ async def _conflict(request: Request, error: Exception) -> Response:
 
 async def _unavailable(request: Request, error: Exception) -> Response:
     return problem(503, str(error), headers={"Retry-After": str(RETRY_AFTER_SECONDS)})
+
+
+async def _store_away(request: Request, error: Exception) -> Response:
+    log.warning("%s", error)
+    return await _unavailable(request, error)
 
 
 async def _database_error(request: Request, error: Exception) -> Response:

@@ -8,7 +8,8 @@ from __future__ import annotations
 import hashlib
 import re
 import uuid
-from contextlib import suppress
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -17,14 +18,17 @@ from fsspec.implementations.local import (  # pyright: ignore[reportMissingTypeS
     LocalFileSystem,
 )
 
-from ridgeway.errors import InvalidInput, NotFound
+from ridgeway.errors import InvalidInput, NotFound, StoreAway
 from ridgeway.settings import Settings
 
 _KEY = re.compile(r"[a-z0-9_-][a-z0-9._-]*(/[a-z0-9_-][a-z0-9._-]*)*")
 
 
 class Store:
-    """Bytes by key. A key's bytes appear whole or not at all."""
+    """Bytes by key. A key's bytes appear whole or not at all.
+
+    StoreAway where the store does not answer, has no room, or lets nobody in.
+    """
 
     def __init__(self, url: str) -> None:
         try:
@@ -44,32 +48,24 @@ class Store:
     def put(self, key: str, data: bytes) -> str:
         """Keep the bytes under the key, in place of what was there; their sha256."""
         path = self._path(key)
-        if not isinstance(self._files, LocalFileSystem):
-            self._files.pipe_file(path, data)  # object stores show an object when it is complete
-            return sha256(data)
-        target = Path(path)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = target.with_name(f".{uuid.uuid4().hex}")
-        try:
-            unfinished.write_bytes(data)
-            unfinished.replace(target)
-        finally:
-            unfinished.unlink(missing_ok=True)
+        with _reaching("write", key):
+            if isinstance(self._files, LocalFileSystem):
+                _write_whole(Path(path), data)
+            else:
+                self._files.pipe_file(path, data)  # an object shows when it is complete
         return sha256(data)
 
     def get(self, key: str) -> bytes:
         """Read the bytes under the key; NotFound where there are none."""
-        try:
-            return self._files.cat_file(self._path(key))
-        except FileNotFoundError:
-            raise NotFound(f"The store holds no '{key}'.") from None
+        path = self._path(key)
+        with _reaching("read", key):
+            return self._files.cat_file(path)
 
     def open(self, key: str) -> IO[bytes]:
         """Open the bytes under the key as a file to read; NotFound where there are none."""
-        try:
-            return self._files.open(self._path(key), "rb")
-        except FileNotFoundError:
-            raise NotFound(f"The store holds no '{key}'.") from None
+        path = self._path(key)
+        with _reaching("read", key):
+            return self._files.open(path, "rb")
 
     def exists(self, key: str) -> bool:
         """Return True where there are bytes under the key."""
@@ -77,13 +73,45 @@ class Store:
 
     def delete(self, key: str) -> None:
         """Forget the bytes under the key, if there are any."""
-        with suppress(FileNotFoundError):
-            self._files.rm_file(self._path(key))
+        path = self._path(key)
+        with suppress(NotFound), _reaching("delete", key):
+            self._files.rm_file(path)
 
     def _path(self, key: str) -> str:
         if not _KEY.fullmatch(key):
             raise ValueError(f"no key of the store: {key!r}; accepted: a-z 0-9 . _ - and /")
         return f"{self._root}/{key}"
+
+
+@contextmanager
+def _reaching(verb: str, key: str) -> Generator[None]:
+    """Raise NotFound for what is not there, StoreAway for whatever else hinders."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        if verb == "write":  # a folder that went away
+            raise StoreAway(_why(verb, key, error)) from error
+        raise NotFound(f"The store holds no '{key}'.") from None
+    except MemoryError:
+        raise
+    except Exception as error:  # each kind of store has errors of its own
+        raise StoreAway(_why(verb, key, error)) from error
+
+
+def _why(verb: str, key: str, error: Exception) -> str:
+    # The whole text names a path of this machine, or a bucket.
+    said = (error.strerror or str(error)) if isinstance(error, OSError) else type(error).__name__
+    return f"The store can't {verb} '{key}': {said}."
+
+
+def _write_whole(target: Path, data: bytes) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = target.with_name(f".{uuid.uuid4().hex}")
+    try:
+        unfinished.write_bytes(data)
+        unfinished.replace(target)
+    finally:
+        unfinished.unlink(missing_ok=True)
 
 
 def sha256(data: bytes) -> str:

@@ -257,3 +257,28 @@ def test_of_many_uploads_at_once_few_are_read_at_once(http, monkeypatch):
         )
     assert [answer.status_code for answer in answers] == [201] * 5
     assert most == ingest.READERS
+
+
+def test_a_store_that_takes_nothing_is_a_503_and_the_upload_can_be_sent_again(http, tmp_path):
+    store = tmp_path / "store"
+    store.write_text("a file where a folder should be")
+    answer = http.post("/v1/datasets?name=mine", content=CSV)
+    assert answer.status_code == 503, answer.text
+    assert answer.headers["retry-after"]
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert "The store can't write 'datasets/" in answer.json()["detail"]
+    assert str(tmp_path) not in answer.text
+    store.unlink()
+    assert http.post("/v1/datasets?name=mine", content=CSV).status_code == 201
+
+
+def test_a_store_that_gives_nothing_is_a_503_for_a_model(http, tmp_path, database):
+    job = http.post("/v1/jobs", json={"dataset": "digits"}).json()
+    keep_artifact(database, job["id"], "0" * 64, 5)
+    (tmp_path / "store").mkdir(exist_ok=True)
+    (tmp_path / "store" / "jobs").write_text("a file where a folder should be")
+    answer = http.get(f"{job['links']['self']}/model")
+    assert answer.status_code == 503, answer.text
+    assert "The store can't read 'jobs/" in answer.json()["detail"]
+    (tmp_path / "store" / "jobs").unlink()
+    assert http.get(f"{job['links']['self']}/model").status_code == 404

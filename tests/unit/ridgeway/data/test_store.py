@@ -7,9 +7,10 @@ import uuid
 from pathlib import Path
 
 import pytest
+from fsspec.implementations.memory import MemoryFileSystem
 
 from ridgeway.data.store import Store, sha256_of_file
-from ridgeway.errors import InvalidInput, NotFound
+from ridgeway.errors import InvalidInput, NotFound, StoreAway
 from ridgeway.settings import Settings
 
 
@@ -62,7 +63,7 @@ def test_a_write_that_fails_leaves_the_old_bytes_and_nothing_else(
         raise OSError("No space left on device")
 
     monkeypatch.setattr(Path, "write_bytes", full)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(StoreAway, match="The store can't write 'a': No space left"):
         store.put("a", b"new")
     monkeypatch.undo()
     assert store.get("a") == b"old"
@@ -83,3 +84,22 @@ def test_an_unknown_protocol_is_refused_without_repeating_the_url() -> None:
 def test_a_files_checksum_is_its_bytes_sha256(tmp_path: Path) -> None:
     (tmp_path / "f").write_bytes(b"abc")
     assert sha256_of_file(tmp_path / "f") == hashlib.sha256(b"abc").hexdigest()
+
+
+def test_what_a_kind_of_store_raises_of_its_own_is_a_store_that_is_away(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Throttled(Exception):
+        """No OSError, as botocore's are none."""
+
+    def throttle(*_: object, **__: object) -> bytes:
+        raise Throttled("https://bucket.example/?secret=1")
+
+    store = Store("memory://throttled")
+    for name in ("pipe_file", "cat_file"):
+        monkeypatch.setattr(MemoryFileSystem, name, throttle)
+    for act in (lambda: store.put("a", b""), lambda: store.get("a")):
+        with pytest.raises(StoreAway) as caught:
+            act()
+        assert isinstance(caught.value, OSError)  # which workers wait for
+        assert "secret" not in str(caught.value)

@@ -49,6 +49,9 @@ class Settings(BaseSettings):
     busy_timeout_seconds: float = Field(
         default=30.0, gt=0, description="how long a transaction waits for a lock"
     )
+    request_wait_seconds: float = Field(
+        default=5.0, gt=0, description="how long a request waits for the database"
+    )
     max_attempts: int = Field(
         default=5, ge=1, description="workers that a trial may cost before it fails"
     )

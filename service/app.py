@@ -23,6 +23,7 @@ from service.origins import SameOrigin
 from service.problems import describe_problems, handle_errors
 from service.routes import datasets, health, jobs
 from service.sweeper import Sweeper
+from service.writers import Writers
 
 DESCRIPTION = """Which penalty, and how strong? A hyperparameter search service for regularisation.
 
@@ -34,18 +35,20 @@ def create_app(settings: Settings) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
-        database = Database.of(settings)
+        database = Database.for_requests(settings)
         require_schema(database)
-        sweeper = Sweeper(database, settings.sweep_seconds)
+        writers = Writers(Database.for_requests(settings), settings.request_wait_seconds)
+        sweeper = Sweeper(writers.database, settings.sweep_seconds)
         shown = Dashboard(database)
         readers = asyncio.Semaphore(READERS)
-        app.state.context = Context(settings, database, Store.of(settings), shown, readers)
+        app.state.context = Context(settings, database, writers, Store.of(settings), shown, readers)
         sweeper.start()
         try:
             yield
         finally:
             sweeper.stop()
             await shown.stop()
+            writers.database.close()
             database.close()
 
     app = FastAPI(

@@ -16,6 +16,7 @@ from ridgeway.database.engine import Database
 from ridgeway.errors import NotFound
 from ridgeway.settings import Settings
 from service.dashboard import Dashboard
+from service.writers import Writers
 
 MOST_IN_A_PAGE = 500
 
@@ -25,7 +26,8 @@ class Context:
     """The parts that requests share."""
 
     settings: Settings
-    database: Database
+    database: Database  # to read with
+    writers: Writers
     store: Store
     dashboard: Dashboard
     readers: asyncio.Semaphore  # of uploads: each one reads in a process of its own

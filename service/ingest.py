@@ -90,7 +90,7 @@ def _ingest(path: str, name: str, memory: int) -> dict[str, Any]:
 
     settings = Settings()
     _limit_memory(memory)
-    database = Database.of(settings)
+    database = Database.for_requests(settings)
     try:
         dataset = ingest(database, Store.of(settings), settings, Path(path), name)
     except InvalidInput as error:

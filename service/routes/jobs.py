@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import IO, Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Query, Response
+from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import StreamingResponse
 from pydantic import Field
 from sqlalchemy.engine import Connection
@@ -54,7 +55,7 @@ router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
         **problems(400, 403, 413, 415, 422),
     },
 )
-def submit(
+async def submit(
     spec: JobSpec, context: InContext, response: Response, idempotency_key: IdempotencyKey = None
 ) -> Job:
     """Queue a search job.
@@ -63,21 +64,27 @@ def submit(
     with the first one and 200. The same key with another spec is a 422.
     """
     try:
-        job, created = _submit(context, spec, idempotency_key)
+        job, created = await _submit(context, spec, idempotency_key)
     except IntegrityError:
-        # Another request with this key has committed since we looked: its job is ours.
-        if idempotency_key is None:
-            raise
-        job, created = _submit(context, spec, idempotency_key)
+        # Since we looked, another request with this key has committed: its job is ours.
+        job, created = await _submit(context, spec, idempotency_key)
     response.status_code = 201 if created else 200
     response.headers["Location"] = job.links.self
     return job
 
 
-def _submit(context: Context, spec: JobSpec, key: str | None) -> tuple[Job, bool]:
-    """Submit a spec; return the job, and whether it is a new one.
+async def _submit(context: Context, spec: JobSpec, key: str | None) -> tuple[Job, bool]:
+    """Submit a spec; return the job, and whether it is a new one."""
+    found = await run_in_threadpool(_look_up, context, spec, key)
+    if isinstance(found, Job):
+        return found, False
+    return await context.writers.write(found), True
 
-    What can be refused is refused before the transaction that writes, which others wait for.
+
+def _look_up(context: Context, spec: JobSpec, key: str | None) -> Job | Callable[[Connection], Job]:
+    """Return the job that was submitted with this key before, or else what writes a new one.
+
+    All that can be found out and refused is, before others have to wait for a lock of ours.
     """
     checksum = hashlib.sha256(spec.model_dump_json().encode()).hexdigest()
     with context.database.reading() as transaction:
@@ -87,10 +94,11 @@ def _submit(context: Context, spec: JobSpec, key: str | None) -> tuple[Job, bool
                 raise InvalidInput.of(
                     "Idempotency-Key", key, f"was used for another spec before, by job {job_id}"
                 )
-            return lookups.find_job(transaction, job_id), False
+            return lookups.find_job(transaction, job_id)
         resolved, dataset_id = _resolve(transaction, spec)
         lessons = find_lessons(transaction, resolved)
-    with context.database.transaction() as transaction:
+
+    def write(transaction: Connection) -> Job:
         job_id = lifecycle.submit_job(
             transaction,
             resolved,
@@ -99,7 +107,9 @@ def _submit(context: Context, spec: JobSpec, key: str | None) -> tuple[Job, bool
             idempotency_key=key,
             request_checksum=checksum,
         )
-        return lookups.find_job(transaction, job_id), True
+        return lookups.find_job(transaction, job_id)
+
+    return write
 
 
 def _resolve(transaction: Connection, spec: JobSpec) -> tuple[JobSpec, str | None]:
@@ -189,24 +199,21 @@ def front(id: JobId, context: InContext) -> Front:
 
 
 @router.post("/{id}/cancel", responses=problems(403, 404, 409))
-def cancel(id: JobId, context: InContext) -> Job:
+async def cancel(id: JobId, context: InContext) -> Job:
     """End the job; its live trials fail with the reason `cancelled`."""
-    with context.database.transaction() as transaction:
-        return lifecycle.cancel_job(transaction, id)
+    return await context.writers.write(lambda transaction: lifecycle.cancel_job(transaction, id))
 
 
 @router.post("/{id}/pause", responses=problems(403, 404, 409))
-def pause(id: JobId, context: InContext) -> Job:
+async def pause(id: JobId, context: InContext) -> Job:
     """Start no new populations; live ones finish."""
-    with context.database.transaction() as transaction:
-        return lifecycle.pause_job(transaction, id)
+    return await context.writers.write(lambda transaction: lifecycle.pause_job(transaction, id))
 
 
 @router.post("/{id}/resume", responses=problems(403, 404, 409))
-def resume(id: JobId, context: InContext) -> Job:
+async def resume(id: JobId, context: InContext) -> Job:
     """Go on where the job was paused."""
-    with context.database.transaction() as transaction:
-        return lifecycle.resume_job(transaction, id)
+    return await context.writers.write(lambda transaction: lifecycle.resume_job(transaction, id))
 
 
 class Extension(Strict):
@@ -220,15 +227,16 @@ class Extension(Strict):
     dependencies=[Depends(require_json)],
     responses=problems(400, 403, 404, 409, 413, 415, 422),
 )
-def extend(id: JobId, extension: Extension, context: InContext) -> Job:
+async def extend(id: JobId, extension: Extension, context: InContext) -> Job:
     """Add trials to a job that is queued, running or paused, or has succeeded.
 
     A succeeded job runs again, with all of its `timeout_seconds` if it has any, and keeps its
     answer until the new one replaces it; `test.evaluations` counts the looks at the sealed test
     set. Trials that it left out because its time was up are trained as well.
     """
-    with context.database.transaction() as transaction:
-        return extend_job(transaction, id, extension.trials)
+    return await context.writers.write(
+        lambda transaction: extend_job(transaction, id, extension.trials)
+    )
 
 
 @router.get(

@@ -148,7 +148,7 @@ def test_a_worker_killed_in_mid_answer_leaves_the_answer_to_another(deployment):
 
 def stop_outside_a_transaction(deployment: Deployment, pid: int) -> None:
     """Inside one it would hold the database; test_leases_faults.py does that."""
-    database = Database(deployment.database_url, busy_timeout_seconds=0.5)
+    database = Database(deployment.database_url, wait_seconds=0.5)
     while True:
         os.kill(pid, signal.SIGSTOP)
         try:

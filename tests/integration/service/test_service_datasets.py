@@ -226,7 +226,7 @@ def test_a_file_that_takes_too_much_memory_is_refused(
 def test_a_busy_database_makes_the_service_unavailable_to_uploads(
     database, service_settings, tmp_path
 ):
-    settings = service_settings.model_copy(update={"busy_timeout_seconds": 0.2})
+    settings = service_settings.model_copy(update={"request_wait_seconds": 0.5})
     (tmp_path / "file").write_bytes(CSV)
     with database.transaction() as transaction:
         add_dataset(transaction, Upload("mine", "a", "b", "c", 1, bundled_profiles()["wine"]))

@@ -187,7 +187,7 @@ def test_a_broken_service_says_so_and_nothing_else(http, monkeypatch):
 
 
 def test_a_busy_database_is_a_503_with_a_time_to_come_back(service_settings):
-    impatient = service_settings.model_copy(update={"busy_timeout_seconds": 0.3})
+    impatient = service_settings.model_copy(update={"request_wait_seconds": 1.0})
     url = impatient.resolved_database_url()
     with serve(impatient) as served, httpx.Client(base_url=served.url, timeout=30) as http:
         job = http.post("/v1/jobs", json={"dataset": "digits"}).json()["links"]["self"]

@@ -122,7 +122,7 @@ def planned_trainer(task: Task, device: torch.device, trials: int) -> tuple[Trai
 
 def planned_members(trainer: Trainer, configurations: Sequence[Configuration]) -> int | None:
     """Return how many members the planner puts side by side; None where it has no choice."""
-    return measured_together(trainer, configurations, lambda: None)
+    return measured_together(trainer, configurations)
 
 
 def compile_seconds() -> float:

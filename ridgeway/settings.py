@@ -55,6 +55,9 @@ class Settings(BaseSettings):
     max_attempts: int = Field(
         default=5, ge=1, description="workers that a trial may cost before it fails"
     )
+    stall_seconds: float = Field(
+        default=600.0, gt=0, description="how long one step of a worker's work may take"
+    )
     checkpoint_seconds: float = Field(
         default=60.0, gt=0, description="how much training a population may lose with its worker"
     )

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 import signal
 import sys
 import threading
+from collections.abc import Callable
 
 import torch
 from pydantic import ValidationError
@@ -16,6 +18,7 @@ from ridgeway.database.engine import Database
 from ridgeway.database.schema import require_schema
 from ridgeway.errors import InvalidInput, SchemaMismatch
 from ridgeway.host.private import keep_private
+from ridgeway.host.pulse import Patience, Pulse, keep_beating
 from ridgeway.host.supervisor import die_with_parent
 from ridgeway.jobs.lifecycle import new_id
 from ridgeway.settings import Settings
@@ -39,8 +42,10 @@ def main() -> int:
         format="%(asctime)s %(name)s[%(process)d] %(levelname)s %(message)s",
     )
     logging.getLogger("alembic").setLevel(logging.WARNING)  # it tells of every look at the schema
+    pulse = Pulse() if arguments.pulse is None else Pulse.at(arguments.pulse)
     if arguments.supervised:
         die_with_parent()
+        keep_beating(pulse, Patience.of(settings).silent)
     # One thread a process: many small programs share the cores better than one spread over all.
     torch.set_num_threads(1)
     try:
@@ -52,14 +57,27 @@ def main() -> int:
         print(f"ridgeway worker: {error}", file=sys.stderr)
         return 2
     worker = Worker(database, store, settings, arguments.id or new_id(), device)
-    for number in (signal.SIGTERM, signal.SIGINT):
-        # In a thread: the main thread may be inside the very lock that `stop` takes.
-        signal.signal(number, lambda *_: threading.Thread(target=worker.stop).start())
+    _call_at_signals(worker.stop)
     if device == "cpu":
         load(torch.float32)  # compiled now, once a machine, while no job waits for it
-    worker.run()
+    worker.run(pulse)
     database.close()
     return 0
+
+
+def _call_at_signals(stop: Callable[[], None]) -> None:
+    """Call `stop` at SIGTERM or SIGINT from a thread: the main thread may be in C for long."""
+    read, write = os.pipe()
+    os.set_blocking(write, False)
+    signal.set_wakeup_fd(write, warn_on_full_buffer=False)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: None)
+
+    def wait() -> None:
+        os.read(read, 1)
+        stop()
+
+    threading.Thread(target=wait, name="signals", daemon=True).start()
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -69,6 +87,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--supervised", action="store_true", help="end when standard input is closed"
     )
+    parser.add_argument("--pulse", type=int, help="descriptor of a file that shows it gets on")
     return parser
 
 

@@ -99,6 +99,7 @@ def _announce(url: str) -> None:
 )
 def worker(engine: str, device: Any, processes: Any) -> None:
     """Run workers for the service that shares RIDGEWAY_DATABASE_URL and RIDGEWAY_STORE_URL."""
+    from ridgeway.host.pulse import Patience
     from ridgeway.host.roles import require_installed, worker_roles
     from ridgeway.host.supervisor import Supervisor
 
@@ -106,7 +107,8 @@ def worker(engine: str, device: Any, processes: Any) -> None:
         raise InvalidInput.of("--engine", engine, "not supported in this release; accepted: local")
     require_installed("workers")
     _log_to_standard_error()
-    sys.exit(Supervisor(worker_roles(device, processes), {}).run())
+    roles, patience = worker_roles(device, processes), Patience.of(Settings())
+    sys.exit(Supervisor(roles, {}, patience=patience).run())
 
 
 @click.command()

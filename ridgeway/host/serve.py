@@ -19,8 +19,10 @@ from urllib.parse import urlsplit
 
 from ridgeway.errors import Conflict, InvalidInput
 from ridgeway.host.private import keep_private
+from ridgeway.host.pulse import Patience
 from ridgeway.host.roles import Count, require_installed, service_role, worker_roles
 from ridgeway.host.supervisor import UPKEEP, Supervisor
+from ridgeway.settings import Settings
 
 PATIENCE_SECONDS = 3.0  # for a port that a service which is just ending still holds
 SLOW_SECONDS = 30.0  # after which a start that is not ready yet is told to be slow
@@ -46,7 +48,8 @@ def serve(data: Path, host: str, port: int, workers: Count, announce: Callable[[
             return code
         roles = [service_role(host, port), *worker_roles("auto", workers)]
         try:
-            return Supervisor(roles, environment, _Watch(url, state, announce)).run()
+            watch, patience = _Watch(url, state, announce), Patience.of(Settings())
+            return Supervisor(roles, environment, watch, patience).run()
         finally:
             state.unlink(missing_ok=True)
 

@@ -1,5 +1,7 @@
 """Keeps processes running: restarts the crashed, takes dead workers' leases back, leaves no orphan.
 
+It kills workers that don't get on (pulse.py), for what they are at outlives every request to stop.
+
 Everything that needs the database happens in short-lived processes (upkeep.py): a supervisor
 stays small for as long as it lives.
 """
@@ -18,11 +20,14 @@ import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from ridgeway.host.pulse import ASK_WHERE, GRACE_SECONDS, Patience, Pulse, new_file
+
 FIRST_PAUSE_SECONDS = 0.5  # before a crashed process is started again; doubles each time
 LONGEST_PAUSE_SECONDS = 30.0
 HEALTHY_SECONDS = 60.0  # a process that lived so long is forgiven its earlier crashes
-GRACE_SECONDS = 10.0  # from SIGTERM to SIGKILL
 TICK_SECONDS = 0.2  # how often `watch` is called while it waits for something
+LOOK_SECONDS = 1.0  # between two looks at the workers' pulses
+AWAY_SECONDS = 10.0  # between two looks mean that the machine stood still, workers included
 BAD_INPUT = 2  # a child's exit code that another start would not change
 UPKEEP = (sys.executable, "-P", "-m", "ridgeway.host.upkeep")
 
@@ -47,7 +52,10 @@ def die_with_parent(grace_seconds: float = GRACE_SECONDS) -> None:
 
 @dataclass(frozen=True)
 class Role:
-    """A process to keep running. A worker's `argv` gets `--id UUID` added, a new one each start."""
+    """A process to keep running.
+
+    A worker's `argv` gets `--id UUID` added, a new one each start, and `--pulse FILE`.
+    """
 
     name: str
     argv: Sequence[str]
@@ -75,25 +83,32 @@ class _Child:
         self.role = role
         self.process: subprocess.Popen[bytes] | None = None
         self.worker_id: str | None = None
+        self.pulse = Pulse()
+        self.lost_because: str | None = None  # where it is we who ended it
         self.started_at = 0.0
         self.due_at = 0.0
         self.backoff = Backoff()
 
     def start(self, environment: Mapping[str, str]) -> None:
         """Start the process; the write end of its standard input is ours alone."""
-        argv = list(self.role.argv)
+        argv, files = list(self.role.argv), list[int]()
         if self.role.worker:
-            self.worker_id = str(uuid.uuid4())
-            argv += ["--id", self.worker_id]
+            self.worker_id, files = str(uuid.uuid4()), [new_file()]
+            self.pulse = Pulse.at(files[0])
+            argv += ["--id", self.worker_id, "--pulse", str(files[0])]
         self.process = subprocess.Popen(
             argv,
             stdin=subprocess.PIPE,
             stdout=sys.stderr.fileno(),
+            pass_fds=files,
             env={**os.environ, **environment, **self.role.environment},
             # A group of its own: Ctrl-C reaches the supervisor alone, and what the process leaves
             # behind can be found.
             process_group=0,
         )
+        for file in files:
+            os.close(file)
+        self.lost_because = None
         self.started_at = time.monotonic()
 
     def reap(self) -> int | None:
@@ -117,6 +132,13 @@ class _Child:
             send = os.killpg if number == signal.SIGKILL else os.kill
             send(self.process.pid, number)
 
+    def kill(self, because: str) -> None:
+        """Kill a worker, which writes to the log before what it is at, if it still can."""
+        self.lost_because = because
+        self.signal(ASK_WHERE)
+        time.sleep(TICK_SECONDS)
+        self.signal(signal.SIGKILL)
+
     def schedule(self) -> float:
         """Set the time of the next start after a crash; the pause in seconds."""
         pause = self.backoff.pause(time.monotonic() - self.started_at)
@@ -128,7 +150,7 @@ class Supervisor:
     """Runs roles until a signal, or until one of them ends with exit code 2.
 
     `environment` is added to that of every process. `watch` is called every fifth of a second
-    until it returns False: it may tell when all is up.
+    until it returns False: it may tell when all is up. `patience` is that with workers.
     """
 
     def __init__(
@@ -136,10 +158,13 @@ class Supervisor:
         roles: Sequence[Role],
         environment: Mapping[str, str],
         watch: Callable[[], bool] | None = None,
+        patience: Patience | None = None,
     ) -> None:
         self._children = [_Child(role) for role in roles]
         self._environment = environment
         self._watch = watch
+        self._patience = patience or Patience()
+        self._awake_since = self._looked_at = time.monotonic()
         self._upkeep: list[subprocess.Popen[bytes]] = []
         self._exit_code: int | None = None
 
@@ -167,6 +192,8 @@ class Supervisor:
         pauses = [max(0.0, at - time.monotonic()) for at in due]
         if self._watch is not None:
             pauses.append(TICK_SECONDS)
+        if any(child.role.worker for child in self._children):
+            pauses.append(LOOK_SECONDS)
         return min(pauses, default=None)
 
     def _look_after(self) -> None:
@@ -178,13 +205,29 @@ class Supervisor:
                 self._exit_code = BAD_INPUT
             elif code is not None:
                 self._after_crash(child, code)
+        self._look_at_pulses()
         if self._watch is not None and not self._watch():
             self._watch = None
 
+    def _look_at_pulses(self) -> None:
+        """Kill the workers that don't get on."""
+        now = time.monotonic()
+        if now - self._looked_at > AWAY_SECONDS:
+            self._awake_since = now
+        self._looked_at = now
+        for child in self._children:
+            if child.process is None or not child.role.worker or child.lost_because is not None:
+                continue
+            since = max(child.started_at, self._awake_since)
+            because = self._patience.exhausted_by(child.pulse, since)
+            if because is not None:
+                log.error("Killing %s: %s.", child.role.name, because)
+                child.kill(because)
+
     def _after_crash(self, child: _Child, code: int) -> None:
-        if child.worker_id is not None:
+        if child.role.worker:
             # At once: others take its trials over without waiting for the lease to run out.
-            self._expire(child.worker_id)
+            self._expire(child)
         pause = child.schedule()
         how = f"signal {-code}" if code < 0 else f"exit code {code}"
         log.warning("%s ended with %s; starting it again in %g s.", child.role.name, how, pause)
@@ -193,7 +236,8 @@ class Supervisor:
         """Stop all by SIGTERM, a grace period, SIGKILL; a second signal ends the grace."""
         for child in self._children:
             child.signal(signal.SIGTERM)
-        deadline = time.monotonic() + GRACE_SECONDS
+        grace = self._patience.grace
+        deadline = time.monotonic() + grace
         while living := [child for child in self._children if child.process is not None]:
             left = deadline - time.monotonic()
             if left <= 0 or signals.wait(left):
@@ -203,14 +247,18 @@ class Supervisor:
                 signals.wait(TICK_SECONDS)
             for child in living:
                 code = child.reap()
-                if code == -signal.SIGKILL and child.worker_id is not None:
-                    self._expire(child.worker_id)
+                if code == -signal.SIGKILL and child.role.worker:
+                    child.lost_because = f"it was told to stop and had not within {grace:g} s"
+                    self._expire(child)
         for process in self._upkeep:
             process.wait()
 
-    def _expire(self, worker_id: str) -> None:
-        """Take a dead worker's leases back, in a process of its own."""
-        argv = [*UPKEEP, "expire", worker_id]
+    def _expire(self, child: _Child) -> None:
+        """Take a dead worker's leases back and say why it died, in a process of its own."""
+        assert child.worker_id is not None
+        argv = [*UPKEEP, "expire", child.worker_id]
+        if child.lost_because is not None:
+            argv += ["--because", child.lost_because, "--lease", str(child.pulse.lease)]
         self._upkeep.append(
             subprocess.Popen(
                 argv, stdin=subprocess.DEVNULL, env={**os.environ, **self._environment}

@@ -36,6 +36,12 @@ def renew(transaction: Connection, lease: Lease, lease_seconds: float) -> None:
         raise LeaseLost()
 
 
+def require_ours(transaction: Connection, lease: Lease) -> None:
+    """Raise LeaseLost unless the lease is still ours; it reads alone."""
+    if transaction.execute(sa.select(leases.c.id).where(_ours(lease))).first() is None:
+        raise LeaseLost()
+
+
 def fix_plan(
     transaction: Connection, lease: Lease, plan: JobPlan, warnings: Sequence[str] = ()
 ) -> JobPlan:

@@ -156,16 +156,24 @@ class Installation:
         database_url = f"sqlite:///{data / 'ridgeway.db'}"
         return Deployment(url, database_url, [process], [data.with_suffix(".log")])
 
-    def compose(self, database_url: str, folder: Path) -> Deployment:
+    def compose(
+        self,
+        database_url: str,
+        folder: Path,
+        workers: int | None = None,
+        environment: Mapping[str, str] | None = None,
+    ) -> Deployment:
         """The containers of docker-compose.yml as plain processes: migrate, service, workers."""
         port = free_port()
         environment = {
+            **(environment or {}),
             "RIDGEWAY_DATABASE_URL": database_url,
             "RIDGEWAY_STORE_URL": str(folder / "store"),
         }
         commands = composed_commands()
         # A container has an address of its own; here the last flag of a kind holds.
         commands["service"] += ["--host", "127.0.0.1", "--port", str(port)]
+        commands["workers-cpu"] += [] if workers is None else ["--processes", str(workers)]
         assert (
             subprocess.run(
                 self._argv(commands["migrate"]), cwd=self.folder, env={**os.environ, **environment}

@@ -13,6 +13,7 @@ from torch.func import grad_and_value, vmap
 from workers.backends.base import Buffers, Models, StepBatch, set_mode
 from workers.backends.mapped import Mapped, call
 from workers.guard import Steady
+from workers.heeding import heed
 from workers.kernels import private_folder
 from workers.models.layout import Layout
 from workers.objectives.losses import Kind, row_losses
@@ -60,6 +61,7 @@ class Compiled(Mapped):
         folds, members = models.shape
         losses = torch.empty_like(out[..., 0])
         for fold, start in product(range(folds), range(0, members, BLOCK_MEMBERS)):
+            heed()
             place = (fold, slice(start, start + BLOCK_MEMBERS))
             parameters = self.layout.views(_filled(models.weights[place]))
             rows = Rows(**vars(batch.at(fold)))

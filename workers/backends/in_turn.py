@@ -20,6 +20,7 @@ from workers.backends.base import (
 )
 from workers.backends.mapped import call
 from workers.guard import Steady
+from workers.heeding import heed
 from workers.models.layout import Layout
 from workers.objectives.losses import Kind, row_losses
 
@@ -71,6 +72,7 @@ class InTurn(Backend):
         set_mode(self.model, False)
         with torch.no_grad(), self._giving_channels_last(), Steady() as steady:
             for fold, member in product(*map(range, models.shape)):
+                heed()
                 model = models.at(fold, member)
                 own = {name: value.clone() for name, value in model.buffers.items()}
                 parameters = self.layout.views(model.weights)
@@ -85,6 +87,7 @@ class InTurn(Backend):
         set_mode(self.model, models.training)
         with self._giving_channels_last(), Steady() as steady:
             for fold, member in product(*map(range, models.shape)):
+                heed()
                 seed_generator(models.weights.device, models.seed or 0)
                 model, place = models.at(fold, member), (fold, member)
                 losses[place], after = self._gradient_of_one(model, batch.at(fold), out[place])

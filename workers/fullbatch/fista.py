@@ -16,6 +16,7 @@ from torch import Tensor
 
 from workers.fullbatch.rows import Curvature, Design, LinearFit, MeanLoss, mean_loss
 from workers.fullbatch.terms import Strengths, Terms
+from workers.heeding import heed
 
 CYCLES = 2  # in a round
 ACCELERATED_STEPS = 25  # in a cycle
@@ -133,6 +134,7 @@ class Fista:
         point, ahead, momentum = iterates.point, iterates.ahead, iterates.momentum
         steepness = self.loss.steepness
         for _ in range(ACCELERATED_STEPS):
+            heed()
             gradient = self.loss.gradient(ahead) + iterates.terms.linear
             nearer = iterates.terms.prox(ahead - gradient / steepness, steepness)
             uphill = _dot((ahead - nearer) * steepness, nearer - point) > 0
@@ -176,6 +178,7 @@ class Fista:
         chosen, better = point, torch.zeros_like(best, dtype=torch.bool)
         whole = terms.within(point + step, point)
         for length in LENGTHS:
+            heed()
             moved = whole if length == 1 else terms.within(point + length * step, point)
             reached = self._value(terms, moved)
             lower = reached < best
@@ -227,6 +230,7 @@ def _conjugate_gradients(curvature: Curvature, slope: Tensor) -> Tensor:
     length = enough = _dot(slope, slope)
     enough = enough * torch.finfo(slope.dtype).eps
     for _ in range(CONJUGATE_STEPS):
+        heed()
         bent = curvature(direction)
         along = _dot(direction, bent)
         going = (along > 0) & (length > enough)

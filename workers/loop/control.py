@@ -1,8 +1,8 @@
 """Reasons to end a lease's work before it is done, and faults of the trials themselves.
 
-Control passes through whatever a worker does, up to the one place that handles it (worker.py): a
-lost lease, a job that is gone, an order to stop, a job that can't be trained at all, a database
-that refuses. Anything else that training raises comes from a model, mostly a plug-in's:
+Control passes through whatever a worker does, up to the one place that handles it (worker.py): an
+interruption, a lost lease, a job that is gone, a job that can't be trained at all, a database that
+refuses. Anything else that training raises comes from a model, mostly a plug-in's:
 
     with faults_of_trials(lease, "population") as fault:
         result = train(problem, members, watch)
@@ -21,17 +21,22 @@ from sqlalchemy.exc import DBAPIError
 
 from ridgeway.errors import JobUnrunnable, LeaseLost, NotFound
 from ridgeway.jobs.leases import Lease
+from workers.heeding import Interrupted
 
 log = logging.getLogger("ridgeway.worker")
 
 LONGEST_MESSAGE = 2000  # characters
 
 
-class Stopping(Exception):
+class Stopping(Interrupted):
     """The worker was asked to stop; its lease goes back."""
 
 
-ENDS_THE_LEASE = (LeaseLost, NotFound, Stopping)  # and says nothing about the job
+class Withdrawn(Interrupted):
+    """The lease that is worked on has been lost: its job is cancelled, or another holds it."""
+
+
+ENDS_THE_LEASE = (LeaseLost, NotFound)  # and says nothing about the job
 ENDS_THE_JOB = (JobUnrunnable, DBAPIError)  # the latter unless it passes by itself
 
 

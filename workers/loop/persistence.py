@@ -13,6 +13,7 @@ from sqlalchemy.exc import DBAPIError
 
 from ridgeway.database.engine import Database
 from ridgeway.database.outages import first_line, will_pass
+from workers.heeding import heed
 from workers.loop.control import Stopping
 
 log = logging.getLogger("ridgeway.worker")
@@ -56,6 +57,7 @@ class Persistence:
     ) -> T:
         pause = SHORTEST_PAUSE_SECONDS
         while True:
+            heed()
             try:
                 with begin() as transaction:
                     return work(transaction)

@@ -137,14 +137,14 @@ class PopulationWork:
 
     def _choose_together(self, members: Sequence[Configuration]) -> None:
         """Set, once a job, how many members share a step by what such a device was measured at."""
-        bench, check = self._bench, self._tools.check
+        bench = self._bench
         solver = solver_of(bench.problem)
         if bench.sized or not solver.worth_measuring(len(members)):
             return
         shape, device = solver.shape(), device_name(self._tools.device)
         found = self._persistence.read(lambda look: remembered_together(look, shape, device))
         if found is None:
-            found = solver.measured_together(members, lambda: check(0, 0))
+            found = solver.measured_together(members)
             if found is not None:
                 kept = found
                 self._persistence.write(lambda t: remember_together(t, shape, device, kept))

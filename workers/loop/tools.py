@@ -51,7 +51,7 @@ class Doors:
 class Tools:
     """A worker's database, store, settings, device, and ways into training.
 
-    check(done, of) is called between epochs: LeaseLost where the lease is no longer the worker's,
+    check(done, of) is called between epochs: Withdrawn where the lease is no longer the worker's,
     Stopping where it was told to stop, which `stopping` asks.
     """
 

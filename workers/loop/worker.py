@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 import platform
 import random
 import threading
+import time
+from collections.abc import Generator
+from contextlib import contextmanager
 from importlib.metadata import version
 
 import torch
@@ -20,6 +24,7 @@ from ridgeway.data.store import Store
 from ridgeway.database.engine import Database
 from ridgeway.database.outages import first_line, will_pass
 from ridgeway.errors import JobUnrunnable, LeaseLost, NotFound
+from ridgeway.host.pulse import Pulse
 from ridgeway.jobs import claiming, holding
 from ridgeway.jobs.claiming import Claimant
 from ridgeway.jobs.leases import Lease
@@ -28,8 +33,9 @@ from ridgeway.spec.spec import JobSpec
 from workers.data.loading import load_frame, offered_datasets
 from workers.data.prepare import Prepared, check_and_prepare, prepare
 from workers.guard import Usual, telling
+from workers.heeding import heed, heeding
 from workers.loop.answer_lease import AnswerWork
-from workers.loop.control import ENDS_THE_LEASE, Stopping, plain, reason_of
+from workers.loop.control import ENDS_THE_LEASE, Stopping, Withdrawn, plain, reason_of
 from workers.loop.keeping import Keeping
 from workers.loop.persistence import Persistence
 from workers.loop.population_lease import PopulationWork
@@ -41,6 +47,9 @@ from workers.pruning.reports import reports_of
 from workers.sampling import Mirror
 
 log = logging.getLogger("ridgeway.worker")
+
+LOOK_SECONDS = 1.0  # between two looks whether the lease is still ours
+EPOCH_SECONDS = 5.0  # that a worker which is told to stop may go on, to reach an epoch's end
 
 
 class Worker:
@@ -70,6 +79,9 @@ class Worker:
             check=self._check,
             stopping=self._stopping.is_set,
         )
+        self._pulse = Pulse()
+        self._telling = threading.Lock()  # what the pulse says of the lease is of this lease
+        self._stop_by = math.inf
         self._lost: Lease | None = None
         self._lease: Lease | None = None
         self._benches = Benches()
@@ -84,11 +96,16 @@ class Worker:
         )
 
     def stop(self) -> None:
-        """Hand the lease back at the end of this epoch, and end."""
+        """Hand the lease back at the end of this epoch, or soon if that is far, and end."""
+        now = time.monotonic()
+        self._stop_by = min(self._stop_by, now + EPOCH_SECONDS)
+        with self._telling:
+            self._pulse.leaving_since = self._pulse.leaving_since or now
         self._stopping.set()
 
-    def run(self) -> None:
-        """Work until `stop`."""
+    def run(self, pulse: Pulse | None = None) -> None:
+        """Work until `stop`. pulse: what a supervisor looks at."""
+        self._pulse = pulse or self._pulse
         try:
             self._persistence.write(self._record)
         except Stopping:
@@ -97,6 +114,7 @@ class Worker:
         heartbeat.start()
         log.info("worker %s is ready on %s", self.id, self._tools.device)
         while not self._stopping.is_set():
+            self._pulse.step = time.monotonic()
             try:
                 busy = self.work_once()
             except DBAPIError as error:
@@ -120,13 +138,23 @@ class Worker:
             lease = claiming.claim(transaction, self.claimant)
         if lease is None:
             return False
-        self._lease, keeping = lease, Keeping(lease, self._tools)
-        try:
+        keeping = Keeping(lease, self._tools)
+        with self._working_on(lease), heeding(self._heed):
             self._end(lease, keeping)
-        finally:
-            self._lease = None
         keeping.forget()
         return True
+
+    @contextmanager
+    def _working_on(self, lease: Lease) -> Generator[None]:
+        """Let the heartbeat and the pulse know what is worked on."""
+        self._lease, self._pulse.lease = lease, lease.id
+        try:
+            yield
+        finally:
+            with self._telling:
+                self._lease, self._pulse.lease = None, 0
+                if not self._stopping.is_set():
+                    self._pulse.leaving_since = 0.0
 
     def _end(self, lease: Lease, keeping: Keeping) -> None:
         """Work on the lease, and end it in the way that what came of the work asks for."""
@@ -134,7 +162,7 @@ class Worker:
             failure = self._failure(lease, keeping)
             if failure is not None:
                 self._persistence.write(lambda open_: holding.fail_job(open_, lease, failure))
-        except LeaseLost:
+        except (LeaseLost, Withdrawn):
             log.warning("job %s: lost %s %d", lease.job_id, lease.kind, lease.ordinal)
         except NotFound:
             log.warning("job %s is gone", lease.job_id)
@@ -193,36 +221,64 @@ class Worker:
                     lambda transaction: dataset_by_id(transaction, dataset_id)
                 )
             frame = load_frame(spec.dataset, stored, self._tools.store)
+            heed()
         except NotFound as error:
             raise JobUnrunnable(str(error)) from None
         checked = stored is not None or spec.dataset in BUNDLED
         return prepare(spec, frame) if checked else check_and_prepare(spec, frame)
 
-    # --- heartbeat ------------------------------------------------------------------------------
+    # --- going on, or not -----------------------------------------------------------------------
 
     def _check(self, done: int, of: int) -> None:
         """Ask between epochs whether this is still ours to train."""
         self._tools.doors.on_epoch(done, of)
-        if self._lost is not None and self._lost is self._lease:
-            raise LeaseLost()
+        self._heed()
         if self._stopping.is_set():
             raise Stopping()
 
+    def _heed(self) -> None:
+        """Ask between steps; who is told to stop may go on for a little, to the epoch's end."""
+        self._pulse.step = now = time.monotonic()
+        if self._lost is not None and self._lost is self._lease:
+            raise Withdrawn()
+        if now > self._stop_by:
+            raise Stopping()
+
     def _beat(self) -> None:
-        """Renew the lease and say that the worker is alive, as often as the settings tell."""
-        while not self._stopping.wait(self._settings.renew_seconds):
+        """Renew the lease and say that the worker is alive, as often as the settings tell.
+
+        In between only look whether the lease is still ours.
+        """
+        every = self._settings.renew_seconds
+        due = time.monotonic() + every
+        while not self._stopping.wait(min(LOOK_SECONDS, every)):
             lease = self._lease
             try:
-                with self._database.transaction() as transaction:
-                    fleet.see_worker(transaction, self.id)
-                    if lease is not None:
-                        holding.renew(transaction, lease, self._settings.lease_seconds)
+                if time.monotonic() >= due:
+                    due = time.monotonic() + every
+                    self._renew(lease)
+                elif lease is not None:
+                    with self._database.reading() as look:
+                        holding.require_ours(look, lease)
             except LeaseLost:
-                self._lost = lease
+                self._lose(lease)
             except DBAPIError as error:
                 log.warning("no heartbeat, the database does not answer: %s", first_line(error))
             except Exception:  # whatever it is, a worker without a heartbeat loses its leases
                 log.exception("no heartbeat")
+
+    def _renew(self, lease: Lease | None) -> None:
+        with self._database.transaction() as transaction:
+            fleet.see_worker(transaction, self.id)
+            if lease is not None:
+                holding.renew(transaction, lease, self._settings.lease_seconds)
+
+    def _lose(self, lease: Lease | None) -> None:
+        """Have the main thread leave its work on the lease, if it is still at it."""
+        with self._telling:
+            if lease is self._lease:
+                self._lost = lease
+                self._pulse.leaving_since = self._pulse.leaving_since or time.monotonic()
 
     def _record(self, transaction: Connection) -> None:
         record = fleet.WorkerRecord(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import cycle, islice
 from typing import TYPE_CHECKING
 
@@ -50,14 +50,11 @@ def shape_of(trainer: Trainer) -> str:
     return hashlib.sha256(repr(known).encode()).hexdigest()[:32]
 
 
-def measured_together(
-    trainer: Trainer, configurations: Sequence[Configuration], on_step: Callable[[], None]
-) -> int | None:
+def measured_together(trainer: Trainer, configurations: Sequence[Configuration]) -> int | None:
     """Measure at how many members that share a step one member's time stops falling.
 
     None where it is not worth measuring: for models trained in turn, and for jobs that train for
-    less than LONG_SECONDS. on_step is called between measurements; what it raises ends them. A size
-    that does not fit into memory is beyond the last.
+    less than LONG_SECONDS. A size that does not fit into memory is beyond the last.
     """
     if isinstance(trainer.backend, InTurn):
         return None
@@ -65,7 +62,6 @@ def measured_together(
     best, fastest = None, math.inf
     started, allowed = time.perf_counter(), 0.0
     for size in SIZES:
-        on_step()
         seconds = seconds_per_member(trainer, list(islice(cycle(configurations), size)), batches)
         if best is None:
             job_seconds = seconds * _member_steps(trainer)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 
 import numpy as np
@@ -14,6 +14,7 @@ from ridgeway.jobs.plan import Engine
 from workers.backends import StepBatch
 from workers.backends.layers import PRODUCT_ROWS
 from workers.data.seeds import derived_seed
+from workers.heeding import heed
 from workers.minibatch import planner
 from workers.minibatch.batches import Batch, batch_width
 from workers.minibatch.chunks import Chunk, Perturbations, fresh_chunk, penalty_order
@@ -108,10 +109,8 @@ class Trainer(Solver):
     def shape(self) -> str:
         return planner.shape_of(self)
 
-    def measured_together(
-        self, members: Sequence[Configuration], on_step: Callable[[], None]
-    ) -> int | None:
-        return planner.measured_together(self, members, on_step)
+    def measured_together(self, members: Sequence[Configuration]) -> int | None:
+        return planner.measured_together(self, members)
 
     def engine_for(self, population: int) -> Engine:
         return planner.engine_for(self, population)
@@ -161,6 +160,7 @@ class Trainer(Solver):
         take = partial(self.graphs.take, self.take_step) if self.graphs else self.take_step
         with products_of(self.problem.spec.precision, self.problem.device):
             for step in self.steps(chunk, batches):
+                heed()
                 if self.perturbations.input_noise:
                     step = self.feed.with_noise(step, chunk.steps)
                 seed = self.mask_seed + chunk.steps
@@ -195,6 +195,7 @@ class Trainer(Solver):
         support = chunk.weights[..., :last] != 0
         left: list[tuple[Chunk, bool]] = []
         for _ in range(self.settling_limit):
+            heed()
             (now,) = self.coefficients(chunk, 1, steps_per_epoch)
             self.full_gradient(chunk)
             chunk.step(self.program.optimizer, self.layout, now)
@@ -233,6 +234,7 @@ class Trainer(Solver):
         first, *others = self.feed.epoch(self.feed.full_batches, chunk.folds)
         self._gradient(chunk, first, None)
         for step in others:
+            heed()
             total = chunk.gradient.clone()
             self._gradient(chunk, step, None)
             chunk.gradient.add_(total)

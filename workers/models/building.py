@@ -17,6 +17,7 @@ from ridgeway.plugins import BUILT_IN_MODELS, MODEL_PLUGINS, installed
 from ridgeway.spec.models import LinearModel, MlpModel, ModelSpec, PluginModel
 from ridgeway.spec.spec import JobSpec
 from workers.guard import guarded
+from workers.heeding import Interrupted, heed
 
 # Rows of a forward pass outside of minibatches; a constant keeps results bitwise.
 ROWS_AT_ONCE = 1024
@@ -125,7 +126,7 @@ def unrunnable_where_it_fails(name: str, what: str) -> Iterator[None]:
     """Raise JobUnrunnable for whatever a plug-in's code raises, sys.exit() included."""
     try:
         yield
-    except (JobUnrunnable, KeyboardInterrupt):
+    except (JobUnrunnable, Interrupted, KeyboardInterrupt):
         raise
     except BaseException as error:
         raise JobUnrunnable(f"model '{name}' {what}: {type(error).__name__}: {error}") from error
@@ -148,4 +149,8 @@ def predict(
     with torch.no_grad():
         # A copy: a module may write into what it is given.
         blocks = inputs.to(first.device, first.dtype, copy=True).split(ROWS_AT_ONCE)
-        return torch.cat([functional_call(model, state, (block,), strict=True) for block in blocks])
+        logits: list[Tensor] = []
+        for block in blocks:
+            heed()
+            logits.append(functional_call(model, state, (block,), strict=True))
+        return torch.cat(logits)

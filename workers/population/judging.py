@@ -10,6 +10,7 @@ from torch import Tensor
 
 from workers.backends import Backend, Buffers, Models
 from workers.data.seeds import derived_seed
+from workers.heeding import heed
 from workers.models.alignment import ROW_ALIGNMENT, rounded_up
 from workers.models.building import ROWS_AT_ONCE
 from workers.objectives.losses import finite
@@ -101,8 +102,8 @@ class Judge:
     def _logits(self, company: Company) -> Tensor:
         """Return (F, P, outputs, m), folds padded to equal length."""
         models = Models(company.weights, company.buffers)
-        blocks = [
-            self.backend.logits(models, block)
-            for block in self.inputs[list(company.folds)].split(ROWS_AT_ONCE, dim=1)
-        ]
+        blocks: list[Tensor] = []
+        for block in self.inputs[list(company.folds)].split(ROWS_AT_ONCE, dim=1):
+            heed()
+            blocks.append(self.backend.logits(models, block))
         return torch.cat(blocks, dim=-1)

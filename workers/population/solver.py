@@ -11,7 +11,7 @@ A run asks a solver which members fit into memory together, and has it train the
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
@@ -92,9 +92,7 @@ class Solver(ABC):
         """Return a digest of what the best `together` depends on beside the device."""
         return ""
 
-    def measured_together(
-        self, members: Sequence[Configuration], on_step: Callable[[], None]
-    ) -> int | None:
+    def measured_together(self, members: Sequence[Configuration]) -> int | None:
         """Measure how many members should share a step; None where it is not worth measuring."""
         return None
 

@@ -26,11 +26,10 @@ SUPERVISE = """
 import json, signal, sys
 for number in signal.SIGINT, signal.SIGHUP:
     signal.signal(number, signal.SIG_DFL)
-from ridgeway.host import supervisor
+from ridgeway.host.pulse import Patience
 from ridgeway.host.supervisor import Role, Supervisor
-supervisor.GRACE_SECONDS = 1.0
 roles = [Role(**role) for role in json.loads(sys.argv[1])]
-sys.exit(Supervisor(roles, {}).run())
+sys.exit(Supervisor(roles, {}, patience=Patience(grace=1.0)).run())
 """
 # Tells that it is there, then does what follows.
 HELLO = """

@@ -393,7 +393,7 @@ def test_what_was_measured_is_remembered_and_used_by_the_next_worker(
 ):
     measured: list[int] = []
 
-    def measure(trainer: Any, members: Any, on_step: Any) -> int:
+    def measure(trainer: Any, members: Any) -> int:
         measured.append(len(members))
         return 3
 

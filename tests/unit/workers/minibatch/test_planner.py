@@ -15,6 +15,7 @@ from populations import (
     trainer_of,
 )
 
+from workers.heeding import Interrupted, heeding
 from workers.loop.device import device_name
 from workers.minibatch import planner
 from workers.minibatch.planner import measured_together, shape_of
@@ -41,23 +42,23 @@ def costs(monkeypatch: pytest.MonkeyPatch, seconds: dict[int, float]) -> list[in
 
 def test_sizes_double_until_a_member_takes_no_less_time(monkeypatch: pytest.MonkeyPatch) -> None:
     tried = costs(monkeypatch, {8: 10.0, 16: 6.0, 32: 4.0, 64: 3.9, 128: 3.85})
-    assert measured_together(trainer(), mixed(8), lambda: None) == 32
+    assert measured_together(trainer(), mixed(8)) == 32
     assert tried == [8, 16, 32, 64, 128]
 
 
 def test_one_slow_measurement_does_not_end_the_search(monkeypatch: pytest.MonkeyPatch) -> None:
     costs(monkeypatch, {8: 10.0, 16: 6.0, 32: 7.0, 64: 4.0, 128: 4.0, 256: 4.0})
-    assert measured_together(trainer(), mixed(8), lambda: None) == 64
+    assert measured_together(trainer(), mixed(8)) == 64
 
 
 def test_what_does_not_fit_into_memory_is_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
     costs(monkeypatch, {8: 10.0, 16: math.inf})
-    assert measured_together(trainer(), mixed(8), lambda: None) == 8
+    assert measured_together(trainer(), mixed(8)) == 8
 
 
 def test_a_short_job_is_not_measured(monkeypatch: pytest.MonkeyPatch) -> None:
     tried = costs(monkeypatch, {8: 1e-6})
-    assert measured_together(trainer(), mixed(8), lambda: None) is None
+    assert measured_together(trainer(), mixed(8)) is None
     assert tried == [8]
 
 
@@ -75,18 +76,16 @@ def test_running_out_of_memory_while_measuring_is_no_error(monkeypatch: pytest.M
     monkeypatch.setattr(planner, "LEAST_GAIN", -math.inf)
     monkeypatch.setattr(own, "train_epoch", small)
     usual = own.together
-    assert measured_together(own, mixed(8), lambda: None) == 16
+    assert measured_together(own, mixed(8)) == 16
     assert own.together == usual
 
 
-def test_a_stop_is_heeded_between_measurements(monkeypatch: pytest.MonkeyPatch) -> None:
-    costs(monkeypatch, dict.fromkeys(planner.SIZES, 1.0))
-
+def test_a_stop_is_heeded_in_a_measurement() -> None:
     def stop() -> None:
-        raise KeyboardInterrupt
+        raise Interrupted
 
-    with pytest.raises(KeyboardInterrupt):
-        measured_together(trainer(), mixed(8), stop)
+    with heeding(stop), pytest.raises(Interrupted):
+        measured_together(trainer(), mixed(8))
 
 
 def test_a_shape_knows_what_a_step_costs_and_not_whose_it_is() -> None:

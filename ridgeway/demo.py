@@ -17,7 +17,8 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from ridgeway.client.client import Client
-from ridgeway.client.show import duration, job_summary, write
+from ridgeway.client.show import job_summary, write
+from ridgeway.client.words import duration
 from ridgeway.errors import RidgewayError, Unreachable
 from ridgeway.host.private import keep_private
 from ridgeway.settings import Settings

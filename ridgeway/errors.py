@@ -4,6 +4,7 @@ RidgewayError
 ├── InvalidInput        a client's spec, file or query can't be accepted
 ├── NotFound            no such job, trial or data set
 ├── Conflict            the state of the thing forbids the call
+│   └── Unreadable      another release wrote it, in a way that this one does not know
 ├── LeaseLost           another worker holds the population now
 ├── JobUnrunnable       a job can't be trained, whatever the trial
 ├── SchemaMismatch      the database's tables are not this release's
@@ -54,6 +55,10 @@ class NotFound(RidgewayError):
 
 class Conflict(RidgewayError):
     """The state it is in forbids that."""
+
+
+class Unreadable(Conflict):
+    """Another release wrote it, in a way that this one does not know."""
 
 
 class LeaseLost(RidgewayError):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, RootModel
 
 from ridgeway.spec.names import Objective, Task
 from ridgeway.spec.profiles import ColumnProfile
@@ -119,6 +119,12 @@ class Links(View):
     dashboard: str
 
 
+class StoredSpec(RootModel[JsonValue]):
+    """A spec as it is stored: one of another release, which the reader can't read."""
+
+    model_config = ConfigDict(frozen=True)
+
+
 class Job(View):
     """A search job as `GET /v1/jobs/{id}` answers it."""
 
@@ -126,7 +132,14 @@ class Job(View):
     name: str
     state: JobState
     study: str
-    spec: JobSpec
+    spec: JobSpec | StoredSpec = Field(
+        union_mode="left_to_right", description="every default filled in"
+    )
+    unreadable: str | None = Field(
+        None,
+        description="what of the job this release can't read, and why, as another one wrote it: "
+        "`spec` is then shown as it is stored, anything else is null",
+    )
     progress: Progress
     lambda_range: LambdaRange | None = Field(
         None, description='what `"lambda": "auto"` came to; null before a worker has found out'
@@ -219,7 +232,12 @@ class DatasetSummary(View):
 class Dataset(DatasetSummary):
     """A data set with the profile of every column."""
 
-    columns: list[ColumnProfile] | None = Field(description="null for a plug-in's")
+    columns: list[ColumnProfile] | None = Field(
+        description="null for a plug-in's, and where they are unreadable"
+    )
+    unreadable: str | None = Field(
+        None, description="why this release can't read the columns, which another one wrote"
+    )
 
 
 class DatasetPage(View):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
-from datetime import datetime
 from types import TracebackType
 
 from rich import box
@@ -13,9 +12,19 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 from rich.text import Text
 
+from ridgeway.client.words import duration, moment, number
 from ridgeway.spec.names import OBJECTIVE_ROWS, PENALTY_ROWS
-from ridgeway.spec.spec import FoldsValidation
-from ridgeway.views import Best, Chosen, Front, Job, Params, Recommended, Trial
+from ridgeway.spec.spec import FoldsValidation, JobSpec
+from ridgeway.views import (
+    Best,
+    Chosen,
+    Front,
+    Job,
+    Params,
+    Recommended,
+    StoredSpec,
+    Trial,
+)
 
 PIPE_WIDTH = 120  # columns where there is no terminal to fill
 STATE_STYLE = {
@@ -104,7 +113,7 @@ def _note(job: Job) -> str:
     """Tell the best value so far and what is left."""
     parts: list[str] = []
     if job.best is not None:
-        parts.append(f"best {job.spec.objective} {number(job.best.value)}")
+        parts.append(f"best {_objective(job)} {number(job.best.value)}")
     if job.ended:
         return "   ".join(parts)
     if ended_trials(job) == job.progress.trials:
@@ -112,6 +121,31 @@ def _note(job: Job) -> str:
     elif job.progress.eta_seconds is not None:
         parts.append(f"{duration(job.progress.eta_seconds)} left")
     return "   ".join(parts)
+
+
+def _objective(job: Job) -> str:
+    """Name what trials are judged by; of a spec that can't be read it is not known."""
+    return job.spec.objective if isinstance(job.spec, JobSpec) else "value"
+
+
+def _name(job: Job) -> str:
+    """Return what the job is called: its name, or its data set's."""
+    return job.name or (job.spec.dataset if isinstance(job.spec, JobSpec) else "(no name)")
+
+
+def _how_judged(job: Job) -> str:
+    if not isinstance(job.spec, JobSpec):
+        return ""
+    if isinstance(job.spec.validation, FoldsValidation):
+        return f", mean ± standard error of {job.spec.folds} folds"
+    return ", ± standard error over the validation rows"
+
+
+def _strange(job: Job) -> str | None:
+    """Tell what of the job can't be read: by the service, or by this client of an older release."""
+    if job.unreadable is None and isinstance(job.spec, StoredSpec):
+        return "The job's spec is a newer release's, which this client can't read."
+    return job.unreadable
 
 
 def ended_trials(job: Job) -> int:
@@ -131,12 +165,13 @@ def job_summary(job: Job) -> RenderableType:
         parts.append(_answer(job, job.recommended))
     elif job.best is not None:
         parts.append(_facts([_best_fact(job, job.best)]))
-    parts += [Text(f"Note: {warning}", style="yellow") for warning in job.warnings]
+    notes = [*([strange] if (strange := _strange(job)) else []), *job.warnings]
+    parts += [Text(f"Note: {note}", style="yellow") for note in notes]
     return Group(*parts)
 
 
 def _headline(job: Job) -> Text:
-    line = Text(job.name or job.spec.dataset, style="bold")
+    line = Text(_name(job), style="bold")
     line.append("   ").append(job.state, style=STATE_STYLE.get(job.state, ""))
     line.append(f"   {ended_trials(job)}/{job.progress.trials} trials", style="not bold")
     if job.progress.failed:
@@ -162,11 +197,8 @@ def _answer(job: Job, answer: Recommended) -> RenderableType:
 
 
 def _best_fact(job: Job, best: Best | Chosen) -> tuple[str, Text]:
-    text = Text(f"{job.spec.objective} {_value(best)}", style="bold")
-    how = f"mean ± standard error of {job.spec.folds} folds"
-    if not isinstance(job.spec.validation, FoldsValidation):
-        how = "± standard error over the validation rows"
-    text.append(f"   trial {best.number}, {how}", style="not bold dim")
+    text = Text(f"{_objective(job)} {_value(best)}", style="bold")
+    text.append(f"   trial {best.number}{_how_judged(job)}", style="not bold dim")
     return "Best trial", text
 
 
@@ -184,7 +216,7 @@ def _comparison(job: Job, answer: Recommended) -> Table:
     table.add_column("")
     table.add_column("penalty")
     tested = OBJECTIVE_ROWS[test.metric].label
-    for name in (f"{job.spec.objective}, validation", f"{tested}, test", "loss, test"):
+    for name in (f"{_objective(job)}, validation", f"{tested}, test", "loss, test"):
         table.add_column(name, justify="right")
     for name in ("nonzero weights", "features"):
         table.add_column(name, justify="right")
@@ -246,10 +278,10 @@ def job_table(jobs: Iterable[Job]) -> Table:
     for name in ("id", "name", "state", "trials", "best", "created"):
         table.add_column(name, no_wrap=name in ("id", "state"))
     for job in jobs:
-        best = f"{job.spec.objective} {number(job.best.value)}" if job.best else ""
+        best = f"{_objective(job)} {number(job.best.value)}" if job.best else ""
         table.add_row(
             job.id,
-            Text(job.name or job.spec.dataset),
+            Text(_name(job)),
             Text(job.state, style=STATE_STYLE.get(job.state, "")),
             f"{ended_trials(job)}/{job.progress.trials}",
             best,
@@ -285,36 +317,3 @@ def front_table(front: Front) -> Table:
         values = [number(value) for value in trial.values]
         table.add_row(str(trial.number), *values, _params_phrase(trial.params))
     return table
-
-
-# --- words ------------------------------------------------------------------------------------
-
-
-def number(value: float | str | None) -> str:
-    """Write a number with three significant digits, as a person does."""
-    if value is None:
-        return "-"
-    if isinstance(value, str):
-        return value
-    if value == 0:
-        return "0"
-    if 1e3 <= abs(value) < 1e6:
-        return f"{value:.0f}"
-    if 1e-3 <= abs(value) < 1e3:
-        return f"{value:#.3g}".rstrip(".")
-    return f"{value:.2e}".replace("e-0", "e-").replace("e+0", "e")
-
-
-def duration(seconds: float) -> str:
-    """Write a duration: `8.3 s`, `4 min 10 s`, `2 h 5 min`."""
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    if minutes < 60:
-        return f"{minutes} min {rest} s"
-    return f"{minutes // 60} h {minutes % 60} min"
-
-
-def moment(time: datetime) -> str:
-    """Write a time in the reader's own time zone, to the minute."""
-    return time.astimezone().strftime("%Y-%m-%d %H:%M")

@@ -8,7 +8,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from ridgeway.client.show import number
+from ridgeway.client.words import number
 from ridgeway.views import Dataset, DatasetSummary
 
 

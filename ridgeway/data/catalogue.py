@@ -24,6 +24,7 @@ from ridgeway.fleet import known_datasets
 from ridgeway.settings import Settings
 from ridgeway.spec.names import Task
 from ridgeway.spec.profiles import DatasetProfile, infer_task
+from ridgeway.spec.stored import read_stored
 from ridgeway.views import DatasetSummary
 
 MOST_NAMED = 8  # data sets that the error of an unknown one names
@@ -45,15 +46,28 @@ class Upload:
 
 
 @dataclass(frozen=True)
-class StoredDataset(Upload):
+class StoredDataset:
     """An uploaded data set: its row, and where its table lies in the store."""
 
     id: str
+    name: str
+    checksum: str  # sha256 of the file as it came in
+    stored_checksum: str  # sha256 of the table in the store
+    address: str  # key in the store
+    bytes: int  # of the file as it came in
+    stored_profile: Any
     rows: int
     column_count: int
     target: str  # the column predicted by default
     task: Task
     created_at: float  # seconds since 1970
+
+    @property
+    def profile(self) -> DatasetProfile:
+        """Return what the columns hold; Unreadable where another release wrote it."""
+        return read_stored(
+            DatasetProfile, f"profile of data set '{self.name}'", self.stored_profile
+        )
 
 
 # What a list says of an upload: all of its row but the profile, and where its bytes lie.
@@ -100,7 +114,7 @@ def _where(transaction: Connection, condition: sa.ColumnElement[bool]) -> Stored
 
 def _stored(row: sa.RowMapping) -> StoredDataset:
     values: dict[str, Any] = {column.name: row[column] for column in datasets.columns}
-    values["profile"] = DatasetProfile.model_validate(values["profile"])
+    values["stored_profile"] = values.pop("profile")
     return StoredDataset(**values)
 
 

@@ -12,7 +12,7 @@ from ridgeway.data.bundled import bundled_profiles
 from ridgeway.data.catalogue import SUMMARY, find_dataset, plugin_names, summarise
 from ridgeway.database.cursors import FLAG, FLOAT, NAME, Keys
 from ridgeway.database.tables import datasets
-from ridgeway.errors import NotFound
+from ridgeway.errors import NotFound, Unreadable
 from ridgeway.spec.profiles import ColumnProfile, infer_task
 from ridgeway.views import Dataset, DatasetPage, DatasetSummary
 
@@ -71,7 +71,10 @@ def _offer(name: str) -> DatasetSummary:
 
 
 def describe_dataset(transaction: Connection, name_or_id: str) -> Dataset:
-    """Return the data set that a job of this `dataset` gets, with its profile; or NotFound."""
+    """Return the data set that a job of this `dataset` gets, with its profile; or NotFound.
+
+    The profile of another release, which this one can't read, is told and left out.
+    """
     if name_or_id in bundled_profiles():
         return _described(_offer(name_or_id), bundled_profiles()[name_or_id].columns)
     try:
@@ -80,8 +83,14 @@ def describe_dataset(transaction: Connection, name_or_id: str) -> Dataset:
         if name_or_id not in plugin_names(transaction):
             raise
         return _described(_offer(name_or_id), None)
-    return _described(summarise(stored), stored.profile.columns)
+    summary = summarise(stored)
+    try:
+        return _described(summary, stored.profile.columns)
+    except Unreadable as error:
+        return _described(summary, None, unreadable=str(error))
 
 
-def _described(summary: DatasetSummary, columns: list[ColumnProfile] | None) -> Dataset:
-    return Dataset(**dict(summary), columns=columns)
+def _described(
+    summary: DatasetSummary, columns: list[ColumnProfile] | None, unreadable: str | None = None
+) -> Dataset:
+    return Dataset(**dict(summary), columns=columns, unreadable=unreadable)

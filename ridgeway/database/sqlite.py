@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 import time
 from typing import Any
@@ -22,11 +23,20 @@ def sqlite_engine(url: URL, wait_seconds: float) -> Engine:
         url,
         pool_timeout=wait_seconds,
         connect_args={"timeout": wait_seconds, "isolation_level": None},
+        json_deserializer=_read_json,
     )
     event.listen(engine, "connect", _set_pragmas)
     event.listen(engine, "begin", _begin)
     event.listen(engine, "handle_error", _give_up_connection)
     return engine
+
+
+def _read_json(text: str) -> Any:
+    """Read a column's JSON; SQLite keeps any text there, and one that is none stands for itself."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return text
 
 
 def _set_pragmas(connection: Any, record: Any) -> None:

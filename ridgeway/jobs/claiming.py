@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import pairwise
 from typing import Any
@@ -14,16 +15,33 @@ from sqlalchemy.engine import Connection, Row
 
 from ridgeway.database.clock import current_time, now
 from ridgeway.database.tables import jobs, leases
+from ridgeway.errors import Unreadable
 from ridgeway.fleet import live_workers
 from ridgeway.jobs.leases import OPEN_LEASE, Lease, has_open_leases, update_lease
 from ridgeway.jobs.lifecycle import end_as_failed, end_if_hopeless, withdraw_leases
-from ridgeway.jobs.plan import JobPlan
-from ridgeway.jobs.rows import lock_job, update_job
+from ridgeway.jobs.rows import lock_job, read_job, update_job
+from ridgeway.jobs.stored import read_plan, read_spec, stored_timeout
 from ridgeway.study import writing
 
 FIRST_POPULATION = 4
 MOST_SHARERS = 32  # workers that one job's end is shared out to; it spares claims before a look
 CLAIMABLE = ("queued", "running")  # states of a job that may be worked on
+
+log = logging.getLogger("ridgeway.worker")
+
+
+@dataclass
+class KnownJobs:
+    """The jobs that a worker can read, and those that it can't; each is tried once."""
+
+    readable: set[str] = field(default_factory=set[str])
+    unreadable: set[str] = field(default_factory=set[str])
+
+    def leave(self, job_id: str, why: Unreadable) -> None:
+        """Leave a job to workers that can read it, for as long as this process lives."""
+        log.warning("job %s is left to other workers: %s", job_id, why)
+        self.readable.discard(job_id)
+        self.unreadable.add(job_id)
 
 
 @dataclass(frozen=True)
@@ -36,6 +54,7 @@ class Claimant:
     population_limit: int
     lease_seconds: float
     max_attempts: int
+    known: KnownJobs = field(default_factory=KnownJobs, compare=False)
 
 
 def population_size(trials: int, limit: int, ordinal: int) -> int:
@@ -61,11 +80,14 @@ def claim(transaction: Connection, claimant: Claimant) -> Lease | None:
     """Lease the next piece of work, oldest job first within priority; None if there is none.
 
     What another worker lost or handed back comes before new trials of the same job, and the
-    answer comes when the budget is spent and nothing is live.
+    answer comes when the budget is spent and nothing is live. Jobs that this release can't read
+    are left to workers that can.
     """
     for job_id in transaction.execute(_jobs_with_work(claimant)).scalars().all():
+        if job_id in claimant.known.unreadable:
+            continue
         row = lock_job(transaction, job_id)
-        if row.state not in CLAIMABLE:
+        if row.state not in CLAIMABLE or not _can_read(row, claimant.known):
             continue
         lost = transaction.execute(_LOST_LEASES, {"job": row.id}).all()
         lease = _take_over(transaction, row, lost, claimant)
@@ -80,7 +102,29 @@ def claim(transaction: Connection, claimant: Claimant) -> Lease | None:
 
 def has_work(transaction: Connection, claimant: Claimant) -> bool:
     """Return True where a claim would find work; a read that waits for nobody."""
-    return transaction.execute(_jobs_with_work(claimant).limit(1)).first() is not None
+    known = claimant.known
+    while True:
+        # One more than those that we can't read holds one that is news, if there is one.
+        query = _jobs_with_work(claimant).limit(1 + len(known.unreadable))
+        found = transaction.execute(query).scalars().all()
+        job_id = next((each for each in found if each not in known.unreadable), None)
+        if job_id is None or job_id in known.readable:
+            return job_id is not None
+        if _can_read(read_job(transaction, job_id), known):
+            return True
+
+
+def _can_read(row: Row[Any], known: KnownJobs) -> bool:
+    """Return True where this release can read the job's row; a newer one may, where it can't."""
+    try:
+        if row.id not in known.readable:
+            read_spec(row.spec)
+        read_plan(row.plan)
+    except Unreadable as error:
+        known.leave(row.id, error)
+        return False
+    known.readable.add(row.id)
+    return True
 
 
 def _lost() -> sa.ColumnElement[bool]:
@@ -242,7 +286,7 @@ def _hold(
 def _start(transaction: Connection, row: Row[Any], lease: Row[Any]) -> Lease:
     if row.started_at is None:
         started = current_time(transaction)
-        limit = row.spec["timeout_seconds"]
+        limit = stored_timeout(row.spec)
         deadline = started + limit if limit is not None else None
         update_job(transaction, row.id, state="running", started_at=started, deadline=deadline)
     return Lease(
@@ -252,7 +296,7 @@ def _start(transaction: Connection, row: Row[Any], lease: Row[Any]) -> Lease:
         study_id=row.study_id,
         stored_spec=row.spec,
         dataset_id=row.dataset_id,
-        plan=JobPlan.model_validate(row.plan) if row.plan else None,
+        plan=read_plan(row.plan),
         ordinal=lease.ordinal,
         size=lease.size,
         first_number=lease.first_number,

@@ -13,6 +13,7 @@ from ridgeway.errors import InvalidInput
 from ridgeway.jobs.leases import OPEN_LEASE
 from ridgeway.jobs.lifecycle import change_job
 from ridgeway.jobs.rows import lock_job, require_state
+from ridgeway.jobs.stored import read_spec
 from ridgeway.spec.grids import grid_size
 from ridgeway.spec.names import SAMPLER_ROWS
 from ridgeway.spec.profiles import MAX_CURVE_POINTS
@@ -23,13 +24,16 @@ from ridgeway.views import Job
 def extend_job(transaction: Connection, job_id: str, trials: int) -> Job:
     """Add trials to a job's budget; InvalidInput where that is more than a job may have.
 
+    Unreadable for a job whose spec another release wrote.
+
     A succeeded job runs again and keeps its answer until the new one replaces it. An answer that
     is being worked out is withdrawn: one will be given in the end, on all trials. Trials that a
     job left out because its time was up are still in its budget, and are trained as well.
     """
     row = lock_job(transaction, job_id)
     require_state(row, "extend", "queued", "running", "paused", "succeeded")
-    total = _larger_budget(row, trials)
+    spec = read_spec(row.spec)
+    total = _larger_budget(row, spec, trials)
     _withdraw_answer(transaction, job_id)
     ended = row.complete + row.pruned + row.failed
     return change_job(
@@ -41,13 +45,12 @@ def extend_job(transaction: Connection, job_id: str, trials: int) -> Job:
         # Populations that were withdrawn before they had numbers are carved out of it once more.
         claimed=ended if row.closed else row.claimed,
         closed=False,
-        deadline=_deadline(transaction, row),
+        deadline=_deadline(transaction, row, spec),
         finished_at=None,
     )
 
 
-def _larger_budget(row: Row[Any], trials: int) -> int:
-    spec = JobSpec.model_validate(row.spec)
+def _larger_budget(row: Row[Any], spec: JobSpec, trials: int) -> int:
     most = min(MAX_TRIALS, MAX_CURVE_POINTS // spec.epochs)
     if SAMPLER_ROWS[spec.sampler].finite:
         most = min(most, grid_size(spec))
@@ -70,10 +73,10 @@ def _withdraw_answer(transaction: Connection, job_id: str) -> None:
     )
 
 
-def _deadline(transaction: Connection, row: Row[Any]) -> float | None:
+def _deadline(transaction: Connection, row: Row[Any], spec: JobSpec) -> float | None:
     """Return the deadline; a job that has ended, or whose time is up, gets all of its time anew."""
-    if row.deadline is None:
+    if row.deadline is None or spec.timeout_seconds is None:
         return None
     time = current_time(transaction)
     over = row.state == "succeeded" or row.deadline <= time
-    return time + row.spec["timeout_seconds"] if over else row.deadline
+    return time + spec.timeout_seconds if over else row.deadline

@@ -7,17 +7,21 @@ from math import inf
 
 from sqlalchemy.engine import Connection
 
-from ridgeway.jobs.lookups import find_job, study_of
 from ridgeway.jobs.own_trials import own_numbers
+from ridgeway.jobs.rows import read_job
+from ridgeway.jobs.stored import read_spec
 from ridgeway.spec.directions import as_loss
 from ridgeway.study import questions, reading
 from ridgeway.views import Front, FrontTrial
 
 
 def find_front(transaction: Connection, job_id: str) -> Front:
-    """Return the job's own COMPLETE trials on the front, from the best in the first objective."""
-    spec = find_job(transaction, job_id).spec
-    study_id = study_of(transaction, job_id)
+    """Return the job's own COMPLETE trials on the front, from the best in the first objective.
+
+    Unreadable for a job whose spec another release wrote.
+    """
+    row = read_job(transaction, job_id)
+    spec, study_id = read_spec(row.spec), row.study_id
     own = own_numbers(transaction, job_id)
     values = questions.complete_values(transaction, study_id)
     losses = {

@@ -13,13 +13,15 @@ from sqlalchemy.engine import Connection, Row
 
 from ridgeway.database.clock import current_time, now
 from ridgeway.database.tables import leases
-from ridgeway.errors import LeaseLost
+from ridgeway.errors import LeaseLost, Unreadable
 from ridgeway.fleet import mark_gone
 from ridgeway.jobs.artifacts import Artifact, replace_artifacts
 from ridgeway.jobs.leases import OPEN_LEASE, THE_LEASE, Lease, update_lease
 from ridgeway.jobs.lifecycle import end_as_failed, end_if_hopeless, withdraw_leases
+from ridgeway.jobs.own_trials import best_own_trial
 from ridgeway.jobs.plan import JobPlan
 from ridgeway.jobs.rows import lock_job, update_job
+from ridgeway.jobs.stored import read_best, read_plan
 from ridgeway.spec.directions import as_loss
 from ridgeway.spec.names import OBJECTIVE_ROWS
 from ridgeway.study import reading, writing
@@ -47,8 +49,8 @@ def fix_plan(
 ) -> JobPlan:
     """Record what the job's first worker found out; return the plan in force, the first one set."""
     row, _ = _held(transaction, lease)
-    if row.plan is not None:
-        return JobPlan.model_validate(row.plan)
+    if (there := read_plan(row.plan)) is not None:
+        return there
     kept = plan.model_dump(mode="json", by_alias=True)
     update_job(transaction, row.id, plan=kept, warnings=_with(row.warnings, warnings))
     return plan
@@ -267,6 +269,10 @@ def _better(
     """Return the best of the job so far and of these outcomes, as JSON."""
     if not complete:
         return row.best
+    try:
+        so_far = read_best(row.best)
+    except Unreadable:  # another release's: the study tells it anew, these outcomes included
+        return _best_of_all(transaction, row)
     maximise = OBJECTIVE_ROWS[row.spec["objective"]].maximised
 
     def rank(value: float, number: int) -> tuple[float, int]:
@@ -274,7 +280,7 @@ def _better(
 
     first = min(complete, key=lambda outcome: rank(cast("float", outcome.value), outcome.number))
     value = cast("float", first.value)
-    if row.best and rank(row.best["value"], row.best["number"]) < rank(value, first.number):
+    if so_far is not None and rank(so_far.value, so_far.number) < rank(value, first.number):
         return row.best
     (trial,) = reading.trials_in(transaction, lease.study_id, first.number, 1)
     return Best(
@@ -284,6 +290,21 @@ def _better(
         params=trial.params,
         nonzero_weights=cast("float", first.facts.nonzero_weights),
         weights=cast("int", first.facts.weights),
+    ).model_dump(mode="json")
+
+
+def _best_of_all(transaction: Connection, row: Row[Any]) -> dict[str, Any] | None:
+    """Return the best of the job's own complete trials as the study has them, as JSON."""
+    trial = best_own_trial(transaction, row.id, row.study_id)
+    if trial is None:
+        return None
+    return Best(
+        number=trial.number,
+        value=cast("float", trial.value),
+        standard_error=trial.facts.standard_error,
+        params=trial.params,
+        nonzero_weights=cast("float", trial.facts.nonzero_weights),
+        weights=cast("int", trial.facts.weights),
     ).model_dump(mode="json")
 
 

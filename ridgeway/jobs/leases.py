@@ -7,7 +7,6 @@ Workers get leases by claiming.py and work on them by holding.py.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -28,7 +27,7 @@ class Lease:
     kind: Literal["population", "answer"]
     job_id: str
     study_id: int
-    stored_spec: Mapping[str, Any]  # the job's, as JSON: a worker reads it once a job
+    stored_spec: Any  # the job's, as JSON: a worker reads it once a job
     dataset_id: str | None
     plan: JobPlan | None
     ordinal: int

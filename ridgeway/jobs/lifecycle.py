@@ -18,6 +18,7 @@ from ridgeway.database.tables import jobs, leases
 from ridgeway.jobs.leases import OPEN_LEASE, has_open_leases
 from ridgeway.jobs.lookups import find_job
 from ridgeway.jobs.rows import lock_job, require_state, update_job
+from ridgeway.jobs.stored import stored_timeout
 from ridgeway.jobs.warm_starts import Lessons, copy_lessons
 from ridgeway.spec.combinations import objective_warnings
 from ridgeway.spec.grids import budget, budget_warnings
@@ -131,7 +132,8 @@ def _close(transaction: Connection, row: Row[Any]) -> None:
         update_job(transaction, row.id, state="running", closed=True)
         return
     failed = withdraw_leases(transaction, row, "timeout")
-    message = f"The job ran out of its {row.spec['timeout_seconds']:g} s"
+    limit = stored_timeout(row.spec)
+    message = f"The job ran out of its {'time' if limit is None else f'{limit:g} s'}"
     if row.complete == 0:
         end_as_failed(transaction, row, f"{message} before any trial was complete.", failed)
         return

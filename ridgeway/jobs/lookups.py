@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 from optuna.trial import TrialState as OptunaState
@@ -11,27 +12,29 @@ from sqlalchemy.engine import Connection, Row
 
 from ridgeway.database.cursors import FLAG, FLOAT, ID, INTEGER, Keys
 from ridgeway.database.tables import jobs
-from ridgeway.errors import NotFound
+from ridgeway.errors import NotFound, Unreadable
 from ridgeway.jobs.plan import JobPlan
 from ridgeway.jobs.rows import read_job, select_jobs
+from ridgeway.jobs.stored import read_best, read_plan, read_recommended, read_spec
 from ridgeway.spec.names import UNPENALISED
 from ridgeway.spec.spec import JobSpec
 from ridgeway.study import pages, reading
 from ridgeway.study.facts import text_of
 from ridgeway.views import (
-    Best,
     Job,
     JobPage,
     JobState,
     LambdaRange,
     Links,
     Progress,
-    Recommended,
+    StoredSpec,
     Trial,
     TrialDetail,
     TrialPage,
     TrialState,
 )
+
+_Read = TypeVar("_Read")
 
 NEWEST_FIRST = Keys(FLOAT, ID)  # of jobs: when they were created, and the id
 TRIAL_ORDERS: dict[pages.TrialOrder, Keys] = {
@@ -136,17 +139,21 @@ def _trial_fields(trial: reading.StudyTrial) -> dict[str, Any]:
 
 
 def _job(row: Row[Any]) -> Job:
-    spec = JobSpec.model_validate(row.spec)
+    """Show a job's row; what of it another release wrote so that we can't read it is told."""
+    trouble: list[str] = []
+    spec = _readable(read_spec, row.spec, trouble)
+    plan = _readable(read_plan, row.plan, trouble)
     return Job(
         id=row.id,
         name=row.name,
         state=row.state,
         study=row.id,
-        spec=spec,
+        spec=spec or StoredSpec(row.spec),
         progress=_progress(row),
-        lambda_range=_lambda_range(spec, JobPlan.model_validate(row.plan) if row.plan else None),
-        best=Best.model_validate(row.best) if row.best else None,
-        recommended=Recommended.model_validate(row.recommended) if row.recommended else None,
+        lambda_range=_lambda_range(spec, plan) if spec and plan else None,
+        best=_readable(read_best, row.best, trouble),
+        recommended=_readable(read_recommended, row.recommended, trouble),
+        unreadable=" ".join(trouble) or None,
         error=row.error,
         warnings=row.warnings,
         created_at=_moment(row.created_at),
@@ -160,9 +167,18 @@ def _job(row: Row[Any]) -> Job:
     )
 
 
-def _lambda_range(spec: JobSpec, plan: JobPlan | None) -> LambdaRange | None:
+def _readable(read: Callable[[Any], _Read], stored: Any, trouble: list[str]) -> _Read | None:
+    """Read what the row keeps; where it is unreadable add why to `trouble`, and return None."""
+    try:
+        return read(stored)
+    except Unreadable as error:
+        trouble.append(str(error))
+        return None
+
+
+def _lambda_range(spec: JobSpec, plan: JobPlan) -> LambdaRange | None:
     """Return the plan's range of λ for a job that asks for one; every plan has a range."""
-    if plan is None or spec.search.strength != "auto" or spec.search.penalty == [UNPENALISED]:
+    if spec.search.strength != "auto" or spec.search.penalty == [UNPENALISED]:
         return None
     low, high = plan.strengths
     return LambdaRange(low=low, high=high)

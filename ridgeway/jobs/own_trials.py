@@ -9,11 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Set
 
 import sqlalchemy as sa
+from optuna.trial import TrialState
 from sqlalchemy.engine import Connection
 
 from ridgeway.database.tables import leases
-from ridgeway.study import reading
+from ridgeway.study import pages, reading
 from ridgeway.study.reading import StudyTrial
+
+PAGE = 100  # trials looked through at a time
 
 
 def own_numbers(transaction: Connection, job_id: str) -> set[int]:
@@ -29,6 +32,22 @@ def own_complete_trials(transaction: Connection, job_id: str, study_id: int) -> 
     """Read the COMPLETE trials that the job's workers trained, in the order of numbers."""
     own = own_numbers(transaction, job_id)
     return only_own(reading.complete_trials(transaction, study_id), own)
+
+
+def best_own_trial(transaction: Connection, job_id: str, study_id: int) -> StudyTrial | None:
+    """Find the best COMPLETE trial that the job's workers trained; None where there is none."""
+    own, place = own_numbers(transaction, job_id), None
+    while True:
+        found, place = pages.trial_page(
+            transaction,
+            study_id,
+            state=TrialState.COMPLETE,
+            order="value",
+            after=place,
+            limit=PAGE,
+        )
+        if (best := next(iter(only_own(found, own)), None)) is not None or place is None:
+            return best
 
 
 def only_own(trials: Iterable[StudyTrial], own: Set[int]) -> list[StudyTrial]:

@@ -15,7 +15,8 @@ from optuna.distributions import BaseDistribution, check_distribution_compatibil
 from sqlalchemy.engine import Connection
 
 from ridgeway.database.tables import jobs
-from ridgeway.errors import InvalidInput
+from ridgeway.errors import InvalidInput, Unreadable
+from ridgeway.jobs.stored import read_spec
 from ridgeway.spec.space import OF_PENALTIES
 from ridgeway.spec.spec import JobSpec
 from ridgeway.study import questions
@@ -72,7 +73,10 @@ def _check_job(transaction: Connection, spec: JobSpec, field: str, name: str) ->
         raise InvalidInput.of(field, name, "is no job of this service")
     if row is None:
         return
-    objective = JobSpec.model_validate(row.spec).objective
+    try:
+        objective = read_spec(row.spec).objective
+    except Unreadable as error:
+        raise InvalidInput.of(field, name, f"is no job to learn from. {error}") from None
     if objective != spec.objective:
         message = f"has another objective; accepted: a job whose objective is {spec.objective}"
         raise InvalidInput.of(field, name, f"{message}, met {objective}")

@@ -19,7 +19,7 @@ def parse_spec(data: Any) -> JobSpec:
         return JobSpec.model_validate(data)
     except ValidationError as error:
         errors = field_errors(error.errors())
-        raise InvalidInput(_summary(errors), errors) from None
+        raise InvalidInput(summary(errors), errors) from None
 
 
 def field_errors(errors: Sequence[Any]) -> list[FieldError]:
@@ -48,7 +48,8 @@ def _sentence(error: Mapping[str, Any]) -> str:
     return message[0].lower() + message[1:]
 
 
-def _summary(errors: Sequence[FieldError]) -> str:
+def summary(errors: Sequence[FieldError]) -> str:
+    """Return the first bad field with its message, and how many more there are."""
     first = errors[0]
     more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
     return f"{first.field or 'body'}: {first.message}{more}"

@@ -14,7 +14,7 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.exc import IntegrityError
 
 from ridgeway.data.catalogue import profile_of
-from ridgeway.errors import InvalidInput, NotFound
+from ridgeway.errors import InvalidInput, NotFound, Unreadable
 from ridgeway.fleet import known_models
 from ridgeway.jobs import artifacts, lifecycle, lookups
 from ridgeway.jobs.exports import exported
@@ -122,7 +122,7 @@ def _resolve(transaction: Connection, spec: JobSpec) -> tuple[JobSpec, str | Non
         raise InvalidInput.of("model.kind", spec.model.kind, message)
     try:
         dataset_id, profile = profile_of(transaction, spec.dataset)
-    except NotFound as error:
+    except (NotFound, Unreadable) as error:
         raise InvalidInput.of("dataset", spec.dataset, str(error)) from None
     # A plug-in's data set has no profile: only workers can read it.
     return resolve_spec(spec, profile) if profile else spec, dataset_id
@@ -191,7 +191,7 @@ def trial(
         return lookups.find_trial(transaction, id, number)
 
 
-@router.get("/{id}/front", responses=problems(404))
+@router.get("/{id}/front", responses=problems(404, 409))
 def front(id: JobId, context: InContext) -> Front:
     """Return the complete trials that no other beats in every objective."""
     with context.database.reading() as transaction:

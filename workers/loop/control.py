@@ -19,7 +19,7 @@ from dataclasses import dataclass
 
 from sqlalchemy.exc import DBAPIError
 
-from ridgeway.errors import JobUnrunnable, LeaseLost, NotFound
+from ridgeway.errors import JobUnrunnable, LeaseLost, NotFound, Unreadable
 from ridgeway.jobs.leases import Lease
 from workers.heeding import Interrupted
 
@@ -36,7 +36,7 @@ class Withdrawn(Interrupted):
     """The lease that is worked on has been lost: its job is cancelled, or another holds it."""
 
 
-ENDS_THE_LEASE = (LeaseLost, NotFound)  # and says nothing about the job
+ENDS_THE_LEASE = (LeaseLost, NotFound, Unreadable)  # and says nothing about the job
 ENDS_THE_JOB = (JobUnrunnable, DBAPIError)  # the latter unless it passes by itself
 
 

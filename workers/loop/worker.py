@@ -23,13 +23,13 @@ from ridgeway.data.catalogue import dataset_by_id
 from ridgeway.data.store import Store
 from ridgeway.database.engine import Database
 from ridgeway.database.outages import first_line, will_pass
-from ridgeway.errors import JobUnrunnable, LeaseLost, NotFound
+from ridgeway.errors import JobUnrunnable, LeaseLost, NotFound, Unreadable
 from ridgeway.host.pulse import Pulse
 from ridgeway.jobs import claiming, holding
 from ridgeway.jobs.claiming import Claimant
 from ridgeway.jobs.leases import Lease
+from ridgeway.jobs.stored import read_spec
 from ridgeway.settings import Settings
-from ridgeway.spec.spec import JobSpec
 from workers.data.loading import load_frame, offered_datasets
 from workers.data.prepare import Prepared, check_and_prepare, prepare
 from workers.guard import Usual, telling
@@ -168,6 +168,9 @@ class Worker:
             log.warning("job %s is gone", lease.job_id)
         except Stopping:
             self._persistence.attempt(lambda transaction: holding.release(transaction, lease))
+        except Unreadable as error:  # another release has changed the job since it was claimed
+            self.claimant.known.leave(lease.job_id, error)
+            self._persistence.attempt(lambda transaction: holding.release(transaction, lease))
         except OSError:
             # The store may be away for a while: the lease runs out and is tried again, and a limit
             # on its attempts ends that.
@@ -213,7 +216,7 @@ class Worker:
 
     def _prepared(self, lease: Lease) -> Prepared:
         """Read the job's spec, load its data and prepare them; once a job and worker."""
-        spec, dataset_id = JobSpec.model_validate(lease.stored_spec), lease.dataset_id
+        spec, dataset_id = read_spec(lease.stored_spec), lease.dataset_id
         try:
             stored = None
             if dataset_id is not None:

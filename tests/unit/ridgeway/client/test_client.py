@@ -25,7 +25,7 @@ from ridgeway.errors import (
     Unreachable,
 )
 from ridgeway.spec.spec import JobSpec
-from ridgeway.views import Job
+from ridgeway.views import Job, StoredSpec
 
 
 @pytest.fixture(autouse=True)
@@ -328,3 +328,12 @@ def test_progress_goes_to_standard_error(capfd: pytest.CaptureFixture[str]) -> N
         "running: 20/40 trials   best loss 0.0412   1 min 15 s left",
         "succeeded: 40/40 trials   best loss 0.0412",
     ]
+
+
+def test_a_spec_of_a_newer_service_is_read_as_it_is() -> None:
+    newer = make_job().model_dump(mode="json")
+    newer["spec"]["tomorrow"] = 1
+    pages = Answer(200, {"jobs": [newer], "next": None})
+    with asking(Answer(200, newer), pages) as (client, _):
+        assert client.job("1").spec == StoredSpec(newer["spec"])
+        assert [job.state for job in client.jobs()] == ["running"]

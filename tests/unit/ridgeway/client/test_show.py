@@ -8,7 +8,9 @@ import pytest
 from rich.console import Console
 from scripted import make_answered_job, make_job
 
-from ridgeway.client.show import JobProgress, duration, job_summary, job_table, number, write
+from ridgeway.client.show import JobProgress, job_summary, job_table, write
+from ridgeway.client.words import duration, number
+from ridgeway.views import StoredSpec
 
 
 def shown(capsys: pytest.CaptureFixture[str], renderable: object) -> str:
@@ -119,3 +121,16 @@ def test_the_answer_names_whatever_the_trial_has_searched(
         answer = job.recommended.model_copy(update={"simplest": simplest})
         text = shown(capsys, job_summary(make_answered_job(recommended=answer)))
         assert re.search(told, text)
+
+
+def test_a_job_that_can_not_be_read_is_shown_with_why(capsys: pytest.CaptureFixture[str]) -> None:
+    told = "This release can't read the job's spec: tomorrow: unknown field."
+    by_the_service = make_job(spec=StoredSpec("?"), name="", unreadable=told)
+    by_the_client = make_answered_job(spec=StoredSpec({"tomorrow": 1}))
+    write(job_summary(by_the_service))
+    write(job_summary(by_the_client))
+    write(job_table([by_the_service, by_the_client]))
+    shown = capsys.readouterr().out
+    assert f"Note: {told}" in shown
+    assert "which this client can't read" in shown
+    assert "value 0.0412" in shown

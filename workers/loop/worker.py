@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Generator
 from contextlib import contextmanager
+from functools import cached_property
 from importlib.metadata import version
 
 import torch
@@ -85,7 +86,6 @@ class Worker:
         self._lost: Lease | None = None
         self._lease: Lease | None = None
         self._benches = Benches()
-        self._usual = Usual()  # of what jobs share: no plug-in has been imported yet
         self.claimant = Claimant(
             worker_id=worker_id,
             models=frozenset(trainable_models()),
@@ -204,6 +204,11 @@ class Worker:
                 self._benches.forget(lease.job_id)
             else:
                 PopulationWork(lease, bench, self._tools).do(keeping)
+
+    @cached_property
+    def _usual(self) -> Usual:
+        """What jobs share, as it is when the first lease begins: all is set up, nothing changed."""
+        return Usual()
 
     def _bench(self, lease: Lease) -> Workbench:
         changes: list[str] = []

@@ -9,6 +9,7 @@ from typing import Any, cast
 from pydantic import JsonValue
 
 LONGEST_VALUE = 200  # characters
+_WRITER = json.JSONEncoder(allow_nan=False)
 
 
 def shown(value: Any) -> JsonValue:
@@ -23,11 +24,15 @@ def shown(value: Any) -> JsonValue:
         return cut(value[: LONGEST_VALUE + 1].decode(errors="replace"))
     if isinstance(value, str):
         return cut(value)
+    text = ""
     try:
-        text = json.dumps(value, allow_nan=False)
+        for part in _WRITER.iterencode(value):
+            text += part
+            if len(text) > LONGEST_VALUE:  # of a megabyte only the beginning is written
+                return cut(text)
     except (TypeError, ValueError, RecursionError):
         return f"a {type(value).__name__}"
-    return cast("JsonValue", json.loads(text)) if len(text) <= LONGEST_VALUE else cut(text)
+    return cast("JsonValue", json.loads(text))
 
 
 def cut(text: str, longest: int = LONGEST_VALUE) -> str:

@@ -14,7 +14,7 @@ from pydantic import (
     model_validator,
 )
 
-from ridgeway.spec.strict import Name, Strict, plain_json
+from ridgeway.spec.strict import Name, Strict, check_plain
 
 Activation: TypeAlias = Literal["relu", "gelu", "tanh", "silu"]
 
@@ -45,7 +45,7 @@ class PluginModel(Strict):
 
     @model_validator(mode="after")
     def _plain_options(self) -> PluginModel:
-        plain_json(self.options)
+        check_plain(self.options)
         return self
 
     @property

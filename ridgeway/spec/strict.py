@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, TypeAlias
+import math
+from typing import Annotated, Any, TypeAlias, cast
 
 from pydantic import (
     AfterValidator,
@@ -10,10 +11,13 @@ from pydantic import (
     ConfigDict,
     Field,
     JsonValue,
+    model_validator,
 )
 from pydantic_core import PydanticCustomError
 
 MAX_DEPTH = 30  # of a plug-in's options; pydantic writes no JSON deeper than some 250
+MOST_VALUES = 10_000  # in a plug-in's options
+MOST_UNKNOWN = 50  # unknown fields that are told one by one; wording 100,000 takes seconds
 
 
 def storable(text: str) -> str:
@@ -25,21 +29,31 @@ def storable(text: str) -> str:
     return text
 
 
-def plain_json(value: JsonValue, depth: int = 0) -> JsonValue:
-    """Return a plug-in's options if both databases can store them; numbers must be finite."""
-    if depth > MAX_DEPTH:
-        raise PydanticCustomError(
-            "depth", "must not be nested deeper than {most} levels", {"most": MAX_DEPTH}
-        )
-    if isinstance(value, str):
-        return storable(value)
-    if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):
-        raise PydanticCustomError("finite", "must be a finite number")
-    if isinstance(value, list):
-        return [plain_json(item, depth + 1) for item in value]
-    if isinstance(value, dict):
-        return {storable(key): plain_json(item, depth + 1) for key, item in value.items()}
-    return value
+def check_plain(options: dict[str, JsonValue]) -> None:
+    """Refuse a plug-in's options that not both databases can store, or that are too many."""
+    waiting: list[tuple[JsonValue, int]] = [(options, 0)]  # values, and how deep they lie
+    met = 0
+    while waiting:
+        value, depth = waiting.pop()
+        if depth > MAX_DEPTH:
+            raise PydanticCustomError(
+                "depth", "must not be nested deeper than {most} levels", {"most": MAX_DEPTH}
+            )
+        if isinstance(value, str):
+            storable(value)
+        elif isinstance(value, float) and not math.isfinite(value):
+            raise PydanticCustomError("finite", "must be a finite number")
+        elif isinstance(value, list | dict):
+            met += len(value)
+            if met > MOST_VALUES:
+                raise PydanticCustomError(
+                    "many_values", "must not hold more than {most} values", {"most": MOST_VALUES}
+                )
+            inner = value.values() if isinstance(value, dict) else value
+            waiting.extend((item, depth + 1) for item in inner)
+            if isinstance(value, dict):
+                for key in value:
+                    storable(key)
 
 
 Text: TypeAlias = Annotated[str, Field(max_length=200), AfterValidator(storable)]
@@ -57,3 +71,19 @@ class Strict(BaseModel):
         validate_default=True,
         serialize_by_alias=True,
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _few_unknown(cls, value: Any) -> Any:
+        """Refuse an object of very many unknown fields in one sentence."""
+        if cls.model_config.get("extra") != "forbid" or not isinstance(value, dict):
+            return value
+        count = len(cast("dict[Any, Any]", value))
+        known = [field.alias or name for name, field in cls.model_fields.items()]
+        if count > len(known) + MOST_UNKNOWN:
+            raise PydanticCustomError(
+                "many_unknown",
+                "has {count} fields, most of them unknown; accepted: {known}",
+                {"count": count, "known": ", ".join(known)},
+            )
+        return cast("dict[Any, Any]", value)

@@ -20,6 +20,7 @@ from ridgeway.host.supervisor import die_with_parent
 from ridgeway.settings import Settings
 from ridgeway.spec.wording import field_errors
 from service.app import create_app
+from service.connections import Connection, OneComplaint, raise_descriptors
 
 KEEP_ALIVE_SECONDS = 30
 SHUTDOWN_SECONDS = 8  # to finish requests; a supervisor kills after 10
@@ -35,6 +36,7 @@ def main() -> int:
     )
     arguments = parser.parse_args()
     keep_private()
+    raise_descriptors()
     if arguments.supervised:
         die_with_parent()
     given = {"host": arguments.host, "port": arguments.port}
@@ -59,6 +61,7 @@ def main() -> int:
         log_config=None,
         access_log=settings.log_level.lower() == "debug",
         server_header=False,
+        http=Connection,
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=SHUTDOWN_SECONDS,
     )
@@ -81,6 +84,7 @@ def _log_to_standard_error(level: str) -> None:
     logging.basicConfig(
         level=level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
+    logging.getLogger("asyncio").addFilter(OneComplaint())
     for talkative in ("httpx", "httpcore", "alembic", "asyncio"):
         logging.getLogger(talkative).setLevel(logging.WARNING)
 

@@ -14,6 +14,7 @@ from ridgeway.database.engine import Database
 from ridgeway.database.schema import require_schema
 from ridgeway.settings import Settings
 from service import dashboard
+from service.admission import Admission
 from service.context import Context
 from service.dashboard import Dashboard
 from service.hosts import KnownHost, own_names
@@ -22,6 +23,7 @@ from service.limits import BodyLimit
 from service.origins import SameOrigin
 from service.problems import describe_problems, handle_errors
 from service.routes import datasets, health, jobs
+from service.scratch import scratch_folder
 from service.sweeper import Sweeper
 from service.writers import Writers
 
@@ -35,21 +37,8 @@ def create_app(settings: Settings) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
-        database = Database.for_requests(settings)
-        require_schema(database)
-        writers = Writers(Database.for_requests(settings), settings.request_wait_seconds)
-        sweeper = Sweeper(writers.database, settings.sweep_seconds)
-        shown = Dashboard(database)
-        readers = asyncio.Semaphore(READERS)
-        app.state.context = Context(settings, database, writers, Store.of(settings), shown, readers)
-        sweeper.start()
-        try:
+        async with _shared(settings) as app.state.context:
             yield
-        finally:
-            sweeper.stop()
-            await shown.stop()
-            writers.database.close()
-            database.close()
 
     app = FastAPI(
         title="Ridgeway",
@@ -67,6 +56,34 @@ def create_app(settings: Settings) -> FastAPI:
     describe_problems(app)
     _guard(app, settings)
     return app
+
+
+@asynccontextmanager
+async def _shared(settings: Settings) -> AsyncGenerator[Context]:
+    """Open what requests share, and close it after the last of them."""
+    database = Database.for_requests(settings)
+    require_schema(database)
+    writers = Writers(Database.for_requests(settings), settings.request_wait_seconds)
+    sweeper = Sweeper(writers.database, settings.sweep_seconds)
+    with scratch_folder() as scratch:
+        shown = Dashboard(database, scratch)
+        sweeper.start()
+        try:
+            yield Context(
+                settings,
+                database,
+                writers,
+                Store.of(settings),
+                shown,
+                scratch,
+                Admission(settings.max_upload_bytes),
+                asyncio.Semaphore(READERS),
+            )
+        finally:
+            sweeper.stop()
+            await shown.stop()
+            writers.database.close()
+            database.close()
 
 
 def _guard(app: FastAPI, settings: Settings) -> None:

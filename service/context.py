@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any, TypeAlias
 
 from fastapi import Depends, Header, Query, Request
@@ -15,6 +16,7 @@ from ridgeway.database.cursors import Keys
 from ridgeway.database.engine import Database
 from ridgeway.errors import NotFound
 from ridgeway.settings import Settings
+from service.admission import Admission
 from service.dashboard import Dashboard
 from service.writers import Writers
 
@@ -30,6 +32,8 @@ class Context:
     writers: Writers
     store: Store
     dashboard: Dashboard
+    scratch: Path  # a folder for what is unfinished
+    admission: Admission  # of uploads
     readers: asyncio.Semaphore  # of uploads: each one reads in a process of its own
 
 

@@ -39,8 +39,9 @@ log = logging.getLogger(__name__)
 class Dashboard:
     """The dashboard's process: started by the first request, started again if it died."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, scratch: Path) -> None:
         self._database = database
+        self._scratch = scratch
         self._starting = asyncio.Lock()
         self._process: subprocess.Popen[bytes] | None = None
         self._folder: Path | None = None
@@ -62,7 +63,7 @@ class Dashboard:
 
     async def _start(self) -> httpx.AsyncClient:
         # mkdtemp's folder is ours alone, and with it the socket.
-        self._folder = Path(tempfile.mkdtemp(prefix="ridgeway-dashboard-"))
+        self._folder = Path(tempfile.mkdtemp(prefix="dashboard-", dir=self._scratch))
         socket = self._folder / "socket"
         self._process = subprocess.Popen(
             [sys.executable, "-P", "-m", "service.dashboard", str(socket)],

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.routing import Match
 
 from ridgeway.database.outages import first_line, will_pass
@@ -92,6 +93,7 @@ def handle_errors(app: FastAPI) -> None:
         Conflict: _conflict,
         ServiceUnavailable: _unavailable,
         StoreAway: _store_away,
+        ClientDisconnect: _gone,
         OperationalError: _database_error,
         InterfaceError: _database_error,
         PoolTimeout: _database_error,
@@ -158,6 +160,11 @@ async def _unavailable(request: Request, error: Exception) -> Response:
 async def _store_away(request: Request, error: Exception) -> Response:
     log.warning("%s", error)
     return await _unavailable(request, error)
+
+
+async def _gone(request: Request, error: Exception) -> Response:
+    """Answer nobody: the client has left before the end of its body. No traceback for that."""
+    return problem(400, "The body ended before its end.")
 
 
 async def _database_error(request: Request, error: Exception) -> Response:

@@ -15,6 +15,7 @@ from ridgeway.spec.strict import Name
 from ridgeway.views import Dataset, DatasetPage, DatasetSummary
 from service.context import InContext, Limit, cursor_of
 from service.ingest import ingest_apart
+from service.limits import announced_size
 from service.problems import LOCATION, problems
 
 router = APIRouter(prefix="/v1/datasets", tags=["datasets"])
@@ -30,7 +31,7 @@ _BODY: dict[str, Any] = {
 @router.post(
     "",
     status_code=201,
-    responses={201: {"headers": LOCATION}, **problems(403, 409, 413, 415, 422)},
+    responses={201: {"headers": LOCATION}, **problems(403, 408, 409, 413, 415, 422)},
     openapi_extra={"requestBody": _BODY},
 )
 async def bring(
@@ -42,7 +43,12 @@ async def bring(
     """Bring a data file of your own: `curl --data-binary @FILE '.../v1/datasets?name=NAME'`."""
     if request.headers.get("content-type", "").lower().startswith("multipart/"):
         raise HTTPException(415, "Send the file itself as the body (curl --data-binary @FILE).")
-    with tempfile.NamedTemporaryFile(prefix="ridgeway-upload-") as file:
+    # Room is kept for all that may come: an upload that has begun does not fail for another's sake.
+    size = announced_size(request.headers) or context.settings.max_upload_bytes
+    with (
+        context.admission.admit(size),
+        tempfile.NamedTemporaryFile(dir=context.scratch) as file,
+    ):
         async for chunk in request.stream():
             await run_in_threadpool(file.write, chunk)
         file.flush()

@@ -52,7 +52,7 @@ router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
     responses={
         201: {"headers": LOCATION},
         200: {"model": Job, "description": "The job of an earlier request", "headers": LOCATION},
-        **problems(400, 403, 413, 415, 422),
+        **problems(400, 403, 408, 413, 415, 422),
     },
 )
 async def submit(
@@ -225,7 +225,7 @@ class Extension(Strict):
 @router.post(
     "/{id}/extend",
     dependencies=[Depends(require_json)],
-    responses=problems(400, 403, 404, 409, 413, 415, 422),
+    responses=problems(400, 403, 404, 408, 409, 413, 415, 422),
 )
 async def extend(id: JobId, extension: Extension, context: InContext) -> Job:
     """Add trials to a job that is queued, running or paused, or has succeeded.

@@ -20,6 +20,7 @@ from waiting import wait_until
 
 from ridgeway.settings import Settings
 from service.app import create_app
+from service.connections import Connection
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ class Served:
 def serve(settings: Settings) -> Iterator[Served]:
     """The service on a free port of the loopback interface, in a thread."""
     app = create_app(settings)
-    server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False))
+    server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False, http=Connection))
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen()

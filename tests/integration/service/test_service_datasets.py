@@ -165,11 +165,9 @@ def test_a_name_that_can_not_be_taken_is_refused(http, name):
     assert answer.json()["errors"][0]["field"] == "name"
 
 
-def test_reading_an_upload_leaves_no_process_and_no_file(http, tmp_path, monkeypatch):
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "uploads"))
-    (tmp_path / "uploads").mkdir()
+def test_reading_an_upload_leaves_no_process_and_no_file(http, served):
     assert http.post("/v1/datasets?name=mine", content=CSV).status_code == 201
-    assert list((tmp_path / "uploads").iterdir()) == []
+    assert list(served.app.state.context.scratch.iterdir()) == []
     assert [child for child in Process().children() if "service.ingest" in child.cmdline()] == []
 
 

@@ -23,6 +23,7 @@ from ridgeway.host.supervisor import die_with_parent
 from ridgeway.jobs.lifecycle import new_id
 from ridgeway.settings import Settings
 from workers.kernels import load
+from workers.loop.output import Output
 from workers.loop.worker import Worker
 
 
@@ -60,7 +61,9 @@ def main() -> int:
     _call_at_signals(worker.stop)
     if device == "cpu":
         load(torch.float32)  # compiled now, once a machine, while no job waits for it
-    worker.run(pulse)
+    output = Output()
+    output.install()
+    worker.run(pulse, output)
     database.close()
     return 0
 

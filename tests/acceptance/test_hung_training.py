@@ -31,6 +31,7 @@ WAYS = {
     "holds the lock": hold,
     "waits in C": lambda: time.sleep(100_000),
     "is slow": lambda: time.sleep(0.05),
+    "prints": lambda: print("x" * 10_000),
 }
 
 
@@ -144,6 +145,18 @@ def test_a_job_whose_time_is_up_says_that_its_worker_had_to_be_killed(deployment
     assert ended.state == "failed"
     assert "ran out of its 15 s" in (ended.error or "")
     assert "a worker was lost because it was told to leave its work" in ended.warnings[-1]
+
+
+def test_a_plugin_that_prints_at_every_step_does_not_fill_the_log(deployment):
+    (log,) = deployment.logs
+    before = log.stat().st_size
+    with deployment.client as client:
+        model = {"kind": "hanging", "how": "prints"}
+        job = client.submit(SMALL, model=model, epochs=200)
+        assert client.wait(job, timeout=SLACK_SECONDS).state == "succeeded"
+    written = log.read_text()[before:]
+    assert written.count("what follows is dropped") == 1
+    assert 60_000 < written.count("x") < 70_000
 
 
 @pytest.mark.parametrize(

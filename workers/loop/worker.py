@@ -38,6 +38,7 @@ from workers.heeding import heed, heeding
 from workers.loop.answer_lease import AnswerWork
 from workers.loop.control import ENDS_THE_LEASE, Stopping, Withdrawn, plain, reason_of
 from workers.loop.keeping import Keeping
+from workers.loop.output import Output
 from workers.loop.persistence import Persistence
 from workers.loop.population_lease import PopulationWork
 from workers.loop.tools import Doors, Tools
@@ -80,7 +81,7 @@ class Worker:
             check=self._check,
             stopping=self._stopping.is_set,
         )
-        self._pulse = Pulse()
+        self._pulse, self._output = Pulse(), Output()
         self._telling = threading.Lock()  # what the pulse says of the lease is of this lease
         self._stop_by = math.inf
         self._lost: Lease | None = None
@@ -103,9 +104,9 @@ class Worker:
             self._pulse.leaving_since = self._pulse.leaving_since or now
         self._stopping.set()
 
-    def run(self, pulse: Pulse | None = None) -> None:
-        """Work until `stop`. pulse: what a supervisor looks at."""
-        self._pulse = pulse or self._pulse
+    def run(self, pulse: Pulse | None = None, output: Output | None = None) -> None:
+        """Work until `stop`. pulse: what a supervisor sees. output: of its jobs."""
+        self._pulse, self._output = pulse or self._pulse, output or self._output
         try:
             self._persistence.write(self._record)
         except Stopping:
@@ -146,11 +147,12 @@ class Worker:
 
     @contextmanager
     def _working_on(self, lease: Lease) -> Generator[None]:
-        """Let the heartbeat and the pulse know what is worked on."""
-        self._lease, self._pulse.lease = lease, lease.id
+        """Let the heartbeat, the pulse and the output know what is worked on."""
+        self._lease, self._pulse.lease, self._output.job = lease, lease.id, lease.job_id
         try:
             yield
         finally:
+            self._output.job = None
             with self._telling:
                 self._lease, self._pulse.lease = None, 0
                 if not self._stopping.is_set():

@@ -88,6 +88,9 @@ def made_up_fold(
     return Fold(data[:rows], targets[:rows], data[rows:], targets[rows:], 0.0, 1.0)
 
 
+# Linear models in rounds of batched steps, as where there are no kernels: they arrive one by one.
+SIDE_BY_SIDE = Engine(backend="fista")
+
 # Two folds of unequal length, and a small net with dropout.
 UNEVEN = [made_up_fold(50, seed=1), made_up_fold(43, valid=27, seed=2)]
 NET = {"kind": "mlp", "hidden": [7], "dropout": 0.2}

@@ -57,9 +57,16 @@ class Fista:
     """
 
     def __init__(
-        self, fit: LinearFit, strengths: Strengths, tolerance: float | None = None
+        self,
+        fit: LinearFit,
+        strengths: Strengths,
+        tolerance: float | None = None,
+        start: tuple[Tensor, Tensor] | None = None,
     ) -> None:
-        """tolerance: of the residual, the largest entry of the smallest subgradient."""
+        """tolerance: of the residual, the largest entry of the smallest subgradient.
+
+        start: weights (F, P, K, d) and intercepts (F, P, K); zeros by default.
+        """
         dtype, device = fit.dtype, fit.device
         self.tolerance = TOLERANCE[dtype] if tolerance is None else tolerance
         self.design = Design.of(fit)
@@ -73,10 +80,20 @@ class Fista:
         self.converged = torch.zeros(shape, dtype=torch.bool, device=device)
         padded = self._padded(torch.arange(members, device=device))
         terms = terms.keep(padded)
-        start = torch.zeros_like(terms.linear)
-        one = torch.ones_like(start[..., :1, :1])
-        self._iterates = Iterates(padded, terms, start, start, one)
-        self._unit = _gradient_unit(self.loss, terms, start)[:, :members]
+        origin = torch.zeros_like(terms.linear)
+        point = origin if start is None else self._point(*start, like=origin)[:, padded]
+        one = torch.ones_like(origin[..., :1, :1])
+        self._iterates = Iterates(padded, terms, point, point, one)
+        self._unit = _gradient_unit(self.loss, terms, origin)[:, :members]
+
+    def _point(self, weights: Tensor, intercepts: Tensor, like: Tensor) -> Tensor:
+        """Return weights and intercepts side by side, for centred inputs."""
+        shape = (*intercepts.shape, like.shape[-1])
+        point = torch.zeros(shape, dtype=like.dtype, device=like.device)
+        point[..., : self.design.features] = weights
+        shift = (weights * self.design.means[:, None, None]).sum(-1)
+        point[..., self.design.features] = intercepts + shift
+        return point
 
     @property
     def weights(self) -> Tensor:
@@ -170,11 +187,12 @@ class Fista:
         """Return the best of some lengths of a step (F, P, K, D), and where any helps (F, P, 1, 1).
 
         Near the optimum, where rounding hides what is gained, the whole step counts if it
-        halves the residual.
+        halves the residual and raises the objective by no more than rounding.
         """
         terms, point = iterates.terms, iterates.point
         value = self._value(terms, point)
-        best = value - 4 * torch.finfo(value.dtype).eps * value.abs()
+        rounding = 4 * torch.finfo(value.dtype).eps * value.abs()
+        best = value - rounding
         chosen, better = point, torch.zeros_like(best, dtype=torch.bool)
         whole = terms.within(point + step, point)
         for length in LENGTHS:
@@ -187,6 +205,7 @@ class Fista:
             better = better | lower
         residual = terms.slope(self.loss.gradient(whole), whole)
         halved = _largest(residual) < 0.5 * _largest(slope)
+        halved = halved & (self._value(terms, whole) <= value + rounding)
         return torch.where(halved, whole, chosen), better | halved
 
     def _value(self, terms: Terms, weights: Tensor) -> Tensor:

@@ -1,10 +1,14 @@
-"""`optimizer: "fista"`: populations of linear models, solved to the optimum."""
+"""`optimizer: "fista"`: populations of linear models, solved to the optimum.
+
+On a CPU with a compiler one after the other (`Exact`), elsewhere side by side (`Fista`).
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TypeVar
+from functools import cached_property
+from typing import TypeAlias, TypeVar
 
 import numpy as np
 import torch
@@ -13,9 +17,11 @@ from torch import Tensor
 from ridgeway.jobs.plan import Engine
 from workers.backends import Buffers
 from workers.backends.dense import Dense
+from workers.fullbatch.exact import Exact, ExactFold
 from workers.fullbatch.fista import Fista
 from workers.fullbatch.rows import LinearFit, TrainingRows
 from workers.fullbatch.terms import Strengths
+from workers.kernels import Library, load
 from workers.models.building import build_model
 from workers.models.layout import Layout
 from workers.models.parameters import describe_parameters
@@ -30,12 +36,15 @@ from workers.population.solver import MEMORY_FLOATS, Solver
 from workers.population.state import PartState
 
 R = TypeVar("R", bound=Roll)
+Rounds: TypeAlias = Exact | Fista  # members on their way, round by round
 
 COLUMN_FLOATS, ROW_FLOATS = 24, 8  # that a model's solution takes for each weight and each logit
+EXACT = "exact"
+AT_ONCE = 8  # members solved one after the other between two looks at the lease
 
 
 class FullBatch(Solver):
-    """Solves linear models: an epoch is a round of `Fista`.
+    """Solves linear models, round by round; a round counts as an epoch.
 
     A member whose folds have all converged leaves, and its curve stays at its last value.
     """
@@ -45,7 +54,13 @@ class FullBatch(Solver):
     def __init__(self, problem: Problem) -> None:
         spec, folds, outputs = problem.spec, problem.folds, problem.outputs
         self.problem = problem
-        self.engine = Engine(device=problem.device.type, backend=self.optimizer, compiled=False)
+        self._library, self.notes = _library(problem)
+        exact = self._library is not None
+        self.engine = Engine(
+            device=problem.device.type,
+            backend=EXACT if exact else self.optimizer,
+            compiled=exact,
+        )
         self.fit = LinearFit(
             [
                 TrainingRows(
@@ -65,9 +80,10 @@ class FullBatch(Solver):
         self.backend = Dense(model, self.layout, problem.kind)
         self.judge = Judge(problem, self.backend)
         self.buffers: Buffers = {}
-        self.notes = ()
         floats = COLUMN_FLOATS * (problem.inputs + 1) + ROW_FLOATS * max(problem.fold_rows)
         self.together = max(1, MEMORY_FLOATS // (len(folds) * outputs * floats))
+        if exact:
+            self.together = min(self.together, AT_ONCE)
 
     @property
     def most_in_memory(self) -> int:
@@ -94,17 +110,35 @@ class FullBatch(Solver):
     def begin(self, members: Sequence[Configuration], state: PartState, roll: Roll) -> Solving:
         return Solving(self, members, state, roll)
 
-    def fista(self, members: Sequence[Configuration]) -> Fista:
+    def rounds(self, members: Sequence[Configuration]) -> Rounds:
         """Return the members before their first round."""
         parts = [PENALTIES[own.penalty].components(own.strength, own.l1_ratio) for own in members]
-        strengths = torch.tensor(
+        columns = torch.tensor(
             [
                 (part.l1, part.l2, part.group, own.label_smoothing)
                 for part, own in zip(parts, members, strict=True)
             ],
             dtype=torch.float64,
         )
-        return Fista(self.fit, Strengths(*strengths.unbind(1)))
+        strengths = Strengths(*columns.unbind(1))
+        if self._library is None:
+            return Fista(self.fit, strengths)
+        return Exact(self.fit, strengths, self._folds)
+
+    @cached_property
+    def _folds(self) -> list[ExactFold]:
+        assert self._library is not None, "there are no kernels"
+        return [ExactFold(self.fit, rows, self._library) for rows in self.fit.folds]
+
+
+def _library(problem: Problem) -> tuple[Library | None, tuple[str, ...]]:
+    """Return the kernels if the problem can be solved by them, and what the job should warn of."""
+    if problem.device.type != "cpu" or problem.engine.backend == FullBatch.optimizer:
+        return None, ()
+    library = load(problem.dtype)
+    if isinstance(library, Library):
+        return library, ()
+    return None, (f"training runs without compiled kernels, which is slower: {library}",)
 
 
 def _certified(roll: R) -> R:
@@ -138,9 +172,9 @@ class Solving:
         self._everyone = state.members
         own = [members[member] for member in state.members]
         self._sparse = np.array([PENALTIES[each.penalty].sparse for each in members])
-        self._fista = solver.fista(own)
+        self._rounds = solver.rounds(own)
         if state.epoch:
-            self._fista.take(state.tensors)
+            self._rounds.take(state.tensors)
 
     @property
     def members(self) -> tuple[int, ...]:
@@ -150,12 +184,12 @@ class Solving:
     def train_epoch(self) -> None:
         """Take one round; members that diverge, converge or have had their epochs leave."""
         self.epoch += 1
-        self._fista.advance()
+        self._rounds.advance()
         members = self.members
         self.roll.judge_epoch(self._solutions(members), self.epoch)
-        failed = self._fista.failed[self._places(members)].cpu()
+        failed = self._rounds.failed[self._places(members)].cpu()
         self.roll.note_health(members, ~failed, self.epoch)
-        converged = self._fista.converged.all(0).cpu().numpy()
+        converged = self._rounds.converged.all(0).cpu().numpy()
         members, trained = self.members, self.roll.leaving(self.epoch)
         arrived = converged[self._places(members)] | trained[list(members)]
         leaving = tuple(member for member, ends in zip(members, arrived, strict=True) if ends)
@@ -168,7 +202,7 @@ class Solving:
     def frozen(self, decided: int) -> PartState:
         """Return a copy that another process can go on from."""
         members = self.members
-        tensors = self._fista.state(self._places(members)) if members else {}
+        tensors = self._rounds.state(self._places(members)) if members else {}
         return PartState(members, self.epoch, decided, tensors=tensors)
 
     def _leave(self, leaving: tuple[int, ...], converged: np.ndarray) -> None:
@@ -191,7 +225,7 @@ class Solving:
     def _solutions(self, members: tuple[int, ...]) -> Solutions:
         """Return these members with what is found so far."""
         layout, places = self.solver.layout, self._places(members)
-        weights, intercepts = self._fista.weights[:, places], self._fista.intercepts[:, places]
+        weights, intercepts = self._rounds.weights[:, places], self._rounds.intercepts[:, places]
         rows = weights.new_zeros(*weights.shape[:2], layout.columns)
         views = layout.views(rows)
         views["weight"].copy_(weights)

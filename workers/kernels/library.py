@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 FOLDER = Path(__file__).parent
-SOURCES = tuple(FOLDER / name for name in ("optimizers.c", "nets.c"))
+SOURCES = tuple(FOLDER / name for name in ("optimizers.c", "nets.c", "linear.c"))
 OPTIONS = ("-O3", "-fno-math-errno", "-fno-trapping-math", "-fPIC", "-shared")
 NATIVE = "-march=native"
 COMPILERS = ("cc", "gcc", "clang")
@@ -29,7 +29,7 @@ COMPILER_SECONDS = 60  # one that takes longer hangs
 DEFINES: dict[torch.dtype, tuple[str, ...]] = {torch.float32: ("-DSINGLE",), torch.float64: ()}
 
 
-Argument: TypeAlias = Tensor | ctypes.Structure | ctypes.c_int64
+Argument: TypeAlias = Tensor | ctypes.Structure | ctypes.Array[Any] | ctypes.c_int64
 
 
 class Library:

@@ -144,7 +144,14 @@ CONVEX = {
 }
 
 
+@pytest.fixture
+def no_kernels(monkeypatch):
+    """Linear models take many rounds, as where there is no compiler."""
+    monkeypatch.setattr("workers.fullbatch.solver.load", lambda dtype: "there is no C compiler")
+
+
 @pytest.mark.parametrize("fields", [{}, CONVEX])
+@pytest.mark.usefixtures("no_kernels")
 def test_a_killed_workers_answer_goes_on_and_looks_at_the_test_set_once(
     fields, database, store, settings, monkeypatch, caplog
 ):
@@ -173,6 +180,7 @@ def test_a_killed_workers_answer_goes_on_and_looks_at_the_test_set_once(
     assert kept(settings) == []
 
 
+@pytest.mark.usefixtures("no_kernels")
 def test_linear_models_on_their_way_to_the_optimum_go_on_too(database, store, settings, caplog):
     caplog.set_level(logging.INFO, "ridgeway.worker")
     expected = submit(database, **CONVEX)

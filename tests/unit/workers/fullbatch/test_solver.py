@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from populations import (
+    SIDE_BY_SIDE,
     UNEVEN,
     configuration,
     job,
@@ -27,6 +28,7 @@ from torch import Tensor
 from ridgeway.spec.names import PENALTY_NAMES
 from ridgeway.spec.spec import JobSpec
 from workers.fullbatch import solver
+from workers.kernels import load
 from workers.models.building import predict
 from workers.penalties.conversions import sklearn_least_squares, sklearn_logistic
 from workers.population.configuration import Configuration
@@ -141,7 +143,13 @@ def test_a_trial_ends_with_its_convergence_and_its_curve_stays_there() -> None:
     fold = one_fold(*load_breast_cancer(return_X_y=True))
     told: list[tuple[int, int]] = []
     spec = fista(epochs=40)
-    result = train(spec, members[:2], [fold], on_epoch=lambda *epoch: told.append(epoch))
+    result = train(
+        spec,
+        members[:2],
+        [fold],
+        on_epoch=lambda *epoch: told.append(epoch),
+        engine=SIDE_BY_SIDE,
+    )
     assert result.converged is not None
     assert result.converged.all()
     quick, slow = result.member_epochs.tolist()
@@ -159,7 +167,7 @@ def test_who_has_not_converged_by_the_last_epoch_is_told() -> None:
     fold = one_fold(*load_breast_cancer(return_X_y=True))
     members = [member("l1", 1e-5), member("l2", 0.5)]
     spec = fista(epochs=2)
-    result = train(spec, members, [fold], dtype=torch.float64)
+    result = train(spec, members, [fold], dtype=torch.float64, engine=SIDE_BY_SIDE)
     assert result.converged is not None
     assert result.converged.tolist() == [False, True]
     assert result.settled.tolist() == [False, True]
@@ -179,6 +187,18 @@ def test_a_holdout_has_the_standard_error_of_its_rows() -> None:
     assert result.values[0] == pytest.approx(losses.mean().item(), rel=1e-6)
     error = losses.std().item() / math.sqrt(len(losses))
     assert result.standard_errors[0] == pytest.approx(error, rel=0.2)
+
+
+def test_members_are_solved_in_one_round_and_a_job_looks_up_between_some_of_them() -> None:
+    if isinstance(load(torch.float32), str):
+        pytest.skip("there is no C compiler")
+    told: list[tuple[int, int]] = []
+    members = every_penalty(20)
+    result = train(fista(), members, UNEVEN, on_epoch=lambda *epoch: told.append(epoch))
+    assert result.converged is not None
+    assert result.converged.all()
+    assert (result.member_epochs == 1).all()
+    assert told == [(1, 90), (31, 90), (61, 90)]
 
 
 # --- company, memory, divergence ----------------------------------------------------------------

@@ -15,6 +15,7 @@ import torch
 from populations import (
     NET,
     NORMED,
+    SIDE_BY_SIDE,
     UNEVEN,
     assert_same_results,
     configuration,
@@ -178,10 +179,11 @@ def test_linear_models_on_their_way_to_the_optimum_are_resumed_too(
     monkeypatch.setattr("workers.fullbatch.solver.MEMORY_FLOATS", at_once)
     spec = job(optimizer="fista", model={"kind": "linear"}, epochs=6, precision="float64")
     members = [*mixed(6), configuration(label_smoothing=math.inf)]
-    whole = train(spec, members, UNEVEN, dtype=torch.float64)
+    options: dict[str, Any] = {"dtype": torch.float64, "engine": SIDE_BY_SIDE}
+    whole = train(spec, members, UNEVEN, **options)
     assert whole.diverged_at[6] == 1
     assert whole.member_epochs[:6].min() < whole.member_epochs.max()
-    result, row = interrupted(spec, members, Store(str(tmp_path)), [1, 3], dtype=torch.float64)
+    result, row = interrupted(spec, members, Store(str(tmp_path)), [1, 3], **options)
     assert_same_to_the_notes(result, whole)
     assert len(row.addresses) > 3
 
@@ -191,13 +193,15 @@ def test_refits_are_resumed_too(optimizer: str, tmp_path: Path) -> None:
     spec = job(optimizer=optimizer, model={"kind": "linear"}, epochs=6, precision="float64")
     members, store, row = mixed(4), Store(str(tmp_path)), Row()
     lengths = [2, 6, 4, 6]
+    engine = SIDE_BY_SIDE if optimizer == "fista" else None
 
     def refitted(stop: int = 0, **options: Any) -> TrainedModels:
         def stopping(done: int, of: int) -> None:
             if done == stop:
                 raise Stopped
 
-        return refit(spec, members, UNEVEN[0], epochs=lengths, on_epoch=stopping, **options)
+        own = {"epochs": lengths, "on_epoch": stopping, "engine": engine}
+        return refit(spec, members, UNEVEN[0], **own, **options)
 
     whole = refitted()
     with pytest.raises(Stopped):

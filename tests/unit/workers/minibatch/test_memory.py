@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from populations import (
+    SIDE_BY_SIDE,
     UNEVEN,
     assert_same_results,
     configuration,
@@ -180,12 +181,12 @@ def test_linear_models_that_do_not_fit_are_halved_and_no_bit_changes(
     keeps: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     members = [*mixed(8), configuration("none", label_smoothing=math.inf)]
-    expected = train(CONVEX, members, UNEVEN, dtype=torch.float64)
+    expected = train(CONVEX, members, UNEVEN, dtype=torch.float64, engine=SIDE_BY_SIDE)
     assert expected.diverged_at[8] == 1
     assert set(expected.member_epochs[:8]) > {6}  # some converge earlier
     tried = limit_solver(monkeypatch, 4, from_round=2)
     watch = Watch(keep=lambda state: state() and None) if keeps else Watch()
-    result = train(CONVEX, members, UNEVEN, dtype=torch.float64, watch=watch)
+    result = train(CONVEX, members, UNEVEN, dtype=torch.float64, engine=SIDE_BY_SIDE, watch=watch)
     epochs = expected.member_epochs[expected.member_epochs > 1]  # the others left in the first
     assert tried[:3] == [9, 9, 3]
     assert len(tried) == 2 + epochs[:3].max() + epochs[3:].max() - (2 if keeps else 0)
@@ -200,4 +201,4 @@ def test_one_linear_model_that_does_not_fit_ends_the_solving_with_a_reason(
 ) -> None:
     limit_solver(monkeypatch, 0)
     with pytest.raises(MemoryError, match="one trial alone does not fit"):
-        train(CONVEX, mixed(3), UNEVEN)
+        train(CONVEX, mixed(3), UNEVEN, engine=SIDE_BY_SIDE)

@@ -1,0 +1,131 @@
+"""Where the exact solver starts: ladders of strengths, solved once for each fold and kept.
+
+A member starts at the optimum of the next stronger rung, which depends on the job's data alone. So
+its result does not depend on who was solved before it, and it is near its own optimum from the
+start (warm starts: Friedman, Hastie & Tibshirani 2010).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from workers.fullbatch.rows import LinearFit
+from workers.kernels.linear import Aim, CompiledRows, Optima, Pull
+from workers.penalties.components import Components
+
+STEPS = 100  # of Newton's, for one member
+TOLERANCE = {torch.float64: 1e-10, torch.float32: 1e-8}
+RUNGS_A_DECADE = 8
+MOST_RUNGS = 8 * RUNGS_A_DECADE
+MIXINGS = 10  # ladders between lasso and ridge
+BEYOND = 1e30  # a strength that leaves the intercept alone
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """One member: the components of its penalty, and its label smoothing."""
+
+    components: Components
+    smoothing: float = 0.0
+
+    @property
+    def sparse(self) -> bool:
+        """True where some strength leaves weights at exactly zero."""
+        return self.components.l1 > 0 or self.components.group > 0
+
+
+class FoldPaths:
+    """One fold's rows, and the optima of its ladders as far as members have asked for them."""
+
+    def __init__(self, fit: LinearFit, rows: CompiledRows) -> None:
+        self._penalises_all = fit.penalize == "all"
+        self._rows = rows
+        self._tolerance = TOLERANCE[fit.dtype] * _unit(self._rows)
+        self._ladders: dict[tuple[float, float, float], list[Tensor]] = {}
+        self._critical: dict[float, tuple[float, float]] = {}
+
+    def solve(self, members: Sequence[Wanted]) -> Optima:
+        """Solve the members, each by itself."""
+        starts = [self._start(member) for member in members]
+        aims = [
+            self._aim(member, before) for member, (_, before) in zip(members, starts, strict=True)
+        ]
+        return self._rows.solve(aims, torch.stack([start for start, _ in starts]))
+
+    def _aim(self, member: Wanted, before: float) -> Aim:
+        own, outputs = member.components, self._rows.outputs
+        features = Pull(own.l1, own.l2, math.sqrt(outputs) * own.group)
+        intercept = Pull(own.l1 + own.group, own.l2) if self._penalises_all else Pull()
+        return Aim(features, intercept, member.smoothing, before, self._tolerance, STEPS)
+
+    # --- ladders ------------------------------------------------------------------------------
+
+    def _start(self, member: Wanted) -> tuple[Tensor, float]:
+        """Return where the member starts (features, K), and the strength that this belongs to."""
+        nothing = torch.zeros(self._rows.features, self._rows.outputs, dtype=torch.float64)
+        own = member.components
+        if not member.sparse or (own.group > 0 and (own.l1 > 0 or own.l2 > 0)):
+            return nothing, math.inf
+        share = 0.0 if own.group > 0 else _bucket(own.l1 / (own.l1 + own.l2))
+        critical = self._critical_strengths(member.smoothing)[own.group > 0]
+        strength = own.group * math.sqrt(self._rows.outputs) if own.group > 0 else own.l1
+        if not 0 < strength < critical:
+            return nothing, math.inf
+        place = min(int(RUNGS_A_DECADE * math.log10(critical / strength)), MOST_RUNGS)
+        ladder = self._ladder(share, member.smoothing, critical, place + 1)
+        return ladder[place].to_dense(), _rung(critical, place)
+
+    def _critical_strengths(self, smoothing: float) -> tuple[float, float]:
+        """Return from which strength of Σ|w|, and of ‖w‖ of a feature, no weight is left."""
+        if smoothing not in self._critical:
+            alone = Wanted(Components(l1=BEYOND), smoothing)
+            start = torch.zeros(1, self._rows.features, self._rows.outputs, dtype=torch.float64)
+            aim = self._aim(alone, math.inf)
+            if self._penalises_all:
+                aim = replace(aim, intercept=Pull(l1=BEYOND))
+            gradient = self._rows.solve([aim], start).gradients[0, :-1]
+            sizes = gradient.abs().max().item(), gradient.norm(dim=1).max().item()
+            self._critical[smoothing] = sizes
+        return self._critical[smoothing]
+
+    def _ladder(self, share: float, smoothing: float, critical: float, rungs: int) -> list[Tensor]:
+        """Return the optima, (features, K) and sparse, of the ladder's first rungs at least.
+
+        share: of Σ|w| in the penalty; 0 for the groups' ladder.
+        """
+        ladder = self._ladders.setdefault((share, smoothing, critical), [])
+        if len(ladder) >= rungs:
+            return ladder
+        aims = []
+        for place in range(len(ladder), rungs):
+            strength = _rung(critical, place)
+            own = Components(group=strength / math.sqrt(self._rows.outputs))
+            if share:
+                own = Components(l1=strength, l2=strength * (1 - share) / share)
+            aims.append(self._aim(Wanted(own, smoothing), _rung(critical, max(0, place - 1))))
+        start = torch.zeros(len(aims), self._rows.features, self._rows.outputs, dtype=torch.float64)
+        if ladder:
+            start[0] = ladder[-1].to_dense()
+        ladder += [own.to_sparse() for own in self._rows.solve(aims, start, chained=True).weights]
+        return ladder
+
+
+def _rung(critical: float, place: int) -> float:
+    return critical * 10 ** (-place / RUNGS_A_DECADE)
+
+
+def _bucket(share: float) -> float:
+    return max(1, round(share * MIXINGS)) / MIXINGS
+
+
+def _unit(rows: CompiledRows) -> float:
+    """Return a bound on a gradient's entries where nothing is explained, the tolerance's unit."""
+    squares = (rows.columns.double().square() @ rows.shares).max()
+    targets = (rows.shares * rows.targets.square()).sum() if rows.outputs == 1 else squares * 0 + 1
+    found = (squares * targets).sqrt().item()
+    return found if found > 0 else 1.0

@@ -1,0 +1,693 @@
+/* Linear models to the optimum: proximal Newton steps on the features that matter.
+
+   A model of the objective that is quadratic around the current point is minimised over a working
+   set of features (quadratic.h), a line search makes sure that the objective never rises, and
+   features whose optimality is violated join the set until there is none (Lee, Sun & Saunders 2014;
+   strong rules by Tibshirani et al. 2012). Rows are read in their own type, sums are double. */
+
+#include "real.h"
+
+#include "quadratic.h"
+
+enum { SQUARED_ERROR, BINARY, CROSS_ENTROPY };
+enum { CONVERGED, NOT_CONVERGED, OUT_OF_MEMORY };
+
+#define ROWS_AT_ONCE 512      /* of a curvature: so many of some dozens of columns lie in a cache */
+#define LEAST_CURVATURE 1e-11 /* of a row's loss, of what it is at most: saturated rows have none */
+#define HALVINGS 40
+#define MODEL_ROUNDS 500      /* of coordinate descent in one model */
+#define ROUNDING 1e-14        /* of an objective, by which a step may raise it */
+#define ENOUGH 1e-4           /* share of the promised descent that a step must give (Armijo) */
+
+/* Curvatures of the mean squared error between features that were in a working set before: they are
+   the same for every member. */
+typedef struct {
+    int64_t capacity, used; /* at least as many as a working set has */
+    int64_t *slots;         /* (features): a feature's place, -1 where it has none */
+    int64_t *features;      /* (capacity): what lies in each place */
+    double *curvature;      /* (capacity, capacity) */
+} Products;
+
+/* What one fold trains on. Columns are padded with zeros to a multiple of 8 rows. */
+typedef struct {
+    int64_t rows, features, outputs, loss;
+    const REAL *columns;     /* (features, rows); the last feature is the intercept's, of ones */
+    const double *shares;    /* (rows), which add up to one; 0 for padding */
+    const double *targets;   /* (rows): numbers, 0 or 1, or classes */
+    int64_t most;            /* features in a working set */
+    Products *products;      /* for SQUARED_ERROR */
+} Rows;
+
+/* Least squares by its moments, which the number of rows costs nothing: what a working set is to the
+   others, all features are here. */
+typedef struct {
+    int64_t features;
+    const double *curvature; /* (features, features): twice Σ share x xᵀ */
+    const double *cross;     /* (features): twice Σ share y x */
+    double square;           /* Σ share y² */
+} Moments;
+
+/* One member: its penalty and where it starts. */
+typedef struct {
+    Pull features, intercept;
+    double smoothing; /* share of a class target that is spread over all classes */
+    double before;    /* the l1 strength, or the group's, of the start's own optimum */
+    double tolerance; /* of the largest entry of the smallest subgradient */
+    int64_t steps;    /* at most */
+} Member;
+
+typedef struct {
+    double value, residual;
+    int64_t steps, status;
+} Found;
+
+typedef struct {
+    double *logits, *moved, *slopes; /* (outputs, rows) */
+    double *step;                    /* (outputs, rows): of the logits */
+    REAL *weighted, *gathered;       /* (most, ROWS_AT_ONCE) */
+    double *row_weights;             /* (rows) */
+    int64_t *set;                    /* (most): features of the working set, in order */
+    char *in_set, *likely;           /* (features) */
+    double *curvature;               /* (most x outputs, most x outputs) */
+    double *own_weights, *own_slope, *own_before; /* (most x outputs) */
+    double *left;                    /* (outputs) */
+    Pull *pulls;                     /* (most) */
+    Scratch scratch;
+} Space;
+
+#ifdef SINGLE
+typedef float reals __attribute__((vector_size(4 * WIDE), aligned(4), may_alias));
+#define WIDENED(x) __builtin_convertvector(x, doubles)
+#else
+typedef double reals __attribute__((vector_size(8 * WIDE), aligned(8), may_alias));
+#define WIDENED(x) (x)
+#endif
+
+INLINE double total(doubles sums) { return (sums[0] + sums[1]) + (sums[2] + sums[3]); }
+
+/* --- losses of rows ------------------------------------------------------------------------------ */
+
+/* exp of x <= 0 by a polynomial that vectorises; within 1e-15. */
+INLINE double decayed(double x) {
+    double normal = x < -700 ? -700 : x;
+    double n = nearbyint(normal * 1.4426950408889634);
+    n = n == n ? n : 0;
+    double r = normal - n * 0.693147180369123816490 - n * 1.90821492927058770002e-10;
+    double p = 1.0 / 479001600;
+    p = p * r + 1.0 / 39916800;
+    p = p * r + 1.0 / 3628800;
+    p = p * r + 1.0 / 362880;
+    p = p * r + 1.0 / 40320;
+    p = p * r + 1.0 / 5040;
+    p = p * r + 1.0 / 720;
+    p = p * r + 1.0 / 120;
+    p = p * r + 1.0 / 24;
+    p = p * r + 1.0 / 6;
+    p = p * r + 0.5;
+    p = p * r + 1;
+    p = p * r + 1;
+    int64_t bits = ((int64_t)n + 1023) << 52;
+    double scale;
+    memcpy(&scale, &bits, sizeof scale);
+    return p * scale;
+}
+
+/* log(1 + e) of 0 <= e <= 1 as 2 artanh(e / (2 + e)); within 1e-16. */
+INLINE double log_one_plus(double e) {
+    double s = e / (2 + e), z = s * s, p = 1.0 / 33;
+    for (int odd = 31; odd >= 1; odd -= 2) p = p * z + 1.0 / odd;
+    return 2 * s * p;
+}
+
+static double squared_error(const Rows *rows, const double *logits, double *slopes) {
+    double sum = 0;
+    for (int64_t i = 0; i < rows->rows; i++) {
+        double error = logits[i] - rows->targets[i];
+        slopes[i] = 2 * rows->shares[i] * error;
+        sum += rows->shares[i] * error * error;
+    }
+    return sum;
+}
+
+static double binary(const Rows *rows, double smoothing, const double *logits, double *slopes) {
+    double losses[ROWS_AT_ONCE], sum = 0;
+    for (int64_t start = 0; start < rows->rows; start += ROWS_AT_ONCE) {
+        int64_t left = rows->rows - start, count = left < ROWS_AT_ONCE ? left : ROWS_AT_ONCE;
+        for (int64_t i = 0; i < count; i++) {
+            double z = logits[start + i], share = rows->shares[start + i];
+            double target = rows->targets[start + i];
+            target += smoothing * (0.5 - target);
+            double e = decayed(z > 0 ? -z : z), likelier = 1 / (1 + e);
+            losses[i] = share * (log_one_plus(e) + (z > 0 ? z : 0) - z * target);
+            slopes[start + i] = share * ((z > 0 ? likelier : e * likelier) - target);
+        }
+        for (int64_t i = 0; i < count; i++) sum += losses[i];
+    }
+    return sum;
+}
+
+static double cross_entropy(const Rows *rows, double smoothing, const double *logits,
+                            double *slopes) {
+    int64_t classes = rows->outputs, rest = rows->rows;
+    double sum = 0, even = smoothing / classes;
+    for (int64_t i = 0; i < rows->rows; i++) {
+        double top = logits[i], sum_of_all = 0, mean = 0;
+        for (int64_t k = 1; k < classes; k++) {
+            double each = logits[k * rest + i];
+            top = each > top ? each : top;
+        }
+        for (int64_t k = 0; k < classes; k++) {
+            double below = logits[k * rest + i] - top, e = decayed(below);
+            slopes[k * rest + i] = e;
+            sum_of_all += e;
+            mean += below;
+        }
+        int64_t own = (int64_t)rows->targets[i];
+        double aim = (1 - smoothing) * (logits[own * rest + i] - top) + even * mean;
+        double share = rows->shares[i];
+        sum += share * (log(sum_of_all) - aim);
+        for (int64_t k = 0; k < classes; k++)
+            slopes[k * rest + i] = share * (slopes[k * rest + i] / sum_of_all - even);
+        slopes[own * rest + i] -= share * (1 - smoothing);
+    }
+    return sum;
+}
+
+/* The mean loss of these logits, and its slopes in them. */
+static double mean_loss(const Rows *rows, double smoothing, const double *logits, double *slopes) {
+    if (rows->loss == SQUARED_ERROR) return squared_error(rows, logits, slopes);
+    if (rows->loss == BINARY) return binary(rows, smoothing, logits, slopes);
+    return cross_entropy(rows, smoothing, logits, slopes);
+}
+
+/* A row's second derivative between two outputs, times its share, for all rows. slopes and targets
+   give the probabilities back. */
+static void row_curvature(const Rows *rows, double smoothing, const double *slopes, int64_t k,
+                          int64_t l, double *to) {
+    for (int64_t i = 0; i < rows->rows; i++) {
+        double share = rows->shares[i], bend = 2;
+        if (rows->loss != SQUARED_ERROR) {
+            double own[2] = {0, 0}, place[2] = {(double)k, (double)l};
+            for (int side = 0; side < 2; side++) {
+                double target = rows->loss == BINARY
+                    ? rows->targets[i] + smoothing * (0.5 - rows->targets[i])
+                    : (rows->targets[i] == place[side]) * (1 - smoothing) + smoothing / rows->outputs;
+                own[side] = share > 0 ? slopes[(side ? l : k) * rows->rows + i] / share + target : 0;
+            }
+            bend = k == l ? own[0] * (1 - own[0]) : -own[0] * own[1];
+            if (k == l && bend < LEAST_CURVATURE) bend = LEAST_CURVATURE;
+        }
+        to[i] = share * bend;
+    }
+}
+
+/* --- products with columns ----------------------------------------------------------------------- */
+
+/* found (outputs) = slopes (outputs, rows) times one column. */
+static void column_slopes(const Rows *rows, int64_t feature, const double *slopes, double *found) {
+    const REAL *column = rows->columns + feature * rows->rows;
+    for (int64_t k = 0; k < rows->outputs; k++) {
+        const double *slope = slopes + k * rows->rows;
+        doubles sums[2] = {{0}, {0}};
+        for (int64_t i = 0; i < rows->rows; i += 2 * WIDE) {
+            sums[0] += WIDENED(*(const reals *)(column + i)) * *(const doubles *)(slope + i);
+            sums[1] += WIDENED(*(const reals *)(column + i + WIDE)) *
+                       *(const doubles *)(slope + i + WIDE);
+        }
+        found[k] = total(sums[0] + sums[1]);
+    }
+}
+
+static void add_column(const Rows *rows, int64_t feature, const double *by, double *logits) {
+    const REAL *column = rows->columns + feature * rows->rows;
+    for (int64_t k = 0; k < rows->outputs; k++) {
+        if (by[k] == 0) continue;
+        double *to = logits + k * rows->rows;
+        for (int64_t i = 0; i < rows->rows; i++) to[i] += by[k] * column[i];
+    }
+}
+
+/* sums (4 x 3) of the products of four columns a with three columns b, over a strip of rows. */
+INLINE void add_products(const int tall, const int across, const REAL *a, const REAL *b,
+                         double *to, int64_t next) {
+    typedef REAL lanes __attribute__((vector_size(32), aligned(sizeof(REAL)), may_alias));
+    const int many = 32 / sizeof(REAL);
+    lanes sums[tall][across];
+    UNROLL for (int r = 0; r < tall; r++) UNROLL for (int c = 0; c < across; c++)
+        sums[r][c] = (lanes){0};
+    for (int64_t i = 0; i < ROWS_AT_ONCE; i += many) {
+        lanes other[across];
+        UNROLL for (int c = 0; c < across; c++) other[c] = *(const lanes *)(b + c * ROWS_AT_ONCE + i);
+        UNROLL for (int r = 0; r < tall; r++) {
+            lanes own = *(const lanes *)(a + r * ROWS_AT_ONCE + i);
+            UNROLL for (int c = 0; c < across; c++) sums[r][c] += own * other[c];
+        }
+    }
+    for (int r = 0; r < tall; r++)
+        for (int c = 0; c < across; c++) {
+            double sum = 0;
+            for (int lane = 0; lane < many; lane++) sum += sums[r][c][lane];
+            to[r * next + c] += sum;
+        }
+}
+
+static void strip_products(const REAL *a, const REAL *b, int64_t count, double *to, int64_t next) {
+    for (int64_t r = 0; r < count; r += 4)
+        for (int64_t c = 0; c <= r + 3 && c < count; c += 3) {
+            int tall = count - r < 4 ? (int)(count - r) : 4;
+            int across = count - c < 3 ? (int)(count - c) : 3;
+            const REAL *left = a + r * ROWS_AT_ONCE, *right = b + c * ROWS_AT_ONCE;
+            double *place = to + r * next + c;
+            if (tall == 4 && across == 3) add_products(4, 3, left, right, place, next);
+            else
+                for (int y = 0; y < tall; y++)
+                    for (int x = 0; x < across; x++)
+                        add_products(1, 1, left + y * ROWS_AT_ONCE, right + x * ROWS_AT_ONCE,
+                                     place + y * next + x, next);
+        }
+}
+
+/* The curvature of the loss in the working set's weights, at the current point. */
+static void fill_curvature(const Rows *rows, const Member *member, Space *space, int64_t count) {
+    int64_t outputs = rows->outputs, size = count * outputs;
+    double *block = space->scratch.factor; /* (count, count), free now */
+    for (int64_t k = 0; k < outputs; k++)
+        for (int64_t l = 0; l <= k; l++) {
+            row_curvature(rows, member->smoothing, space->slopes, k, l, space->row_weights);
+            memset(block, 0, count * count * sizeof *block);
+            for (int64_t start = 0; start < rows->rows; start += ROWS_AT_ONCE) {
+                int64_t left = rows->rows - start, strip = left < ROWS_AT_ONCE ? left : ROWS_AT_ONCE;
+                for (int64_t f = 0; f < count; f++) {
+                    const REAL *column = rows->columns + space->set[f] * rows->rows + start;
+                    REAL *own = space->gathered + f * ROWS_AT_ONCE;
+                    REAL *weighted = space->weighted + f * ROWS_AT_ONCE;
+                    for (int64_t i = 0; i < strip; i++) {
+                        own[i] = column[i];
+                        weighted[i] = (REAL)(column[i] * space->row_weights[start + i]);
+                    }
+                    for (int64_t i = strip; i < ROWS_AT_ONCE; i++) own[i] = weighted[i] = 0;
+                }
+                strip_products(space->weighted, space->gathered, count, block, count);
+            }
+            for (int64_t f = 0; f < count; f++)
+                for (int64_t g = 0; g <= f; g++) {
+                    double bend = block[f * count + g];
+                    int64_t a = f * outputs, b = g * outputs;
+                    space->curvature[(a + k) * size + b + l] = bend;
+                    space->curvature[(a + l) * size + b + k] = bend;
+                    space->curvature[(b + k) * size + a + l] = bend;
+                    space->curvature[(b + l) * size + a + k] = bend;
+                }
+        }
+}
+
+static double product(const Rows *rows, int64_t feature, int64_t other) {
+    const REAL *a = rows->columns + feature * rows->rows, *b = rows->columns + other * rows->rows;
+    doubles sum = {0};
+    for (int64_t i = 0; i < rows->rows; i += WIDE)
+        sum += WIDENED(*(const reals *)(a + i)) * WIDENED(*(const reals *)(b + i)) *
+               *(const doubles *)(rows->shares + i);
+    return 2 * total(sum);
+}
+
+static void remember(const Rows *rows, Products *products, int64_t feature) {
+    int64_t slot = products->used++;
+    products->slots[feature] = slot;
+    products->features[slot] = feature;
+    for (int64_t other = 0; other <= slot; other++) {
+        double found = product(rows, feature, products->features[other]);
+        products->curvature[slot * products->capacity + other] = found;
+        products->curvature[other * products->capacity + slot] = found;
+    }
+}
+
+/* The same of the mean squared error, whose curvature is the same everywhere. Where features fill
+   the room that there is, all are forgotten: a product is the same whoever asks for it. */
+static void look_up_curvature(const Rows *rows, Products *products, Space *space, int64_t count) {
+    int64_t missing = 0;
+    for (int64_t f = 0; f < count; f++) missing += products->slots[space->set[f]] < 0;
+    if (products->used + missing > products->capacity) {
+        for (int64_t slot = 0; slot < products->used; slot++)
+            products->slots[products->features[slot]] = -1;
+        products->used = 0;
+    }
+    for (int64_t f = 0; f < count; f++)
+        if (products->slots[space->set[f]] < 0) remember(rows, products, space->set[f]);
+    for (int64_t f = 0; f < count; f++) {
+        const double *row =
+            products->curvature + products->slots[space->set[f]] * products->capacity;
+        for (int64_t g = 0; g < count; g++)
+            space->curvature[f * count + g] = row[products->slots[space->set[g]]];
+    }
+}
+
+/* --- the working set ----------------------------------------------------------------------------- */
+
+INLINE const Pull *pull_of(const Rows *rows, const Member *member, int64_t feature) {
+    return feature == rows->features - 1 ? &member->intercept : &member->features;
+}
+
+static double violation(const Rows *rows, const Member *member, const double *weights,
+                        const double *gradient, int64_t feature, double *left) {
+    int64_t at = feature * rows->outputs;
+    return subgradient(pull_of(rows, member, feature), weights + at, gradient + at, rows->outputs,
+                       left);
+}
+
+/* Put what is marked into the set in the features' order, which is nobody else's business. */
+static int64_t list_set(const Rows *rows, Space *space) {
+    int64_t count = 0;
+    for (int64_t j = 0; j < rows->features; j++)
+        if (space->in_set[j] && count < rows->most) space->set[count++] = j;
+    return count;
+}
+
+/* Mark features whose optimality is violated, the worst `most` of them; their number.
+   among: only features marked there, or all where it is NULL. */
+static int64_t add_violators(const Rows *rows, const Member *member, const double *weights,
+                             const double *gradient, Space *space, const char *among, int64_t most) {
+    double threshold = member->tolerance;
+    for (;;) { /* a higher bar as long as too many pass it */
+        int64_t found = 0;
+        double largest = 0;
+        for (int64_t j = 0; j < rows->features; j++) {
+            if (space->in_set[j] || (among && !among[j])) continue;
+            double size = violation(rows, member, weights, gradient, j, space->left);
+            if (!(size <= threshold)) found++; /* NaN counts */
+            if (size > largest) largest = size;
+        }
+        if (found > most && threshold < largest / 2) {
+            threshold = threshold < largest / 64 ? largest / 64 : threshold * 2;
+            continue;
+        }
+        for (int64_t j = 0; j < rows->features && found; j++) {
+            if (space->in_set[j] || (among && !among[j])) continue;
+            if (!(violation(rows, member, weights, gradient, j, space->left) <= threshold))
+                space->in_set[j] = 1;
+        }
+        return found;
+    }
+}
+
+/* --- one member ---------------------------------------------------------------------------------- */
+
+static double all_penalties(const Rows *rows, const Member *member, const double *weights) {
+    double sum = 0;
+    for (int64_t j = 0; j < rows->features; j++)
+        sum += penalty(pull_of(rows, member, j), weights + j * rows->outputs, rows->outputs);
+    return sum;
+}
+
+static double set_penalties(const Rows *rows, const Space *space, const double *own, int64_t count) {
+    double sum = 0;
+    for (int64_t f = 0; f < count; f++)
+        sum += penalty(space->pulls + f, own + f * rows->outputs, rows->outputs);
+    return sum;
+}
+
+static void gather(const Rows *rows, const Member *member, const double *weights,
+                   const double *gradient, Space *space, int64_t count) {
+    int64_t outputs = rows->outputs;
+    for (int64_t f = 0; f < count; f++) {
+        int64_t at = space->set[f] * outputs;
+        space->pulls[f] = *pull_of(rows, member, space->set[f]);
+        memcpy(space->own_weights + f * outputs, weights + at, outputs * sizeof *weights);
+        memcpy(space->own_slope + f * outputs, gradient + at, outputs * sizeof *gradient);
+    }
+    memcpy(space->own_before, space->own_weights, count * outputs * sizeof *weights);
+}
+
+/* Go as far along the model's step as the objective falls enough; the new value, or the old one where
+   no length helps. space->own_weights is where the step leads. */
+static double search(const Rows *rows, const Member *member, double value, double promised,
+                     double *weights, Space *space, int64_t count) {
+    int64_t outputs = rows->outputs, numbers = outputs * rows->rows;
+    double by[outputs], rounding = ROUNDING * fabs(value);
+    double others = all_penalties(rows, member, weights) -
+                    set_penalties(rows, space, space->own_before, count);
+    memset(space->step, 0, numbers * sizeof *space->step);
+    for (int64_t f = 0; f < count; f++) {
+        for (int64_t k = 0; k < outputs; k++)
+            by[k] = space->own_weights[f * outputs + k] - space->own_before[f * outputs + k];
+        add_column(rows, space->set[f], by, space->step);
+    }
+    double length = 1;
+    for (int halving = 0; halving < HALVINGS; halving++, length /= 2) {
+        for (int64_t i = 0; i < numbers; i++)
+            space->moved[i] = space->logits[i] + length * space->step[i];
+        if (length < 1)
+            for (int64_t c = 0; c < count * outputs; c++)
+                space->own_weights[c] =
+                    space->own_before[c] + (space->own_weights[c] - space->own_before[c]) / 2;
+        double reached = mean_loss(rows, member->smoothing, space->moved, space->slopes) + others +
+                         set_penalties(rows, space, space->own_weights, count);
+        if (reached <= value + ENOUGH * length * promised + rounding) {
+            double *moved = space->moved;
+            space->moved = space->logits;
+            space->logits = moved;
+            for (int64_t f = 0; f < count; f++)
+                memcpy(weights + space->set[f] * outputs, space->own_weights + f * outputs,
+                       outputs * sizeof *weights);
+            return reached;
+        }
+    }
+    mean_loss(rows, member->smoothing, space->logits, space->slopes);
+    return value;
+}
+
+static double set_residual(const Rows *rows, const Member *member, const double *weights,
+                           double *gradient, Space *space, int64_t count) {
+    double largest = 0;
+    for (int64_t f = 0; f < count; f++) {
+        int64_t j = space->set[f];
+        column_slopes(rows, j, space->slopes, gradient + j * rows->outputs);
+        double found = violation(rows, member, weights, gradient, j, space->left);
+        largest = larger(largest, found);
+    }
+    return largest;
+}
+
+static void likely_gradient(const Rows *rows, double *gradient, const Space *space) {
+    for (int64_t j = 0; j < rows->features; j++)
+        if (space->likely[j] && !space->in_set[j])
+            column_slopes(rows, j, space->slopes, gradient + j * rows->outputs);
+}
+
+static void full_gradient(const Rows *rows, double *gradient, const Space *space) {
+    for (int64_t j = 0; j < rows->features; j++)
+        column_slopes(rows, j, space->slopes, gradient + j * rows->outputs);
+}
+
+/* Mark the features that the sequential strong rule leaves in, and those that weigh something. */
+static void screen(const Rows *rows, const Member *member, const double *weights,
+                   const double *gradient, Space *space) {
+    Pull strong = member->features;
+    double before = member->before;
+    if (strong.group > 0) strong.group = 2 * strong.group - before;
+    else strong.l1 = 2 * strong.l1 - before;
+    if (strong.group < 0) strong.group = 0;
+    if (strong.l1 < 0) strong.l1 = 0;
+    for (int64_t j = 0; j < rows->features; j++) {
+        int64_t at = j * rows->outputs;
+        const Pull *pull = pull_of(rows, member, j);
+        int weighs = pull->l1 == 0 && pull->group == 0;
+        for (int64_t k = 0; k < rows->outputs; k++) weighs |= weights[at + k] != 0;
+        space->in_set[j] = (char)weighs;
+        space->likely[j] = (char)(weighs || subgradient(&strong, weights + at, gradient + at,
+                                                        rows->outputs, space->left) > 0);
+    }
+}
+
+/* One model: its curvature where it is not there yet, its minimum, the way there. */
+static double take_step(const Rows *rows, const Member *member, double value, double tolerance,
+                        double *weights, const double *gradient, Space *space, int64_t count,
+                        int fresh) {
+    if (fresh && rows->loss == SQUARED_ERROR)
+        look_up_curvature(rows, rows->products, space, count);
+    else if (fresh) fill_curvature(rows, member, space, count);
+    gather(rows, member, weights, gradient, space, count);
+    int64_t size = count * rows->outputs;
+    memcpy(space->row_weights, space->own_slope, size * sizeof *space->own_slope);
+    Quadratic model = {count, rows->outputs, space->curvature, space->pulls, space->own_weights,
+                       space->own_slope};
+    minimise(&model, &space->scratch, tolerance, MODEL_ROUNDS);
+    double promised = set_penalties(rows, space, space->own_weights, count) -
+                      set_penalties(rows, space, space->own_before, count);
+    for (int64_t c = 0; c < size; c++)
+        promised += space->row_weights[c] * (space->own_weights[c] - space->own_before[c]);
+    return search(rows, member, value, promised < 0 ? promised : 0, weights, space, count);
+}
+
+static void start(const Rows *rows, const double *weights, Space *space) {
+    memset(space->logits, 0, rows->outputs * rows->rows * sizeof *space->logits);
+    for (int64_t j = 0; j < rows->features; j++)
+        add_column(rows, j, weights + j * rows->outputs, space->logits);
+}
+
+static Found solve(const Rows *rows, const Member *member, double *weights, double *gradient,
+                   Space *space) {
+    start(rows, weights, space);
+    Found found = {.status = NOT_CONVERGED};
+    found.value = mean_loss(rows, member->smoothing, space->logits, space->slopes) +
+                  all_penalties(rows, member, weights);
+    full_gradient(rows, gradient, space);
+    screen(rows, member, weights, gradient, space);
+    add_violators(rows, member, weights, gradient, space, NULL, rows->most / 4);
+    int64_t count = list_set(rows, space);
+    int fresh = 1;
+    double residual = set_residual(rows, member, weights, gradient, space, count);
+    while (found.steps < member->steps) {
+        if (residual <= member->tolerance) {
+            likely_gradient(rows, gradient, space);
+            int64_t more = add_violators(rows, member, weights, gradient, space, space->likely,
+                                         rows->most / 4);
+            if (!more) {
+                full_gradient(rows, gradient, space);
+                more = add_violators(rows, member, weights, gradient, space, NULL, rows->most / 4);
+            }
+            if (!more) {
+                found.status = CONVERGED;
+                break;
+            }
+            int64_t before = count;
+            count = list_set(rows, space);
+            if (count == before) break; /* the set is full */
+            fresh = 1;
+            residual = set_residual(rows, member, weights, gradient, space, count);
+        }
+        double last = residual, aim = 0.1 * residual > member->tolerance / 2 ? 0.1 * residual
+                                                                         : member->tolerance / 2;
+        if (rows->loss == SQUARED_ERROR) aim = member->tolerance / 2;
+        double value = take_step(rows, member, found.value, aim, weights, gradient, space, count,
+                                 fresh);
+        residual = set_residual(rows, member, weights, gradient, space, count);
+        found.steps++;
+        int stuck = !(value < found.value) && !(residual < last);
+        if (stuck && (fresh || rows->loss == SQUARED_ERROR)) break; /* rounding hides what is left, or a number is not finite */
+        fresh = residual > 0.3 * last && rows->loss != SQUARED_ERROR;
+        found.value = value;
+    }
+    found.residual = residual;
+    return found;
+}
+
+/* --- the interface ------------------------------------------------------------------------------- */
+
+#define ROOM(place, count) \
+    ((place) = calloc((size_t)(count) + 1, sizeof *(place)), complete &= (place) != NULL)
+
+static int open_space(const Rows *rows, Space *space) {
+    int complete = 1;
+    int64_t numbers = rows->outputs * rows->rows, size = rows->most * rows->outputs;
+    int64_t longest = size > rows->rows ? size : rows->rows;
+    ROOM(space->logits, numbers);
+    ROOM(space->moved, numbers);
+    ROOM(space->slopes, numbers);
+    ROOM(space->step, numbers);
+    ROOM(space->weighted, rows->most * ROWS_AT_ONCE);
+    ROOM(space->gathered, rows->most * ROWS_AT_ONCE);
+    ROOM(space->row_weights, longest);
+    ROOM(space->set, rows->most);
+    ROOM(space->in_set, rows->features);
+    ROOM(space->likely, rows->features);
+    ROOM(space->curvature, size * size);
+    ROOM(space->own_weights, size);
+    ROOM(space->own_slope, size);
+    ROOM(space->own_before, size);
+    ROOM(space->left, rows->outputs);
+    ROOM(space->pulls, rows->most);
+    ROOM(space->scratch.places, size);
+    ROOM(space->scratch.factor, size * size);
+    ROOM(space->scratch.step, 2 * size);
+    ROOM(space->scratch.bent, size);
+    ROOM(space->scratch.kept, size);
+    return complete;
+}
+
+static void close_space(Space *space) {
+    void *places[] = {space->logits, space->moved, space->slopes, space->step, space->weighted,
+                      space->gathered, space->row_weights, space->set, space->in_set, space->likely,
+                      space->curvature, space->own_weights, space->own_slope, space->own_before,
+                      space->left, space->pulls, space->scratch.places, space->scratch.factor,
+                      space->scratch.step, space->scratch.bent, space->scratch.kept};
+    for (size_t i = 0; i < sizeof places / sizeof *places; i++) free(places[i]);
+}
+
+/* Solve members (count) one after the other. weights (count, features, outputs): where each starts,
+   and what is found. chained: each starts where the one before has ended. */
+void linear_solve(const Rows *rows, const int64_t *count, const int64_t *chained,
+                  const Member *members, double *weights, double *gradients, Found *found) {
+    Space space;
+    int64_t size = rows->features * rows->outputs;
+    int complete = open_space(rows, &space);
+    for (int64_t m = 0; m < *count; m++) {
+        if (!complete) {
+            found[m].status = OUT_OF_MEMORY;
+            continue;
+        }
+        if (*chained && m > 0)
+            memcpy(weights + m * size, weights + (m - 1) * size, size * sizeof *weights);
+        found[m] = solve(rows, members + m, weights + m * size, gradients + m * size, &space);
+    }
+    close_space(&space);
+}
+
+/* --- least squares by its moments ---------------------------------------------------------------- */
+
+static void moments_slope(const Moments *moments, const double *weights, double *slope) {
+    for (int64_t j = 0; j < moments->features; j++) slope[j] = -moments->cross[j];
+    for (int64_t j = 0; j < moments->features; j++)
+        if (weights[j] != 0)
+            add_scaled(slope, weights[j], moments->curvature + j * moments->features,
+                       moments->features);
+}
+
+static Found solve_moments(const Moments *moments, const Member *member, double *weights,
+                           double *slope, Pull *pulls, const Scratch *room) {
+    int64_t features = moments->features;
+    Found found = {.status = NOT_CONVERGED};
+    for (int64_t j = 0; j < features; j++) pulls[j] = member->features;
+    pulls[features - 1] = member->intercept;
+    Quadratic model = {features, 1, moments->curvature, pulls, weights, slope};
+    while (found.status != CONVERGED && found.steps < member->steps) {
+        moments_slope(moments, weights, slope); /* again: updates have added up their rounding */
+        double *left = room->step + features;
+        found.residual = largest_subgradient(&model, left);
+        if (found.residual <= member->tolerance) found.status = CONVERGED;
+        else {
+            minimise(&model, room, member->tolerance / 2, MODEL_ROUNDS);
+            found.steps++;
+        }
+    }
+    found.value = moments->square + penalties(&model, weights);
+    for (int64_t j = 0; j < features; j++)
+        found.value += weights[j] * (slope[j] - moments->cross[j]) / 2;
+    return found;
+}
+
+/* As linear_solve; slopes (count, features): the loss's gradient at what is found. */
+void linear_solve_moments(const Moments *moments, const int64_t *count, const int64_t *chained,
+                          const Member *members, double *weights, double *slopes, Found *found) {
+    int64_t size = moments->features;
+    int complete = 1;
+    Scratch room;
+    Pull *pulls;
+    ROOM(pulls, size);
+    ROOM(room.places, size);
+    ROOM(room.factor, size * size);
+    ROOM(room.step, 2 * size);
+    ROOM(room.bent, size);
+    ROOM(room.kept, size);
+    for (int64_t m = 0; m < *count; m++) {
+        if (!complete) {
+            found[m].status = OUT_OF_MEMORY;
+            continue;
+        }
+        if (*chained && m > 0)
+            memcpy(weights + m * size, weights + (m - 1) * size, size * sizeof *weights);
+        found[m] = solve_moments(moments, members + m, weights + m * size, slopes + m * size, pulls,
+                                 &room);
+    }
+    void *taken[] = {pulls, room.places, room.factor, room.step, room.bent, room.kept};
+    for (size_t i = 0; i < sizeof taken / sizeof *taken; i++) free(taken[i]);
+}

@@ -1,0 +1,293 @@
+/* A quadratic model with penalties, minimised: cyclic coordinate descent finds which coordinates are
+   zero, and Newton steps on the others, by Cholesky's factor, finish what correlated columns would
+   draw out (Friedman, Hastie & Tibshirani 2010; Byrd, Chin, Nocedal & Oztoprak 2016).
+
+   Coordinates come in blocks of `outputs`, one block for each feature. All numbers are double. */
+
+#include <stdlib.h>
+
+#define WIDE 4 /* doubles in a vector of 256 bits */
+
+typedef double doubles __attribute__((vector_size(8 * WIDE), aligned(8), may_alias));
+
+/* Of mean loss + l1 Σ|w| + l2 Σ w² + group ‖w‖, for the weights of one feature. */
+typedef struct {
+    double l1, l2, group;
+} Pull;
+
+typedef struct {
+    int64_t features, outputs;
+    const double *curvature; /* (size, size), size = features x outputs: symmetric */
+    const Pull *pulls;       /* (features) */
+    double *weights;         /* (size) */
+    double *slope;           /* (size): the smooth part's gradient at the weights, without l2's */
+} Quadratic;
+
+/* Room to work in. */
+typedef struct {
+    int64_t *places; /* (size): of coordinates that are not zero */
+    double *factor;  /* (size, size) */
+    double *step, *bent, *kept; /* (size) */
+} Scratch;
+
+INLINE double dot(const double *a, const double *b, int64_t count) {
+    doubles sums[2] = {{0}, {0}};
+    int64_t i = 0;
+    for (; i + 2 * WIDE <= count; i += 2 * WIDE) {
+        sums[0] += *(const doubles *)(a + i) * *(const doubles *)(b + i);
+        sums[1] += *(const doubles *)(a + i + WIDE) * *(const doubles *)(b + i + WIDE);
+    }
+    sums[0] += sums[1];
+    double sum = (sums[0][0] + sums[0][1]) + (sums[0][2] + sums[0][3]);
+    for (; i < count; i++) sum += a[i] * b[i];
+    return sum;
+}
+
+INLINE void add_scaled(double *restrict to, double factor, const double *restrict from,
+                       int64_t count) {
+    for (int64_t i = 0; i < count; i++) to[i] += factor * from[i];
+}
+
+/* x, drawn to zero by the threshold; NaN stays. */
+INLINE double shrunk(double x, double threshold) {
+    return x > threshold ? x - threshold : x < -threshold ? x + threshold : x == x ? 0 : x;
+}
+
+/* NaN, where one is, is larger than any number. */
+INLINE double larger(double a, double b) { return b > a || b != b ? b : a; }
+
+INLINE double norm(const double *x, int64_t count) { return sqrt(dot(x, x, count)); }
+
+static double penalty(const Pull *pull, const double *weights, int64_t outputs) {
+    double sum = 0;
+    for (int64_t k = 0; k < outputs; k++)
+        sum += pull->l1 * fabs(weights[k]) + pull->l2 * weights[k] * weights[k];
+    return pull->group > 0 ? sum + pull->group * norm(weights, outputs) : sum;
+}
+
+/* The smallest subgradient of one feature's weights into `left` (outputs); the largest entry's size.
+   slope: of the smooth part without l2's. */
+static double subgradient(const Pull *pull, const double *weights, const double *slope,
+                          int64_t outputs, double *left) {
+    double largest = 0, length = pull->group > 0 ? norm(weights, outputs) : 0;
+    for (int64_t k = 0; k < outputs; k++) {
+        double smooth = slope[k] + 2 * pull->l2 * weights[k];
+        left[k] = weights[k] > 0   ? smooth + pull->l1
+                  : weights[k] < 0 ? smooth - pull->l1
+                                   : shrunk(smooth, pull->l1);
+        if (length > 0) left[k] += pull->group * weights[k] / length;
+    }
+    if (pull->group > 0 && length == 0) {
+        double size = norm(left, outputs);
+        double factor = size > pull->group ? 1 - pull->group / size : 0;
+        for (int64_t k = 0; k < outputs; k++) left[k] *= factor;
+    }
+    for (int64_t k = 0; k < outputs; k++) {
+        largest = larger(largest, fabs(left[k]));
+    }
+    return largest;
+}
+
+static double largest_subgradient(const Quadratic *given, double *left) {
+    double largest = 0;
+    for (int64_t j = 0; j < given->features; j++) {
+        int64_t at = j * given->outputs;
+        double found = subgradient(given->pulls + j, given->weights + at, given->slope + at,
+                                   given->outputs, left + at);
+        largest = larger(largest, found);
+    }
+    return largest;
+}
+
+/* --- coordinate descent -------------------------------------------------------------------------- */
+
+INLINE void move(const Quadratic *given, int64_t place, double by) {
+    int64_t size = given->features * given->outputs;
+    given->weights[place] += by;
+    add_scaled(given->slope, by, given->curvature + place * size, size);
+}
+
+static void descend_alone(const Quadratic *given, int64_t place, const Pull *pull) {
+    int64_t size = given->features * given->outputs;
+    double bend = given->curvature[place * size + place], before = given->weights[place];
+    if (bend + 2 * pull->l2 <= 0) return; /* a constant column says nothing */
+    double after = shrunk(bend * before - given->slope[place], pull->l1) / (bend + 2 * pull->l2);
+    if (after == before) return;
+    move(given, place, after - before);
+    given->weights[place] = after; /* zero exactly */
+}
+
+/* A block with a group's penalty: a proximal step under a bound of its curvature. */
+static void descend_together(const Quadratic *given, int64_t feature) {
+    const Pull *pull = given->pulls + feature;
+    int64_t outputs = given->outputs, first = feature * outputs, size = given->features * outputs;
+    double bound = 0, after[outputs];
+    for (int64_t k = 0; k < outputs; k++) { /* of the largest eigenvalue, by Gershgorin's circles */
+        double sum = 0;
+        for (int64_t l = 0; l < outputs; l++)
+            sum += fabs(given->curvature[(first + k) * size + first + l]);
+        bound = sum > bound ? sum : bound;
+    }
+    if (bound + 2 * pull->l2 <= 0) return;
+    for (int64_t k = 0; k < outputs; k++)
+        after[k] = shrunk(bound * given->weights[first + k] - given->slope[first + k], pull->l1);
+    double length = norm(after, outputs);
+    double factor = length > pull->group ? (1 - pull->group / length) / (bound + 2 * pull->l2) : 0;
+    for (int64_t k = 0; k < outputs; k++) {
+        double by = after[k] * factor - given->weights[first + k];
+        if (by == 0) continue;
+        move(given, first + k, by);
+        given->weights[first + k] = after[k] * factor;
+    }
+}
+
+static void sweep(const Quadratic *given) {
+    for (int64_t j = 0; j < given->features; j++) {
+        if (given->pulls[j].group > 0 && given->outputs > 1) descend_together(given, j);
+        else {
+            Pull alone = given->pulls[j];
+            alone.l1 += alone.group; /* a group of one */
+            for (int64_t k = 0; k < given->outputs; k++)
+                descend_alone(given, j * given->outputs + k, &alone);
+        }
+    }
+}
+
+/* --- Newton steps on what is not zero ------------------------------------------------------------ */
+
+/* Factor a symmetric positive matrix (size, size) in place into its lower triangle; 0 if it is none. */
+static int factorise(double *matrix, int64_t size) {
+    for (int64_t i = 0; i < size; i++) {
+        double *row = matrix + i * size;
+        for (int64_t j = 0; j < i; j++) {
+            const double *other = matrix + j * size;
+            row[j] = (row[j] - dot(row, other, j)) / other[j];
+        }
+        double left = row[i] - dot(row, row, i);
+        if (!(left > 0)) return 0;
+        row[i] = sqrt(left);
+    }
+    return 1;
+}
+
+static void solve_factored(const double *factor, int64_t size, double *x) {
+    for (int64_t i = 0; i < size; i++)
+        x[i] = (x[i] - dot(factor + i * size, x, i)) / factor[i * size + i];
+    for (int64_t i = size - 1; i >= 0; i--) {
+        x[i] /= factor[i * size + i];
+        add_scaled(x, -x[i], factor + i * size, i);
+    }
+}
+
+/* The curvature of a group's penalty between two weights of its feature. */
+INLINE double group_bend(double group, const double *weights, int64_t outputs, int64_t k, int64_t l) {
+    double length = norm(weights, outputs);
+    if (group == 0 || length == 0) return 0;
+    double along = weights[k] * weights[l] / (length * length);
+    return group / length * ((k == l) - along);
+}
+
+/* Fill the factor with the curvature between free coordinates; a little more on the diagonal keeps
+   what is singular solvable. */
+static void free_curvature(const Quadratic *given, const Scratch *room, int64_t count) {
+    int64_t outputs = given->outputs, size = given->features * outputs;
+    double trace = 0;
+    for (int64_t i = 0; i < count; i++) {
+        int64_t place = room->places[i], feature = place / outputs;
+        const Pull *pull = given->pulls + feature;
+        for (int64_t j = 0; j <= i; j++) {
+            int64_t other = room->places[j];
+            double bend = given->curvature[place * size + other];
+            if (pull->group > 0 && other / outputs == feature)
+                bend += group_bend(pull->group, given->weights + feature * outputs, outputs,
+                                   place % outputs, other % outputs);
+            room->factor[i * count + j] = bend;
+        }
+        room->factor[i * count + i] += 2 * pull->l2;
+        trace += room->factor[i * count + i];
+    }
+    for (int64_t i = 0; i < count; i++)
+        room->factor[i * count + i] += 1e-12 * trace / count + 1e-300;
+}
+
+/* Weights that a step has carried across zero stay there; so do whole groups that it has turned. */
+static void hold_at_zero(const Quadratic *given, const double *kept) {
+    int64_t outputs = given->outputs;
+    for (int64_t j = 0; j < given->features; j++) {
+        const double *before = kept + j * outputs;
+        double *after = given->weights + j * outputs;
+        if (given->pulls[j].l1 > 0)
+            for (int64_t k = 0; k < outputs; k++)
+                if (before[k] * after[k] < 0) after[k] = 0;
+        if (given->pulls[j].group > 0 && dot(before, after, outputs) < 0)
+            memset(after, 0, outputs * sizeof *after);
+    }
+}
+
+static double penalties(const Quadratic *given, const double *weights) {
+    double sum = 0;
+    for (int64_t j = 0; j < given->features; j++)
+        sum += penalty(given->pulls + j, weights + j * given->outputs, given->outputs);
+    return sum;
+}
+
+/* List the coordinates that a Newton step may move; their number. */
+static int64_t free_coordinates(const Quadratic *given, int64_t *places) {
+    int64_t outputs = given->outputs, size = given->features * outputs, count = 0;
+    for (int64_t c = 0; c < size; c++) {
+        const Pull *pull = given->pulls + c / outputs;
+        if (given->weights[c] != 0 || (pull->l1 == 0 && pull->group == 0)) places[count++] = c;
+    }
+    return count;
+}
+
+/* Take a Newton step on the free coordinates, or a shorter one, if it lowers the model: 1 if so. */
+static int newton(const Quadratic *given, const Scratch *room, const double *left) {
+    int64_t outputs = given->outputs, size = given->features * outputs;
+    int64_t count = free_coordinates(given, room->places);
+    if (count == 0) return 0;
+    free_curvature(given, room, count);
+    if (!factorise(room->factor, count)) return 0;
+    for (int64_t i = 0; i < count; i++) room->step[i] = -left[room->places[i]];
+    solve_factored(room->factor, count, room->step);
+    memcpy(room->kept, given->weights, size * sizeof *room->kept);
+    double before = penalties(given, room->kept);
+    for (double length = 1; length > 0.02; length /= 3) {
+        for (int64_t i = 0; i < count; i++)
+            given->weights[room->places[i]] = room->kept[room->places[i]] + length * room->step[i];
+        hold_at_zero(given, room->kept);
+        memset(room->bent, 0, size * sizeof *room->bent);
+        double gained = penalties(given, given->weights) - before;
+        for (int64_t i = 0; i < count; i++) {
+            double by = given->weights[room->places[i]] - room->kept[room->places[i]];
+            add_scaled(room->bent, by, given->curvature + room->places[i] * size, size);
+        }
+        for (int64_t c = 0; c < size; c++)
+            gained += (given->weights[c] - room->kept[c]) * (given->slope[c] + room->bent[c] / 2);
+        if (gained < 0) {
+            add_scaled(given->slope, 1, room->bent, size);
+            return 1;
+        }
+    }
+    memcpy(given->weights, room->kept, size * sizeof *room->kept);
+    return 0;
+}
+
+/* Minimise until no entry of the smallest subgradient is above the tolerance; what is left of it.
+   A Newton step is taken when as much has been spent on sweeps as it takes. */
+static double minimise(const Quadratic *given, const Scratch *room, double tolerance, int64_t most) {
+    int64_t size = given->features * given->outputs;
+    double *left = room->step + size, spent = 0;
+    double residual = largest_subgradient(given, left);
+    for (int64_t round = 0; round < most && residual > tolerance; round++) {
+        sweep(given);
+        residual = largest_subgradient(given, left);
+        if (!(residual > tolerance)) break;
+        double count = free_coordinates(given, room->places);
+        spent += count * size;
+        if (spent < count * count * count / 3) continue;
+        spent = 0;
+        if (newton(given, room, left)) residual = largest_subgradient(given, left);
+    }
+    return residual;
+}

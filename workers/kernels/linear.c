@@ -16,7 +16,7 @@ enum { CONVERGED, NOT_CONVERGED, OUT_OF_MEMORY };
 #define LEAST_CURVATURE 1e-11 /* of a row's loss, of what it is at most: saturated rows have none */
 #define HALVINGS 40
 #define MODEL_ROUNDS 500      /* of coordinate descent in one model */
-#define ROUNDING 1e-14        /* of an objective, by which a step may raise it */
+#define ROUNDING 1e-12        /* of an objective of many rows, by which a step may raise it */
 #define ENOUGH 1e-4           /* share of the promised descent that a step must give (Armijo) */
 
 /* Curvatures of the mean squared error between features that were in a working set before: they are

@@ -80,12 +80,16 @@ def ours(problem: Problem) -> Path:
     started = time.perf_counter()
     fit = LinearFit([rows], kind, 1, torch.float32, torch.device("cpu"))
     wanted = [Wanted(Components(l1=float(own))) for own in problem.strengths]
-    solved = ExactFold(fit, rows, library).solve(wanted)
+    fold = ExactFold(fit, rows, library)
+    solved = [fold.solve(member) for member in wanted]
     seconds = time.perf_counter() - started
-    assert solved.converged.all()
-    found = zip(problem.strengths, solved.weights.numpy(), solved.intercepts.numpy(), strict=True)
-    values = [problem.objective(w[0], float(b[0]), float(own)) for own, w, b in found]
-    return Path(seconds, dict(enumerate(values)))
+    values: dict[int, float] = {}
+    for place, found in enumerate(solved):
+        assert found is not None
+        assert found.converged
+        weights, intercept = found.weights[0].numpy(), found.intercepts.item()
+        values[place] = problem.objective(weights, intercept, float(problem.strengths[place]))
+    return Path(seconds, values)
 
 
 def scikit_learn(problem: Problem) -> Path:

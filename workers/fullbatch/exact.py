@@ -6,7 +6,7 @@ What does not converge there, or does not fit, goes on with the batched steps of
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -17,19 +17,20 @@ from workers.fullbatch.fista import Fista
 from workers.fullbatch.paths import FoldPaths, Wanted
 from workers.fullbatch.rows import LinearFit, TrainingRows
 from workers.fullbatch.terms import Strengths
+from workers.heeding import heed
 from workers.kernels import Library
-from workers.kernels.linear import CompiledRows, LinearRows, Optima
+from workers.kernels.linear import CompiledRows, LinearRows, Optimum
 from workers.penalties.components import Components
 
 
 @dataclass(frozen=True)
 class Solved:
-    """Members (P,) on one fold: weights (P, K, d), intercepts (P, K), residuals (P,)."""
+    """A member on one fold: weights (K, d), intercepts (K,), for the inputs as they were given."""
 
     weights: Tensor
     intercepts: Tensor
-    residuals: Tensor
-    converged: Tensor
+    residual: float
+    converged: bool
 
 
 class ExactFold:
@@ -44,43 +45,22 @@ class ExactFold:
         self._own = self._compiled(rows.inputs, centred=fit.penalize == "weights")
         self._paths = FoldPaths(fit, self._own)
 
-    def solve(self, members: Sequence[Wanted]) -> Solved:
-        """Solve the members, each by itself."""
-        count, outputs = len(members), self._fit.outputs
-        features = self._rows.inputs.shape[1]
-        weights = torch.zeros(count, outputs, features, dtype=torch.float64)
-        intercepts = torch.zeros(count, outputs, dtype=torch.float64)
-        residuals = torch.full((count,), math.inf, dtype=torch.float64)
-        converged = torch.zeros(count, dtype=torch.bool)
-        for chosen, solve in self._ways(members):
-            found, own, free = solve([members[place] for place in chosen])
-            weights[chosen], intercepts[chosen] = own, free
-            residuals[chosen], converged[chosen] = found.residuals, found.converged
-        return Solved(weights, intercepts, residuals, converged)
+    def solve(self, member: Wanted) -> Solved | None:
+        """Solve the member; None where that can't be done one by one."""
+        if self._fit.group_by == "neuron" and member.components.group > 0:
+            return None
+        if member.sparse or self._own.takes_all:
+            return self._in_own_units(self._paths.solve(member), None)
+        if self._turned is None:
+            return None
+        return self._in_own_units(self._turned.paths.solve(member), self._turned.directions)
 
-    def _ways(
-        self, members: Sequence[Wanted]
-    ) -> list[tuple[list[int], Callable[[Sequence[Wanted]], tuple[Optima, Tensor, Tensor]]]]:
-        """Return which members are solved how; some can't be, and are in no list."""
-        grouped = self._fit.group_by == "neuron"
-        able = [p for p, own in enumerate(members) if not (grouped and own.components.group > 0)]
-        sparse = [place for place in able if members[place].sparse or self._own.takes_all]
-        smooth = [place for place in able if place not in set(sparse)]
-        ways = [(sparse, self._as_they_are)]
-        if smooth and self._turned is not None:
-            ways.append((smooth, self._by_directions))
-        return [(chosen, way) for chosen, way in ways if chosen]
-
-    def _as_they_are(self, members: Sequence[Wanted]) -> tuple[Optima, Tensor, Tensor]:
-        found = self._paths.solve(members)
-        weights = found.weights[:, :-1].mT
-        return found, weights, found.weights[:, -1] - weights @ self._own.means
-
-    def _by_directions(self, members: Sequence[Wanted]) -> tuple[Optima, Tensor, Tensor]:
-        assert self._turned is not None, "there are too many directions"
-        found = self._turned.paths.solve(members)
-        weights = found.weights[:, :-1].mT @ self._turned.directions
-        return found, weights, found.weights[:, -1] - weights @ self._own.means
+    def _in_own_units(self, found: Optimum, directions: Tensor | None) -> Solved:
+        weights = found.weights[:-1].T
+        if directions is not None:
+            weights = weights @ directions
+        intercepts = found.weights[-1] - weights @ self._own.means
+        return Solved(weights, intercepts, found.residual, found.converged)
 
     @cached_property
     def _turned(self) -> _Turned | None:
@@ -161,16 +141,19 @@ class Exact:
     def _solve(self) -> None:
         finite = torch.stack(list(vars(self._strengths).values())).isfinite().all(0)
         self.residuals[:, ~finite] = math.nan
-        sane = finite.nonzero().flatten().tolist()
-        members = [_wanted(self._strengths)[place] for place in sane]
+        members = _wanted(self._strengths)
         for number, fold in enumerate(self._folds):
-            found = fold.solve(members)
-            self.weights[number, sane] = found.weights.to(self.weights.dtype)
-            self.intercepts[number, sane] = found.intercepts.to(self.weights.dtype)
-            self.residuals[number, sane] = found.residuals.to(self.weights.dtype)
-            self.converged[number, sane] = found.converged
+            for place in finite.nonzero().flatten().tolist():
+                heed()
+                found = fold.solve(members[place])
+                if found is not None:
+                    self._note((number, place), found)
         if self._fit.outputs > 1:
             self._centre()
+
+    def _note(self, place: tuple[int, int], found: Solved) -> None:
+        self.weights[place], self.intercepts[place] = found.weights, found.intercepts
+        self.residuals[place], self.converged[place] = found.residual, found.converged
 
     def _centre(self) -> None:
         """Let what no penalty holds add up to zero: of a softmax only differences mean anything."""

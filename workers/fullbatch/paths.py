@@ -8,14 +8,14 @@ start (warm starts: Friedman, Hastie & Tibshirani 2010).
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from workers.fullbatch.rows import LinearFit
-from workers.kernels.linear import Aim, CompiledRows, Optima, Pull
+from workers.heeding import heed
+from workers.kernels.linear import Aim, CompiledRows, Optimum, Pull
 from workers.penalties.components import Components
 
 STEPS = 100  # of Newton's, for one member
@@ -49,13 +49,10 @@ class FoldPaths:
         self._ladders: dict[tuple[float, float, float], list[Tensor]] = {}
         self._critical: dict[float, tuple[float, float]] = {}
 
-    def solve(self, members: Sequence[Wanted]) -> Optima:
-        """Solve the members, each by itself."""
-        starts = [self._start(member) for member in members]
-        aims = [
-            self._aim(member, before) for member, (_, before) in zip(members, starts, strict=True)
-        ]
-        return self._rows.solve(aims, torch.stack([start for start, _ in starts]))
+    def solve(self, member: Wanted) -> Optimum:
+        """Solve the member from the rung that is next to it."""
+        start, before = self._start(member)
+        return self._rows.solve(self._aim(member, before), start)
 
     def _aim(self, member: Wanted, before: float) -> Aim:
         own, outputs = member.components, self._rows.outputs
@@ -67,8 +64,7 @@ class FoldPaths:
 
     def _start(self, member: Wanted) -> tuple[Tensor, float]:
         """Return where the member starts (features, K), and the strength that this belongs to."""
-        nothing = torch.zeros(self._rows.features, self._rows.outputs, dtype=torch.float64)
-        own = member.components
+        nothing, own = self._nothing(), member.components
         if not member.sparse or (own.group > 0 and (own.l1 > 0 or own.l2 > 0)):
             return nothing, math.inf
         share = 0.0 if own.group > 0 else _bucket(own.l1 / (own.l1 + own.l2))
@@ -84,11 +80,10 @@ class FoldPaths:
         """Return from which strength of Σ|w|, and of ‖w‖ of a feature, no weight is left."""
         if smoothing not in self._critical:
             alone = Wanted(Components(l1=BEYOND), smoothing)
-            start = torch.zeros(1, self._rows.features, self._rows.outputs, dtype=torch.float64)
             aim = self._aim(alone, math.inf)
             if self._penalises_all:
                 aim = replace(aim, intercept=Pull(l1=BEYOND))
-            gradient = self._rows.solve([aim], start).gradients[0, :-1]
+            gradient = self._rows.solve(aim, self._nothing()).gradient[:-1]
             sizes = gradient.abs().max().item(), gradient.norm(dim=1).max().item()
             self._critical[smoothing] = sizes
         return self._critical[smoothing]
@@ -99,20 +94,20 @@ class FoldPaths:
         share: of Σ|w| in the penalty; 0 for the groups' ladder.
         """
         ladder = self._ladders.setdefault((share, smoothing, critical), [])
-        if len(ladder) >= rungs:
-            return ladder
-        aims = []
+        start = ladder[-1].to_dense() if ladder else self._nothing()
         for place in range(len(ladder), rungs):
+            heed()
             strength = _rung(critical, place)
             own = Components(group=strength / math.sqrt(self._rows.outputs))
             if share:
                 own = Components(l1=strength, l2=strength * (1 - share) / share)
-            aims.append(self._aim(Wanted(own, smoothing), _rung(critical, max(0, place - 1))))
-        start = torch.zeros(len(aims), self._rows.features, self._rows.outputs, dtype=torch.float64)
-        if ladder:
-            start[0] = ladder[-1].to_dense()
-        ladder += [own.to_sparse() for own in self._rows.solve(aims, start, chained=True).weights]
+            aim = self._aim(Wanted(own, smoothing), _rung(critical, max(0, place - 1)))
+            start = self._rows.solve(aim, start).weights
+            ladder.append(start.to_sparse())
         return ladder
+
+    def _nothing(self) -> Tensor:
+        return torch.zeros(self._rows.features, self._rows.outputs, dtype=torch.float64)
 
 
 def _rung(critical: float, place: int) -> float:

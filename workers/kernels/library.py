@@ -29,7 +29,7 @@ COMPILER_SECONDS = 60  # one that takes longer hangs
 DEFINES: dict[torch.dtype, tuple[str, ...]] = {torch.float32: ("-DSINGLE",), torch.float64: ()}
 
 
-Argument: TypeAlias = Tensor | ctypes.Structure | ctypes.Array[Any] | ctypes.c_int64
+Argument: TypeAlias = Tensor | ctypes.Structure | ctypes.c_int64
 
 
 class Library:

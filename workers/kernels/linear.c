@@ -613,22 +613,13 @@ static void close_space(Space *space) {
     for (size_t i = 0; i < sizeof places / sizeof *places; i++) free(places[i]);
 }
 
-/* Solve members (count) one after the other. weights (count, features, outputs): where each starts,
-   and what is found. chained: each starts where the one before has ended. */
-void linear_solve(const Rows *rows, const int64_t *count, const int64_t *chained,
-                  const Member *members, double *weights, double *gradients, Found *found) {
+/* Solve one member. weights (features, outputs): where it starts, and what is found. gradient, as
+   weights: of the loss, at what is found. */
+void linear_solve(const Rows *rows, const Member *member, double *weights, double *gradient,
+                  Found *found) {
     Space space;
-    int64_t size = rows->features * rows->outputs;
-    int complete = open_space(rows, &space);
-    for (int64_t m = 0; m < *count; m++) {
-        if (!complete) {
-            found[m].status = OUT_OF_MEMORY;
-            continue;
-        }
-        if (*chained && m > 0)
-            memcpy(weights + m * size, weights + (m - 1) * size, size * sizeof *weights);
-        found[m] = solve(rows, members + m, weights + m * size, gradients + m * size, &space);
-    }
+    if (open_space(rows, &space)) *found = solve(rows, member, weights, gradient, &space);
+    else found->status = OUT_OF_MEMORY;
     close_space(&space);
 }
 
@@ -665,9 +656,9 @@ static Found solve_moments(const Moments *moments, const Member *member, double 
     return found;
 }
 
-/* As linear_solve; slopes (count, features): the loss's gradient at what is found. */
-void linear_solve_moments(const Moments *moments, const int64_t *count, const int64_t *chained,
-                          const Member *members, double *weights, double *slopes, Found *found) {
+/* As linear_solve. */
+void linear_solve_moments(const Moments *moments, const Member *member, double *weights,
+                          double *slope, Found *found) {
     int64_t size = moments->features;
     int complete = 1;
     Scratch room;
@@ -678,16 +669,8 @@ void linear_solve_moments(const Moments *moments, const int64_t *count, const in
     ROOM(room.step, 2 * size);
     ROOM(room.bent, size);
     ROOM(room.kept, size);
-    for (int64_t m = 0; m < *count; m++) {
-        if (!complete) {
-            found[m].status = OUT_OF_MEMORY;
-            continue;
-        }
-        if (*chained && m > 0)
-            memcpy(weights + m * size, weights + (m - 1) * size, size * sizeof *weights);
-        found[m] = solve_moments(moments, members + m, weights + m * size, slopes + m * size, pulls,
-                                 &room);
-    }
+    if (complete) *found = solve_moments(moments, member, weights, slope, pulls, &room);
+    else found->status = OUT_OF_MEMORY;
     void *taken[] = {pulls, room.places, room.factor, room.step, room.bent, room.kept};
     for (size_t i = 0; i < sizeof taken / sizeof *taken; i++) free(taken[i]);
 }

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -120,18 +119,18 @@ class Aim:
 
 
 @dataclass(frozen=True)
-class Optima:
-    """What members (P,) have come to.
+class Optimum:
+    """What a member has come to.
 
-    weights and gradients of the loss (P, features, K), float64; values of the objective, residuals
-    (P,); converged (P,).
+    weights and gradient of the loss (features, K), float64; value of the objective; residual: the
+    largest entry of the smallest subgradient.
     """
 
     weights: Tensor
-    gradients: Tensor
-    values: Tensor
-    residuals: Tensor
-    converged: Tensor
+    gradient: Tensor
+    value: float
+    residual: float
+    converged: bool
 
 
 @dataclass(frozen=True)
@@ -205,27 +204,17 @@ class CompiledRows:
         """True where all features fit into a working set: nothing else solves what has no zeros."""
         return self._moments is not None or self.most == self.features
 
-    def solve(self, aims: Sequence[Aim], start: Tensor, *, chained: bool = False) -> Optima:
-        """Solve members one after the other, each from its start (P, features, K).
-
-        chained: each starts where the one before has ended. MemoryError where there is too little.
-        """
-        count = len(aims)
+    def solve(self, aim: Aim, start: Tensor) -> Optimum:
+        """Solve a member from its start (features, K); MemoryError where there is too little."""
         weights = start.to(torch.float64, copy=True).contiguous()
-        gradients = torch.zeros_like(weights)
-        members, found = (MemberStructure * count)(), (FoundStructure * count)()
-        for member, aim in zip(members, aims, strict=True):
-            _fill(member, aim)
-        numbers = ctypes.c_int64(count), ctypes.c_int64(chained)
+        gradient, found = torch.zeros_like(weights), FoundStructure()
         name, rows = "linear_solve", self._structure
         if self._moments is not None:
             name, rows = "linear_solve_moments", self._moments.structure
-        self._library.call(name, rows, *numbers, members, weights, gradients, found)
-        if any(one.status == OUT_OF_MEMORY for one in found):
+        self._library.call(name, rows, _structure_of(aim), weights, gradient, found)
+        if found.status == OUT_OF_MEMORY:
             raise MemoryError("the working set of a linear model does not fit into memory")
-        values = torch.tensor([(one.value, one.residual) for one in found], dtype=torch.float64)
-        converged = torch.tensor([one.status == CONVERGED for one in found])
-        return Optima(weights, gradients, values[:, 0], values[:, 1], converged)
+        return Optimum(weights, gradient, found.value, found.residual, found.status == CONVERGED)
 
 
 class _Moments:
@@ -259,9 +248,6 @@ class _Products:
         self.structure = ProductsStructure(most, 0, *(part.data_ptr() for part in self._kept))
 
 
-def _fill(member: MemberStructure, aim: Aim) -> None:
-    for name in ("features", "intercept"):
-        pull = getattr(aim, name)
-        setattr(member, name, PullStructure(pull.l1, pull.l2, pull.group))
-    for name in ("smoothing", "before", "tolerance", "steps"):
-        setattr(member, name, getattr(aim, name))
+def _structure_of(aim: Aim) -> MemberStructure:
+    pulls = (PullStructure(own.l1, own.l2, own.group) for own in (aim.features, aim.intercept))
+    return MemberStructure(*pulls, aim.smoothing, aim.before, aim.tolerance, aim.steps)

@@ -178,7 +178,9 @@ class Exact:
 
 
 def _wanted(strengths: Strengths) -> list[Wanted]:
-    columns = (getattr(strengths, name).tolist() for name in ("l1", "l2", "group"))
-    parts = [Components(l1=l1, l2=l2, group=group) for l1, l2, group in zip(*columns, strict=True)]
-    smoothing = strengths.label_smoothing.tolist()
-    return [Wanted(part, share) for part, share in zip(parts, smoothing, strict=True)]
+    own = strengths
+    columns = (own.l1.tolist(), own.l2.tolist(), own.group.tolist(), own.label_smoothing.tolist())
+    return [
+        Wanted(Components(l1=l1, l2=l2, group=group), smoothing)
+        for l1, l2, group, smoothing in zip(*columns, strict=True)
+    ]

@@ -20,6 +20,7 @@ from service.dashboard import Dashboard
 from service.hosts import KnownHost, own_names
 from service.ingest import READERS
 from service.limits import BodyLimit
+from service.looks import Looks
 from service.origins import SameOrigin
 from service.problems import describe_problems, handle_errors
 from service.routes import datasets, health, jobs
@@ -73,6 +74,7 @@ async def _shared(settings: Settings) -> AsyncGenerator[Context]:
                 settings,
                 database,
                 writers,
+                Looks(database),
                 Store.of(settings),
                 shown,
                 scratch,

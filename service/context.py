@@ -18,6 +18,7 @@ from ridgeway.errors import NotFound
 from ridgeway.settings import Settings
 from service.admission import Admission
 from service.dashboard import Dashboard
+from service.looks import Looks
 from service.writers import Writers
 
 MOST_IN_A_PAGE = 500
@@ -30,6 +31,7 @@ class Context:
     settings: Settings
     database: Database  # to read with
     writers: Writers
+    looks: Looks
     store: Store
     dashboard: Dashboard
     scratch: Path  # a folder for what is unfinished
@@ -55,6 +57,12 @@ async def require_json(request: Request) -> None:
         raise HTTPException(415, "The body must be JSON: Content-Type: application/json.")
 
 
+def names_tag(if_none_match: str, tag: str) -> bool:
+    """Return True if the header names the entity tag (RFC 9110, section 13.1.2)."""
+    named = (each.strip().removeprefix("W/") for each in if_none_match.split(","))
+    return any(each in (tag, "*") for each in named)
+
+
 def cursor_of(*lists: Keys) -> Any:
     """Declare the query parameter `cursor` of a list, which may have several orders."""
     pattern = "|".join(keys.pattern for keys in lists)
@@ -67,6 +75,9 @@ def cursor_of(*lists: Keys) -> Any:
 InContext: TypeAlias = Annotated[Context, Depends(_context)]
 JobId: TypeAlias = Annotated[str, Depends(_job_id)]
 Limit: TypeAlias = Annotated[int, Query(ge=1, le=MOST_IN_A_PAGE, description="most items a page")]
+IfNoneMatch: TypeAlias = Annotated[
+    str | None, Header(description="the `ETag` of an earlier answer: 304 if that still holds")
+]
 IdempotencyKey: TypeAlias = Annotated[
     str | None,
     Header(

@@ -38,6 +38,7 @@ RETRY_SECONDS = (0.25, 0.5, 1.0)  # pauses before an idempotent call is tried ag
 UPLOAD_SECONDS = 600.0  # a large file is read and profiled before the service answers
 OUTAGE_SECONDS = 60.0  # `wait` outlives a service that is restarted within this time
 PAGE = 200
+NOT_MODIFIED = 304
 # A proxy from the environment must not come between a client and its own machine.
 _DIRECT = ("all://localhost", "all://127.0.0.1", "all://[::1]")
 
@@ -182,8 +183,11 @@ class Client:
         """
         deadline = None if timeout is None else time.monotonic() + timeout
         with _progress_bar() if progress else nullcontext() as bar:
+            tag = current = None
             while True:
-                current = self._poll(job, poll_seconds)
+                answer = self._poll(job, poll_seconds, tag)
+                if current is None or answer.status_code != NOT_MODIFIED:
+                    current, tag = self._read(answer, Job), answer.headers.get("ETag")
                 if bar is not None:
                     bar.update(current)
                 if current.ended:
@@ -192,12 +196,13 @@ class Client:
                     raise TimeoutError(f"Job {current.id} is {current.state} after {timeout:g} s.")
                 time.sleep(poll_seconds)
 
-    def _poll(self, job: Job | str, poll_seconds: float) -> Job:
-        """Return the job; give a service that is being restarted time."""
+    def _poll(self, job: Job | str, poll_seconds: float, tag: str | None) -> httpx.Response:
+        """Look whether the job has changed; give a service that is being restarted time."""
+        headers = {} if tag is None else {"If-None-Match": tag}
         patience = time.monotonic() + OUTAGE_SECONDS
         while True:
             try:
-                return self.job(job)
+                return self._call("GET", _job_path(job), retry=True, headers=headers)
             except Unreachable:
                 if time.monotonic() > patience:
                     raise
@@ -269,7 +274,7 @@ class Client:
                     f"No Ridgeway service answers at {self.url} ({transport_reason(error)})."
                 )
             else:
-                if response.is_success:
+                if response.is_success or response.status_code == NOT_MODIFIED:
                     return response
                 problem = problem_of(response, self.url)
                 if response.status_code not in (502, 503, 504):

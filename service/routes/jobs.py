@@ -29,10 +29,12 @@ from ridgeway.views import Front, Job, JobPage, JobState, TrialDetail, TrialPage
 from service.context import (
     Context,
     IdempotencyKey,
+    IfNoneMatch,
     InContext,
     JobId,
     Limit,
     cursor_of,
+    names_tag,
     require_json,
 )
 from service.problems import LOCATION, problems
@@ -43,6 +45,8 @@ LINES = "application/jsonl"
 LARGEST_NUMBER = 2**31 - 1  # of a trial, in the study database
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
+
+_TAGGED = {"ETag": {"description": "the same tag, the same job", "schema": {"type": "string"}}}
 
 
 @router.post(
@@ -140,13 +144,23 @@ def page(
         return lookups.list_jobs(transaction, state=state, cursor=cursor, limit=limit)
 
 
-@router.get("/{id}", response_model=Job, responses=problems(404))
-def look(id: JobId, context: InContext) -> Response:
+@router.get(
+    "/{id}",
+    response_model=Job,
+    responses={
+        200: {"headers": _TAGGED},
+        304: {"description": "The job is as it was when it had that tag", "headers": _TAGGED},
+        **problems(404),
+    },
+)
+async def look(id: JobId, context: InContext, if_none_match: IfNoneMatch = None) -> Response:
     """Return state, progress, best, recommended; as quick with a million trials as with one."""
-    with context.database.reading() as transaction:
-        job = lookups.find_job(transaction, id)
-    # The call that clients repeat: written here, it saves FastAPI's second trip to a thread.
-    return Response(job.model_dump_json(by_alias=True), media_type="application/json")
+    seen = await context.looks.job(id)
+    headers = {"ETag": seen.tag}
+    if if_none_match is not None and names_tag(if_none_match, seen.tag):
+        return Response(status_code=304, headers=headers)
+    # The call that clients repeat: what it answers is written once for all who ask at a time.
+    return Response(seen.body, headers=headers, media_type="application/json")
 
 
 @router.get("/{id}/trials", responses=problems(404, 422))

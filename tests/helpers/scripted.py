@@ -43,6 +43,7 @@ class Answer:
     status: int
     body: Any
     kind: str = "application/json"
+    headers: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass
@@ -75,6 +76,8 @@ def scripted(*answers: Answer) -> Iterator[Script]:
             self.send_response(answer.status)
             self.send_header("Content-Type", answer.kind)
             self.send_header("Content-Length", str(len(content)))
+            for name, value in answer.headers.items():
+                self.send_header(name, value)
             self.end_headers()
             self.wfile.write(content)
 

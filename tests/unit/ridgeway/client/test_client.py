@@ -280,6 +280,18 @@ def test_wait_returns_the_job_that_has_succeeded() -> None:
     assert job.recommended.simplest.params["penalty"] == "l1"
 
 
+def test_wait_asks_only_for_what_has_changed() -> None:
+    answers = [
+        Answer(200, written(make_job(state="queued")), headers={"ETag": '"a"'}),
+        Answer(304, b""),
+        Answer(200, written(make_answered_job()), headers={"ETag": '"b"'}),
+    ]
+    with asking(*answers) as (client, script):
+        assert client.wait("1", poll_seconds=0.01).state == "succeeded"
+    asked = [request.headers.get("if-none-match") for request in script.requests]
+    assert asked == [None, '"a"', '"a"']
+
+
 def test_a_failed_job_is_an_error_with_its_reason() -> None:
     failed = make_job(state="failed", error="Every trial diverged.")
     with (

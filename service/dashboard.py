@@ -26,6 +26,7 @@ from fastapi.responses import StreamingResponse
 
 from ridgeway.database.engine import Database
 from ridgeway.errors import NotFound
+from service.large_studies import answer_for_large, let_through
 from service.problems import ServiceUnavailable
 
 START_SECONDS = 60.0  # importing it takes 2 s, on a machine under load many more
@@ -152,7 +153,11 @@ async def show(request: Request) -> Response:
     path: str = request.scope["path"]
     if any(part.isdecimal() and _too_large(part) for part in path.split("/")):
         raise NotFound(f"There is nothing at {path[:200]}.")
-    dashboard: Dashboard = request.app.state.context.dashboard
+    context = request.app.state.context
+    dashboard: Dashboard = context.dashboard
+    database: Database = context.database
+    if (told := await answer_for_large(database, request)) is not None:
+        return told
     try:
         answer = await _ask(dashboard, request)
     except httpx.TransportError as error:
@@ -160,11 +165,13 @@ async def show(request: Request) -> Response:
     if answer.status_code >= 500:
         await answer.aclose()
         raise ServiceUnavailable("The dashboard can't show that now.")
-    return StreamingResponse(
+    response = StreamingResponse(
         _bytes(answer),
         answer.status_code,
         {name: answer.headers[name] for name in _PASSED_BACK if name in answer.headers},
     )
+    let_through(request, response)
+    return response
 
 
 async def _ask(dashboard: Dashboard, request: Request) -> httpx.Response:

@@ -61,6 +61,7 @@ def problem(
     detail: str,
     errors: Sequence[FieldError] = (),
     headers: Mapping[str, str] | None = None,
+    extensions: Mapping[str, JsonValue] | None = None,
 ) -> Response:
     """Return the response that tells a client what went wrong."""
     body: dict[str, Any] = {
@@ -68,6 +69,7 @@ def problem(
         "title": HTTPStatus(status).phrase,
         "status": status,
         "detail": cut(detail, LONGEST_DETAIL),
+        **(extensions or {}),
     }
     if errors:
         body["errors"] = [

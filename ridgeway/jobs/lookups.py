@@ -63,6 +63,12 @@ def study_of(transaction: Connection, job_id: str) -> int:
     return int(read_job(transaction, job_id).study_id)
 
 
+def job_of_study(transaction: Connection, study_id: int) -> str | None:
+    """Return the id of the job whose study this is; None for a study that was imported."""
+    query = sa.select(jobs.c.id).where(jobs.c.study_id == study_id)
+    return transaction.execute(query).scalar_one_or_none()
+
+
 def list_jobs(
     transaction: Connection, *, state: JobState | None, cursor: str | None, limit: int
 ) -> JobPage:

@@ -60,6 +60,16 @@ def find_study(transaction: Connection, name: str) -> int | None:
     return transaction.execute(query).scalar_one_or_none()
 
 
+def count_trials(transaction: Connection, study_id: int) -> int:
+    """Return how many trials the study has, at the same cost whatever that is; 0 for no study.
+
+    Optuna numbers them without gaps, and the index on the numbers ends with the last.
+    """
+    last = sa.select(sa.func.max(_trials.c.number)).where(_trials.c.study_id == study_id)
+    number = transaction.execute(last).scalar_one()
+    return 0 if number is None else int(number) + 1
+
+
 def directions(transaction: Connection, study_id: int) -> list[bool]:
     """Return for each objective whether more of it is better."""
     rows = transaction.execute(

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.engine import Connection
+from sqlalchemy.engine import Connection, Row
 
 from ridgeway.database.clock import now
 from ridgeway.database.tables import workers
@@ -47,6 +49,13 @@ def record_worker(transaction: Connection, worker: WorkerRecord) -> None:
     transaction.execute(sa.delete(workers).where(workers.c.seen_at < now() - KEPT_SECONDS))
     row = asdict(worker) | {"models": sorted(worker.models), "datasets": sorted(worker.datasets)}
     transaction.execute(sa.insert(workers).values(**row, started_at=now(), seen_at=now()))
+
+
+def recorded_on(transaction: Connection, host: str) -> Sequence[Row[Any]]:
+    """Return id, pid and started_at of the workers that ran on this machine and may do so still."""
+    columns = (workers.c.id, workers.c.pid, workers.c.started_at)
+    query = sa.select(*columns).where(workers.c.host == host)
+    return transaction.execute(query.where(workers.c.seen_at > now() - GONE_SECONDS)).all()
 
 
 def see_worker(transaction: Connection, worker_id: str) -> None:

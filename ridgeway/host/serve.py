@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import fcntl
 import http.client
 import json
 import logging
@@ -11,13 +10,13 @@ import os
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Generator, Mapping
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import closing
 from pathlib import Path
-from typing import IO
 from urllib.parse import urlsplit
 
 from ridgeway.errors import Conflict, InvalidInput
+from ridgeway.host.locks import locked_database, locked_folder
 from ridgeway.host.private import keep_private
 from ridgeway.host.pulse import Patience
 from ridgeway.host.roles import Count, require_installed, service_role, worker_roles
@@ -34,12 +33,13 @@ def serve(data: Path, host: str, port: int, workers: Count, announce: Callable[[
     """Serve until a signal; `announce` is called once with the URL when jobs would be worked on.
 
     Port 0 stands for a free one. While it is ready DATA/serve.json holds its URL and process id.
-    Raises Conflict where another serve has the folder or somebody the port.
+    Raises Conflict where another serve has the folder or the database, or somebody the port.
     """
     require_installed("service", "workers")
     keep_private()
     environment = {"RIDGEWAY_DATA": str(data.absolute())}
-    with _locked(data):
+    database_url = Settings(data=data).resolved_database_url()
+    with locked_folder(data), locked_database(database_url):
         state = data / "serve.json"
         state.unlink(missing_ok=True)
         port = _checked_port(host, port)
@@ -52,33 +52,6 @@ def serve(data: Path, host: str, port: int, workers: Count, announce: Callable[[
             return Supervisor(roles, environment, watch, patience).run()
         finally:
             state.unlink(missing_ok=True)
-
-
-@contextmanager
-def _locked(data: Path) -> Generator[None]:
-    """Hold the folder's lock; it goes with the process, however that ends."""
-    try:
-        data.mkdir(parents=True, exist_ok=True)
-        file = (data / "serve.lock").open("a+")
-    except OSError as error:
-        raise InvalidInput.of("--data", str(data), error.strerror or str(error)) from None
-    with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise Conflict(_in_use(data, file)) from None
-        file.truncate(0)
-        file.write(str(os.getpid()))
-        file.flush()
-        yield
-
-
-def _in_use(data: Path, file: IO[str]) -> str:
-    file.seek(0)
-    return (
-        f"The data folder {data} is in use by another `ridgeway serve` (process {file.read()}). "
-        "Stop that one, or choose another folder with --data."
-    )
 
 
 def _checked_port(host: str, port: int) -> int:

@@ -7,6 +7,7 @@ in memory. Exit code 2: the schema or the settings don't fit; 3: the database ca
 from __future__ import annotations
 
 import argparse
+import platform
 import sys
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -15,7 +16,9 @@ from ridgeway.database.engine import Database
 from ridgeway.database.outages import first_line
 from ridgeway.database.schema import migrate, require_schema
 from ridgeway.errors import RidgewayError
+from ridgeway.fleet import recorded_on
 from ridgeway.host.private import keep_private
+from ridgeway.host.processes import lives
 from ridgeway.jobs.holding import expire_leases, lose_worker
 from ridgeway.settings import Settings
 from ridgeway.study.imports import import_study
@@ -61,16 +64,18 @@ def main() -> int:
 def prepare_database(database: Database) -> None:
     """Make the database fit to serve from.
 
-    The caller holds the data folder's lock, so whoever holds a lease in an embedded database is
-    dead. On PostgreSQL others may be at work: nothing is changed; SchemaMismatch if it would have
-    to be.
+    The caller holds the lock of an embedded database. Leases are taken back from workers that were
+    on this machine and are dead; others, of a `ridgeway worker`, are at work. On PostgreSQL nothing
+    is changed; SchemaMismatch if it would have to be.
     """
     if not database.embedded:
         require_schema(database)
         return
     migrate(database)
     with database.transaction() as transaction:
-        expire_leases(transaction)
+        for worker in recorded_on(transaction, platform.node()):
+            if not lives(worker.pid, worker.started_at):
+                expire_leases(transaction, worker.id)
 
 
 def _import(database: Database, url: str, name: str) -> None:

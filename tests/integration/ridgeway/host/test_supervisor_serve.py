@@ -108,7 +108,8 @@ def test_it_tells_scripts_and_people_where_it_listens(serving: Serving) -> None:
 
 def test_the_data_folder_is_for_its_user_alone(serving: Serving) -> None:
     csv = b"a,label\n" + b"1,0\n2,1\n" * 10
-    httpx.post(f"{serving.state['url']}/v1/datasets?name=private", content=csv).raise_for_status()
+    url = f"{serving.state['url']}/v1/datasets?name=private"
+    httpx.post(url, content=csv, timeout=60).raise_for_status()
     modes = {path: stat.S_IMODE(path.stat().st_mode) for path in serving.data.rglob("*")}
     assert {"ridgeway.db", "ridgeway.db-wal", "ridgeway.db-shm", "serve.json", "serve.lock"} <= {
         path.name for path in modes
@@ -121,6 +122,24 @@ def test_the_data_folder_is_for_its_user_alone(serving: Serving) -> None:
 def test_a_second_serve_on_the_folder_is_refused(serving: Serving) -> None:
     second = refused("--data", str(serving.data), "--port", "0")
     assert second.returncode == 2
+    assert f"process {serving.process.pid}" in second.stderr
+    assert "Traceback" not in second.stderr
+
+
+@pytest.mark.parametrize("linked", [False, True])
+def test_a_second_serve_on_the_database_is_refused(
+    serving: Serving, tmp_path: Path, linked: bool
+) -> None:
+    """Whichever folder it is given: its start would take the leases of the first one's workers."""
+    folder = serving.data
+    if linked:
+        folder = tmp_path / "link"
+        folder.symlink_to(serving.data)
+    url = f"sqlite:///{folder / 'ridgeway.db'}"
+    other = tmp_path / "other"
+    second = refused("--data", str(other), "--port", "0", RIDGEWAY_DATABASE_URL=url)
+    assert second.returncode == 2
+    assert f"{serving.data / 'ridgeway.db'} is in use" in second.stderr
     assert f"process {serving.process.pid}" in second.stderr
     assert "Traceback" not in second.stderr
 

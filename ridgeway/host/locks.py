@@ -1,0 +1,66 @@
+"""What one `ridgeway serve` has for itself: its data folder, and the SQLite database it serves."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from ridgeway.errors import Conflict, InvalidInput
+
+BESIDE = ".serve.lock"  # a database's file, what is locked for it
+
+
+@contextmanager
+def locked_folder(data: Path) -> Generator[None]:
+    """Hold the data folder; Conflict where another serve has it, InvalidInput where it can't be."""
+    try:
+        data.mkdir(parents=True, exist_ok=True)
+        (data / "serve.lock").open("a").close()
+    except OSError as error:
+        raise InvalidInput.of("--data", str(data), error.strerror or str(error)) from None
+    advice = "Stop that one, or choose another folder with --data."
+    with _locked(data / "serve.lock", f"The data folder {data}", advice):
+        yield
+
+
+@contextmanager
+def locked_database(url: str) -> Generator[None]:
+    """Hold an SQLite database whichever folder names it; PostgreSQL's are for many to share."""
+    file = sqlite_file(url)
+    if file is None or not file.parent.is_dir():
+        yield
+        return
+    advice = "Stop that one, or name another database in RIDGEWAY_DATABASE_URL."
+    with _locked(Path(f"{file}{BESIDE}"), f"The database {file}", advice):
+        yield
+
+
+def sqlite_file(url: str) -> Path | None:
+    """Return the file of an SQLite database, links resolved; None for any other URL.
+
+    Not by SQLAlchemy: a supervisor stays small.
+    """
+    parts = urlsplit(url)
+    if parts.scheme.partition("+")[0] != "sqlite" or not parts.path[1:]:
+        return None
+    return Path(unquote(parts.path[1:])).resolve()
+
+
+@contextmanager
+def _locked(path: Path, what: str, advice: str) -> Generator[None]:
+    """Hold a lock, which goes with the process however that ends; Conflict where it is held."""
+    with path.open("a+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            file.seek(0)
+            whose = f"another `ridgeway serve` (process {file.read()})"
+            raise Conflict(f"{what} is in use by {whose}. {advice}") from None
+        file.truncate(0)
+        file.write(str(os.getpid()))
+        file.flush()
+        yield

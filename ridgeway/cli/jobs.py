@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
-from ridgeway.cli.options import connect, json_option, limit_option, print_json, url_option
+from ridgeway.cli.options import (
+    connect,
+    echo_plain,
+    json_option,
+    limit_option,
+    print_json,
+    url_option,
+)
 from ridgeway.errors import InvalidInput, JobFailed
 from ridgeway.views import JobState
 
@@ -35,7 +42,7 @@ def submit(spec: Any, wait: bool, as_json: bool, url: str) -> None:
         elif as_json:
             print_json(job)
         else:
-            click.echo(job.id)
+            echo_plain(job.id)
             click.echo(f"Queued. Look at it with: ridgeway status {job.id}", err=True)
 
 
@@ -85,7 +92,7 @@ def trials(id: str, kind: Any, limit: int, url: str) -> None:
             write(trial_table(islice(client.trials(id, order="value"), limit)))
             return
         for piece in client.export(id, kind):
-            click.echo(piece, nl=False)
+            echo_plain(piece, newline=False)
 
 
 @click.command()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -49,9 +50,16 @@ def connect(url: str) -> Client:
     return Client(url)
 
 
+def echo_plain(text: str, *, newline: bool = True) -> None:
+    """Print text from a service: as it is into a file or pipe, steering no terminal."""
+    from ridgeway.client.plain import plain
+
+    click.echo(plain(text) if sys.stdout.isatty() else text, nl=newline)
+
+
 def print_json(shown: BaseModel | list[Any]) -> None:
     """Print one JSON document on standard output."""
     items = shown if isinstance(shown, list) else [shown]
     written = [item.model_dump(mode="json") for item in items]
     document = written if isinstance(shown, list) else written[0]
-    click.echo(json.dumps(document, indent=2, ensure_ascii=False))
+    echo_plain(json.dumps(document, indent=2, ensure_ascii=False))

@@ -35,7 +35,9 @@ class Commands(click.Group):
 
 
 def _end(code: int, message: str) -> NoReturn:
-    click.echo(message, err=True)
+    from ridgeway.client.plain import plain
+
+    click.echo(plain(message), err=True)
     sys.exit(code)
 
 

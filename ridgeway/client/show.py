@@ -12,6 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 from rich.text import Text
 
+from ridgeway.client.plain import Plain
 from ridgeway.client.words import duration, moment, number
 from ridgeway.spec.names import OBJECTIVE_ROWS, PENALTY_ROWS
 from ridgeway.spec.spec import FoldsValidation, JobSpec
@@ -49,10 +50,10 @@ def write(shown: RenderableType) -> None:
     """Print to standard output, without the blanks that fill a terminal's lines."""
     out = console()
     if out.is_terminal or out.is_jupyter:
-        out.print(shown)
+        out.print(Plain(shown))
         return
     with out.capture() as captured:
-        out.print(shown)
+        out.print(Plain(shown))
     sys.stdout.write("".join(f"{line.rstrip()}\n" for line in captured.get().splitlines()))
 
 
@@ -106,7 +107,7 @@ class JobProgress:
         if tenth != self._told or job.ended:
             self._told = tenth
             line = f"{job.state}: {done}/{job.progress.trials} trials   {note}"
-            self._console.print(line.rstrip())
+            self._console.print(Plain(line.rstrip()))
 
 
 def _note(job: Job) -> str:

@@ -158,6 +158,16 @@ def test_a_spec_that_is_no_json_is_bad_input(tmp_path: Path, given: str, message
     assert "Traceback" not in result.stderr
 
 
+def test_a_name_and_an_error_steer_no_terminal() -> None:
+    steering = "\x1b]0;owned\x07\x1b[2J"
+    named = {**FAILED, "name": f"a {steering}", "error": f"It {steering} failed."}
+    shown = answering(Answer(200, named), "status", "1")
+    told = answering(problem(404, f"There is no {steering}."), "status", "1")
+    for text in (shown.output, told.output):
+        assert "\x1b" not in text
+        assert "\\u001b]0;owned\\u0007\\u001b[2J" in text
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -170,6 +180,7 @@ def test_a_spec_that_is_no_json_is_bad_input(tmp_path: Path, given: str, message
         ["worker", "--device", "tpu"],
         ["jobs", "--state", "asleep"],
         ["status", "1", "--url", "nonsense"],
+        ["jobs", "--url", "http://127.0.0.1:99999"],
         ["datasets", "add", "no-such-file.csv", "--name", "none"],
         ["extend", "1"],
     ],

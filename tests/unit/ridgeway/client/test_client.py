@@ -123,7 +123,9 @@ def test_a_file_that_is_not_there_is_bad_input(tmp_path: Path) -> None:
     assert raised.value.errors[0].field == "path"
 
 
-@pytest.mark.parametrize("url", ["ftp://here", "127.0.0.1:8000", "http://", "http://[::"])
+@pytest.mark.parametrize(
+    "url", ["ftp://here", "127.0.0.1:8000", "http://", "http://[::", "http://a:99999", "http://a:0"]
+)
 def test_an_address_that_can_not_be_one_is_refused(url: str) -> None:
     with pytest.raises(InvalidInput, match="url: "):
         Client(url)

@@ -65,7 +65,8 @@ async def _shared(settings: Settings) -> AsyncGenerator[Context]:
     database = Database.for_requests(settings)
     require_schema(database)
     writers = Writers(Database.for_requests(settings), settings.request_wait_seconds)
-    sweeper = Sweeper(writers.database, settings.sweep_seconds)
+    store = Store.of(settings)
+    sweeper = Sweeper(writers.database, store, settings.sweep_seconds)
     with scratch_folder() as scratch:
         shown = Dashboard(database, scratch)
         sweeper.start()
@@ -75,11 +76,12 @@ async def _shared(settings: Settings) -> AsyncGenerator[Context]:
                 database,
                 writers,
                 Looks(database),
-                Store.of(settings),
+                store,
                 shown,
                 scratch,
                 Admission(settings.max_upload_bytes),
                 asyncio.Semaphore(READERS),
+                sweeper,
             )
         finally:
             sweeper.stop()

@@ -19,6 +19,7 @@ from ridgeway.settings import Settings
 from service.admission import Admission
 from service.dashboard import Dashboard
 from service.looks import Looks
+from service.sweeper import Sweeper
 from service.writers import Writers
 
 MOST_IN_A_PAGE = 500
@@ -37,6 +38,7 @@ class Context:
     scratch: Path  # a folder for what is unfinished
     admission: Admission  # of uploads
     readers: asyncio.Semaphore  # of uploads: each one reads in a process of its own
+    sweeper: Sweeper
 
 
 async def _context(request: Request) -> Context:

@@ -1,47 +1,74 @@
-"""Looks for jobs that have run out of time, as long as the service lives."""
+"""What has to be done from time to time, as long as the service lives, in a thread of its own."""
 
 from __future__ import annotations
 
 import logging
 import threading
+import time
+from collections.abc import Callable
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from ridgeway.data.store import Store
 from ridgeway.database.engine import Database
 from ridgeway.database.outages import first_line
+from ridgeway.jobs.deletion import delete_some
 from ridgeway.jobs.lifecycle import sweep
 
 log = logging.getLogger(__name__)
 
 
 class Sweeper:
-    """A thread that sweeps every so many seconds; a database that is away is asked again."""
+    """Ends jobs that are out of time, and deletes what deleted jobs have left.
 
-    def __init__(self, database: Database, seconds: float) -> None:
-        self._database = database
+    Every so many seconds and when it is woken; a database or a store that is away is asked again.
+    """
+
+    def __init__(self, database: Database, store: Store, seconds: float) -> None:
+        self._database, self._store = database, store
         self._seconds = seconds
         self._stopping = threading.Event()
+        self._woken = threading.Event()
         self._thread = threading.Thread(target=self._run, name="sweeper", daemon=True)
 
     def start(self) -> None:
         """Sweep now and from now on."""
         self._thread.start()
 
+    def wake(self) -> None:
+        """Sweep soon: there is something to do."""
+        self._woken.set()
+
     def stop(self) -> None:
         """Return when the last sweep has ended, but wait for no stuck database."""
         self._stopping.set()
+        self._woken.set()
         self._thread.join(5)
 
-    def _sweep(self) -> bool:
-        with self._database.transaction() as transaction:
-            return sweep(transaction)
-
     def _run(self) -> None:
-        while True:
-            try:
-                while self._sweep():
-                    pass
-            except SQLAlchemyError as error:
-                log.warning("Can't look for jobs out of time: %s", first_line(error))
-            if self._stopping.wait(self._seconds):
+        while not self._stopping.is_set():
+            self._woken.clear()
+            self._try("look for jobs out of time", self._end_overdue)
+            self._try("delete what deleted jobs have left", self._delete)
+            self._woken.wait(self._seconds)
+
+    def _try(self, what: str, work: Callable[[], None]) -> None:
+        try:
+            work()
+        except (SQLAlchemyError, OSError) as error:
+            log.warning("Can't %s: %s", what, first_line(error))
+
+    def _end_overdue(self) -> None:
+        while not self._stopping.is_set():
+            with self._database.transaction() as transaction:
+                if not sweep(transaction):
+                    return
+
+    def _delete(self) -> None:
+        while not self._stopping.is_set():
+            begun = time.monotonic()
+            if not delete_some(self._database, self._store):
                 return
+            # Others get as long to write in as we took, and jobs end in time.
+            self._stopping.wait(time.monotonic() - begun)
+            self._end_overdue()

@@ -7,6 +7,7 @@ import click
 from ridgeway.cli.datasets import datasets
 from ridgeway.cli.jobs import (
     cancel,
+    delete,
     extend,
     front,
     jobs,
@@ -33,7 +34,7 @@ def main() -> None:
 
 for command in (
     *(serve, worker, migrate, import_study, demo),
-    *(submit, status, jobs, trials, front, cancel, pause, resume, extend),
+    *(submit, status, jobs, trials, front, cancel, pause, resume, extend, delete),
     datasets,
 ):
     main.add_command(command)

@@ -123,6 +123,16 @@ def cancel(id: str, url: str) -> None:
 @click.command()
 @click.argument("id")
 @url_option
+def delete(id: str, url: str) -> None:
+    """Delete a job that has ended, with its study and files."""
+    with connect(url) as client:
+        client.delete(id)
+    click.echo("deleted")
+
+
+@click.command()
+@click.argument("id")
+@url_option
 def pause(id: str, url: str) -> None:
     """Start nothing new of a job; what is being trained finishes."""
     with connect(url) as client:

@@ -153,6 +153,10 @@ class Client:
         """End the job; what its workers are training is discarded."""
         return self._act(job, "cancel")
 
+    def delete(self, job: Job | str) -> None:
+        """Delete a job that has ended, with its study and files; Conflict before it has."""
+        self._call("DELETE", _job_path(job))
+
     def pause(self, job: Job | str) -> Job:
         """Start nothing new of the job; what is being trained finishes."""
         return self._act(job, "pause")

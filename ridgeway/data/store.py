@@ -8,8 +8,10 @@ from __future__ import annotations
 import hashlib
 import re
 import uuid
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import IO, Any
 
@@ -22,6 +24,19 @@ from ridgeway.errors import InvalidInput, NotFound, StoreAway
 from ridgeway.settings import Settings
 
 _KEY = re.compile(r"[a-z0-9_-][a-z0-9._-]*(/[a-z0-9_-][a-z0-9._-]*)*")
+_UNFINISHED = re.compile(rf"({_KEY.pattern}/)?\.[0-9a-f]{{32}}")  # of a writer at work, or dead
+_TIMES = ("mtime", "LastModified", "last_modified", "updated", "created")  # in fsspec's dialects
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A file in the store: its key, and when it was written by the store's clock, if that is told.
+
+    In a folder it may be an unfinished one, which its writer has yet to name.
+    """
+
+    key: str
+    modified: float | None  # seconds since 1970
 
 
 class Store:
@@ -72,10 +87,31 @@ class Store:
         return bool(self._files.isfile(self._path(key)))
 
     def delete(self, key: str) -> None:
-        """Forget the bytes under the key, if there are any."""
-        path = self._path(key)
+        """Forget the bytes under the key, if there are any, or an entry that is unfinished."""
+        path = f"{self._root}/{key}" if _UNFINISHED.fullmatch(key) else self._path(key)
         with suppress(NotFound), _reaching("delete", key):
             self._files.rm_file(path)
+        if isinstance(self._files, LocalFileSystem):
+            _remove_empty(Path(path).parent, Path(self._root))
+
+    def folders(self, prefix: str) -> list[str]:
+        """List the folders of a prefix, as prefixes of their own; in order."""
+        with suppress(NotFound), _reaching("list", prefix):
+            found: list[dict[str, Any]] = self._files.ls(self._path(prefix), detail=True)
+            return sorted(self._key(each["name"]) for each in found if each["type"] == "directory")
+        return []
+
+    def entries(self, prefix: str) -> list[Entry]:
+        """List whatever we have written below a prefix, in the order of keys."""
+        found: dict[str, dict[str, Any]] = {}
+        with suppress(NotFound), _reaching("list", prefix):
+            found = self._files.find(self._path(prefix), detail=True)
+        entries = [Entry(self._key(path), _modified(info)) for path, info in found.items()]
+        ours = [e for e in entries if _KEY.fullmatch(e.key) or _UNFINISHED.fullmatch(e.key)]
+        return sorted(ours, key=lambda entry: entry.key)
+
+    def _key(self, path: str) -> str:
+        return path.strip("/").removeprefix(f"{self._root}/".lstrip("/"))
 
     def _path(self, key: str) -> str:
         if not _KEY.fullmatch(key):
@@ -104,7 +140,29 @@ def _why(verb: str, key: str, error: Exception) -> str:
     return f"The store can't {verb} '{key}': {said}."
 
 
+def _modified(info: Mapping[str, Any]) -> float | None:
+    told = next((info[name] for name in _TIMES if name in info), None)
+    if isinstance(told, datetime):
+        return told.timestamp()
+    return float(told) if isinstance(told, int | float) else None
+
+
+def _remove_empty(folder: Path, root: Path) -> None:
+    """Remove the folder and those above that are empty then, below the root."""
+    with suppress(OSError):  # not empty, gone, or not ours to remove
+        while folder != root and folder.is_relative_to(root):
+            folder.rmdir()
+            folder = folder.parent
+
+
 def _write_whole(target: Path, data: bytes) -> None:
+    try:
+        _write_beside(target, data)
+    except FileNotFoundError:  # whoever deleted the last file of the folder took that with it
+        _write_beside(target, data)
+
+
+def _write_beside(target: Path, data: bytes) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     unfinished = target.with_name(f".{uuid.uuid4().hex}")
     try:

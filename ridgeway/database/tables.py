@@ -125,6 +125,15 @@ artifacts = Table(
     Column("created_at", SECONDS, nullable=False),
 )
 
+# Gone for everybody; a sweeper deletes their trials and files.
+deleted_jobs = Table(
+    "deleted_jobs",
+    metadata,
+    Column("job_id", sa.String(36), primary_key=True),
+    Column("study_id", sa.Integer, nullable=False, comment="Optuna's; its trials go in slices"),
+    Column("deleted_at", SECONDS, nullable=False),
+)
+
 # What workers measured: how many members of a model should share a step on a device.
 shared_steps = Table(
     "shared_steps",

@@ -14,5 +14,20 @@ values: sa.Table = models.TrialValueModel.__table__
 curves: sa.Table = models.TrialIntermediateValueModel.__table__
 attributes: sa.Table = models.TrialUserAttributeModel.__table__
 
+# Whatever hangs on a trial, and on a study, by its id.
+of_trials: tuple[sa.Table, ...] = (
+    params,
+    values,
+    curves,
+    attributes,
+    models.TrialSystemAttributeModel.__table__,
+    models.TrialHeartbeatModel.__table__,
+)
+of_studies: tuple[sa.Table, ...] = (
+    directions,
+    study_attributes,
+    models.StudySystemAttributeModel.__table__,
+)
+
 # A report's number and the kind that says whether it is infinite or NaN, both as stored.
 point_of = models.TrialIntermediateValueModel.stored_repr_to_intermediate_value

@@ -1,4 +1,4 @@
-"""/v1/jobs: submit, look, pause, resume, cancel, extend, take the model away."""
+"""/v1/jobs: submit, look, pause, resume, cancel, extend, delete, take the model away."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from ridgeway.data.catalogue import profile_of
 from ridgeway.errors import InvalidInput, NotFound, Unreadable
 from ridgeway.fleet import known_models
 from ridgeway.jobs import artifacts, lifecycle, lookups
+from ridgeway.jobs.deletion import delete_job
 from ridgeway.jobs.exports import exported
 from ridgeway.jobs.extend import extend_job
 from ridgeway.jobs.fronts import find_front
@@ -210,6 +211,16 @@ def front(id: JobId, context: InContext) -> Front:
     """Return the complete trials that no other beats in every objective."""
     with context.database.reading() as transaction:
         return find_front(transaction, id)
+
+
+@router.delete("/{id}", status_code=204, response_class=Response, responses=problems(403, 404, 409))
+async def delete(id: JobId, context: InContext) -> None:
+    """Delete a job that has ended, with its study, its artifacts and its `Idempotency-Key`.
+
+    It is gone for every call at once; the trials of a large study and the files follow soon.
+    """
+    await context.writers.write(lambda transaction: delete_job(transaction, id))
+    context.sweeper.wake()
 
 
 @router.post("/{id}/cancel", responses=problems(403, 404, 409))

@@ -81,7 +81,7 @@ def scripted(*answers: Answer) -> Iterator[Script]:
             self.end_headers()
             self.wfile.write(content)
 
-        do_GET = do_POST = handle_any  # noqa: N815 - the names that http.server looks for
+        do_GET = do_POST = do_DELETE = handle_any  # noqa: N815 - the names that http.server looks for
 
         def log_message(self, format: str, *args: Any) -> None:
             """Say nothing."""

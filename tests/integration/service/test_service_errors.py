@@ -266,7 +266,7 @@ def test_no_json_breaks_the_service(http, body):
 def test_the_service_keeps_what_its_openapi_document_promises(served):
     document = schemathesis.openapi.from_url(f"{served.url}/openapi.json")
     operations = [found.ok() for found in document.get_all_operations()]
-    assert len(operations) == 18
+    assert len(operations) == 19
     for operation in operations:
 
         @settings(max_examples=8, suppress_health_check=list(HealthCheck))

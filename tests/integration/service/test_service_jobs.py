@@ -12,8 +12,10 @@ import pytest
 import sqlalchemy as sa
 from optuna.distributions import CategoricalDistribution, FloatDistribution
 from optuna.storages import RDBStorage
+from waiting import wait_until
 
 from ridgeway.database.engine import Database
+from ridgeway.database.tables import deleted_jobs
 from ridgeway.jobs import claiming, holding
 from ridgeway.jobs.claiming import Claimant
 from ridgeway.study.facts import TrialFacts
@@ -283,6 +285,30 @@ def test_an_ended_job_refuses_to_change_its_state(http, verb):
     assert f"Can't {verb}" in answer.json()["detail"]
 
 
+def test_a_deleted_job_is_gone_and_its_idempotency_key_makes_another(http, database):
+    key = {"Idempotency-Key": "once"}
+    job = Job.model_validate(http.post("/v1/jobs", json={"dataset": "digits"}, headers=key).json())
+    refused = http.delete(f"/v1/jobs/{job.id}")
+    assert (refused.status_code, "cancel it first" in refused.text) == (409, True)
+    http.post(f"/v1/jobs/{job.id}/cancel")
+    answer = http.delete(f"/v1/jobs/{job.id}")
+    assert (answer.status_code, answer.content) == (204, b"")
+    assert http.get(f"/v1/jobs/{job.id}").status_code == 404
+    assert http.delete(f"/v1/jobs/{job.id}").status_code == 404
+    assert http.get("/v1/jobs").json()["jobs"] == []
+    again = http.post("/v1/jobs", json={"dataset": "wine"}, headers=key)
+    assert again.status_code == 201
+
+    def swept() -> bool:
+        with database.reading() as transaction:
+            return transaction.execute(sa.select(deleted_jobs)).first() is None
+
+    wait_until(swept)
+    with database.reading() as transaction:
+        names = transaction.execute(sa.text("SELECT study_name FROM studies")).scalars().all()
+    assert names == [again.json()["id"]]
+
+
 @pytest.mark.parametrize(
     ("method", "rest"),
     [
@@ -290,6 +316,7 @@ def test_an_ended_job_refuses_to_change_its_state(http, verb):
         ("GET", "/trials"),
         ("GET", "/trials/0"),
         ("GET", "/model"),
+        ("DELETE", ""),
         ("POST", "/cancel"),
         ("POST", "/pause"),
         ("POST", "/resume"),

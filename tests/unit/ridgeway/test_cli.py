@@ -64,6 +64,7 @@ def test_the_commands_are_those_of_the_interface() -> None:
         "datasets add",
         "datasets list",
         "datasets show",
+        "delete",
         "demo",
         "extend",
         "front",
@@ -260,6 +261,13 @@ def test_a_change_prints_the_new_state(verb: str) -> None:
     result = answering(Answer(200, SUCCEEDED), verb, "1")
     assert result.exit_code == 0
     assert result.stdout == "succeeded\n"
+
+
+def test_a_deletion_says_so() -> None:
+    result = answering(Answer(204, b""), "delete", "1")
+    assert (result.exit_code, result.stdout) == (0, "deleted\n")
+    refused = answering(problem(409, "Can't delete a job that is running."), "delete", "1")
+    assert (refused.exit_code, refused.stdout) == (2, "")
 
 
 def test_an_extension_prints_the_new_state() -> None:

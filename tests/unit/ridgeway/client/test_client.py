@@ -351,3 +351,13 @@ def test_a_spec_of_a_newer_service_is_read_as_it_is() -> None:
     with asking(Answer(200, newer), pages) as (client, _):
         assert client.job("1").spec == StoredSpec(newer["spec"])
         assert [job.state for job in client.jobs()] == ["running"]
+
+
+def test_a_deletion_answers_nothing_and_is_not_repeated() -> None:
+    refused = problem(409, "Can't delete a job that is running; cancel it first.")
+    with asking(Answer(204, b""), refused) as (client, script):
+        assert client.delete("1") is None
+        with pytest.raises(Conflict, match="cancel it first"):
+            client.delete("2")
+    asked = [(request.method, request.path) for request in script.requests]
+    assert asked == [("DELETE", "/v1/jobs/1"), ("DELETE", "/v1/jobs/2")]

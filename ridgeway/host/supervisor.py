@@ -20,6 +20,7 @@ import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from ridgeway.host.memory import Toll
 from ridgeway.host.pulse import ASK_WHERE, GRACE_SECONDS, Patience, Pulse, new_file
 
 FIRST_PAUSE_SECONDS = 0.5  # before a crashed process is started again; doubles each time
@@ -164,6 +165,7 @@ class Supervisor:
         self._environment = environment
         self._watch = watch
         self._patience = patience or Patience()
+        self._memory = Toll()
         self._awake_since = self._looked_at = time.monotonic()
         self._upkeep: list[subprocess.Popen[bytes]] = []
         self._exit_code: int | None = None
@@ -226,10 +228,14 @@ class Supervisor:
 
     def _after_crash(self, child: _Child, code: int) -> None:
         if child.role.worker:
+            if code == -signal.SIGKILL and child.lost_because is None:
+                child.lost_because = self._memory.why_killed()
             # At once: others take its trials over without waiting for the lease to run out.
             self._expire(child)
         pause = child.schedule()
         how = f"signal {-code}" if code < 0 else f"exit code {code}"
+        if child.lost_because is not None:
+            how += f" ({child.lost_because})"
         log.warning("%s ended with %s; starting it again in %g s.", child.role.name, how, pause)
 
     def _stop(self, signals: _Signals) -> None:

@@ -90,6 +90,11 @@ class Prepared:
     _rows: EncodedRows = field(repr=False)
     splits: Splits = field(repr=False)
 
+    @property
+    def rows(self) -> int:
+        """The number of rows of the data set."""
+        return len(self._rows.targets)
+
     def development(self) -> Fold:
         """Return the rows that may be looked at, to train on and to judge by."""
         return self._rows.fold(self.splits.development, self.splits.development)

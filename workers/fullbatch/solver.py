@@ -29,6 +29,7 @@ from workers.objectives.losses import row_weights
 from workers.penalties.penalties import PENALTIES
 from workers.population.configuration import Configuration
 from workers.population.judging import Judge
+from workers.population.memory import free_floats
 from workers.population.problem import Problem
 from workers.population.results import PopulationResult
 from workers.population.roll import Roll, ScoredRoll
@@ -81,13 +82,19 @@ class FullBatch(Solver):
         self.judge = Judge(problem, self.backend)
         self.buffers: Buffers = {}
         floats = COLUMN_FLOATS * (problem.inputs + 1) + ROW_FLOATS * max(problem.fold_rows)
-        self.together = max(1, MEMORY_FLOATS // (len(folds) * outputs * floats))
+        self._member_floats = len(folds) * outputs * floats
+        self.together = max(1, MEMORY_FLOATS // self._member_floats)
         if exact:
             self.together = min(self.together, AT_ONCE)
 
     @property
     def most_in_memory(self) -> int:
-        return self.together
+        fitting = free_floats(self.problem.dtype.itemsize) // self._member_floats
+        return max(1, min(self.together, fitting))
+
+    @property
+    def member_bytes(self) -> int:
+        return self._member_floats * self.problem.dtype.itemsize
 
     def rate_steps(self) -> None:
         return None

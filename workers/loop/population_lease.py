@@ -23,6 +23,7 @@ from workers.loop.tools import Tools
 from workers.loop.workbench import Workbench
 from workers.models.building import guarding
 from workers.population.configuration import Configuration
+from workers.population.memory import building_bytes, require_room, training_bytes
 from workers.population.outcomes import failed_outcomes, outcomes_of
 from workers.population.results import PopulationResult
 from workers.population.watch import Rung, Watch
@@ -69,6 +70,7 @@ class PopulationWork:
     def _plan(self) -> JobPlan:
         """Find out what the job's workers all follow; return the plan that was there first."""
         lease, bench = self._lease, self._bench
+        self._require_room()
         with faults_of_trials(lease, "the probe of the λ range of population") as fault:
             found = strength_range(bench.prepared, bench.problem, self._tools.check)
         if fault.reason is not None:  # trials that fail alike will say so themselves
@@ -79,15 +81,29 @@ class PopulationWork:
             lambda transaction: holding.fix_plan(transaction, lease, plan, found.warnings)
         )
 
+    def _require_room(self) -> None:
+        """Raise JobUnrunnable unless one member can be built and trained beside what is kept."""
+        prepared = self._bench.prepared
+        spec, inputs, outputs = self._bench.spec, prepared.inputs, prepared.outputs
+        taken = training_bytes(spec, prepared.rows, inputs)
+        require_room(taken + building_bytes(spec, inputs, outputs), taken)
+        solver = solver_of(self._bench.follow(Engine()))
+        members = solver.member_bytes + solver.roll_bytes(self._largest)
+        require_room(taken + members, taken)
+
     def _engine(self) -> Engine:
         """Choose how the job's members are computed, by what its populations will be."""
         solver = solver_of(self._bench.follow(Engine()))
-        trials, limit = self._bench.spec.trials, self._tools.settings.max_population
-        largest = claiming.population_size(trials, limit, ordinal=trials)
         engine = solver.engine
         with faults_of_trials(self._lease, "the timing of a step of population"):
-            engine = solver.engine_for(largest)
+            engine = solver.engine_for(self._largest)
         return solver_of(self._bench.follow(engine)).engine
+
+    @property
+    def _largest(self) -> int:
+        """The size of the job's largest population."""
+        trials, limit = self._bench.spec.trials, self._tools.settings.max_population
+        return claiming.population_size(trials, limit, ordinal=trials)
 
     # --- which trials ---------------------------------------------------------------------------
 

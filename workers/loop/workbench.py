@@ -81,6 +81,11 @@ class Benches:
         if bench is not None:
             bench.release()
 
+    def forget_all(self) -> None:
+        """Drop every bench: what another job needs is more than there is beside them."""
+        for job_id in list(self._benches):
+            self.forget(job_id)
+
     def rest(self) -> None:
         """Note that there is no work now; where there has been none for a while, solvers go."""
         now = time.monotonic()

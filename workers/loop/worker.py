@@ -20,17 +20,19 @@ from sqlalchemy.exc import DBAPIError
 
 from ridgeway import fleet
 from ridgeway.data.bundled import BUNDLED
-from ridgeway.data.catalogue import dataset_by_id
+from ridgeway.data.catalogue import StoredDataset, dataset_by_id
 from ridgeway.data.store import Store
 from ridgeway.database.engine import Database
 from ridgeway.database.outages import first_line, will_pass
 from ridgeway.errors import JobUnrunnable, LeaseLost, NotFound, Unreadable
+from ridgeway.host.memory import room
 from ridgeway.host.pulse import Pulse
 from ridgeway.jobs import claiming, holding
 from ridgeway.jobs.claiming import Claimant
 from ridgeway.jobs.leases import Lease
 from ridgeway.jobs.stored import read_spec
 from ridgeway.settings import Settings
+from ridgeway.spec.spec import JobSpec
 from workers.data.loading import load_frame, offered_datasets
 from workers.data.prepare import Prepared, check_and_prepare, prepare
 from workers.guard import Usual, telling
@@ -44,6 +46,7 @@ from workers.loop.population_lease import PopulationWork
 from workers.loop.tools import Doors, Tools
 from workers.loop.workbench import Benches, Workbench
 from workers.models.building import trainable_models
+from workers.population.memory import encoded_inputs, preparing_bytes, require_room
 from workers.population.problem import Problem
 from workers.pruning.reports import reports_of
 from workers.sampling import Mirror
@@ -230,12 +233,22 @@ class Worker:
                 stored = self._persistence.read(
                     lambda transaction: dataset_by_id(transaction, dataset_id)
                 )
+            if stored is not None and lease.plan is None:
+                self._require_room(spec, stored)
             frame = load_frame(spec.dataset, stored, self._tools.store)
             heed()
         except NotFound as error:
             raise JobUnrunnable(str(error)) from None
         checked = stored is not None or spec.dataset in BUNDLED
         return prepare(spec, frame) if checked else check_and_prepare(spec, frame)
+
+    def _require_room(self, spec: JobSpec, stored: StoredDataset) -> None:
+        """Give up what other jobs keep here if need be; JobUnrunnable if that is not enough."""
+        columns, inputs = len(stored.profile.columns), encoded_inputs(spec, stored.profile)
+        needed = preparing_bytes(spec, stored.rows, columns, inputs)
+        if needed > room().free:
+            self._benches.forget_all()
+        require_room(needed)
 
     # --- going on, or not -----------------------------------------------------------------------
 

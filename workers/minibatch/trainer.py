@@ -26,6 +26,7 @@ from workers.optimizers.precision import precision_note, products_of
 from workers.optimizers.schedules import factors
 from workers.population.configuration import Configuration
 from workers.population.judging import Judge
+from workers.population.memory import free_floats
 from workers.population.problem import Problem
 from workers.population.roll import Roll
 from workers.population.solver import MEMORY_FLOATS, Solver
@@ -73,11 +74,23 @@ class Trainer(Solver):
 
     @property
     def most_in_memory(self) -> int:
+        return max(1, _memory_floats(self.problem) // self._kept_floats)
+
+    @property
+    def member_bytes(self) -> int:
+        if self.problem.device.type != "cpu":  # where it leaves its weights alone
+            return self._kept_floats * self.problem.dtype.itemsize
+        at_once = 1 if self.program.fold_by_fold else len(self.problem.folds)
+        floats = self._kept_floats + at_once * self.member_floats
+        return floats * self.problem.dtype.itemsize
+
+    @property
+    def _kept_floats(self) -> int:
+        """Numbers that one member has on all folds between two steps."""
         # Weights, gradient and state; early stopping keeps a second copy.
         copies = 8 if self.problem.spec.early_stopping else 5
         each = self.layout.columns * copies + self.program.buffer_floats
-        floats = len(self.problem.folds) * each
-        return max(1, _memory_floats(self.problem.device) // floats)
+        return len(self.problem.folds) * each
 
     @property
     def steps_per_epoch(self) -> int:
@@ -240,9 +253,9 @@ class Trainer(Solver):
             chunk.gradient.add_(total)
 
 
-def _memory_floats(device: torch.device) -> int:
+def _memory_floats(problem: Problem) -> int:
     """Return how many numbers may train at one time: half of a GPU's free memory."""
-    if device.type != "cuda":
-        return MEMORY_FLOATS
-    free, _ = torch.cuda.mem_get_info(device)
+    if problem.device.type != "cuda":
+        return min(MEMORY_FLOATS, free_floats(problem.dtype.itemsize))
+    free, _ = torch.cuda.mem_get_info(problem.device)
     return max(MEMORY_FLOATS, free // 8)

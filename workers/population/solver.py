@@ -64,6 +64,11 @@ class Solver(ABC):
     def most_in_memory(self) -> int:
         """The number of members that fit into memory at one time."""
 
+    @property
+    @abstractmethod
+    def member_bytes(self) -> int:
+        """The bytes of the host's memory that one member takes that trains alone."""
+
     @abstractmethod
     def begin(self, members: Sequence[Configuration], state: PartState, roll: Roll) -> InTraining:
         """Return a part in training, where its state left off; it tells the roll who leaves.
@@ -101,6 +106,12 @@ class Solver(ABC):
         return self.engine
 
     # --- what is known and what comes of it ---------------------------------------------------
+
+    def roll_bytes(self, members: int) -> int:
+        """Return what is kept of so many members takes, and as much again to make results of it."""
+        floats = self.layout.columns * len(self.problem.folds)
+        floats += sum(value.numel() for value in self.buffers.values())
+        return 2 * members * floats * self.problem.dtype.itemsize
 
     def parts(self, members: int) -> list[range]:
         """Return members that fit into memory together, in order."""

@@ -1,0 +1,90 @@
+"""How much memory a job takes of a worker, estimated before it is taken.
+
+Where a control group limits memory the kernel kills who goes beyond it: no allocation fails that a
+worker could react to. So a population is trained in parts that fit into what is free, and a job of
+which not even one member fits is refused with its need. benchmarks/memory.py compares the estimate
+with what is measured.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+from ridgeway.errors import JobUnrunnable
+from ridgeway.host.memory import Room, room
+from ridgeway.spec.models import MlpModel, PluginModel
+from ridgeway.spec.profiles import DatasetProfile
+from ridgeway.spec.spec import JobSpec
+from workers.optimizers.precision import dtype_of
+
+SHARE = 0.5  # of what is free: of a step's temporaries, and what others take meanwhile
+WIDE = 8  # bytes of a float64, as tables and encodings have
+
+
+def preparing_bytes(spec: JobSpec, rows: int, columns: int, inputs: int) -> int:
+    """Return the most that a table takes on its way to a job's folds.
+
+    columns: as it is stored; inputs: once encoded.
+    """
+    table, encoded = WIDE * rows * columns, WIDE * rows * inputs
+    return 5 * table + 6 * encoded + _folds_bytes(spec, rows, inputs)
+
+
+def training_bytes(spec: JobSpec, rows: int, inputs: int) -> int:
+    """Return what a job's rows take while its members train, beside what those take."""
+    encoded, folds = WIDE * rows * inputs, _folds_bytes(spec, rows, inputs)
+    # The folds again as training reads them; the encoding stays for the refit.
+    kept = encoded + 2 * folds
+    if spec.optimizer == "fista":  # the design, made of one fold in float64 after the other
+        kept += folds + 3 * encoded
+    return kept
+
+
+def _folds_bytes(spec: JobSpec, rows: int, inputs: int) -> int:
+    # Every fold has every row outside the test set, to train on or to judge by.
+    return spec.folds * rows * inputs * dtype_of(spec).itemsize
+
+
+def encoded_inputs(spec: JobSpec, profile: DatasetProfile) -> int:
+    """Return how many inputs a data set's columns become: one for each number, level and gap."""
+    apart = {spec.target, spec.groups}
+    return sum(
+        (1 if column.kind == "number" else column.distinct) + (column.missing > 0)
+        for column in profile.columns
+        if column.name not in apart
+    )
+
+
+def building_bytes(spec: JobSpec, inputs: int, outputs: int) -> int:
+    """Return what one member takes, from its building on, of a model whose layers are known.
+
+    A plug-in's is known when it has been built.
+    """
+    if isinstance(spec.model, PluginModel):
+        return 0
+    hidden = spec.model.hidden if isinstance(spec.model, MlpModel) else ()
+    columns = sum((before + 1) * after for before, after in pairwise([inputs, *hidden, outputs]))
+    # As the module, as its columns, stacked; weights, gradient and the optimiser's state.
+    return 8 * spec.folds * columns * dtype_of(spec).itemsize
+
+
+def free_floats(itemsize: int) -> int:
+    """Return how many numbers of so many bytes members may have in training at one time."""
+    return int(SHARE * room().free) // itemsize
+
+
+def require_room(needed: float, taken: float = 0) -> None:
+    """Raise JobUnrunnable where so many bytes can't be had; some of them are taken already."""
+    found = room()
+    found = Room(found.free + taken, found.limit)
+    if needed <= found.free:
+        return
+    raise JobUnrunnable(
+        f"This job needs about {_gigabytes(needed)} a worker, and {_gigabytes(found.free)} are "
+        f"free (of {_gigabytes(found.limit)}). Bring fewer rows or columns, ask for fewer folds or "
+        "a smaller model, lower RIDGEWAY_MAX_POPULATION, or let fewer workers share the machine."
+    )
+
+
+def _gigabytes(size: float) -> str:
+    return f"{size / 1e9:.2g} GB" if size < 99.5e9 else f"{size / 1e9:.0f} GB"

@@ -209,6 +209,17 @@ def describe_problems(app: FastAPI) -> None:
         shape = ProblemDetails.model_json_schema(ref_template=_SCHEMA_OF_REFERENCES)
         schemas: dict[str, Any] = document.setdefault("components", {}).setdefault("schemas", {})
         schemas.update(shape.pop("$defs"), Problem=shape)
+        for path in document["paths"].values():
+            for operation in path.values():
+                for parameter in operation.get("parameters", ()):
+                    parameter["schema"] = _sent(parameter["schema"])
         return document
 
     app.openapi = openapi  # FastAPI's documented way to extend the document
+
+
+def _sent(schema: dict[str, Any]) -> dict[str, Any]:
+    """Return a parameter's schema without null: a query or header is left out, never null."""
+    schema = dict(schema)
+    kinds = [kind for kind in schema.pop("anyOf", ()) if kind != {"type": "null"}]
+    return {**schema, **(kinds[0] if len(kinds) == 1 else {"anyOf": kinds} if kinds else {})}

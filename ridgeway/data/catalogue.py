@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import IntegrityError
 
-from ridgeway.data.bundled import bundled_profiles
+from ridgeway.data.bundled import BUNDLED, bundled_profiles
 from ridgeway.data.store import Store, sha256, sha256_of_file
 from ridgeway.database.clock import now
 from ridgeway.database.engine import Database
@@ -29,8 +29,6 @@ from ridgeway.views import DatasetSummary
 
 MOST_NAMED = 8  # data sets that the error of an unknown one names
 MOST_COMPARED = 200  # names that are compared with an unknown one, the newest uploads'
-
-_UUID = re.compile(r"[0-9a-f]{8}(-?[0-9a-f]{4}){3}-?[0-9a-f]{12}", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -172,7 +170,7 @@ def ingest(
     from ridgeway.data.tables import profile_table, to_parquet
     from ridgeway.data.uploads import read_upload
 
-    _check_name(name)
+    check_name(name)
     checksum = sha256_of_file(path)
     with database.reading() as transaction:
         if name in plugin_names(transaction):
@@ -214,12 +212,25 @@ def add_dataset(transaction: Connection, upload: Upload) -> StoredDataset:
     return dataset_by_id(transaction, dataset_id)
 
 
-def _check_name(name: str) -> None:
-    if not 1 <= len(name) <= 200 or name != name.strip():
+_UUID = r"[0-9a-fA-F]{8}(?:-?[0-9a-fA-F]{4}){3}-?[0-9a-fA-F]{12}"
+_EDGE = r"[^\s\x85\ufeff\x00-\x1f]"  # JavaScript and Python don't agree on what \s is
+
+# What `check_name` accepts of valid Unicode, in terms of JSON Schema.
+UPLOAD_NAME: dict[str, Any] = {
+    "minLength": 1,
+    "maxLength": 200,
+    "pattern": f"^{_EDGE}(?:[^\\x00-\\x1f]*{_EDGE})?$",
+    "not": {"anyOf": [{"enum": [*BUNDLED]}, {"pattern": f"^{_UUID}$"}]},
+}
+
+
+def check_name(name: str) -> None:
+    """Refuse, by InvalidInput, a name that no upload may have."""
+    if not 1 <= len(name) <= 200 or name != name.strip().strip("\ufeff"):
         raise InvalidInput.of("name", name, "must be 1 to 200 characters, no spaces about them")
     if any(character < " " or "\ud800" <= character <= "\udfff" for character in name):
         raise InvalidInput.of("name", name, "must be printable Unicode")
-    if _UUID.fullmatch(name):
+    if re.fullmatch(_UUID, name):
         raise InvalidInput.of("name", name, "looks like a data set's id; choose another name")
     if name in bundled_profiles():
         raise InvalidInput.of("name", name, "is the name of a bundled data set")

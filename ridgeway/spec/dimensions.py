@@ -6,19 +6,27 @@ from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import (
-    AfterValidator,
+    ConfigDict,
     Discriminator,
     Field,
+    JsonValue,
     Tag,
     model_validator,
 )
 from pydantic_core import PydanticCustomError
 
-from ridgeway.spec.strict import Strict
+from ridgeway.spec.strict import Check, Strict
 
 
 class Range(Strict):
     """Every number from `low` to `high`; uniform in the logarithm where `log` is true."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "if": {"properties": {"log": {"const": True}}, "required": ["log"]},
+            "then": {"properties": {"low": {"exclusiveMinimum": 0}}},
+        }
+    )
 
     low: float
     high: float
@@ -45,9 +53,9 @@ def distinct(choices: list[Any]) -> list[Any]:
     return choices
 
 
-Choices: TypeAlias = Annotated[
-    list[float], Field(min_length=1, max_length=100), AfterValidator(distinct)
-]
+DISTINCT = Check(distinct, {"uniqueItems": True})
+
+Choices: TypeAlias = Annotated[list[float], Field(min_length=1, max_length=100), DISTINCT]
 
 
 def _kind_of_dimension(value: Any) -> str:
@@ -97,9 +105,7 @@ def _out_of_bounds(place: str, value: float, accepted: str) -> PydanticCustomErr
     )
 
 
-def within(
-    low: float, high: float, *, low_open: bool = False, high_open: bool = False
-) -> AfterValidator:
+def within(low: float, high: float, *, low_open: bool = False, high_open: bool = False) -> Check:
     """Build a check that every value of a dimension lies between low and high."""
     accepted = f"{'more than' if low_open else 'at least'} {low:g}"
     if high != float("inf"):
@@ -113,4 +119,10 @@ def within(
                 raise _out_of_bounds(place, value, accepted)
         return dimension
 
-    return AfterValidator(check)
+    number: dict[str, JsonValue] = {
+        "exclusiveMinimum" if low_open else "minimum": low,
+        "exclusiveMaximum" if high_open else "maximum": high,
+    }
+    # Each says something of one way only to write a dimension: a number, a list, a range.
+    ends: JsonValue = {"low": number, "high": number}
+    return Check(check, {**number, "items": number, "properties": ends})

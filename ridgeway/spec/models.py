@@ -14,13 +14,17 @@ from pydantic import (
     model_validator,
 )
 
-from ridgeway.spec.strict import Name, Strict, check_plain
+from ridgeway.spec.strict import NAMES_ITS_KIND, WHOLE, Name, Strict, check_plain
+
+BUILT_IN = ("linear", "mlp")  # every other kind is a plug-in's name
 
 Activation: TypeAlias = Literal["relu", "gelu", "tanh", "silu"]
 
 
 class LinearModel(Strict):
     """Linear or logistic (softmax) regression."""
+
+    model_config = NAMES_ITS_KIND
 
     kind: Literal["linear"] = "linear"
 
@@ -29,7 +33,7 @@ class MlpModel(Strict):
     """A multilayer perceptron: `hidden` lists the width of each hidden layer."""
 
     kind: Literal["mlp"] = "mlp"
-    hidden: list[Annotated[int, Field(ge=1, le=8192)]] = Field(
+    hidden: list[Annotated[int, Field(ge=1, le=8192), WHOLE]] = Field(
         default=[128, 128], min_length=1, max_length=16
     )
     activation: Activation = "relu"
@@ -37,11 +41,14 @@ class MlpModel(Strict):
 
 
 class PluginModel(Strict):
-    """An nn.Module that a package beside the workers offers; other keys are its options."""
+    """An nn.Module that a package beside the workers offers; other keys are its options.
+
+    Options are any JSON without the NUL character, at most 30 levels deep and of 10,000 values.
+    """
 
     model_config = ConfigDict(extra="allow")
 
-    kind: Name
+    kind: Annotated[Name, Field(json_schema_extra={"not": {"enum": [*BUILT_IN]}})]
 
     @model_validator(mode="after")
     def _plain_options(self) -> PluginModel:
@@ -62,7 +69,7 @@ def _kind_of_model(value: Any) -> str | None:
     )
     if not isinstance(kind, str):
         return None
-    return f"@{kind}" if kind in ("linear", "mlp") else "@plugin"
+    return f"@{kind}" if kind in BUILT_IN else "@plugin"
 
 
 ModelSpec: TypeAlias = Annotated[

@@ -6,15 +6,17 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Literal, TypeAlias, cast, get_args
 
 from pydantic import (
-    AfterValidator,
+    BeforeValidator,
+    ConfigDict,
     Discriminator,
     Field,
+    JsonValue,
     Tag,
     model_validator,
 )
 from pydantic_core import PydanticCustomError
 
-from ridgeway.spec.dimensions import Dimension, Range, Strength, distinct, within
+from ridgeway.spec.dimensions import DISTINCT, Dimension, Range, Strength, within
 from ridgeway.spec.models import MlpModel, ModelSpec
 from ridgeway.spec.names import (
     OBJECTIVE_ROWS,
@@ -27,7 +29,7 @@ from ridgeway.spec.names import (
     Sampler,
     Task,
 )
-from ridgeway.spec.strict import Name, Strict, Text
+from ridgeway.spec.strict import NAMES_ITS_KIND, Check, Integer, Name, Strict, Text
 
 Schedule: TypeAlias = Literal["constant", "cosine"]
 Precision: TypeAlias = Literal["float32", "float64", "tf32", "bf16"]
@@ -36,13 +38,21 @@ MAX_TRIALS = 1_000_000
 MAX_EPOCHS = 100_000
 
 
+_Penalties: TypeAlias = Annotated[
+    list[PenaltyName], Field(min_length=1, max_length=len(PENALTY_NAMES)), DISTINCT
+]
+
+
+def _listed(value: Any) -> Any:
+    """Read `"penalty": "l1"` as one fixed choice."""
+    return [value] if isinstance(value, str) else value
+
+
 class Search(Strict):
     """The space: each entry a range, a list of choices, or one fixed value."""
 
     penalty: Annotated[
-        list[PenaltyName],
-        Field(min_length=1, max_length=len(PENALTY_NAMES)),
-        AfterValidator(distinct),
+        _Penalties, BeforeValidator(_listed, json_schema_input_type=PenaltyName | _Penalties)
     ] = Field(default=list(PENALTY_NAMES))
     strength: Annotated[Strength, within(0, 1e6)] = Field(
         default="auto", alias="lambda", description="λ; absent from trials whose penalty is `none`"
@@ -71,17 +81,6 @@ class Search(Strict):
         description="standard deviation of normal noise on standardised inputs in training",
     )
 
-    @model_validator(mode="before")
-    @classmethod
-    def _one_penalty(cls, value: Any) -> Any:
-        """Read `"penalty": "l1"` as one fixed choice."""
-        if isinstance(value, Mapping):
-            fields = dict(cast("Mapping[str, Any]", value))
-            if isinstance(fields.get("penalty"), str):
-                return {**fields, "penalty": [fields["penalty"]]}
-            return fields
-        return value
-
 
 DEFAULT_LEARNING_RATE = Range(low=1e-4, high=1e-1, log=True)
 DEFAULT_WEIGHT_DECAY = Range(low=1e-6, high=1e-1, log=True)
@@ -91,11 +90,13 @@ class FoldsValidation(Strict):
     """Cross-validation."""
 
     kind: Literal["folds"] = "folds"
-    folds: int = Field(default=5, ge=2, le=100)
+    folds: Integer = Field(default=5, ge=2, le=100)
 
 
 class HoldoutValidation(Strict):
     """One split; the standard error is a bootstrap over its rows."""
+
+    model_config = NAMES_ITS_KIND
 
     kind: Literal["holdout"] = "holdout"
     fraction: float = Field(default=0.2, gt=0, lt=1)
@@ -124,11 +125,20 @@ Validation: TypeAlias = Annotated[
 class EarlyStopping(Strict):
     """A trial ends when its mean curve has not improved for `patience` epochs."""
 
-    patience: int = Field(ge=1, le=MAX_EPOCHS)
+    patience: Integer = Field(ge=1, le=MAX_EPOCHS)
 
 
 class WarmStart(Strict):
     """The job, or the imported study, that the sampler learns from before the first trial."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "oneOf": [
+                {"properties": {name: {"type": "string"}}, "required": [name]}
+                for name in ("job", "study")
+            ]
+        }
+    )
 
     job: Name | None = None
     study: Name | None = None
@@ -159,11 +169,18 @@ def _objective_first(objectives: list[str]) -> list[str]:
     return objectives
 
 
+_OBJECTIVE_FIRST: dict[str, JsonValue] = {
+    "prefixItems": [{"enum": [*get_args(Objective)]}, {"const": "nonzero_weights"}]
+}
+
+
 class JobSpec(Strict):
     """A search job. Only `dataset` is required."""
 
     name: Text = ""
-    dataset: Name = Field(description="a bundled, uploaded or plug-in data set's name, or its id")
+    dataset: Name = Field(
+        examples=["digits"], description="a bundled, uploaded or plug-in data set's name, or its id"
+    )
     target: Name | None = Field(None, description="column to predict; the last one by default")
     groups: Name | None = Field(None, description="column whose equal values stay in one split")
     task: Task | None = Field(None, description="told from the target column by default")
@@ -172,7 +189,7 @@ class JobSpec(Strict):
         "adamw", description="`fista` solves `linear` models to convergence, without minibatches"
     )
     schedule: Schedule = Field("constant", description="of the learning rate, over all epochs")
-    warmup_epochs: int = Field(
+    warmup_epochs: Integer = Field(
         0, ge=0, le=MAX_EPOCHS, description="epochs over which the learning rate rises from 0"
     )
     clip_norm: float | None = Field(
@@ -201,7 +218,7 @@ class JobSpec(Strict):
         Annotated[
             list[Objective | Literal["nonzero_weights"]],
             Field(min_length=1, max_length=2),
-            AfterValidator(_objective_first),
+            Check(_objective_first, _OBJECTIVE_FIRST),
         ]
         | None
     ) = Field(
@@ -216,16 +233,16 @@ class JobSpec(Strict):
     )
     validation: Validation = FoldsValidation()
     test_fraction: float = Field(0.2, gt=0, le=0.9)
-    trials: int = Field(200, ge=1, le=MAX_TRIALS)
-    epochs: int = Field(30, ge=1, le=MAX_EPOCHS)
+    trials: Integer = Field(200, ge=1, le=MAX_TRIALS)
+    epochs: Integer = Field(30, ge=1, le=MAX_EPOCHS)
     early_stopping: EarlyStopping | None = None
-    batch_size: int = Field(128, ge=1, le=1_000_000)
+    batch_size: Integer = Field(128, ge=1, le=1_000_000)
     precision: Precision = Field(
         "float32", description="of training; `tf32` and `bf16` round matrix products"
     )
-    seed: int = Field(0, ge=0, le=2**32 - 1)
+    seed: Integer = Field(0, ge=0, le=2**32 - 1)
     timeout_seconds: float | None = Field(None, gt=0, le=1e9)
-    priority: int = Field(0, ge=-100, le=100)
+    priority: Integer = Field(0, ge=-100, le=100)
 
     @model_validator(mode="after")
     def _first_objective(self) -> JobSpec:

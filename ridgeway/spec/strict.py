@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Annotated, Any, TypeAlias, cast
 
 from pydantic import (
-    AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
     JsonValue,
     model_validator,
 )
-from pydantic_core import PydanticCustomError
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import PydanticCustomError, core_schema
 
 MAX_DEPTH = 30  # of a plug-in's options; pydantic writes no JSON deeper than some 250
 MOST_VALUES = 10_000  # in a plug-in's options
@@ -56,8 +61,40 @@ def check_plain(options: dict[str, JsonValue]) -> None:
                     storable(key)
 
 
-Text: TypeAlias = Annotated[str, Field(max_length=200), AfterValidator(storable)]
-Name: TypeAlias = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(storable)]
+def whole(value: Any) -> Any:
+    """Read 1.0 as the integer that it is in JSON Schema; leave all else as it is."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+@dataclass(frozen=True, eq=False)  # a mapping has no hash, which unions of types need
+class Check:
+    """A check of a field, and what the OpenAPI document says of it.
+
+    check: returns the value or raises PydanticCustomError. declared: in terms of JSON Schema.
+    """
+
+    check: Callable[[Any], Any]
+    declared: Mapping[str, JsonValue]
+
+    def __get_pydantic_core_schema__(
+        self, source: Any, handler: GetCoreSchemaHandler
+    ) -> core_schema.CoreSchema:
+        return core_schema.no_info_after_validator_function(self.check, handler(source))
+
+    def __get_pydantic_json_schema__(
+        self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        return {**handler(schema), **self.declared}
+
+
+_STORABLE = Check(storable, {"pattern": r"^[^\x00]*$"})
+
+Text: TypeAlias = Annotated[str, Field(max_length=200), _STORABLE]
+Name: TypeAlias = Annotated[str, Field(min_length=1, max_length=200), _STORABLE]
+
+# Behind an item's bounds, which pydantic would leave out of the document if they came after it.
+WHOLE = BeforeValidator(whole)
+Integer: TypeAlias = Annotated[int, WHOLE]
 
 
 class Strict(BaseModel):
@@ -87,3 +124,7 @@ class Strict(BaseModel):
                 {"count": count, "known": ", ".join(known)},
             )
         return cast("dict[Any, Any]", value)
+
+
+# Of several kinds of part, those that an object without a `kind` is not.
+NAMES_ITS_KIND = ConfigDict(json_schema_extra={"required": ["kind"]})

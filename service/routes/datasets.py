@@ -10,8 +10,8 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
+from ridgeway.data.catalogue import UPLOAD_NAME, check_name
 from ridgeway.data.listing import OFFERED_FIRST, describe_dataset, list_datasets
-from ridgeway.spec.strict import Name
 from ridgeway.views import Dataset, DatasetPage, DatasetSummary
 from service.context import InContext, Limit, cursor_of
 from service.ingest import ingest_apart
@@ -20,7 +20,7 @@ from service.problems import LOCATION, problems
 
 router = APIRouter(prefix="/v1/datasets", tags=["datasets"])
 
-_BYTES = {"schema": {"type": "string", "format": "binary"}}
+_BYTES = {"schema": {"type": "string", "format": "binary", "minLength": 1}}
 _BODY: dict[str, Any] = {
     "required": True,
     "description": "the file's bytes: CSV (gzip too), Parquet or npz",
@@ -36,13 +36,14 @@ _BODY: dict[str, Any] = {
 )
 async def bring(
     request: Request,
-    name: Annotated[Name, Query(description="jobs name it so")],
+    name: Annotated[str, Query(description="jobs name it so", json_schema_extra=UPLOAD_NAME)],
     context: InContext,
     response: Response,
 ) -> DatasetSummary:
     """Bring a data file of your own: `curl --data-binary @FILE '.../v1/datasets?name=NAME'`."""
     if request.headers.get("content-type", "").lower().startswith("multipart/"):
         raise HTTPException(415, "Send the file itself as the body (curl --data-binary @FILE).")
+    check_name(name)  # before the file is waited for
     # Room is kept for all that may come: an upload that has begun does not fail for another's sake.
     size = announced_size(request.headers) or context.settings.max_upload_bytes
     with (

@@ -24,7 +24,7 @@ from ridgeway.jobs.fronts import find_front
 from ridgeway.jobs.warm_starts import find_lessons
 from ridgeway.spec.profiles import check_spec, resolve_spec
 from ridgeway.spec.spec import MAX_TRIALS, JobSpec
-from ridgeway.spec.strict import Strict
+from ridgeway.spec.strict import Integer, Strict
 from ridgeway.study.pages import TrialOrder
 from ridgeway.views import Front, Job, JobPage, JobState, TrialDetail, TrialPage, TrialState
 from service.context import (
@@ -244,7 +244,7 @@ async def resume(id: JobId, context: InContext) -> Job:
 class Extension(Strict):
     """The trials by which a job's budget grows."""
 
-    trials: int = Field(ge=1, le=MAX_TRIALS, description="how many more")
+    trials: Integer = Field(ge=1, le=MAX_TRIALS, description="how many more")
 
 
 @router.post(

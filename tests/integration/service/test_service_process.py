@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import re
 import signal
-import socket
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from pathlib import Path
 
-import httpx
 import psutil
 import pytest
 import sqlalchemy as sa
+from service_processes import environment, running
 from waiting import wait_until
 
 from ridgeway.database.clock import now
@@ -23,60 +18,6 @@ from ridgeway.database.tables import workers
 from ridgeway.fleet import WorkerRecord, record_worker
 
 LARGEST_RESIDENT_MB = 150
-
-
-class ServiceProcess:
-    """A running `python -m service`."""
-
-    def __init__(self, process: subprocess.Popen[bytes], url: str) -> None:
-        self.process = process
-        self.http = httpx.Client(base_url=url, timeout=90)
-
-    def resident_mb(self) -> float:
-        status = Path(f"/proc/{self.process.pid}/status").read_text()
-        found = re.search(r"VmRSS:\s+(\d+) kB", status)
-        assert found is not None
-        return int(found[1]) / 1024
-
-    def dashboards(self) -> list[psutil.Process]:
-        children = psutil.Process(self.process.pid).children(recursive=True)
-        return [child for child in children if "service.dashboard" in child.cmdline()]
-
-
-def environment(database_url: str, data: Path) -> dict[str, str]:
-    return os.environ | {"RIDGEWAY_DATABASE_URL": database_url, "RIDGEWAY_DATA": str(data)}
-
-
-@contextmanager
-def running(database_url: str, data: Path, *arguments: str) -> Iterator[ServiceProcess]:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    process = subprocess.Popen(
-        [sys.executable, "-P", "-m", "service", "--port", str(port), *arguments],
-        env=environment(database_url, data),
-        stdin=subprocess.PIPE,
-        umask=0o022,
-    )
-    service = ServiceProcess(process, f"http://127.0.0.1:{port}")
-    try:
-        wait_until(lambda: alive(service))
-        yield service
-    finally:
-        service.http.close()
-        process.terminate()
-        process.wait(20)
-        assert process.stdin is not None
-        with suppress(BrokenPipeError):
-            process.stdin.close()
-
-
-def alive(service: ServiceProcess) -> bool:
-    assert service.process.poll() is None, "the service has ended"
-    try:
-        return service.http.get("/healthz").status_code == 200
-    except httpx.ConnectError:
-        return False
 
 
 def test_the_service_imports_nothing_that_trains_or_plots():

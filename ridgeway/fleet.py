@@ -51,7 +51,7 @@ def record_worker(transaction: Connection, worker: WorkerRecord) -> None:
     transaction.execute(sa.insert(workers).values(**row, started_at=now(), seen_at=now()))
 
 
-def recorded_on(transaction: Connection, host: str) -> Sequence[Row[Any]]:
+def recorded_on(transaction: Connection, host: str) -> Sequence[Row[Any, Any, Any]]:
     """Return id, pid and started_at of the workers that ran on this machine and may do so still."""
     columns = (workers.c.id, workers.c.pid, workers.c.started_at)
     query = sa.select(*columns).where(workers.c.host == host)

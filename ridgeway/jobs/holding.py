@@ -99,7 +99,7 @@ def record_checkpoint(transaction: Connection, lease: Lease, address: str) -> st
 
 def forget_checkpoint(transaction: Connection, lease: Lease) -> str | None:
     """Forget the checkpoint of a lease that has ended; return its address, to be deleted."""
-    ended = (leases.c.id == lease.id) & leases.c.state.not_in(OPEN_LEASE)
+    ended = _same(lease) & leases.c.state.not_in(OPEN_LEASE)
     address = transaction.execute(
         sa.select(leases.c.checkpoint).where(ended).with_for_update()
     ).scalar_one_or_none()
@@ -183,7 +183,7 @@ def release(transaction: Connection, lease: Lease) -> None:
     """Hand the lease back before its time; that costs no attempt."""
     transaction.execute(
         sa.update(leases)
-        .where(leases.c.id == lease.id, leases.c.fence == lease.fence, leases.c.state == "running")
+        .where(_ours(lease))
         .values(state="released", attempts=leases.c.attempts - 1)
     )
 
@@ -242,8 +242,12 @@ def trials_before(transaction: Connection, lease: Lease) -> int:
 
 def _ours(lease: Lease) -> sa.ColumnElement[bool]:
     """Select the lease's row, as long as it runs under the fence that we hold."""
-    same = (leases.c.id == lease.id) & (leases.c.fence == lease.fence)
-    return same & (leases.c.state == "running")
+    return _same(lease) & (leases.c.fence == lease.fence) & (leases.c.state == "running")
+
+
+def _same(lease: Lease) -> sa.ColumnElement[bool]:
+    """Select the lease's row; SQLite gives the id of a deleted job's lease again."""
+    return (leases.c.id == lease.id) & (leases.c.job_id == lease.job_id)
 
 
 def _held(

@@ -18,8 +18,9 @@ from submitting import submit
 from ridgeway.data.store import Store
 from ridgeway.database.engine import Database
 from ridgeway.database.tables import deleted_jobs, jobs, leases, metadata
-from ridgeway.errors import Conflict, NotFound
-from ridgeway.jobs import artifacts, deletion, lifecycle, lookups
+from ridgeway.errors import Conflict, LeaseLost, NotFound
+from ridgeway.jobs import artifacts, claiming, deletion, holding, lifecycle, lookups
+from ridgeway.jobs.claiming import Claimant
 from ridgeway.study import questions, writing
 
 OUR_TABLES = [table for table in metadata.tables.values() if table.name != "workers"]
@@ -173,6 +174,35 @@ def test_a_large_study_is_deleted_in_slices(database, store, monkeypatch):
         assert rows(database).get("trials", 0) == left
     assert sweep(database, store) == 1
     assert rows(database) == {}
+
+
+def test_who_still_trains_for_a_deleted_job_touches_no_lease_of_another(database, store):
+    claimant = Claimant("w", frozenset({"mlp"}), frozenset({"digits"}), 64, 30.0, 5)
+    job_id = submit(database)
+    with database.transaction() as transaction:
+        stale = claiming.claim(transaction, claimant)
+        assert stale is not None
+        lifecycle.cancel_job(transaction, job_id)
+        deletion.delete_job(transaction, job_id)
+    sweep(database, store)
+    submit(database)
+    with database.transaction() as transaction:
+        fresh = claiming.claim(transaction, claimant)
+        assert fresh is not None
+        holding.record_checkpoint(transaction, fresh, "jobs/ours")
+    if database.embedded:
+        assert (fresh.id, fresh.fence) == (stale.id, stale.fence), "SQLite gives no id again"
+    for write in (
+        lambda t: holding.renew(t, stale, 30.0),
+        lambda t: holding.record_checkpoint(t, stale, "jobs/theirs"),
+    ):
+        with database.transaction() as transaction, pytest.raises(LeaseLost):
+            write(transaction)
+    with database.transaction() as transaction:
+        holding.release(transaction, stale)
+        assert holding.forget_checkpoint(transaction, stale) is None
+        [lease] = transaction.execute(sa.select(leases)).all()
+    assert (lease.state, lease.checkpoint) == ("running", "jobs/ours")
 
 
 # --- killed at any statement ------------------------------------------------------------------

@@ -46,6 +46,9 @@ class Settings(BaseSettings):
         default=0.25, gt=0, description="how often an idle worker asks for work"
     )
     sweep_seconds: float = Field(default=5.0, gt=0, description="how often timeouts are looked for")
+    leftover_seconds: float = Field(
+        default=3600.0, gt=0, description="how old a file in the store is that nothing names"
+    )
     busy_timeout_seconds: float = Field(
         default=30.0, gt=0, description="how long a transaction waits for a lock"
     )

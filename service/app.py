@@ -66,7 +66,7 @@ async def _shared(settings: Settings) -> AsyncGenerator[Context]:
     require_schema(database)
     writers = Writers(Database.for_requests(settings), settings.request_wait_seconds)
     store = Store.of(settings)
-    sweeper = Sweeper(writers.database, store, settings.sweep_seconds)
+    sweeper = Sweeper(writers.database, store, settings)
     with scratch_folder() as scratch:
         shown = Dashboard(database, scratch)
         sweeper.start()

@@ -13,20 +13,24 @@ from ridgeway.data.store import Store
 from ridgeway.database.engine import Database
 from ridgeway.database.outages import first_line
 from ridgeway.jobs.deletion import delete_some
+from ridgeway.jobs.leftovers import Leftovers
 from ridgeway.jobs.lifecycle import sweep
+from ridgeway.settings import Settings
 
 log = logging.getLogger(__name__)
 
 
 class Sweeper:
-    """Ends jobs that are out of time, and deletes what deleted jobs have left.
+    """Ends jobs that are out of time, deletes what deleted jobs have left and what nothing names.
 
     Every so many seconds and when it is woken; a database or a store that is away is asked again.
     """
 
-    def __init__(self, database: Database, store: Store, seconds: float) -> None:
+    def __init__(self, database: Database, store: Store, settings: Settings) -> None:
         self._database, self._store = database, store
-        self._seconds = seconds
+        self._seconds = settings.sweep_seconds
+        self._leftovers = Leftovers(database, store, settings.leftover_seconds)
+        self._looked_at = time.monotonic()
         self._stopping = threading.Event()
         self._woken = threading.Event()
         self._thread = threading.Thread(target=self._run, name="sweeper", daemon=True)
@@ -50,6 +54,7 @@ class Sweeper:
             self._woken.clear()
             self._try("look for jobs out of time", self._end_overdue)
             self._try("delete what deleted jobs have left", self._delete)
+            self._try("look for files that nothing names", self._look_for_leftovers)
             self._woken.wait(self._seconds)
 
     def _try(self, what: str, work: Callable[[], None]) -> None:
@@ -63,6 +68,11 @@ class Sweeper:
             with self._database.transaction() as transaction:
                 if not sweep(transaction):
                     return
+
+    def _look_for_leftovers(self) -> None:
+        if time.monotonic() - self._looked_at >= self._leftovers.seconds:
+            self._looked_at = time.monotonic()
+            self._leftovers.look()
 
     def _delete(self) -> None:
         while not self._stopping.is_set():

@@ -177,8 +177,7 @@ def ingest(
             raise InvalidInput.of("name", name, "is the name of a plug-in's data set")
         if (existing := _same(transaction, name, checksum)) is not None:
             return existing
-    table = read_upload(path, file_name, settings)
-    data = to_parquet(table)
+    data = to_parquet(table := read_upload(path, file_name, settings))
     # Named by its own bytes: another release may write the same rows differently.
     stored_checksum = sha256(data)
     address = f"datasets/{stored_checksum}.parquet"
@@ -187,11 +186,31 @@ def ingest(
     upload = Upload(name, checksum, stored_checksum, address, size, profile_table(table))
     try:
         with database.transaction() as transaction:
-            return summarise(add_dataset(transaction, upload))
+            added = add_dataset(transaction, upload)
+            _keep(store, address, data)
+            return summarise(added)
     except IntegrityError:
         if (existing := _brought_meanwhile(database, upload)) is not None:
             return existing
         raise
+
+
+def _keep(store: Store, address: str, data: bytes) -> None:
+    """Put a table's bytes again if a sweeper has deleted them, while nobody named them yet."""
+    if not store.exists(address):
+        store.put(address, data)
+
+
+def is_named(transaction: Connection, address: str) -> bool:
+    """Return True where a data set's table lies under this key of the store."""
+    query = sa.select(datasets.c.id).where(datasets.c.address == address).limit(1)
+    return transaction.execute(query).first() is not None
+
+
+def keep_from_recording(transaction: Connection) -> None:
+    """Let nobody record a data set until the commit; on SQLite no transaction writes meanwhile."""
+    if transaction.dialect.name == "postgresql":
+        transaction.execute(sa.text("LOCK TABLE datasets IN SHARE ROW EXCLUSIVE MODE"))
 
 
 def _brought_meanwhile(database: Database, upload: Upload) -> DatasetSummary | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import time
 import uuid
 from pathlib import Path
 
@@ -103,3 +104,64 @@ def test_what_a_kind_of_store_raises_of_its_own_is_a_store_that_is_away(
             act()
         assert isinstance(caught.value, OSError)  # which workers wait for
         assert "secret" not in str(caught.value)
+
+
+def test_what_lies_below_a_prefix_is_listed_with_its_age(store: Store) -> None:
+    before = time.time() - 5
+    for key in ("jobs/2/a/model", "jobs/1/model", "datasets/x.parquet", "jobs/top"):
+        store.put(key, b"")
+    entries = store.entries("jobs")
+    assert [entry.key for entry in entries] == ["jobs/1/model", "jobs/2/a/model", "jobs/top"]
+    assert all(before < (entry.modified or 0) < time.time() + 5 for entry in entries)
+    assert store.folders("jobs") == ["jobs/1", "jobs/2"]
+    assert (store.entries("nothing"), store.folders("nothing")) == ([], [])
+
+
+def test_strange_files_in_the_folder_are_not_ours_to_list(tmp_path: Path) -> None:
+    store = Store(str(tmp_path))
+    store.put("jobs/1/model", b"")
+    for name in ("Model", ".DS_Store", f".{'A' * 32}"):
+        (tmp_path / "jobs" / "1" / name).write_bytes(b"")
+    assert [entry.key for entry in store.entries("jobs")] == ["jobs/1/model"]
+
+
+def test_a_half_of_a_file_can_be_listed_and_deleted_and_nothing_else(tmp_path: Path) -> None:
+    store = Store(str(tmp_path))
+    half = tmp_path / "jobs" / f".{uuid.uuid4().hex}"
+    half.parent.mkdir()
+    half.write_bytes(b"")
+    [entry] = store.entries("jobs")
+    for act in (store.get, store.exists, lambda key: store.put(key, b"")):
+        with pytest.raises(ValueError, match="no key of the store"):
+            act(entry.key)
+    store.delete(entry.key)
+    assert not half.exists()
+
+
+def test_a_folder_goes_with_its_last_file_and_comes_again(tmp_path: Path) -> None:
+    store = Store(str(tmp_path / "s"))
+    store.put("jobs/1/2-3/model", b"")
+    store.put("jobs/1/checkpoints/a", b"")
+    store.delete("jobs/1/2-3/model")
+    assert store.folders("jobs/1") == ["jobs/1/checkpoints"]
+    store.delete("jobs/1/checkpoints/a")
+    assert list((tmp_path / "s").iterdir()) == []
+    store.put("jobs/1/2-3/model", b"")
+    assert store.exists("jobs/1/2-3/model")
+
+
+def test_a_folder_that_is_removed_under_a_writer_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, write, removed = Store(str(tmp_path)), Path.write_bytes, []
+
+    def write_late(path: Path, data: bytes) -> int:
+        if not removed:
+            removed.append(path.parent)
+            path.parent.rmdir()
+        return write(path, data)
+
+    monkeypatch.setattr(Path, "write_bytes", write_late)
+    store.put("jobs/1/model", b"weights")
+    assert removed == [tmp_path / "jobs" / "1"]
+    assert store.get("jobs/1/model") == b"weights"

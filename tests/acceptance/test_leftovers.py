@@ -1,0 +1,61 @@
+"""The store of a running service: what killed workers leave goes, what is at work stays."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from deployments import Installation, checked, wait_until
+
+from ridgeway.views import Job
+
+LONG = {
+    "dataset": "digits",
+    "model": {"kind": "mlp", "hidden": [32]},
+    "trials": 40,
+    "epochs": 400,
+    "validation": {"kind": "folds", "folds": 3},
+    "sampler": "random",
+}
+SMALL = {
+    "dataset": "breast_cancer",
+    "model": {"kind": "linear"},
+    "validation": {"kind": "folds", "folds": 2},
+    "trials": 12,
+    "epochs": 4,
+}
+
+
+def test_what_killed_workers_leave_goes_and_an_answers_model_stays(
+    source_tree: Installation, tmp_path: Path
+) -> None:
+    data = tmp_path / "data"
+    environment = {
+        "RIDGEWAY_LEFTOVER_SECONDS": "3",
+        "RIDGEWAY_SWEEP_SECONDS": "0.2",
+        "RIDGEWAY_CHECKPOINT_SECONDS": "0.1",
+    }
+    deployment = source_tree.serve(data, workers=1, environment=environment)
+
+    def files(job: Job) -> list[Path]:
+        folder = data / "store" / "jobs" / job.id
+        return [path for path in folder.rglob("*") if path.is_file()]
+
+    try:
+        with deployment.client as client:
+            killed = client.submit(LONG)
+            wait_until(lambda: files(killed) != [])
+            client.pause(killed)  # whoever comes next takes the lost lease over, and nothing else
+            deployment.kill("workers")
+            client.cancel(killed)
+            good = checked(deployment, client.submit(SMALL))
+            [model] = files(good)
+            lost = model.parent.with_name("1-0") / model.name  # of a holder before the last
+            lost.parent.mkdir()
+            lost.write_bytes(b"weights")
+            wait_until(lambda: files(killed) == [] and not lost.exists())
+            assert not (data / "store" / "jobs" / killed.id).exists()
+            assert client.model(good) == model.read_bytes()
+            client.delete(good)
+            wait_until(lambda: not model.exists())
+    finally:
+        deployment.stop()

@@ -300,9 +300,10 @@ class Client:
 def _checked_url(url: str) -> httpx.URL:
     try:
         parsed = httpx.URL(url)
-    except httpx.InvalidURL as error:
+        host = parsed.host
+    except (httpx.InvalidURL, UnicodeError) as error:  # the latter: no name of a host (IDNA)
         raise InvalidInput.of("url", url, f"is no URL: {error}") from None
-    if parsed.scheme not in ("http", "https") or not parsed.host:
+    if parsed.scheme not in ("http", "https") or not host:
         raise InvalidInput.of("url", url, "must be like http://127.0.0.1:8000")
     if parsed.port is not None and not 0 < parsed.port < 2**16:
         message = f"is no URL: port {parsed.port}; accepted: 1 to 65535"

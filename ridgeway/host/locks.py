@@ -29,11 +29,20 @@ def locked_folder(data: Path) -> Generator[None]:
 
 @contextmanager
 def locked_database(url: str) -> Generator[None]:
-    """Hold an SQLite database whichever folder names it; PostgreSQL's are for many to share."""
+    """Hold an SQLite database whichever folder names it; PostgreSQL's are for many to share.
+
+    Conflict where another serve has it, InvalidInput where its folder can't be.
+    """
     file = sqlite_file(url)
-    if file is None or not file.parent.is_dir():
+    if file is None:
         yield
         return
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)  # or a first start would hold nothing
+        Path(f"{file}{BESIDE}").open("a").close()
+    except OSError as error:
+        message = f"can't be locked: {error.strerror or error}"
+        raise InvalidInput.of("RIDGEWAY_DATABASE_URL", None, message) from None
     advice = "Stop that one, or name another database in RIDGEWAY_DATABASE_URL."
     with _locked(Path(f"{file}{BESIDE}"), f"The database {file}", advice):
         yield

@@ -124,7 +124,16 @@ def test_a_file_that_is_not_there_is_bad_input(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["ftp://here", "127.0.0.1:8000", "http://", "http://[::", "http://a:99999", "http://a:0"]
+    "url",
+    [
+        "ftp://here",
+        "127.0.0.1:8000",
+        "http://",
+        "http://[::",
+        "http://a:99999",
+        "http://a:0",
+        "http://xn--/",
+    ],
 )
 def test_an_address_that_can_not_be_one_is_refused(url: str) -> None:
     with pytest.raises(InvalidInput, match="url: "):

@@ -13,6 +13,7 @@ from itertools import pairwise
 from ridgeway.errors import JobUnrunnable
 from ridgeway.host.memory import Room, room
 from ridgeway.spec.models import MlpModel, PluginModel
+from ridgeway.spec.names import OPTIMIZER_ROWS
 from ridgeway.spec.profiles import DatasetProfile
 from ridgeway.spec.spec import JobSpec
 from workers.optimizers.precision import dtype_of
@@ -35,8 +36,8 @@ def training_bytes(spec: JobSpec, rows: int, inputs: int) -> int:
     encoded, folds = WIDE * rows * inputs, _folds_bytes(spec, rows, inputs)
     # The folds again as training reads them; the encoding stays for the refit.
     kept = encoded + 2 * folds
-    if spec.optimizer == "fista":  # the design, made of one fold in float64 after the other
-        kept += folds + 3 * encoded
+    if not OPTIMIZER_ROWS[spec.optimizer].has_rates:
+        kept += folds + 3 * encoded  # the design, made of one fold in float64 after the other
     return kept
 
 

@@ -8,7 +8,8 @@ from contextlib import contextmanager
 from sqlalchemy.engine import URL, Connection, Engine, make_url
 from sqlalchemy.exc import ArgumentError
 
-from ridgeway.database.sqlite import WAIT, sqlite_engine
+from ridgeway.database.options import WAIT
+from ridgeway.database.sqlite import sqlite_engine
 from ridgeway.errors import InvalidInput
 from ridgeway.settings import Settings
 

@@ -11,7 +11,8 @@ from psycopg.pq import TransactionStatus
 from sqlalchemy import event
 from sqlalchemy.engine import URL, Connection, Engine
 
-WAIT = "ridgeway_wait"  # of a connection that may write: the seconds that it waits for a lock
+from ridgeway.database.options import WAIT
+
 CONNECT_SECONDS = 10
 HURRIED_CONNECT_SECONDS = 3  # of a process that has to answer
 NEARLY_ALL = 0.9  # of the time for a lock: to say so would be one trip more

@@ -11,9 +11,9 @@ import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.engine import URL, Connection, Engine, ExceptionContext
 
+from ridgeway.database.options import WAIT
 from ridgeway.database.outages import lies_in_the_connection
 
-WAIT = "ridgeway_wait"  # of a connection that may write: the seconds that it waits for the lock
 NAPS_MILLISECONDS = 18  # four naps of 1 to 10 ms: shorter ones only take the writer's core
 
 

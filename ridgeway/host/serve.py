@@ -38,8 +38,8 @@ def serve(data: Path, host: str, port: int, workers: Count, announce: Callable[[
     require_installed("service", "workers")
     keep_private()
     environment = {"RIDGEWAY_DATA": str(data.absolute())}
-    database_url = Settings(data=data).resolved_database_url()
-    with locked_folder(data), locked_database(database_url):
+    settings = Settings(data=data)
+    with locked_folder(data), locked_database(settings.resolved_database_url()):
         state = data / "serve.json"
         state.unlink(missing_ok=True)
         port = _checked_port(host, port)
@@ -48,7 +48,7 @@ def serve(data: Path, host: str, port: int, workers: Count, announce: Callable[[
             return code
         roles = [service_role(host, port), *worker_roles("auto", workers)]
         try:
-            watch, patience = _Watch(url, state, announce), Patience.of(Settings())
+            watch, patience = _Watch(url, state, announce), Patience.of(settings)
             return Supervisor(roles, environment, watch, patience).run()
         finally:
             state.unlink(missing_ok=True)

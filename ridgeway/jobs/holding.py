@@ -25,6 +25,8 @@ from ridgeway.jobs.stored import read_best, read_plan
 from ridgeway.spec.directions import as_loss
 from ridgeway.spec.names import OBJECTIVE_ROWS
 from ridgeway.study import reading, writing
+from ridgeway.study.facts import TrialFacts
+from ridgeway.study.reading import StudyTrial
 from ridgeway.study.writing import Outcome
 from ridgeway.views import ENDED, Best, Params, Recommended
 
@@ -287,14 +289,7 @@ def _better(
     if so_far is not None and rank(so_far.value, so_far.number) < rank(value, first.number):
         return row.best
     (trial,) = reading.trials_in(transaction, lease.study_id, first.number, 1)
-    return Best(
-        number=first.number,
-        value=value,
-        standard_error=first.facts.standard_error,
-        params=trial.params,
-        nonzero_weights=cast("float", first.facts.nonzero_weights),
-        weights=cast("int", first.facts.weights),
-    ).model_dump(mode="json")
+    return _as_best(trial, value, first.facts)
 
 
 def _best_of_all(transaction: Connection, row: Row[Any]) -> dict[str, Any] | None:
@@ -302,13 +297,18 @@ def _best_of_all(transaction: Connection, row: Row[Any]) -> dict[str, Any] | Non
     trial = best_own_trial(transaction, row.id, row.study_id)
     if trial is None:
         return None
+    return _as_best(trial, cast("float", trial.value), trial.facts)
+
+
+def _as_best(trial: StudyTrial, value: float, facts: TrialFacts) -> dict[str, Any]:
+    """Return a complete trial as the best one, as JSON."""
     return Best(
         number=trial.number,
-        value=cast("float", trial.value),
-        standard_error=trial.facts.standard_error,
+        value=value,
+        standard_error=facts.standard_error,
         params=trial.params,
-        nonzero_weights=cast("float", trial.facts.nonzero_weights),
-        weights=cast("int", trial.facts.weights),
+        nonzero_weights=cast("float", facts.nonzero_weights),
+        weights=cast("int", facts.weights),
     ).model_dump(mode="json")
 
 

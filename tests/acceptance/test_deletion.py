@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import sqlalchemy as sa
-from deployments import Deployment, checked, wait_until
+from deployments import SMALL, Deployment, checked, wait_until
 from optuna.distributions import FloatDistribution
 from optuna.trial import TrialState, create_trial
 from submitting import submit_resolved
@@ -17,13 +17,6 @@ from ridgeway.jobs.lifecycle import cancel_job, pause_job
 from ridgeway.study.writing import add_trials
 
 TRIALS = 10_000
-SMALL = {
-    "dataset": "breast_cancer",
-    "model": {"kind": "linear"},
-    "validation": {"kind": "folds", "folds": 2},
-    "trials": 12,
-    "epochs": 4,
-}
 
 
 def large_job(database: Database) -> str:

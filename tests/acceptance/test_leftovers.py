@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from deployments import Installation, checked, wait_until
+from deployments import SMALL, Installation, checked, wait_until
 
 from ridgeway.views import Job
 
@@ -15,13 +15,6 @@ LONG = {
     "epochs": 400,
     "validation": {"kind": "folds", "folds": 3},
     "sampler": "random",
-}
-SMALL = {
-    "dataset": "breast_cancer",
-    "model": {"kind": "linear"},
-    "validation": {"kind": "folds", "folds": 2},
-    "trials": 12,
-    "epochs": 4,
 }
 
 

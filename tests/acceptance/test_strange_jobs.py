@@ -4,18 +4,10 @@ from __future__ import annotations
 
 import httpx
 import pytest
-from deployments import Deployment, checked
+from deployments import SMALL, Deployment, checked
 from strange import submit_strange
 
 from ridgeway.views import StoredSpec
-
-SMALL = {
-    "dataset": "breast_cancer",
-    "model": {"kind": "linear"},
-    "validation": {"kind": "folds", "folds": 2},
-    "trials": 12,
-    "epochs": 4,
-}
 
 
 @pytest.mark.parametrize("spec", [None, "no object at all"])

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -25,6 +26,15 @@ from ridgeway.views import Job
 
 PATIENCE_SECONDS = 240.0
 REPOSITORY = Path(__file__).parents[2]
+
+# A job that ends within seconds.
+SMALL: dict[str, Any] = {
+    "dataset": "breast_cancer",
+    "model": {"kind": "linear"},
+    "validation": {"kind": "folds", "folds": 2},
+    "trials": 12,
+    "epochs": 4,
+}
 
 
 def wait_until(condition: Callable[[], bool], seconds: float = PATIENCE_SECONDS) -> None:

@@ -65,9 +65,9 @@ class ExactFold:
     @cached_property
     def _turned(self) -> _Turned | None:
         """The rows along the directions that they span; None where these are too many."""
-        inputs = self._rows.inputs.double()
-        if min(inputs.shape) >= self._own.most:
+        if min(self._rows.inputs.shape) >= self._own.most:
             return None
+        inputs = self._rows.inputs.double()
         left, sizes, directions = torch.linalg.svd(inputs - self._own.means, full_matrices=False)
         told = sizes > sizes[:1] * max(inputs.shape) * torch.finfo(inputs.dtype).eps
         paths = FoldPaths(self._fit, self._compiled((left * sizes)[:, told], centred=False))

@@ -2,13 +2,15 @@
 
 A member starts at the optimum of the next stronger rung, which depends on the job's data alone. So
 its result does not depend on who was solved before it, and it is near its own optimum from the
-start (warm starts: Friedman, Hastie & Tibshirani 2010).
+start (warm starts: Friedman, Hastie & Tibshirani 2010). Ladders are of the labels as they are: a
+job that searches `label_smoothing` would have one for each member.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -46,8 +48,7 @@ class FoldPaths:
         self._penalises_all = fit.penalize == "all"
         self._rows = rows
         self._tolerance = TOLERANCE[fit.dtype] * _unit(self._rows)
-        self._ladders: dict[tuple[float, float, float], list[Tensor]] = {}
-        self._critical: dict[float, tuple[float, float]] = {}
+        self._ladders: dict[float, list[Tensor]] = {}
 
     def solve(self, member: Wanted) -> Optimum:
         """Solve the member from the rung that is next to it."""
@@ -68,32 +69,29 @@ class FoldPaths:
         if not member.sparse or (own.group > 0 and (own.l1 > 0 or own.l2 > 0)):
             return nothing, math.inf
         share = 0.0 if own.group > 0 else _bucket(own.l1 / (own.l1 + own.l2))
-        critical = self._critical_strengths(member.smoothing)[own.group > 0]
+        critical = self._critical[own.group > 0]
         strength = own.group * math.sqrt(self._rows.outputs) if own.group > 0 else own.l1
         if not 0 < strength < critical:
             return nothing, math.inf
         place = min(int(RUNGS_A_DECADE * math.log10(critical / strength)), MOST_RUNGS)
-        ladder = self._ladder(share, member.smoothing, critical, place + 1)
+        ladder = self._ladder(share, critical, place + 1)
         return ladder[place].to_dense(), _rung(critical, place)
 
-    def _critical_strengths(self, smoothing: float) -> tuple[float, float]:
-        """Return from which strength of Σ|w|, and of ‖w‖ of a feature, no weight is left."""
-        if smoothing not in self._critical:
-            alone = Wanted(Components(l1=BEYOND), smoothing)
-            aim = self._aim(alone, math.inf)
-            if self._penalises_all:
-                aim = replace(aim, intercept=Pull(l1=BEYOND))
-            gradient = self._rows.solve(aim, self._nothing()).gradient[:-1]
-            sizes = gradient.abs().max().item(), gradient.norm(dim=1).max().item()
-            self._critical[smoothing] = sizes
-        return self._critical[smoothing]
+    @cached_property
+    def _critical(self) -> tuple[float, float]:
+        """From which strength of Σ|w|, and of ‖w‖ of a feature, no weight is left."""
+        aim = self._aim(Wanted(Components(l1=BEYOND)), math.inf)
+        if self._penalises_all:
+            aim = replace(aim, intercept=Pull(l1=BEYOND))
+        gradient = self._rows.solve(aim, self._nothing()).gradient[:-1]
+        return gradient.abs().max().item(), gradient.norm(dim=1).max().item()
 
-    def _ladder(self, share: float, smoothing: float, critical: float, rungs: int) -> list[Tensor]:
+    def _ladder(self, share: float, critical: float, rungs: int) -> list[Tensor]:
         """Return the optima, (features, K) and sparse, of the ladder's first rungs at least.
 
         share: of Σ|w| in the penalty; 0 for the groups' ladder.
         """
-        ladder = self._ladders.setdefault((share, smoothing, critical), [])
+        ladder = self._ladders.setdefault(share, [])
         start = ladder[-1].to_dense() if ladder else self._nothing()
         for place in range(len(ladder), rungs):
             heed()
@@ -101,7 +99,7 @@ class FoldPaths:
             own = Components(group=strength / math.sqrt(self._rows.outputs))
             if share:
                 own = Components(l1=strength, l2=strength * (1 - share) / share)
-            aim = self._aim(Wanted(own, smoothing), _rung(critical, max(0, place - 1)))
+            aim = self._aim(Wanted(own), _rung(critical, max(0, place - 1)))
             start = self._rows.solve(aim, start).weights
             ladder.append(start.to_sparse())
         return ladder

@@ -564,7 +564,7 @@ static Found solve(const Rows *rows, const Member *member, double *weights, doub
         found.steps++;
         int stuck = !(value < found.value) && !(residual < last);
         if (stuck && (fresh || rows->loss == SQUARED_ERROR)) break; /* rounding hides what is left, or a number is not finite */
-        fresh = residual > 0.3 * last && rows->loss != SQUARED_ERROR;
+        fresh = !(residual <= 0.3 * last) && rows->loss != SQUARED_ERROR;
         found.value = value;
     }
     found.residual = residual;

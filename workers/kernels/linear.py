@@ -122,13 +122,12 @@ class Aim:
 class Optimum:
     """What a member has come to.
 
-    weights and gradient of the loss (features, K), float64; value of the objective; residual: the
-    largest entry of the smallest subgradient.
+    weights and gradient of the loss (features, K), float64. residual: the largest entry of the
+    smallest subgradient.
     """
 
     weights: Tensor
     gradient: Tensor
-    value: float
     residual: float
     converged: bool
 
@@ -214,7 +213,7 @@ class CompiledRows:
         self._library.call(name, rows, _structure_of(aim), weights, gradient, found)
         if found.status == OUT_OF_MEMORY:
             raise MemoryError("the working set of a linear model does not fit into memory")
-        return Optimum(weights, gradient, found.value, found.residual, found.status == CONVERGED)
+        return Optimum(weights, gradient, found.residual, found.status == CONVERGED)
 
 
 class _Moments:

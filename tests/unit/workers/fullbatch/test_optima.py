@@ -24,6 +24,7 @@ from workers.fullbatch.rows import LinearFit, TrainingRows
 from workers.fullbatch.solver import Rounds
 from workers.fullbatch.terms import Strengths
 from workers.kernels import load
+from workers.kernels.linear import CompiledRows
 from workers.objectives.losses import Kind, row_losses, row_weights
 from workers.penalties.components import Components
 from workers.penalties.conversions import sklearn_least_squares, sklearn_logistic
@@ -389,6 +390,23 @@ def test_smoothed_labels_and_weighted_rows_are_those_of_training(
         for member, own in enumerate(parts):
             share = smoothing[member]
             assert violation(solver, part, kind, member, own, share, fold) < 1e-8
+
+
+def test_members_of_many_smoothings_share_a_ladder(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A ladder of some ten rungs for each of them would cost ten times the members."""
+    solves: list[object] = []
+    real = CompiledRows.solve
+    monkeypatch.setattr(
+        CompiledRows, "solve", lambda self, *given: solves.append(given) or real(self, *given)
+    )
+    parts = [Components(l1=0.005)] * 20
+    shares = [0.01 * place for place in range(20)]
+    rows = training(made_up_fold(60))
+    solver = solved("one by one", [rows], "binary", parts, smoothing=shares)
+    assert solver.converged.all()
+    for member, share in enumerate(shares):
+        assert violation(solver, rows, "binary", member, parts[0], share) < 1e-8
+    assert 20 < len(solves) < 60
 
 
 # --- company ------------------------------------------------------------------------------------

@@ -19,7 +19,7 @@ from workers.fullbatch.rows import LinearFit, TrainingRows
 from workers.fullbatch.terms import Strengths
 from workers.heeding import heed
 from workers.kernels import Library
-from workers.kernels.linear import CompiledRows, LinearRows, Optimum
+from workers.kernels.linear import LinearRows, Optimum, SolvableRows, solvable
 from workers.penalties.components import Components
 
 
@@ -73,12 +73,12 @@ class ExactFold:
         paths = FoldPaths(self._fit, self._compiled((left * sizes)[:, told], centred=False))
         return _Turned(paths, directions[told])
 
-    def _compiled(self, inputs: Tensor, *, centred: bool) -> CompiledRows:
+    def _compiled(self, inputs: Tensor, *, centred: bool) -> SolvableRows:
         fit, rows = self._fit, self._rows
         shares = torch.ones(len(inputs)) if rows.weights is None else rows.weights
         shares = shares.double() / shares.double().sum()
         given = LinearRows(fit.kind, fit.outputs, inputs, rows.targets, shares, centred)
-        return CompiledRows(self._library, given)
+        return solvable(self._library, given)
 
 
 @dataclass(frozen=True)

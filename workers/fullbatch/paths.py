@@ -17,7 +17,7 @@ from torch import Tensor
 
 from workers.fullbatch.rows import LinearFit
 from workers.heeding import heed
-from workers.kernels.linear import Aim, CompiledRows, Optimum, Pull
+from workers.kernels.linear import Aim, Optimum, Pull, SolvableRows
 from workers.penalties.components import Components
 
 STEPS = 100  # of Newton's, for one member
@@ -44,10 +44,10 @@ class Wanted:
 class FoldPaths:
     """One fold's rows, and the optima of its ladders as far as members have asked for them."""
 
-    def __init__(self, fit: LinearFit, rows: CompiledRows) -> None:
+    def __init__(self, fit: LinearFit, rows: SolvableRows) -> None:
         self._penalises_all = fit.penalize == "all"
         self._rows = rows
-        self._tolerance = TOLERANCE[fit.dtype] * _unit(self._rows)
+        self._tolerance = TOLERANCE[fit.dtype] * rows.unit
         self._ladders: dict[float, list[Tensor]] = {}
 
     def solve(self, member: Wanted) -> Optimum:
@@ -114,11 +114,3 @@ def _rung(critical: float, place: int) -> float:
 
 def _bucket(share: float) -> float:
     return max(1, round(share * MIXINGS)) / MIXINGS
-
-
-def _unit(rows: CompiledRows) -> float:
-    """Return a bound on a gradient's entries where nothing is explained, the tolerance's unit."""
-    squares = (rows.columns.double().square() @ rows.shares).max()
-    targets = (rows.shares * rows.targets.square()).sum() if rows.outputs == 1 else squares * 0 + 1
-    found = (squares * targets).sqrt().item()
-    return found if found > 0 else 1.0

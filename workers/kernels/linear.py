@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ctypes
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -17,7 +19,7 @@ LOSSES: tuple[Kind, ...] = ("regression", "binary", "multiclass")  # in the orde
 ROW_ALIGNMENT = 8  # rows are padded to a multiple of it
 MOST_COORDINATES = 1024  # in a working set: features times outputs
 MOST_MOMENTS = 2048  # columns of least squares whose moments pay, if there are as many rows
-ROWS_AT_ONCE = 2**16  # of moments, whose sums are double
+NUMBERS_AT_ONCE = 2**17  # of rows whose moments are summed: as doubles these lie in a cache
 COLUMNS_AT_ONCE = 16  # that are copied as doubles
 
 
@@ -148,41 +150,76 @@ class LinearRows:
     centred: bool
 
 
-class CompiledRows:
-    """Rows as linear.c reads them: column by column, a column of ones at the end.
+class SolvableRows(ABC):
+    """Rows in the form that a function of linear.c solves members from.
 
-    means (d,): what was taken off the inputs. most: features in a working set.
+    features: with the intercept, which is the last. means (d,): what was taken off the inputs.
+    most: features in a working set.
     """
 
     def __init__(self, library: Library, given: LinearRows) -> None:
-        inputs, kind, outputs = given.inputs, given.kind, given.outputs
-        rows, features = inputs.shape
-        padded = -(-rows // ROW_ALIGNMENT) * ROW_ALIGNMENT
+        rows, inputs = given.inputs.shape
         self._library = library
-        self.outputs, self.features, self.rows = outputs, features + 1, rows
-        self.most = min(self.features, max(1, MOST_COORDINATES // outputs))
-        self.columns = torch.zeros(self.features, padded, dtype=library.dtype)
-        self.columns[features, :rows] = 1
-        self.shares = torch.zeros(padded, dtype=torch.float64)
-        self.shares[:rows] = given.shares
-        self.means = torch.zeros(features, dtype=torch.float64)
-        self._copy(inputs, given.centred)
-        self.targets = torch.zeros(padded, dtype=torch.float64)
-        self.targets[:rows] = given.targets
-        self._moments: _Moments | None = None
-        self._products: _Products | None = None
-        if kind == "regression" and features <= min(rows, MOST_MOMENTS):
-            self._moments = _Moments(self.columns, self.shares, self.targets)
-        elif kind == "regression":
-            self._products = _Products(self.features, self.most)
+        self.outputs, self.features, self.rows = given.outputs, inputs + 1, rows
+        self.most = min(self.features, max(1, MOST_COORDINATES // given.outputs))
+        self.means = torch.zeros(inputs, dtype=torch.float64)
+
+    @property
+    def takes_all(self) -> bool:
+        """True where all features fit into a working set: nothing else solves what has no zeros."""
+        return self.most == self.features
+
+    @property
+    @abstractmethod
+    def unit(self) -> float:
+        """A bound on a gradient's entries where nothing is explained, the tolerance's unit."""
+
+    @abstractmethod
+    def solve(self, aim: Aim, start: Tensor) -> Optimum:
+        """Solve a member from its start (features, K); MemoryError where there is too little."""
+
+    def _solved_by(
+        self, name: str, structure: ctypes.Structure, aim: Aim, start: Tensor
+    ) -> Optimum:
+        weights = start.to(torch.float64, copy=True).contiguous()
+        gradient, found = torch.zeros_like(weights), FoundStructure()
+        self._library.call(name, structure, _structure_of(aim), weights, gradient, found)
+        if found.status == OUT_OF_MEMORY:
+            raise MemoryError("the working set of a linear model does not fit into memory")
+        return Optimum(weights, gradient, found.residual, found.status == CONVERGED)
+
+
+def solvable(library: Library, given: LinearRows) -> SolvableRows:
+    """Return rows in the form that suits them: least squares of few columns needs their moments."""
+    rows, features = given.inputs.shape
+    if given.kind == "regression" and features <= min(rows, MOST_MOMENTS):
+        return Moments(library, given)
+    return Columns(library, given)
+
+
+class Columns(SolvableRows):
+    """Rows column by column, a column of ones at the end."""
+
+    def __init__(self, library: Library, given: LinearRows) -> None:
+        super().__init__(library, given)
+        rows, features, kind = self.rows, self.features, given.kind
+        padded = -(-rows // ROW_ALIGNMENT) * ROW_ALIGNMENT
+        self._columns = torch.zeros(features, padded, dtype=library.dtype)
+        self._columns[-1, :rows] = 1
+        self._shares = torch.zeros(padded, dtype=torch.float64)
+        self._shares[:rows] = given.shares
+        self._copy(given.inputs, given.centred)
+        self._targets = torch.zeros(padded, dtype=torch.float64)
+        self._targets[:rows] = given.targets
+        self._products = _Products(features, self.most) if kind == "regression" else None
         self._structure = RowsStructure(
             padded,
-            self.features,
-            outputs,
+            features,
+            self.outputs,
             LOSSES.index(kind),
-            self.columns.data_ptr(),
-            self.shares.data_ptr(),
-            self.targets.data_ptr(),
+            self._columns.data_ptr(),
+            self._shares.data_ptr(),
+            self._targets.data_ptr(),
             self.most,
             None if self._products is None else ctypes.pointer(self._products.structure),
         )
@@ -192,47 +229,72 @@ class CompiledRows:
             part = slice(start, min(start + COLUMNS_AT_ONCE, self.features - 1))
             own = inputs[:, part].double()
             if centred:
-                self.means[part] = self.shares[: self.rows] @ own
+                self.means[part] = self._shares[: self.rows] @ own
                 # Rounding must leave nothing of a constant column: it would look like a signal.
                 flat = (own == own[0]).all(0)
                 own = torch.where(flat, 0, own - self.means[part])
-            self.columns[part, : self.rows] = own.T.to(self.columns.dtype)
+            self._columns[part, : self.rows] = own.T.to(self._columns.dtype)
+
+    @property
+    def unit(self) -> float:
+        squares = torch.stack([column.double().square() @ self._shares for column in self._columns])
+        targets = self._shares @ self._targets.square() if self.outputs == 1 else torch.ones(())
+        return _unit(squares, targets)
+
+    def solve(self, aim: Aim, start: Tensor) -> Optimum:
+        return self._solved_by("linear_solve", self._structure, aim, start)
+
+
+class Moments(SolvableRows):
+    """Rows of least squares as twice Σ share x xᵀ and Σ share y x, and Σ share y².
+
+    A one is the last of each x. The rows themselves are not kept.
+    """
+
+    def __init__(self, library: Library, given: LinearRows) -> None:
+        super().__init__(library, given)
+        features, targets = self.features, given.targets.double()
+        self._curvature = torch.zeros(features, features, dtype=torch.float64)
+        self._cross = torch.zeros(features, dtype=torch.float64)
+        self._square = given.shares @ targets.square()
+        if given.centred:
+            for part in self._parts():
+                self.means += given.shares[part] @ given.inputs[part].double()
+        for part in self._parts():
+            own = torch.ones(len(targets[part]), features, dtype=torch.float64)
+            own[:, :-1] = given.inputs[part]
+            own[:, :-1] -= self.means
+            weighted = own * (2 * given.shares[part, None])
+            self._curvature += weighted.T @ own
+            self._cross += weighted.T @ targets[part]
+        if given.centred:
+            # Rounding must leave nothing of a constant column: it would look like a signal.
+            flat = (given.inputs == given.inputs[0]).all(0).nonzero().flatten()
+            self._curvature[flat] = self._curvature[:, flat] = self._cross[flat] = 0
+        self._structure = MomentsStructure(
+            features, self._curvature.data_ptr(), self._cross.data_ptr(), self._square.item()
+        )
+
+    def _parts(self) -> Iterator[slice]:
+        size = max(256, NUMBERS_AT_ONCE // self.features)
+        return (slice(start, start + size) for start in range(0, self.rows, size))
 
     @property
     def takes_all(self) -> bool:
-        """True where all features fit into a working set: nothing else solves what has no zeros."""
-        return self._moments is not None or self.most == self.features
+        return True
+
+    @property
+    def unit(self) -> float:
+        return _unit(self._curvature.diagonal() / 2, self._square)
 
     def solve(self, aim: Aim, start: Tensor) -> Optimum:
-        """Solve a member from its start (features, K); MemoryError where there is too little."""
-        weights = start.to(torch.float64, copy=True).contiguous()
-        gradient, found = torch.zeros_like(weights), FoundStructure()
-        name, rows = "linear_solve", self._structure
-        if self._moments is not None:
-            name, rows = "linear_solve_moments", self._moments.structure
-        self._library.call(name, rows, _structure_of(aim), weights, gradient, found)
-        if found.status == OUT_OF_MEMORY:
-            raise MemoryError("the working set of a linear model does not fit into memory")
-        return Optimum(weights, gradient, found.residual, found.status == CONVERGED)
+        return self._solved_by("linear_solve_moments", self._structure, aim, start)
 
 
-class _Moments:
-    """Of least squares: twice Σ share x xᵀ and Σ share y x, and Σ share y²."""
-
-    def __init__(self, columns: Tensor, shares: Tensor, targets: Tensor) -> None:
-        features = len(columns)
-        self.curvature = torch.zeros(features, features, dtype=torch.float64)
-        self.cross = torch.zeros(features, dtype=torch.float64)
-        for start in range(0, columns.shape[1], ROWS_AT_ONCE):
-            part = slice(start, start + ROWS_AT_ONCE)
-            own = columns[:, part].double()
-            weighted = own * (2 * shares[part])
-            self.curvature += weighted @ own.T
-            self.cross += weighted @ targets[part]
-        square = (shares * targets.square()).sum().item()
-        self.structure = MomentsStructure(
-            features, self.curvature.data_ptr(), self.cross.data_ptr(), square
-        )
+def _unit(squares: Tensor, targets: Tensor) -> float:
+    """Return that of features with these mean squares, and targets with this one."""
+    found = (squares.max() * targets).sqrt().item()
+    return found if found > 0 else 1.0
 
 
 class _Products:

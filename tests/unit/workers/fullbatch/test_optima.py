@@ -24,7 +24,7 @@ from workers.fullbatch.rows import LinearFit, TrainingRows
 from workers.fullbatch.solver import Rounds
 from workers.fullbatch.terms import Strengths
 from workers.kernels import load
-from workers.kernels.linear import CompiledRows
+from workers.kernels.linear import Columns
 from workers.objectives.losses import Kind, row_losses, row_weights
 from workers.penalties.components import Components
 from workers.penalties.conversions import sklearn_least_squares, sklearn_logistic
@@ -395,9 +395,9 @@ def test_smoothed_labels_and_weighted_rows_are_those_of_training(
 def test_members_of_many_smoothings_share_a_ladder(monkeypatch: pytest.MonkeyPatch) -> None:
     """A ladder of some ten rungs for each of them would cost ten times the members."""
     solves: list[object] = []
-    real = CompiledRows.solve
+    real = Columns.solve
     monkeypatch.setattr(
-        CompiledRows, "solve", lambda self, *given: solves.append(given) or real(self, *given)
+        Columns, "solve", lambda self, *given: solves.append(given) or real(self, *given)
     )
     parts = [Components(l1=0.005)] * 20
     shares = [0.01 * place for place in range(20)]

@@ -37,7 +37,7 @@ SHAPES: list[tuple[str, int, int, int, int, dict[str, Any]]] = [
     ("wide, linear", 5_000, 2_000, 0, 16, LINEAR),
     ("categories, linear", 100_000, 5, 10, 16, LINEAR),
     ("holdout, linear, float64", 200_000, 50, 0, 16, {**LINEAR, **HOLDOUT, "precision": "float64"}),
-    ("full batches", 50_000, 100, 0, 16, {**LINEAR, "optimizer": "fista", "task": "regression"}),
+    ("full batches", 50_000, 100, 0, 16, {**LINEAR, "optimizer": "exact", "task": "regression"}),
     ("net", 50_000, 50, 0, 64, NET),
     ("wide net", 4_000, 1_000, 0, 64, NET),
 ]

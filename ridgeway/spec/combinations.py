@@ -4,29 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic import BaseModel
-
 from ridgeway.errors import FieldError
 from ridgeway.spec.grids import grid_errors
 from ridgeway.spec.models import LinearModel, MlpModel
 from ridgeway.spec.names import OPTIMIZER_ROWS, SAMPLER_ROWS, Task, objectives_of
 from ridgeway.spec.spec import JobSpec
+from ridgeway.spec.steps import WITHOUT_STEPS, value_at
 
-# FISTA takes full-batch steps of a length that it finds itself, on a convex objective.
-FISTA_ACCEPTS: dict[str, tuple[Any, ...]] = {
-    "schedule": ("constant",),
-    "warmup_epochs": (0,),
-    "clip_norm": (None,),
-    "early_stopping": (None,),
-    "pruner": ("none",),
-    "input_noise": (0,),
-    "l1_method": ("proximal",),
-    "precision": ("float32", "float64"),
-    "search.learning_rate": (None,),
-    "search.weight_decay": (None,),
-    "search.dropout": (None,),
-    "search.input_noise": (None,),
-}
 REGRESSION_ACCEPTS: dict[str, tuple[Any, ...]] = {
     "class_weights": ("none",),
     "label_smoothing": (0,),
@@ -43,7 +27,7 @@ def combination_errors(spec: JobSpec) -> list[FieldError]:
         *grid_errors(spec),
     ]
     if not OPTIMIZER_ROWS[spec.optimizer].has_rates:
-        return [*_fista_errors(spec), *errors]
+        return [*_optimum_errors(spec), *errors]
     if isinstance(spec.model, LinearModel):
         whose = "a linear model, which has no dropout layer"
         errors += _refusals(spec, {"search.dropout": (None,)}, whose)
@@ -83,8 +67,8 @@ def task_errors(spec: JobSpec, task: Task, whose: str) -> list[FieldError]:
     return _refusals(spec, accepted, whose)
 
 
-def _fista_errors(spec: JobSpec) -> list[FieldError]:
-    errors = _refusals(spec, FISTA_ACCEPTS, "the optimizer fista")
+def _optimum_errors(spec: JobSpec) -> list[FieldError]:
+    errors = _refusals(spec, WITHOUT_STEPS, "the optimizer exact")
     if isinstance(spec.model, LinearModel):
         return errors
     message = (
@@ -109,7 +93,8 @@ def _twice_given_errors(spec: JobSpec) -> list[FieldError]:
     return [
         FieldError(field, value, f"is searched too, by {searched}; accepted: 0, or no {searched}")
         for field, value in fixed.items()
-        if value and _met(spec, searched := f"search.{field.removeprefix('model.')}") is not None
+        if value
+        and value_at(spec, searched := f"search.{field.removeprefix('model.')}") is not None
     ]
 
 
@@ -118,16 +103,8 @@ def _refusals(spec: JobSpec, accepted: dict[str, tuple[Any, ...]], whose: str) -
     return [
         FieldError(field, value, f"does not fit {whose}; accepted: {_listed(values)}")
         for field, values in accepted.items()
-        if (value := _met(spec, field)) not in values
+        if (value := value_at(spec, field)) not in values
     ]
-
-
-def _met(spec: JobSpec, field: str) -> Any:
-    """Return the value at a dotted path, as JSON has it."""
-    value: Any = spec
-    for name in field.split("."):
-        value = getattr(value, name)
-    return value.model_dump(mode="json") if isinstance(value, BaseModel) else value
 
 
 def _listed(values: tuple[Any, ...]) -> str:

@@ -85,14 +85,15 @@ def objectives_of(task: Task) -> tuple[Objective, ...]:
 
 # --- optimizers -------------------------------------------------------------------------------
 
-Optimizer: TypeAlias = Literal["sgd", "adam", "adamw", "fista"]
+# `auto` has no row: a spec that is read has the name that it stands for in its place.
+Optimizer: TypeAlias = Literal["auto", "exact", "sgd", "adam", "adamw"]
 
 
 @dataclass(frozen=True)
 class OptimizerRow:
     """An optimizer.
 
-    has_rates: it takes a learning rate and weight decay; the others find their own steps.
+    has_rates: it takes a learning rate and weight decay; `exact` solves to the optimum without.
     decoupled: weight decay is beside the loss, where it is an l2 term of half its strength else.
     """
 
@@ -107,7 +108,7 @@ OPTIMIZER_ROWS: Mapping[Optimizer, OptimizerRow] = {
         OptimizerRow("sgd"),
         OptimizerRow("adam"),
         OptimizerRow("adamw", decoupled=True),
-        OptimizerRow("fista", has_rates=False),
+        OptimizerRow("exact", has_rates=False),
     )
 }
 

@@ -24,7 +24,7 @@ def dimensions(search: Search) -> dict[str, Searched]:
     """Return what is searched beside the penalty, in the order in which samplers draw it.
 
     Parameters without a dimension are left out: dropout, label_smoothing and input_noise unless the
-    search names them, and the rates that the optimizer fista does not have.
+    search names them, and the rates that the optimizer exact does not have.
     """
     fields = Search.model_fields.items()
     found = {field.alias or name: getattr(search, name) for name, field in fields}

@@ -17,7 +17,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from ridgeway.spec.dimensions import DISTINCT, Dimension, Range, Strength, within
-from ridgeway.spec.models import MlpModel, ModelSpec
+from ridgeway.spec.models import LinearModel, MlpModel, ModelSpec
 from ridgeway.spec.names import (
     OBJECTIVE_ROWS,
     OPTIMIZER_ROWS,
@@ -29,6 +29,7 @@ from ridgeway.spec.names import (
     Sampler,
     Task,
 )
+from ridgeway.spec.steps import asks_for_steps
 from ridgeway.spec.strict import NAMES_ITS_KIND, Check, Integer, Name, Strict, Text
 
 Schedule: TypeAlias = Literal["constant", "cosine"]
@@ -61,12 +62,12 @@ class Search(Strict):
         default=Range(low=0.05, high=0.95), description="only for `elastic_net`"
     )
     learning_rate: Annotated[Dimension | None, within(0, 1e3, low_open=True)] = Field(
-        default=None, description="default 1e-4 to 1e-1; `fista` finds its own"
+        default=None, description="default 1e-4 to 1e-1; `exact` has none"
     )
     weight_decay: Annotated[Dimension | None, within(0, 1e3)] = Field(
         default=None,
         description="means what it means in the optimiser; default 1e-6 to 1e-1 for `adamw`, "
-        "0 for `sgd` and `adam`, where it is an l2 term; `fista` has none",
+        "0 for `sgd` and `adam`, where it is an l2 term; `exact` has none",
     )
     dropout: Annotated[Dimension | None, within(0, 1, high_open=True)] = Field(
         default=None,
@@ -174,6 +175,10 @@ _OBJECTIVE_FIRST: dict[str, JsonValue] = {
 }
 
 
+def _present_name(value: Any) -> Any:
+    return "exact" if value == "fista" else value
+
+
 class JobSpec(Strict):
     """A search job. Only `dataset` is required."""
 
@@ -185,8 +190,14 @@ class JobSpec(Strict):
     groups: Name | None = Field(None, description="column whose equal values stay in one split")
     task: Task | None = Field(None, description="told from the target column by default")
     model: ModelSpec = MlpModel()
-    optimizer: Optimizer = Field(
-        "adamw", description="`fista` solves `linear` models to convergence, without minibatches"
+    optimizer: Annotated[
+        Optimizer,
+        BeforeValidator(_present_name, json_schema_input_type=Optimizer | Literal["fista"]),
+    ] = Field(
+        "auto",
+        description="`exact` solves `linear` models to the optimum (once called `fista`); `auto`: "
+        "`exact` for them unless the job asks for rates or for what else only steps have, "
+        "`adamw` for all others",
     )
     schedule: Schedule = Field("constant", description="of the learning rate, over all epochs")
     warmup_epochs: Integer = Field(
@@ -249,6 +260,14 @@ class JobSpec(Strict):
         """Fill in `objective` from the first of `objectives`, where it is not named again."""
         if self.objectives is not None and "objective" not in self.model_fields_set:
             object.__setattr__(self, "objective", self.objectives[0])
+        return self
+
+    @model_validator(mode="after")
+    def _optimizer_of_the_model(self) -> JobSpec:
+        """Put in the place of `auto` what it stands for."""
+        if self.optimizer == "auto":
+            exact = isinstance(self.model, LinearModel) and not asks_for_steps(self)
+            object.__setattr__(self, "optimizer", "exact" if exact else "adamw")
         return self
 
     @model_validator(mode="after")

@@ -75,8 +75,8 @@ def test_own_model_is_trained_on_the_plug_in_s_data(serving, tmp_path):
     assert "of 80" in told  # 2 x 16 twice, and 16
 
 
-def test_linear_by_fista_converges_and_names_its_coefficients(serving, tmp_path):
-    told = run("linear_by_fista.py", serving, tmp_path)
+def test_linear_to_the_optimum_converges_and_names_its_coefficients(serving, tmp_path):
+    told = run("linear_to_the_optimum.py", serving, tmp_path)
     assert "for sklearn" in told
     lines = [line.split(maxsplit=1) for line in told.splitlines()]
     named = {name: what for name, what in lines if name in ("bmi", "bp", "s5")}

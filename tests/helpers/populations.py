@@ -47,7 +47,7 @@ if shutil.which("g++") is None:
 def job(**fields: Any) -> JobSpec:
     """A resolved spec of a classification by default, its weight decay searched."""
     search = {"weight_decay": {"low": 0.0, "high": 1.0}, **fields.pop("search", {})}
-    if fields.get("optimizer") == "fista":
+    if fields.get("optimizer") == "exact":
         del search["weight_decay"]
     return parse_spec({"dataset": "made up", "task": "classification", "search": search, **fields})
 

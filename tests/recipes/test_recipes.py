@@ -23,7 +23,7 @@ from workers.data.prepare import check_and_prepare
 
 LINEAR = {
     "model": {"kind": "linear"},
-    "optimizer": "fista",
+    "optimizer": "exact",
     "precision": "float64",
     "validation": {"kind": "folds", "folds": 3},
 }

@@ -77,7 +77,7 @@ def test_every_example_is_a_job(example: str) -> None:
 
 def test_the_examples_show_both_ways_to_train() -> None:
     optimizers = {parse_spec(json.loads(example)).optimizer for example in EXAMPLES}
-    assert optimizers == {"adamw", "fista"}
+    assert optimizers == {"adamw", "exact"}
 
 
 def test_the_pages_describe_every_field_once_and_no_other() -> None:

@@ -1,4 +1,4 @@
-"""`optimizer: "fista"`: linear models of many strengths solved together, to the optimum.
+"""Linear models of many strengths solved together, to the optimum.
 
 Accelerated proximal steps find which weights are zero; Newton steps on the others, their
 directions by conjugate gradients, finish. Beck & Teboulle (2009), restarts by O'Donoghue & Candès

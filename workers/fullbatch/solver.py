@@ -1,4 +1,4 @@
-"""`optimizer: "fista"`: populations of linear models, solved to the optimum.
+"""`optimizer: "exact"`: populations of linear models, solved to the optimum.
 
 On a CPU with a compiler one after the other (`Exact`), elsewhere side by side (`Fista`).
 """
@@ -19,7 +19,7 @@ from workers.backends import Buffers
 from workers.backends.dense import Dense
 from workers.fullbatch.exact import Exact, ExactFold
 from workers.fullbatch.fista import Fista
-from workers.fullbatch.rows import LinearFit, TrainingRows
+from workers.fullbatch.rows import LinearFit, TrainingRows, tells_apart
 from workers.fullbatch.terms import Strengths
 from workers.kernels import Library, load
 from workers.models.building import build_model
@@ -40,7 +40,7 @@ R = TypeVar("R", bound=Roll)
 Rounds: TypeAlias = Exact | Fista  # members on their way, round by round
 
 COLUMN_FLOATS, ROW_FLOATS = 24, 8  # that a model's solution takes for each weight and each logit
-EXACT = "exact"
+ONE_BY_ONE, SIDE_BY_SIDE = "exact", "fista"  # backends
 AT_ONCE = 8  # members solved one after the other between two looks at the lease
 
 
@@ -50,7 +50,7 @@ class FullBatch(Solver):
     A member whose folds have all converged leaves, and its curve stays at its last value.
     """
 
-    optimizer = "fista"
+    optimizer = "exact"
 
     def __init__(self, problem: Problem) -> None:
         spec, folds, outputs = problem.spec, problem.folds, problem.outputs
@@ -59,7 +59,7 @@ class FullBatch(Solver):
         exact = self._library is not None
         self.engine = Engine(
             device=problem.device.type,
-            backend=EXACT if exact else self.optimizer,
+            backend=ONE_BY_ONE if exact else SIDE_BY_SIDE,
             compiled=exact,
         )
         self.fit = LinearFit(
@@ -140,7 +140,7 @@ class FullBatch(Solver):
 
 def _library(problem: Problem) -> tuple[Library | None, tuple[str, ...]]:
     """Return the kernels if the problem can be solved by them, and what the job should warn of."""
-    if problem.device.type != "cpu" or problem.engine.backend == FullBatch.optimizer:
+    if problem.device.type != "cpu" or problem.engine.backend == SIDE_BY_SIDE:
         return None, ()
     library = load(problem.dtype)
     if isinstance(library, Library):

@@ -153,7 +153,7 @@ def test_a_job_of_another_release_is_deleted_too(database, store):
 
 def test_what_another_job_has_learned_from_it_stays(database, store):
     search = {"penalty": "l1", "lambda": {"low": 1e-6, "high": 1.0, "log": True}}
-    alike = {"optimizer": "fista", "model": {"kind": "linear"}, "search": search}
+    alike = {"optimizer": "exact", "model": {"kind": "linear"}, "search": search}
     job_id = ended_job(database, store, **alike)
     pupil = submit(database, **alike, warm_start={"job": job_id})
     delete(database, job_id)

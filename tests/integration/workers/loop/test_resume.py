@@ -136,7 +136,7 @@ def test_a_killed_workers_population_goes_on_and_ends_as_if_nothing_had_happened
 
 CONVEX = {
     "model": {"kind": "linear"},
-    "optimizer": "fista",
+    "optimizer": "exact",
     "precision": "float64",
     "early_stopping": None,
     "pruner": None,

@@ -111,10 +111,10 @@ def test_the_answer_names_whatever_the_trial_has_searched(
 ) -> None:
     job = make_answered_job()
     assert job.recommended is not None
-    by_fista = {"penalty": "l1", "lambda": 0.25}
+    solved = {"penalty": "l1", "lambda": 0.25}
     searched = {"penalty": "none", "dropout": 0.5, "label_smoothing": 0.125, "input_noise": 0.0}
     for params, told in (
-        (by_fista, r"Recommended +L1   λ 0\.250\n"),
+        (solved, r"Recommended +L1   λ 0\.250\n"),
         (searched, r"no penalty   dropout 0\.500   label smoothing 0\.125   input noise 0\n"),
     ):
         simplest = job.recommended.simplest.model_copy(update={"params": params})

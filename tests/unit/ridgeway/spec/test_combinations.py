@@ -15,7 +15,7 @@ from ridgeway.spec.profiles import DatasetProfile, check_spec, resolve_spec
 from ridgeway.spec.spec import JobSpec
 from ridgeway.spec.wording import parse_spec
 
-FISTA = {"optimizer": "fista", "model": {"kind": "linear"}}
+FISTA = {"optimizer": "exact", "model": {"kind": "linear"}}
 RANGE = {"low": 0.125, "high": 0.5}
 RANGE_MET = {**RANGE, "log": False}
 PATIENCE = {"patience": 3}
@@ -39,7 +39,7 @@ def at(path: str, value: Any) -> dict[str, Any]:
     return value
 
 
-# --- fista ------------------------------------------------------------------------------------
+# --- exact ------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -60,29 +60,29 @@ def at(path: str, value: Any) -> dict[str, Any]:
         ("search.input_noise", RANGE, RANGE_MET, "null"),
     ],
 )
-def test_fista_refuses_what_belongs_to_minibatch_training(
+def test_exact_refuses_what_belongs_to_minibatch_training(
     field: str, value: Any, met: Any, accepted: str
 ) -> None:
     found = refusals(**FISTA, **at(field, value))
     assert list(found) == [field]
     assert found[field].value == met
-    assert found[field].message == f"does not fit the optimizer fista; accepted: {accepted}"
+    assert found[field].message == f"does not fit the optimizer exact; accepted: {accepted}"
     parse_spec({"dataset": "wine", **at(field, value)})  # alone it is a spec
 
 
 @pytest.mark.parametrize("model", [{"kind": "mlp"}, {"kind": "mine", "width": 3}])
-def test_fista_solves_linear_models_only(model: dict[str, Any]) -> None:
-    (error,) = refusals(optimizer="fista", model=model).values()
-    assert (error.field, error.value) == ("optimizer", "fista")
+def test_exact_solves_linear_models_only(model: dict[str, Any]) -> None:
+    (error,) = refusals(optimizer="exact", model=model).values()
+    assert (error.field, error.value) == ("optimizer", "exact")
     assert error.message.endswith(f"of the kind '{model['kind']}'; accepted: adam, adamw, sgd")
 
 
-def test_every_field_that_fista_refuses_is_named_at_once() -> None:
-    found = refusals(optimizer="fista", schedule="cosine", search={"dropout": 0.25})
+def test_every_field_that_exact_refuses_is_named_at_once() -> None:
+    found = refusals(optimizer="exact", schedule="cosine", search={"dropout": 0.25})
     assert list(found) == ["optimizer", "schedule", "search.dropout"]
 
 
-def test_fista_takes_what_keeps_the_objective_convex() -> None:
+def test_exact_takes_what_keeps_the_objective_convex() -> None:
     smooth = {"search": {"label_smoothing": RANGE}, "class_weights": "balanced"}
     check_spec(job(**FISTA, **smooth, precision="float64"))
     check_spec(job(**FISTA, label_smoothing=0.1, penalize="all"))
@@ -165,7 +165,7 @@ FIELDS = [
     "epochs",
     "search",
 ]
-WORDS = ["fista", "adamw", "cosine", "constant", "balanced", "none", "bf16", "regression", "linear"]
+WORDS = ["exact", "adamw", "cosine", "constant", "balanced", "none", "bf16", "regression", "linear"]
 KEYS = ["kind", "dropout", "patience", "low", "high", "log", "learning_rate", "weight_decay"]
 KEYS += ["label_smoothing", "input_noise", "penalty", "lambda"]
 leaves = (

@@ -61,7 +61,7 @@ bodies = st.fixed_dictionaries(
         "groups": st.none() | name,
         "task": st.sampled_from([None, *get_args(Task)]),
         "model": models,
-        "optimizer": st.sampled_from(["sgd", "adam", "adamw", "fista"]),
+        "optimizer": st.sampled_from(["sgd", "adam", "adamw", "exact"]),
         "schedule": st.sampled_from(["constant", "cosine"]),
         "warmup_epochs": st.integers(0, 100_000),
         "clip_norm": st.none() | st.floats(1e-6, 1e9),
@@ -281,9 +281,38 @@ def test_weight_decay_is_searched_only_where_it_is_not_an_l2_term_in_disguise(op
     assert asked.search.weight_decay == 0.5
 
 
-def test_fista_has_no_rates_to_fill_in():
-    search = parse_spec({"dataset": "d", "optimizer": "fista"}).search
+def test_exact_has_no_rates_to_fill_in():
+    search = parse_spec({"dataset": "d", "optimizer": "exact"}).search
     assert (search.learning_rate, search.weight_decay) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("fields", "optimizer"),
+    [
+        ({}, "adamw"),
+        ({"model": {"kind": "mine", "width": 3}}, "adamw"),
+        ({"model": {"kind": "linear"}}, "exact"),
+        ({"model": {"kind": "linear"}, "label_smoothing": 0.1, "precision": "float64"}, "exact"),
+        ({"model": {"kind": "linear"}, "search": {"learning_rate": [0.01, 0.1]}}, "adamw"),
+        ({"model": {"kind": "linear"}, "search": {"weight_decay": 0.0}}, "adamw"),
+        ({"model": {"kind": "linear"}, "early_stopping": {"patience": 3}}, "adamw"),
+        ({"model": {"kind": "linear"}, "pruner": "median"}, "adamw"),
+        ({"model": {"kind": "linear"}, "optimizer": "sgd"}, "sgd"),
+    ],
+)
+def test_auto_stands_for_the_optimum_where_that_can_be_reached(
+    fields: dict[str, Any], optimizer: str
+) -> None:
+    given = {"dataset": "d", **fields}
+    left_out, auto = parse_spec(given), parse_spec({"optimizer": "auto", **given})
+    assert left_out.optimizer == auto.optimizer == optimizer
+    assert parse_spec(auto.model_dump(mode="json")) == auto
+    assert (auto.search.learning_rate is None) is (optimizer == "exact")
+
+
+def test_the_former_name_of_exact_is_read() -> None:
+    spec = parse_spec({"dataset": "d", "optimizer": "fista", "model": {"kind": "linear"}})
+    assert spec.optimizer == "exact"
 
 
 def test_what_is_only_searched_on_request_has_no_dimension_by_default():

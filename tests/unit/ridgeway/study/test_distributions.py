@@ -26,8 +26,8 @@ def test_each_way_of_writing_a_dimension_has_its_distribution():
     }
 
 
-def test_fista_searches_the_penalty_alone():
-    assert list(search_space(spec(optimizer="fista", model={"kind": "linear"}), (1e-3, 1.0))) == [
+def test_exact_searches_the_penalty_alone():
+    assert list(search_space(spec(optimizer="exact", model={"kind": "linear"}), (1e-3, 1.0))) == [
         "penalty",
         "lambda",
         "l1_ratio",

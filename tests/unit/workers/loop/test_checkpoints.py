@@ -177,7 +177,7 @@ def test_linear_models_on_their_way_to_the_optimum_are_resumed_too(
     at_once: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("workers.fullbatch.solver.MEMORY_FLOATS", at_once)
-    spec = job(optimizer="fista", model={"kind": "linear"}, epochs=6, precision="float64")
+    spec = job(optimizer="exact", model={"kind": "linear"}, epochs=6, precision="float64")
     members = [*mixed(6), configuration(label_smoothing=math.inf)]
     options: dict[str, Any] = {"dtype": torch.float64, "engine": SIDE_BY_SIDE}
     whole = train(spec, members, UNEVEN, **options)
@@ -188,12 +188,12 @@ def test_linear_models_on_their_way_to_the_optimum_are_resumed_too(
     assert len(row.addresses) > 3
 
 
-@pytest.mark.parametrize("optimizer", ["adamw", "fista"])
+@pytest.mark.parametrize("optimizer", ["adamw", "exact"])
 def test_refits_are_resumed_too(optimizer: str, tmp_path: Path) -> None:
     spec = job(optimizer=optimizer, model={"kind": "linear"}, epochs=6, precision="float64")
     members, store, row = mixed(4), Store(str(tmp_path)), Row()
     lengths = [2, 6, 4, 6]
-    engine = SIDE_BY_SIDE if optimizer == "fista" else None
+    engine = SIDE_BY_SIDE if optimizer == "exact" else None
 
     def refitted(stop: int = 0, **options: Any) -> TrainedModels:
         def stopping(done: int, of: int) -> None:

@@ -155,7 +155,7 @@ def test_refits_are_halved_too(monkeypatch: pytest.MonkeyPatch) -> None:
 # --- the full-batch solver ------------------------------------------------------------------------
 
 
-CONVEX = job(optimizer="fista", model={"kind": "linear"}, epochs=6)
+CONVEX = job(optimizer="exact", model={"kind": "linear"}, epochs=6)
 
 
 def limit_solver(monkeypatch: pytest.MonkeyPatch, most: int, from_round: int = 1) -> list[int]:

@@ -44,7 +44,7 @@ def searching(penalty: PenaltyName, **fields: Any) -> JobSpec:
     return spec.model_copy(update={"search": search})
 
 
-@pytest.mark.parametrize("optimizer", ["adamw", "sgd", "fista"])
+@pytest.mark.parametrize("optimizer", ["adamw", "sgd", "exact"])
 def test_a_new_penalty_trains_like_the_one_it_stands_for(
     heavy_lasso: PenaltyName, optimizer: str
 ) -> None:

@@ -24,7 +24,7 @@ from workers.train import refit, train
 
 SHIFT, SCALE = 7.0, 1000.0
 JOBS: dict[str, dict[str, Any]] = {
-    "fista": {"model": {"kind": "linear"}, "optimizer": "fista"},
+    "exact": {"model": {"kind": "linear"}, "optimizer": "exact"},
     "linear adamw": {"model": {"kind": "linear"}, "optimizer": "adamw"},
     "mlp adamw": {"model": {"kind": "mlp", "hidden": [4]}, "optimizer": "adamw"},
 }

@@ -20,10 +20,10 @@ def test_how_far_a_strength_could_pull_is_told_where_there_is_a_learning_rate():
     (outcome, _) = outcomes_of(warm, members, warmed, 0)
     rising = sum(step / 5 for step in range(1, 6))
     assert outcome.facts.lambda_lr_updates == pytest.approx(0.5 * 0.25 * (rising + 5))
-    # Fista finds its own steps, and has no weight decay that could be an l2 term.
-    fista = spec.model_copy(update={"optimizer": "fista"})
+    # `exact` has no steps, and no weight decay that could be an l2 term.
+    exact = spec.model_copy(update={"optimizer": "exact"})
     without_rates = [configuration("l1", 0.5, learning_rate=0.0)]
-    solved = train(fista, without_rates, [made_up_fold(rows=50)])
-    (outcome,) = outcomes_of(fista, without_rates, solved, 0)
+    solved = train(exact, without_rates, [made_up_fold(rows=50)])
+    (outcome,) = outcomes_of(exact, without_rates, solved, 0)
     assert outcome.value == solved.values[0]
     assert not {"lambda_lr_updates", "lambda_l2_effective"} & outcome.facts.attributes().keys()

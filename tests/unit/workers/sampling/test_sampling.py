@@ -74,8 +74,8 @@ RATE_ONLY = spec(
 )
 
 
-def fista(**search: Any) -> JobSpec:
-    return spec(search, optimizer="fista", model={"kind": "linear"})
+def exact(**search: Any) -> JobSpec:
+    return spec(search, optimizer="exact", model={"kind": "linear"})
 
 
 EVERYTHING = {
@@ -85,7 +85,7 @@ EVERYTHING = {
 }
 
 
-@pytest.mark.parametrize("job", [spec(EVERYTHING), fista(label_smoothing=[0.0, 0.1])])
+@pytest.mark.parametrize("job", [spec(EVERYTHING), exact(label_smoothing=[0.0, 0.1])])
 def test_the_study_has_the_names_of_the_spec_in_one_order(job):
     space = search_space(job, (1e-6, 1e-1))
     study = optuna.create_study(sampler=RandomSampler(seed=1))
@@ -97,7 +97,7 @@ def test_the_study_has_the_names_of_the_spec_in_one_order(job):
     assert {trial.params["label_smoothing"] for trial in study.trials} == {0.0, 0.1}
 
 
-@pytest.mark.parametrize("job", [spec(EVERYTHING), fista(), fista(penalty="none")])
+@pytest.mark.parametrize("job", [spec(EVERYTHING), exact(), exact(penalty="none")])
 def test_tpe_goes_on_from_a_history_of_the_same_parameters(job):
     space = search_space(job, (1e-6, 1e-1))
     first = Mirror(job, study_id=1).propose(space, 30, ordinal=0, start=0)
@@ -182,14 +182,14 @@ def test_a_configuration_takes_what_is_searched_from_the_trial_and_the_rest_from
     assert (made.dropout, made.label_smoothing, made.input_noise) == (0.25, 0.0, 0.125)
 
 
-def test_a_configuration_for_fista_has_no_rates():
-    made = Configuration.from_params(fista(), {"penalty": "l2", "lambda": 0.5})
+def test_a_configuration_for_exact_has_no_rates():
+    made = Configuration.from_params(exact(), {"penalty": "l2", "lambda": 0.5})
     assert made == Configuration("l2", 0.5, 0.0, 0.0, 0.0)
 
 
 shares = st.sampled_from([0.0, 0.25, [0.0, 0.5], {"low": 0.125, "high": 0.5, "log": True}])
 optional_fields = {
-    "optimizer": st.sampled_from(["sgd", "adam", "adamw", "fista"]),
+    "optimizer": st.sampled_from(["sgd", "adam", "adamw", "exact"]),
     "model": st.sampled_from([{"kind": "linear"}, {"kind": "mlp", "dropout": 0.25}, {}]),
     "search": st.fixed_dictionaries(
         {},
@@ -221,7 +221,7 @@ def test_every_job_that_passes_the_door_has_configurations_that_make_sense(field
     space = search_space(job, (1e-6, 1e-1))
     params = suggest(optuna.create_study(sampler=RandomSampler(seed=seed)).ask(), space)
     made = Configuration.from_params(job, params)
-    assert (made.learning_rate == 0) == (job.optimizer == "fista")
+    assert (made.learning_rate == 0) == (job.optimizer == "exact")
     for name in ("dropout", "label_smoothing", "input_noise"):
         if getattr(job.search, name) is None:
             assert name not in params
@@ -231,5 +231,5 @@ def test_every_job_that_passes_the_door_has_configurations_that_make_sense(field
         assert made.dropout == 0
     if job.task == "regression":
         assert made.label_smoothing == 0
-    if job.optimizer == "fista":
+    if job.optimizer == "exact":
         assert (made.weight_decay, made.input_noise) == (0, 0)

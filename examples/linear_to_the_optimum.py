@@ -1,10 +1,10 @@
 """Fit linear models to the optimum and read the coefficients that the answer keeps.
 
-`"optimizer": "fista"` takes full-batch steps until each model has converged, so that a trial's
+`"optimizer": "exact"` takes full-batch steps until each model has converged, so that a trial's
 value and its zeros depend on penalty and strength alone, as scikit-learn's do. Prints the
 recommended strength in scikit-learn's terms too, and the coefficients of the standardised inputs.
 
-    .venv/bin/python examples/linear_by_fista.py
+    .venv/bin/python examples/linear_to_the_optimum.py
 
 The model stays behind as `diabetes.safetensors`. A service must be running (`make serve`);
 RIDGEWAY_URL says where, if not on this machine.
@@ -34,7 +34,7 @@ def main() -> None:
         job = client.submit(
             dataset="diabetes",
             model={"kind": "linear"},
-            optimizer="fista",
+            optimizer="exact",
             precision="float64",
             search={"penalty": ["none", "l1", "l2", "elastic_net"], "lambda": "auto"},
             trials=40,

@@ -25,6 +25,8 @@ class TrialFacts:
     weights: int | None = None  # penalised weights of one model
     epochs: int | None = None  # trained, whichever of them gives the value
     converged: bool | None = None
+    residual: float | None = None  # of models at the optimum: what is left of the gradient
+    separated_folds: int | None = None  # whose unpenalised optimum is infinite
     fold_values: list[float] | None = None
     fold_nonzero_weights: list[int] | None = None
     best_epoch: int | None = None  # of early stopping: the epoch that the value is of
@@ -85,6 +87,8 @@ _READERS: Mapping[str, Callable[[Any], Any]] = {
     "weights": _whole,
     "epochs": _whole,
     "converged": _truth,
+    "residual": _number,
+    "separated_folds": _whole,
     "fold_values": _list_of(_number),
     "fold_nonzero_weights": _list_of(_whole),
     "best_epoch": _whole,

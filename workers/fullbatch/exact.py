@@ -19,13 +19,16 @@ from workers.fullbatch.rows import LinearFit, TrainingRows
 from workers.fullbatch.terms import Strengths
 from workers.heeding import heed
 from workers.kernels import Library
-from workers.kernels.linear import LinearRows, Optimum, SolvableRows, solvable
+from workers.kernels.linear import LinearRows, SolvableRows, solvable
 from workers.penalties.components import Components
 
 
 @dataclass(frozen=True)
 class Solved:
-    """A member on one fold: weights (K, d), intercepts (K,), for the inputs as they were given."""
+    """A member on one fold: weights (K, d), intercepts (K,), for the inputs as they were given.
+
+    residual: the largest entry of the smallest subgradient, in units of the rows' own.
+    """
 
     weights: Tensor
     intercepts: Tensor
@@ -50,17 +53,18 @@ class ExactFold:
         if self._fit.group_by == "neuron" and member.components.group > 0:
             return None
         if member.sparse or self._own.takes_all:
-            return self._in_own_units(self._paths.solve(member), None)
+            return self._in_own_units(self._paths, member, None)
         if self._turned is None:
             return None
-        return self._in_own_units(self._turned.paths.solve(member), self._turned.directions)
+        return self._in_own_units(self._turned.paths, member, self._turned.directions)
 
-    def _in_own_units(self, found: Optimum, directions: Tensor | None) -> Solved:
+    def _in_own_units(self, paths: FoldPaths, member: Wanted, directions: Tensor | None) -> Solved:
+        found = paths.solve(member)
         weights = found.weights[:-1].T
         if directions is not None:
             weights = weights @ directions
         intercepts = found.weights[-1] - weights @ self._own.means
-        return Solved(weights, intercepts, found.residual, found.converged)
+        return Solved(weights, intercepts, found.residual / paths.unit, found.converged)
 
     @cached_property
     def _turned(self) -> _Turned | None:

@@ -42,12 +42,16 @@ class Wanted:
 
 
 class FoldPaths:
-    """One fold's rows, and the optima of its ladders as far as members have asked for them."""
+    """One fold's rows, and the optima of its ladders as far as members have asked for them.
+
+    unit: of residuals, a bound on the gradient's entries where nothing is explained.
+    """
 
     def __init__(self, fit: LinearFit, rows: SolvableRows) -> None:
         self._penalises_all = fit.penalize == "all"
         self._rows = rows
-        self._tolerance = TOLERANCE[fit.dtype] * rows.unit
+        self.unit = rows.unit
+        self._tolerance = TOLERANCE[fit.dtype] * self.unit
         self._ladders: dict[float, list[Tensor]] = {}
 
     def solve(self, member: Wanted) -> Optimum:

@@ -7,6 +7,7 @@ padded to a multiple of 32 with weight 0, so that no vectorised kernel has lefto
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from workers.objectives.losses import Kind
 POWER_ITERATIONS = 100
 MARGIN = 1.05  # power iteration finds the largest eigenvalue from below
 
+HIDDEN = 1e-9  # a margin as small as this share of the largest output may be rounding
 Curvature = Callable[[Tensor], Tensor]  # a Hessian times directions, (F, P, K, D) both
 
 
@@ -32,6 +34,21 @@ class TrainingRows:
     inputs: Tensor  # (n, d)
     targets: Tensor  # (n,) class indices, or numbers of a regression
     weights: Tensor | None = None  # (n,) at least 0, shares of the mean loss; all equal by default
+
+
+def tells_apart(rows: TrainingRows, weights: Tensor, intercepts: Tensor) -> bool:
+    """Return whether a classifier, weights (K, d) and intercepts (K,), makes no error on the rows.
+
+    Then longer weights are better ones without an end: the unpenalised optimum is infinite.
+    """
+    outputs = rows.inputs.to(weights) @ weights.T + intercepts
+    labels = rows.targets.long()
+    if outputs.shape[1] == 1:
+        margins = outputs[:, 0] * (2 * labels - 1)
+    else:
+        own = outputs.gather(1, labels[:, None])
+        margins = (own - outputs.scatter(1, labels[:, None], -math.inf)).amin(1)
+    return bool(margins.min() > HIDDEN * outputs.abs().max())
 
 
 @dataclass(frozen=True)

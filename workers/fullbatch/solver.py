@@ -149,9 +149,19 @@ def _library(problem: Problem) -> tuple[Library | None, tuple[str, ...]]:
 
 
 def _certified(roll: R) -> R:
-    """Return the roll; in it stands which members have converged, by their own residual."""
-    roll.converged = np.zeros(len(roll.epochs), dtype=bool)
+    """Return the roll; in it stands what certifies the members, none of which has left."""
+    members = len(roll.epochs)
+    roll.converged = np.zeros(members, dtype=bool)
+    roll.residuals = np.full(members, np.nan)
+    roll.separated = np.zeros(members, dtype=np.int64)
     return roll
+
+
+def _unbounded(fit: LinearFit, member: Configuration) -> bool:
+    """Return whether nothing but the data can bound the member's weights."""
+    part = PENALTIES[member.penalty].components(member.strength, member.l1_ratio)
+    held = part.l1 > 0 or part.l2 > 0 or part.group > 0 or member.label_smoothing > 0
+    return fit.kind != "regression" and not held
 
 
 @dataclass(frozen=True)
@@ -179,6 +189,7 @@ class Solving:
         self._everyone = state.members
         own = [members[member] for member in state.members]
         self._sparse = np.array([PENALTIES[each.penalty].sparse for each in members])
+        self._unbounded = np.array([_unbounded(solver.fit, each) for each in members])
         self._rounds = solver.rounds(own)
         if state.epoch:
             self._rounds.take(state.tensors)
@@ -218,11 +229,29 @@ class Solving:
         self.roll.judge_end(solutions, self.epoch)
         self.roll.note_models(solutions)
         assert self.roll.converged is not None
+        assert self.roll.residuals is not None
+        assert self.roll.separated is not None
         healthy = self.roll.alive[list(leaving)]
         members, converged = np.array(leaving)[healthy], converged[healthy]
         self.roll.converged[members] = converged
+        places = self._places(members.tolist())
+        self.roll.residuals[members] = self._rounds.residuals[:, places].amax(0).cpu().numpy()
+        self.roll.separated[members] = [self._separated(member) for member in members.tolist()]
         self.roll.settled[members] = converged | ~self._sparse[members]
         self.roll.note_end(members, self.epoch, self.epoch)
+
+    def _separated(self, member: int) -> int:
+        """Return on how many folds nothing bounds the member's weights."""
+        if not self._unbounded[member]:
+            return 0
+        (place,) = self._places([member])
+        found = zip(
+            self.solver.fit.folds,
+            self._rounds.weights[:, place],
+            self._rounds.intercepts[:, place],
+            strict=True,
+        )
+        return sum(tells_apart(*fold) for fold in found)
 
     def _places(self, members: Sequence[int]) -> list[int]:
         """Return the members' places in the solver."""

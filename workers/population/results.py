@@ -17,7 +17,7 @@ class TrainedModel:
 
     parameters: with its buffers, by name, all zeros where it diverged. nonzero_weights: penalised
     weights that are not exactly zero, of `weights`. diverged_at: epoch, 0 if it did not diverge.
-    converged: None where only a curve can tell.
+    converged: None where only a curve can tell. separated: it has no finite optimum.
     """
 
     parameters: Mapping[str, Tensor] = field(repr=False)
@@ -26,6 +26,7 @@ class TrainedModel:
     diverged_at: int
     settled: bool
     converged: bool | None
+    separated: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +36,7 @@ class TrainedModels:
     nonzero_weights (P, F): penalised weights that are not exactly zero, of `weights` in one model.
     diverged_at (P,): epoch, counted from 1; 0 for members that did not diverge.
     settled (P,): the support stayed the same for 20 steps; True for penalties that set no zeros.
-    converged (P,): by a solver's own residual; None where only a curve can tell.
+    converged, residuals, separated (P,): as in a roll; None where only a curve can tell.
     notes: what the job should warn of.
     """
 
@@ -44,6 +45,8 @@ class TrainedModels:
     diverged_at: np.ndarray
     settled: np.ndarray
     converged: np.ndarray | None = None
+    residuals: np.ndarray | None = None
+    separated: np.ndarray | None = None
     notes: tuple[str, ...]
     states: Mapping[str, Tensor] = field(repr=False)  # parameters and buffers, (P, F, ...)
 
@@ -63,6 +66,7 @@ class TrainedModels:
             diverged_at=int(self.diverged_at[member]),
             settled=bool(self.settled[member]),
             converged=None if self.converged is None else bool(self.converged[member]),
+            separated=self.separated is not None and bool(self.separated[member]),
         )
 
 
@@ -97,6 +101,8 @@ def models_of(roll: Roll, notes: tuple[str, ...]) -> TrainedModels:
         diverged_at=roll.diverged_at,
         settled=roll.settled,
         converged=roll.converged,
+        residuals=roll.residuals,
+        separated=roll.separated,
         notes=notes,
         states={**roll.layout.views(roll.weights), **roll.buffers},
     )

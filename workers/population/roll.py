@@ -19,7 +19,10 @@ class Roll:
 
     epochs (P,): how long each may train. ended_at, diverged_at (P,): the epoch after which a member
     left, in which it diverged; 0 while it has not. value_epochs (P,): the epoch whose weights it
-    ended with, before settling. settled (P,); converged (P,) where the solver can tell.
+    ended with, before settling. settled (P,).
+    Where a solver goes to the optimum: converged (P,), by residuals (P,), the largest over folds of
+    what is left of the gradient, in its solver's unit; separated (P,): folds whose classes the
+    unpenalised model tells apart without an error, so that no optimum is finite.
     weights (P, F, columns) and buffers (P, F, ...) by name: the models that members ended with.
     """
 
@@ -40,6 +43,8 @@ class Roll:
         self.value_epochs = np.zeros(members, dtype=np.int64)
         self.settled = np.ones(members, dtype=bool)
         self.converged: np.ndarray | None = None
+        self.residuals: np.ndarray | None = None
+        self.separated: np.ndarray | None = None
         shape = (members, len(problem.folds), layout.columns)
         self.weights = torch.zeros(shape, dtype=problem.dtype)
         self.buffers = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 from functools import cache
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -25,9 +25,11 @@ from sklearn.datasets import load_breast_cancer, load_diabetes
 from sklearn.linear_model import ElasticNet, Lasso, LogisticRegression, Ridge
 from torch import Tensor
 
+from ridgeway.jobs.plan import Engine
 from ridgeway.spec.names import PENALTY_NAMES
 from ridgeway.spec.spec import JobSpec
 from workers.fullbatch import solver
+from workers.fullbatch.fista import TOLERANCE
 from workers.kernels import load
 from workers.models.building import predict
 from workers.penalties.conversions import sklearn_least_squares, sklearn_logistic
@@ -36,8 +38,8 @@ from workers.population.outcomes import outcomes_of
 from workers.population.results import PopulationResult
 
 
-def fista(**fields: Any) -> JobSpec:
-    return job(optimizer="fista", model={"kind": "linear"}, **fields)
+def exact(**fields: Any) -> JobSpec:
+    return job(optimizer="exact", model={"kind": "linear"}, **fields)
 
 
 def member(penalty: str = "none", strength: float = 0.0, **fields: float) -> Configuration:
@@ -67,7 +69,7 @@ def test_every_fold_of_a_regression_is_scikit_learns(name: str) -> None:
     inputs, targets = load_diabetes(return_X_y=True)
     folds = [one_fold(inputs[half::2], targets[half::2]) for half in (0, 1)]
     members = [member(name, strength, l1_ratio=0.4) for strength in (0.5, 0.05, 0.005)]
-    result = train(fista(task="regression"), members, folds, dtype=torch.float64)
+    result = train(exact(task="regression"), members, folds, dtype=torch.float64)
     assert result.converged is not None
     assert result.converged.all()
     for place, own in enumerate(members):
@@ -86,7 +88,7 @@ def test_every_fold_of_a_regression_is_scikit_learns(name: str) -> None:
 def test_two_classes_are_scikit_learns_with_their_weights(class_weights: str) -> None:
     fold = one_fold(*load_breast_cancer(return_X_y=True))
     members = [member("l2", strength) for strength in (0.1, 0.01)]
-    result = train(fista(class_weights=class_weights), members, [fold], dtype=torch.float64)
+    result = train(exact(class_weights=class_weights), members, [fold], dtype=torch.float64)
     for place, own in enumerate(members):
         arguments = sklearn_logistic("l2", own.strength, 0.0, len(fold.train_targets))
         theirs = LogisticRegression(
@@ -113,7 +115,7 @@ def test_smoothed_labels_are_trained_and_values_come_from_true_ones(searched: bo
         valid_targets=targets,
     )
     how = {"search": {"label_smoothing": [0.2]}} if searched else {"label_smoothing": 0.2}
-    result = train(fista(**how), [member(label_smoothing=0.2)], [fold], dtype=torch.float64)
+    result = train(exact(**how), [member(label_smoothing=0.2)], [fold], dtype=torch.float64)
     assert result.parameters(0, 0)["weight"].item() == pytest.approx(math.log(0.9 / 0.1), abs=1e-6)
     assert result.values[0] == pytest.approx(-math.log(0.9), abs=1e-6)
 
@@ -124,7 +126,7 @@ def test_a_stochastic_optimiser_run_to_convergence_agrees(group_by: str, penaliz
     folds = [made_up_fold(50, classes=3, seed=1)]
     members = [member(name, 0.03) for name in ("l1", "elastic_net", "group_lasso")]
     fields = {"group_by": group_by, "penalize": penalize}
-    solved = train(fista(**fields), members, folds, 3, dtype=torch.float64)
+    solved = train(exact(**fields), members, folds, 3, dtype=torch.float64)
     slow = job(optimizer="sgd", model={"kind": "linear"}, epochs=400, batch_size=1000, **fields)
     rates = [replace(own, learning_rate=0.5) for own in members]
     stepped = train(slow, rates, folds, 3, dtype=torch.float64)
@@ -142,7 +144,7 @@ def test_a_trial_ends_with_its_convergence_and_its_curve_stays_there() -> None:
     members = [member("l2", 0.1), member("l1", 2e-4), member("none")]
     fold = one_fold(*load_breast_cancer(return_X_y=True))
     told: list[tuple[int, int]] = []
-    spec = fista(epochs=40)
+    spec = exact(epochs=40)
     result = train(
         spec,
         members[:2],
@@ -166,22 +168,40 @@ def test_a_trial_ends_with_its_convergence_and_its_curve_stays_there() -> None:
 def test_who_has_not_converged_by_the_last_epoch_is_told() -> None:
     fold = one_fold(*load_breast_cancer(return_X_y=True))
     members = [member("l1", 1e-5), member("l2", 0.5)]
-    spec = fista(epochs=2)
+    spec = exact(epochs=2)
     result = train(spec, members, [fold], dtype=torch.float64, engine=SIDE_BY_SIDE)
     assert result.converged is not None
     assert result.converged.tolist() == [False, True]
     assert result.settled.tolist() == [False, True]
     assert result.values[0] < result.curves[0, 0]  # it was on its way
-    assert [o.facts.converged for o in outcomes_of(spec, members, result, 0)] == [
-        False,
-        True,
+    facts = [outcome.facts for outcome in outcomes_of(spec, members, result, 0)]
+    assert [each.converged for each in facts] == [False, True]
+    on_its_way, arrived = (cast("float", each.residual) for each in facts)
+    assert 0 < arrived <= TOLERANCE[torch.float64] < on_its_way
+
+
+@pytest.mark.parametrize("engine", [None, SIDE_BY_SIDE])
+@pytest.mark.parametrize("classes", [2, 3])
+def test_an_optimum_that_is_infinite_is_told(classes: int, engine: Engine | None) -> None:
+    mixed = made_up_fold(60, classes=classes)
+    apart = replace(mixed, train_inputs=mixed.train_inputs.clone())
+    apart.train_inputs[:, 4] = mixed.train_targets
+    members = [
+        member("none"),
+        member("l1", 0.01),
+        member("l2", 0.0),
+        member("none", label_smoothing=0.1),
     ]
+    spec = exact(epochs=3)
+    result = train(spec, members, [apart, mixed], engine=engine or Engine())
+    told = [each.facts.separated_folds for each in outcomes_of(spec, members, result, 0)]
+    assert told == [1, None, 1, None]
 
 
 def test_a_holdout_has_the_standard_error_of_its_rows() -> None:
     fold = made_up_fold(60, classes=0, valid=40)
-    result = train(fista(task="regression"), [member("l2", 0.1)], [fold], dtype=torch.float64)
-    predicted = predict(fista(task="regression"), result.parameters(0, 0), fold.valid_inputs, 1)
+    result = train(exact(task="regression"), [member("l2", 0.1)], [fold], dtype=torch.float64)
+    predicted = predict(exact(task="regression"), result.parameters(0, 0), fold.valid_inputs, 1)
     own_units = fold.target_mean + fold.target_scale * predicted[:, 0]
     losses = (own_units - fold.valid_targets).square()
     assert result.values[0] == pytest.approx(losses.mean().item(), rel=1e-6)
@@ -194,7 +214,7 @@ def test_members_are_solved_in_one_round_and_a_job_looks_up_between_some_of_them
         pytest.skip("there is no C compiler")
     told: list[tuple[int, int]] = []
     members = every_penalty(20)
-    result = train(fista(), members, UNEVEN, on_epoch=lambda *epoch: told.append(epoch))
+    result = train(exact(), members, UNEVEN, on_epoch=lambda *epoch: told.append(epoch))
     assert result.converged is not None
     assert result.converged.all()
     assert (result.member_epochs == 1).all()
@@ -206,7 +226,7 @@ def test_members_are_solved_in_one_round_and_a_job_looks_up_between_some_of_them
 
 @cache
 def crowd() -> PopulationResult:
-    return train(fista(), every_penalty(23), UNEVEN)
+    return train(exact(), every_penalty(23), UNEVEN)
 
 
 def assert_same(left: PopulationResult, i: int, right: PopulationResult, j: int) -> None:
@@ -219,6 +239,8 @@ def assert_same(left: PopulationResult, i: int, right: PopulationResult, j: int)
         "member_epochs",
         "diverged_at",
         "converged",
+        "residuals",
+        "separated",
     ):
         ours, theirs = getattr(left, name)[i], getattr(right, name)[j]
         assert np.array_equal(ours, theirs, equal_nan=True), name
@@ -229,7 +251,7 @@ def assert_same(left: PopulationResult, i: int, right: PopulationResult, j: int)
 @pytest.mark.parametrize("chosen", [[7], [3, 11, 4], list(range(2, 21))])
 def test_a_member_is_bitwise_the_same_in_any_company(chosen: list[int]) -> None:
     everyone = every_penalty(23)
-    few = train(fista(), [everyone[place] for place in chosen], UNEVEN)
+    few = train(exact(), [everyone[place] for place in chosen], UNEVEN)
     for position, place in enumerate(chosen):
         assert_same(few, position, crowd(), place)
 
@@ -239,7 +261,7 @@ def test_members_that_do_not_fit_into_memory_together_are_solved_in_parts(
 ) -> None:
     monkeypatch.setattr(solver, "MEMORY_FLOATS", 2**13)
     told: list[tuple[int, int]] = []
-    result = train(fista(), every_penalty(23), UNEVEN, on_epoch=lambda *epoch: told.append(epoch))
+    result = train(exact(), every_penalty(23), UNEVEN, on_epoch=lambda *epoch: told.append(epoch))
     for place in range(23):
         assert_same(result, place, crowd(), place)
     parts = told[-1][1] // 30
@@ -250,8 +272,8 @@ def test_members_that_do_not_fit_into_memory_together_are_solved_in_parts(
 
 def test_a_refit_is_bitwise_the_same_model() -> None:
     members, fold = every_penalty(7), UNEVEN[0]
-    scored = train(fista(), members, [fold])
-    refits = refit(fista(), members, fold)
+    scored = train(exact(), members, [fold])
+    refits = refit(exact(), members, fold)
     for name, value in scored.states.items():
         assert same_bits(value, refits.states[name])
     assert (refits.nonzero_weights == scored.nonzero_weights).all()
@@ -262,16 +284,16 @@ def test_a_refit_is_bitwise_the_same_model() -> None:
 @pytest.mark.parametrize("poison", [{"strength": math.nan}, {"label_smoothing": math.inf}])
 def test_a_member_that_is_not_finite_fails_alone(poison: dict[str, float]) -> None:
     members = every_penalty(6)
-    alone = train(fista(), members, UNEVEN)
+    alone = train(exact(), members, UNEVEN)
     sick = replace(members[2], **poison)
-    result = train(fista(), [*members[:3], sick, *members[3:]], UNEVEN)
+    result = train(exact(), [*members[:3], sick, *members[3:]], UNEVEN)
     assert result.diverged_at.tolist() == [0, 0, 0, 1, 0, 0, 0]
     assert np.isnan(result.curves[3]).all()
     assert (result.states["weight"][3] == 0).all()
     assert result.nonzero_weights[3].tolist() == [0, 0]
     for place in range(6):
         assert_same(result, place + (place > 2), alone, place)
-    (outcome,) = outcomes_of(fista(), [sick], _only(result, 3), 0)
+    (outcome,) = outcomes_of(exact(), [sick], _only(result, 3), 0)
     assert outcome.value is None
     assert outcome.reason == "diverged in epoch 1: the loss was no longer finite"
 

@@ -1,0 +1,137 @@
+"""A job with `optimizer: "exact"`, from POST to the answer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+from safetensors import safe_open
+from sklearn.linear_model import ElasticNet, Lasso, LogisticRegression, Ridge
+
+from ridgeway.data.store import Store
+from ridgeway.database.engine import Database
+from ridgeway.jobs import lifecycle
+from ridgeway.settings import Settings
+from ridgeway.spec.wording import parse_spec
+from workers.data.bundled import bundled_frame
+from workers.data.prepare import check_and_prepare
+from workers.loop.worker import Worker
+
+LINEAR = {"model": {"kind": "linear"}, "optimizer": "exact", "precision": "float64", "trials": 24}
+
+
+def finished(
+    http: httpx.Client, database: Database, settings: Settings, **fields: Any
+) -> dict[str, Any]:
+    posted = http.post("/v1/jobs", json={**LINEAR, **fields})
+    assert posted.status_code == 201, posted.text
+    worker = Worker(
+        database, Store(settings.resolved_store_url()), settings, lifecycle.new_id(), "cpu"
+    )
+    while worker.work_once():
+        pass
+    return http.get(posted.headers["location"]).json()
+
+
+def theirs(params: dict[str, Any], arguments: dict[str, float], classes: bool) -> Any:
+    if classes:
+        solver = "newton-cg" if params["penalty"] == "l2" else "saga"
+        return LogisticRegression(**arguments, solver=solver, tol=1e-10, max_iter=100_000)
+    if params["penalty"] == "l2":
+        return Ridge(**arguments)
+    kind = {"l1": Lasso, "elastic_net": ElasticNet}[params["penalty"]]
+    return kind(**arguments, tol=1e-14, max_iter=1_000_000)
+
+
+@pytest.mark.parametrize(
+    ("dataset", "penalties", "lowest"),
+    [("diabetes", ["none", "l1", "elastic_net"], 1e-4), ("breast_cancer", ["l1", "l2"], 0.02)],
+)
+def test_the_recommended_model_is_scikit_learns_at_the_reported_strength(
+    http: httpx.Client,
+    database: Database,
+    service_settings: Settings,
+    tmp_path: Path,
+    dataset: str,
+    penalties: list[str],
+    lowest: float,
+) -> None:
+    strengths = {"low": lowest, "high": 1.0, "log": True}
+    search = {"penalty": penalties, "lambda": strengths}
+    job = finished(http, database, service_settings, dataset=dataset, search=search)
+    assert job["state"] == "succeeded", job["error"]
+    assert job["progress"]["complete"] == 24
+    assert job["warnings"] == []
+    chosen = job["recommended"]["simplest"]
+    assert set(chosen["params"]) <= {"penalty", "lambda", "l1_ratio"}
+    spec = parse_spec(job["spec"])
+    rows = check_and_prepare(spec, bundled_frame(dataset)).development()
+    model = theirs(chosen["params"], chosen["equivalents"]["sklearn"], dataset == "breast_cancer")
+    model.fit(rows.train_inputs.numpy(), rows.train_targets.numpy())
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(http.get(f"/v1/jobs/{job['id']}/model").content)
+    with safe_open(path, "np") as kept:
+        weight, bias = kept.get_tensor("weight"), kept.get_tensor("bias")
+    np.testing.assert_allclose(weight[0], np.ravel(model.coef_), rtol=0, atol=1e-5)
+    np.testing.assert_allclose(bias, np.ravel(model.intercept_), rtol=0, atol=1e-5)
+    assert chosen["refit_nonzero_weights"] == np.count_nonzero(model.coef_)
+    best = http.get(f"/v1/jobs/{job['id']}/trials/{job['best']['number']}").json()
+    assert best["attributes"]["converged"]
+    assert len(best["curve"]) == best["attributes"]["epochs"] < 30
+
+
+def test_a_job_warns_of_trials_that_have_not_converged(
+    http: httpx.Client,
+    database: Database,
+    service_settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Without kernels, whose steps arrive in one round."""
+    monkeypatch.setattr("workers.fullbatch.solver.load", lambda dtype: "there is no C compiler")
+    search = {"penalty": "l1", "lambda": [1e-5, 0.2]}
+    job = finished(
+        http,
+        database,
+        service_settings,
+        dataset="breast_cancer",
+        search=search,
+        trials=6,
+        epochs=1,
+        validation={"kind": "folds", "folds": 2},
+    )
+    assert job["state"] == "succeeded", job["error"]
+    assert any(
+        warning.endswith("lets them arrive.") and "of 6 complete trials" in warning
+        for warning in job["warnings"]
+    )
+
+
+def test_a_job_says_that_its_unpenalised_optimum_is_infinite(
+    http: httpx.Client, database: Database, service_settings: Settings
+) -> None:
+    search = {"penalty": ["none", "l2"], "lambda": [0.001, 0.1]}
+    job = finished(http, database, service_settings, dataset="wine", search=search)
+    assert job["state"] == "succeeded", job["error"]
+    (warning,) = job["warnings"]
+    assert warning.startswith("In 5 of 5 training splits the inputs tell the classes apart")
+    assert warning.endswith("λ = 0.001 is the least tried that bounds it.")
+
+
+def test_balanced_classes_and_penalised_intercepts_have_no_equivalent(
+    http: httpx.Client, database: Database, service_settings: Settings
+) -> None:
+    for fields in ({"class_weights": "balanced"}, {"penalize": "all"}):
+        job = finished(
+            http,
+            database,
+            service_settings,
+            dataset="breast_cancer",
+            trials=4,
+            search={"penalty": "l2"},
+            **fields,
+        )
+        assert job["state"] == "succeeded", job["error"]
+        assert job["recommended"]["best"]["equivalents"] is None

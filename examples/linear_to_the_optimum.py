@@ -1,7 +1,7 @@
 """Fit linear models to the optimum and read the coefficients that the answer keeps.
 
-`"optimizer": "exact"` takes full-batch steps until each model has converged, so that a trial's
-value and its zeros depend on penalty and strength alone, as scikit-learn's do. Prints the
+`"optimizer": "exact"`, which linear models have by default, solves each to its optimum, so that a
+trial's value and its zeros depend on penalty and strength alone, as scikit-learn's do. Prints the
 recommended strength in scikit-learn's terms too, and the coefficients of the standardised inputs.
 
     .venv/bin/python examples/linear_to_the_optimum.py

@@ -22,9 +22,9 @@ from workers.penalties.components import Components
 
 STEPS = 100  # of Newton's, for one member
 TOLERANCE = {torch.float64: 1e-10, torch.float32: 1e-8}
-RUNGS_A_DECADE = 8
+RUNGS_A_DECADE = 4
 MOST_RUNGS = 8 * RUNGS_A_DECADE
-MIXINGS = 10  # ladders between lasso and ridge
+MIXINGS = 4  # ladders between lasso and ridge
 BEYOND = 1e30  # a strength that leaves the intercept alone
 
 

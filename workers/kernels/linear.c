@@ -75,6 +75,13 @@ typedef struct {
     Scratch scratch;
 } Space;
 
+#define EXACT 1e-12 /* noise of a curvature whose products are double */
+#ifdef SINGLE
+#define ROUNDED 1e-6 /* and of one whose products are of the rows' type */
+#else
+#define ROUNDED EXACT
+#endif
+
 #ifdef SINGLE
 typedef float reals __attribute__((vector_size(4 * WIDE), aligned(4), may_alias));
 #define WIDENED(x) __builtin_convertvector(x, doubles)
@@ -509,7 +516,7 @@ static double take_step(const Rows *rows, const Member *member, double value, do
     int64_t size = count * rows->outputs;
     memcpy(space->row_weights, space->own_slope, size * sizeof *space->own_slope);
     Quadratic model = {count, rows->outputs, space->curvature, space->pulls, space->own_weights,
-                       space->own_slope};
+                       space->own_slope, rows->loss == SQUARED_ERROR ? EXACT : ROUNDED};
     minimise(&model, &space->scratch, tolerance, MODEL_ROUNDS);
     double promised = set_penalties(rows, space, space->own_weights, count) -
                       set_penalties(rows, space, space->own_before, count);
@@ -639,7 +646,7 @@ static Found solve_moments(const Moments *moments, const Member *member, double 
     Found found = {.status = NOT_CONVERGED};
     for (int64_t j = 0; j < features; j++) pulls[j] = member->features;
     pulls[features - 1] = member->intercept;
-    Quadratic model = {features, 1, moments->curvature, pulls, weights, slope};
+    Quadratic model = {features, 1, moments->curvature, pulls, weights, slope, EXACT};
     while (found.status != CONVERGED && found.steps < member->steps) {
         moments_slope(moments, weights, slope); /* again: updates have added up their rounding */
         double *left = room->step + features;

@@ -21,6 +21,7 @@ typedef struct {
     const Pull *pulls;       /* (features) */
     double *weights;         /* (size) */
     double *slope;           /* (size): the smooth part's gradient at the weights, without l2's */
+    double noise;            /* of the curvature, relative to its diagonal */
 } Quadratic;
 
 /* Room to work in. */
@@ -155,8 +156,9 @@ static void sweep(const Quadratic *given) {
 
 /* --- Newton steps on what is not zero ------------------------------------------------------------ */
 
-/* Factor a symmetric positive matrix (size, size) in place into its lower triangle; 0 if it is none. */
-static int factorise(double *matrix, int64_t size) {
+/* Factor a symmetric matrix (size, size) in place into its lower triangle. A coordinate that those
+   before it determine, but for the noise, gets an infinite pivot: it is held where it is. */
+static void factorise(double *matrix, int64_t size, double noise) {
     for (int64_t i = 0; i < size; i++) {
         double *row = matrix + i * size;
         for (int64_t j = 0; j < i; j++) {
@@ -164,10 +166,8 @@ static int factorise(double *matrix, int64_t size) {
             row[j] = (row[j] - dot(row, other, j)) / other[j];
         }
         double left = row[i] - dot(row, row, i);
-        if (!(left > 0)) return 0;
-        row[i] = sqrt(left);
+        row[i] = left > noise * row[i] ? sqrt(left) : INFINITY;
     }
-    return 1;
 }
 
 static void solve_factored(const double *factor, int64_t size, double *x) {
@@ -187,11 +187,9 @@ INLINE double group_bend(double group, const double *weights, int64_t outputs, i
     return group / length * ((k == l) - along);
 }
 
-/* Fill the factor with the curvature between free coordinates; a little more on the diagonal keeps
-   what is singular solvable. */
+/* Fill the factor with the curvature between free coordinates. */
 static void free_curvature(const Quadratic *given, const Scratch *room, int64_t count) {
     int64_t outputs = given->outputs, size = given->features * outputs;
-    double trace = 0;
     for (int64_t i = 0; i < count; i++) {
         int64_t place = room->places[i], feature = place / outputs;
         const Pull *pull = given->pulls + feature;
@@ -204,10 +202,7 @@ static void free_curvature(const Quadratic *given, const Scratch *room, int64_t 
             room->factor[i * count + j] = bend;
         }
         room->factor[i * count + i] += 2 * pull->l2;
-        trace += room->factor[i * count + i];
     }
-    for (int64_t i = 0; i < count; i++)
-        room->factor[i * count + i] += 1e-12 * trace / count + 1e-300;
 }
 
 /* Weights that a step has carried across zero stay there; so do whole groups that it has turned. */
@@ -241,13 +236,85 @@ static int64_t free_coordinates(const Quadratic *given, int64_t *places) {
     return count;
 }
 
-/* Take a Newton step on the free coordinates, or a shorter one, if it lowers the model: 1 if so. */
-static int newton(const Quadratic *given, const Scratch *room, const double *left) {
+/* What the objective gains at first along a direction (count) of the free coordinates; NaN for
+   groups, whose norm bends. */
+static double gain(const Quadratic *given, const Scratch *room, const double *along, int64_t count) {
+    double sum = 0;
+    for (int64_t i = 0; i < count; i++) {
+        int64_t place = room->places[i];
+        const Pull *pull = given->pulls + place / given->outputs;
+        double weight = given->weights[place], l1 = pull->l1;
+        if (pull->group > 0 && given->outputs > 1) return NAN;
+        if (given->outputs == 1) l1 += pull->group;
+        sum += (given->slope[place] + 2 * pull->l2 * weight) * along[i];
+        sum += weight == 0 ? l1 * fabs(along[i]) : weight > 0 ? l1 * along[i] : -l1 * along[i];
+    }
+    return sum;
+}
+
+/* Move a held coordinate together with those that determine it, downhill until one of them comes to
+   zero: the model hardly bends there. 1 if they moved. */
+static int slide(const Quadratic *given, const Scratch *room, int64_t held, int64_t count) {
+    int64_t size = given->features * given->outputs, first = -1;
+    double *along = room->step;
+    memset(along, 0, count * sizeof *along);
+    for (int64_t j = 0; j < held; j++) along[j] = -room->factor[held * count + j];
+    for (int64_t j = held - 1; j >= 0; j--) {
+        along[j] /= room->factor[j * count + j];
+        add_scaled(along, -along[j], room->factor + j * count, j);
+    }
+    along[held] = 1;
+    for (int64_t j = 0; j < held; j++)
+        if (fabs(along[j]) < given->noise) along[j] = 0;
+    double slope = gain(given, room, along, count);
+    if (!(slope < 0)) {
+        for (int64_t j = 0; j <= held; j++) along[j] = -along[j];
+        slope = gain(given, room, along, count);
+    }
+    if (!(slope < 0)) return 0;
+    memset(room->bent, 0, size * sizeof *room->bent);
+    double bend = 0, length = INFINITY;
+    for (int64_t j = 0; j <= held; j++)
+        add_scaled(room->bent, along[j], given->curvature + room->places[j] * size, size);
+    for (int64_t j = 0; j <= held; j++) {
+        const Pull *pull = given->pulls + room->places[j] / given->outputs;
+        bend += along[j] * (room->bent[room->places[j]] + 2 * pull->l2 * along[j]);
+    }
+    if (bend > 0) length = -slope / bend;
+    for (int64_t j = 0; j <= held; j++) {
+        double weight = given->weights[room->places[j]];
+        if (weight * along[j] < 0 && -weight / along[j] < length) {
+            length = -weight / along[j];
+            first = j;
+        }
+    }
+    if (first < 0) return 0; /* what bends the model is rounding */
+    for (int64_t j = 0; j <= held; j++) given->weights[room->places[j]] += length * along[j];
+    given->weights[room->places[first]] = 0;
+    add_scaled(given->slope, length, room->bent, size);
+    return 1;
+}
+
+/* Factor the curvature between the free coordinates, once those that the others determine have gone
+   to where some are zero; the number of the free ones. */
+static int64_t factor_free(const Quadratic *given, const Scratch *room) {
+    for (int once = 0;; once++) {
+        int64_t count = free_coordinates(given, room->places);
+        free_curvature(given, room, count);
+        factorise(room->factor, count, given->noise);
+        if (once) return count;
+        int moved = 0;
+        for (int64_t i = 0; i < count; i++)
+            if (room->factor[i * count + i] == INFINITY) moved |= slide(given, room, i, count);
+        if (!moved) return count;
+    }
+}
+
+/* Take a Newton step on the free coordinates, or a shorter one, if it lowers the model. */
+static void newton(const Quadratic *given, const Scratch *room, double *left) {
     int64_t outputs = given->outputs, size = given->features * outputs;
-    int64_t count = free_coordinates(given, room->places);
-    if (count == 0) return 0;
-    free_curvature(given, room, count);
-    if (!factorise(room->factor, count)) return 0;
+    int64_t count = factor_free(given, room);
+    largest_subgradient(given, left);
     for (int64_t i = 0; i < count; i++) room->step[i] = -left[room->places[i]];
     solve_factored(room->factor, count, room->step);
     memcpy(room->kept, given->weights, size * sizeof *room->kept);
@@ -266,11 +333,10 @@ static int newton(const Quadratic *given, const Scratch *room, const double *lef
             gained += (given->weights[c] - room->kept[c]) * (given->slope[c] + room->bent[c] / 2);
         if (gained < 0) {
             add_scaled(given->slope, 1, room->bent, size);
-            return 1;
+            return;
         }
     }
     memcpy(given->weights, room->kept, size * sizeof *room->kept);
-    return 0;
 }
 
 /* Minimise until no entry of the smallest subgradient is above the tolerance; what is left of it.
@@ -285,9 +351,10 @@ static double minimise(const Quadratic *given, const Scratch *room, double toler
         if (!(residual > tolerance)) break;
         double count = free_coordinates(given, room->places);
         spent += count * size;
-        if (spent < count * count * count / 3) continue;
+        if (spent < count * count * count / 6) continue;
         spent = 0;
-        if (newton(given, room, left)) residual = largest_subgradient(given, left);
+        newton(given, room, left);
+        residual = largest_subgradient(given, left);
     }
     return residual;
 }

@@ -68,7 +68,7 @@ class Settings(BaseSettings):
     max_upload_bytes: int = Field(
         default=256 * 2**20, gt=0, description="largest data file, unpacked too"
     )
-    max_columns: int = Field(default=10_000, gt=0, description="most columns of a data file")
+    max_columns: int = Field(default=20_000, gt=0, description="most columns of a data file")
     max_rows: int = Field(default=5_000_000, gt=0, description="most rows of a data file")
     max_body_bytes: int = Field(default=2**20, gt=0, description="largest JSON body of a request")
 

@@ -86,11 +86,17 @@ def _delete_files(store: Store, job_id: str) -> None:
 
 
 def _finish(transaction: Connection, left: Row[object]) -> None:
-    """Delete the study and the note of it, unless somebody has given it trials since."""
-    if _has_more(transaction, left.study_id):
+    """Delete the study and the note of it, unless somebody has given it trials since.
+
+    Without a note another sweeper was first, and the study's id may be a new one's: SQLite gives
+    it again.
+    """
+    noted = deleted_jobs.c.job_id == left.job_id
+    note = transaction.execute(sa.select(deleted_jobs).where(noted).with_for_update()).first()
+    if note is None or _has_more(transaction, left.study_id):
         return
     delete_study(transaction, left.study_id)
-    transaction.execute(sa.delete(deleted_jobs).where(deleted_jobs.c.job_id == left.job_id))
+    transaction.execute(sa.delete(deleted_jobs).where(noted))
 
 
 _LEFT = sa.select(deleted_jobs).order_by(deleted_jobs.c.deleted_at, deleted_jobs.c.job_id).limit(1)

@@ -205,6 +205,26 @@ def test_who_still_trains_for_a_deleted_job_touches_no_lease_of_another(database
     assert (lease.state, lease.checkpoint) == ("running", "jobs/ours")
 
 
+def test_a_sweeper_that_is_overtaken_touches_no_study_that_has_the_id_now(
+    database, store, monkeypatch
+):
+    """It is stopped before its last transaction; then another ends it, and a job is submitted."""
+    delete(database, ended_job(database, store))
+    delete_files, later = deletion._delete_files, []
+
+    def overtaken(*arguments: Any) -> None:
+        monkeypatch.setattr(deletion, "_delete_files", delete_files)
+        sweep(database, store)
+        later.append(ended_job(database, store))
+
+    monkeypatch.setattr(deletion, "_delete_files", overtaken)
+    sweep(database, store)
+    with database.reading() as transaction:
+        study_id = study_of(transaction, later[0])
+        assert questions.find_study(transaction, later[0]) == study_id
+        assert len(questions.complete_values(transaction, study_id)) == 3
+
+
 # --- killed at any statement ------------------------------------------------------------------
 
 

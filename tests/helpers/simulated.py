@@ -1,24 +1,16 @@
-"""Workers without torch: the real protocol in real processes, and a value that takes no training.
-
-A nursery has imported everything and forks them, in milliseconds each.
-"""
+"""Workers without torch: the real protocol, and a value that takes no training."""
 
 from __future__ import annotations
 
 import contextlib
-import ctypes
-import json
 import os
 import random
 import signal
-import subprocess
-import sys
 import threading
 import time
-import uuid
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -26,9 +18,10 @@ import sqlalchemy as sa
 from invariants import objective, pruned
 from optuna.distributions import CategoricalDistribution, FloatDistribution
 from sqlalchemy.engine import Connection
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError
 
 from ridgeway.database.engine import Database
+from ridgeway.database.outages import first_line, will_pass
 from ridgeway.database.tables import jobs as job_table
 from ridgeway.errors import LeaseLost, NotFound
 from ridgeway.jobs import artifacts, claiming, holding
@@ -44,7 +37,6 @@ SPACE = {
     "penalty": CategoricalDistribution(("none", "l1")),
     "lambda": FloatDistribution(1e-6, 1.0, log=True),
 }
-PDEATHSIG = 1
 # Moments of a worker's life at which it may die or stop; the last word is the transaction's.
 MOMENTS = (
     "before the commit of claim",
@@ -108,7 +100,7 @@ class SimulatedWorker:
                         return
                     time.sleep(random.uniform(0.005, 0.02))
             except DBAPIError as error:
-                self._tell(f"trouble: {error.orig}")
+                self._tell(f"trouble: {first_line(error)}")
                 time.sleep(0.05)
 
     def _all_ended(self) -> bool:
@@ -151,8 +143,7 @@ class SimulatedWorker:
         assert first is not None
         if set(self._conduct.poison) & set(range(first, first + lease.size)):
             self._die()
-        with self._database.reading() as transaction:
-            trials = reading.trials_in(transaction, lease.study_id, first, lease.size)
+        trials = self._read(lambda look: reading.trials_in(look, lease.study_id, first, lease.size))
         self._tell(f"training {first} {lease.size}")
         self._at("in training")
         if self._stopping.wait(self._conduct.train_seconds):
@@ -187,18 +178,37 @@ class SimulatedWorker:
 
     def _write(self, change: Callable[[Connection], T], what: str) -> T:
         """One transaction, tried again as workers do until a reply arrives."""
+
+        def once() -> T:
+            with self._begin() as transaction:
+                done = change(transaction)
+                self._at(f"before the commit of {what}")
+            self._at(f"after the commit of {what}")
+            return done
+
+        done = self._persist(once)
+        while random.random() < self._conduct.lost_replies:
+            self._tell(f"heard no reply to {what}")
+            done = self._persist(once)
+        return done
+
+    def _read(self, look: Callable[[Connection], T]) -> T:
+        def once() -> T:
+            with self._database.reading() as transaction:
+                return look(transaction)
+
+        return self._persist(once)
+
+    def _persist(self, work: Callable[[], T]) -> T:
+        """What the work gives, done again while the database does not answer."""
         pause = 0.02
         while True:
             try:
-                with self._begin() as transaction:
-                    done = change(transaction)
-                    self._at(f"before the commit of {what}")
-                self._at(f"after the commit of {what}")
-                if random.random() >= self._conduct.lost_replies:
-                    return done
-                self._tell(f"heard no reply to {what}")
-            except (OperationalError, InterfaceError) as error:
-                self._tell(f"trouble: {error.orig}")
+                return work()
+            except DBAPIError as error:
+                if not will_pass(error):
+                    raise
+                self._tell(f"trouble: {first_line(error)}")
                 time.sleep(pause)
                 pause = min(2 * pause, 0.5)
 
@@ -259,7 +269,7 @@ def recommended() -> Recommended:
 # --- clocks that are wrong --------------------------------------------------------------------
 
 
-def _set_clock(conduct: Conduct) -> None:
+def set_clock(conduct: Conduct) -> None:
     """This process's clock, and SQLite's, are off by what the conduct says."""
     if conduct.clock_offset:
         real, real_ns = time.time, time.time_ns
@@ -276,119 +286,3 @@ def _set_clock(conduct: Conduct) -> None:
             connection.create_function("julianday", 1, julian_day)
 
         sa.event.listen(sa.engine.Engine, "connect", replace_clock)
-
-
-# --- the process that forks -------------------------------------------------------------------
-
-
-class Nursery:
-    """A process that has imported everything, and forks."""
-
-    def __init__(self) -> None:
-        here = Path(__file__)
-        self._process = subprocess.Popen(
-            [sys.executable, str(here)],
-            env={**os.environ, "PYTHONPATH": str(here.parent)},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            bufsize=1,
-        )
-
-    def ask(self, order: dict[str, Any]) -> int:
-        """The nursery's answer to an order."""
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.write(json.dumps(order) + "\n")
-        return int(self._process.stdout.readline())
-
-    def close(self) -> None:
-        """End it, and whoever it has forked."""
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.close()
-        self._process.wait(20)
-        self._process.stdout.close()
-
-
-@dataclass
-class Crew:
-    """Simulated workers on one database; all of them are gone after `close`."""
-
-    nursery: Nursery
-    url: str
-    diary: Path
-    pids: list[int] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        self.diary.touch()
-
-    def start(self, **conduct: Any) -> int:
-        """A new worker; its process id, which is nobody else's until `wait`."""
-        order = {"url": self.url, "diary": str(self.diary), "conduct": asdict(Conduct(**conduct))}
-        self.pids.append(self.nursery.ask(order))
-        return self.pids[-1]
-
-    def wait(self, pid: int) -> int:
-        """The exit code of a worker that ends, minus the signal that ended it."""
-        self.pids.remove(pid)
-        return self.nursery.ask({"wait": pid})
-
-    def wait_for_all(self) -> set[int]:
-        """Their exit codes."""
-        return {self.wait(pid) for pid in list(self.pids)}
-
-    def ended(self, pid: int) -> bool:
-        """Whether the worker has ended; it can be waited for."""
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
-
-    def told(self, what: str) -> list[str]:
-        """What the workers wrote down that begins so."""
-        lines = [line.split(" ", 1)[1] for line in self.diary.read_text().splitlines()]
-        return [line for line in lines if line.startswith(what)]
-
-    def close(self) -> None:
-        """Kill whoever is left."""
-        for pid in self.pids:
-            os.kill(pid, signal.SIGKILL)
-        self.wait_for_all()
-
-
-def _nurse() -> None:
-    """Fork a worker for each order; end them all when standard input ends."""
-    living: set[int] = set()
-    while line := sys.stdin.readline():
-        order = json.loads(line)
-        if "wait" in order:
-            _, status = os.waitpid(order["wait"], 0)
-            living.discard(order["wait"])
-            print(os.waitstatus_to_exitcode(status), flush=True)
-            continue
-        pid = os.fork()
-        if pid == 0:
-            _be_a_worker(order)
-        living.add(pid)
-        print(pid, flush=True)
-    for pid in living:
-        os.kill(pid, signal.SIGKILL)
-        os.waitpid(pid, 0)
-
-
-def _be_a_worker(order: dict[str, Any]) -> None:
-    code = 1
-    try:
-        ctypes.CDLL(None).prctl(PDEATHSIG, signal.SIGKILL)
-        conduct = Conduct(**order["conduct"])
-        random.seed(conduct.seed)
-        _set_clock(conduct)
-        SimulatedWorker(order["url"], str(uuid.uuid4()), conduct, Path(order["diary"])).run()
-        code = 0
-    except BaseException:
-        sys.excepthook(*sys.exc_info())
-    finally:
-        sys.stderr.flush()
-        os._exit(code)
-
-
-if __name__ == "__main__":
-    _nurse()

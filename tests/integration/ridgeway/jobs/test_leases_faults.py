@@ -17,7 +17,8 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 from invariants import Study, Watch, check, objective, pruned
-from simulated import MOMENTS, Crew, Nursery
+from nursery import Crew, Nursery
+from simulated import MOMENTS
 from submitting import submit
 from waiting import wait_until
 

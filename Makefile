@@ -4,6 +4,8 @@
 PYTHON ?= python3
 TORCH_INDEX ?=
 MINUTES ?= 10
+TRIALS ?= 100000
+SOAK ?=
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
@@ -18,6 +20,7 @@ help:  ## show this help
 	@echo
 	@echo '  PYTHON=python3.12   another interpreter for .venv (3.11 or later)'
 	@echo '  TORCH_INDEX=URL     another build of torch, from this package index'
+	@echo "  TRIALS=1000000 SOAK='--once --databases sqlite'   of make soak: one large job to its end"
 
 setup: $(INSTALLED)  ## make .venv and install what constraints.txt pins (again if it has changed)
 
@@ -46,8 +49,9 @@ test: $(INSTALLED)  ## run every test, PostgreSQL included
 	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --ignore tests/acceptance
 	$(BIN)/python -m pytest tests/acceptance
 
-soak: $(INSTALLED)  ## kill simulated workers for MINUTES (10) over 100,000 trials, check nothing is lost
-	PYTHONPATH=tests/helpers $(BIN)/python tests/soak.py --minutes $(MINUTES)
+soak: $(INSTALLED)  ## hinder simulated workers for MINUTES (10) on jobs of TRIALS (100000), check nothing is lost
+	PYTHONPATH=tests/helpers $(BIN)/python tests/soak.py \
+	  --minutes $(MINUTES) --trials $(TRIALS) $(SOAK)
 
 coverage: $(INSTALLED)  ## run every test and print the lines and branches that none reaches
 	$(BIN)/python -m coverage run -m pytest

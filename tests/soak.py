@@ -1,16 +1,16 @@
-"""Simulated workers, killed and stopped at random, on jobs of 100,000 trials; then the invariants.
+"""Simulated workers and their database, hindered at random, on large jobs; then the invariants.
 
-Run: make soak MINUTES=10; for its options PYTHONPATH=tests/helpers python tests/soak.py --help.
-Half of the time goes to SQLite, half to PostgreSQL. Exit code 1 where an invariant does not hold.
+What may happen is told in tests/helpers/chaos.py. Run: make soak MINUTES=10; for its options
+PYTHONPATH=tests/helpers python tests/soak.py --help. Half of the time goes to SQLite, half to
+PostgreSQL. Exit code 1 where an invariant does not hold.
 """
 
 from __future__ import annotations
 
 import argparse
 import logging
+import math
 import os
-import random
-import signal
 import sys
 import tempfile
 import time
@@ -20,89 +20,52 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import sqlalchemy as sa
+from chaos import OURSELVES, Chaos
 from invariants import Watch, check, objective
+from nursery import Crew, Nursery
+from others import Others
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
-from simulated import MOMENTS, Crew, Nursery
 from submitting import submit
 
+from ridgeway.data.store import Store
 from ridgeway.database.engine import Database
 from ridgeway.database.schema import migrate
 from ridgeway.errors import Conflict
 from ridgeway.jobs import lifecycle
 
-LEASE_SECONDS = 1.0
-KILL_EVERY_SECONDS = 0.3
-STOP_SECONDS = 2.5  # beyond the lease
-
-
-@dataclass
-class Chaos:
-    """Kills and stops workers, and starts others in their place."""
-
-    crew: Crew
-    workers: int
-    told: Counter[str] = field(default_factory=Counter[str])
-    _stopped: dict[int, float] = field(default_factory=dict[int, float])
-
-    def go_on(self) -> None:
-        """One deed, and whatever is due."""
-        self._wake(time.monotonic())
-        for pid in [pid for pid in self.crew.pids if self.crew.ended(pid)]:
-            self._bury(pid)
-        while len(self.crew.pids) < self.workers:
-            self._start()
-        victim = random.choice(self.crew.pids)
-        if victim not in self._stopped and random.random() < 0.2:
-            os.kill(victim, signal.SIGSTOP)
-            self._stopped[victim] = time.monotonic() + STOP_SECONDS
-            self.told["stopped"] += 1
-        else:
-            os.kill(victim, signal.SIGKILL)
-            self._bury(victim)
-
-    def end(self) -> None:
-        """Let nobody interfere any longer."""
-        self._wake(float("inf"))
-
-    def _start(self) -> None:
-        # A few die by themselves, at a moment between or within transactions.
-        dies = random.choice(MOMENTS) if random.random() < 0.3 else None
-        self.crew.start(
-            dies=dies,
-            train_seconds=random.uniform(0.0, 0.02),
-            lease_seconds=LEASE_SECONDS,
-            max_attempts=1_000_000,
-            lost_replies=0.02,
-        )
-
-    def _bury(self, pid: int) -> None:
-        self._stopped.pop(pid, None)
-        code = self.crew.wait(pid)
-        self.told["killed" if code == -signal.SIGKILL else f"ended with {code}"] += 1
-
-    def _wake(self, now: float) -> None:
-        for pid in [pid for pid, due in self._stopped.items() if due <= now]:
-            os.kill(pid, signal.SIGCONT)
-            del self._stopped[pid]
+DATABASES = ("sqlite", "postgresql")
+DEED_EVERY_SECONDS = 0.3
+COLUMNS = (
+    TextColumn("{task.description}"),
+    BarColumn(),
+    MofNCompleteColumn(),
+    TimeElapsedColumn(),
+    TextColumn("{task.fields[deeds]}"),
+)
 
 
 def main() -> int:
-    """Run on both databases; 0 where every invariant holds."""
+    """Run on each database; 0 where every invariant holds."""
     options = argparse.ArgumentParser(description=__doc__)
-    options.add_argument("--minutes", type=float, default=10.0)
+    options.add_argument("--minutes", type=float, default=10.0, help="shared by the databases")
+    options.add_argument("--once", action="store_true", help="one job to its end, however long")
     options.add_argument("--workers", type=int, default=8)
-    options.add_argument("--trials", type=int, default=100_000)
+    options.add_argument("--trials", type=int, default=100_000, help="of a job")
+    options.add_argument("--databases", nargs="+", choices=DATABASES, default=DATABASES)
     arguments = options.parse_args()
     logging.getLogger("alembic").setLevel(logging.WARNING)
+    seconds = math.inf if arguments.once else arguments.minutes * 60 / len(arguments.databases)
     nursery = Nursery()
     failed = False
-    for name in ("sqlite", "postgresql"):
+    for name in arguments.databases:
         with tempfile.TemporaryDirectory() as folder, _database(name, Path(folder)) as url:
             crew = Crew(nursery, url, Path(folder) / "diary")
+            soak = Soak(name, crew, arguments.workers, arguments.trials)
             try:
-                _soak(name, crew, arguments.minutes * 30, arguments.workers, arguments.trials)
+                soak.run(time.monotonic() + seconds, arguments.once)
             except AssertionError as error:
                 Console().print(f"[red]{name}: an invariant does not hold:[/red] {error!r}")
                 failed = True
@@ -129,74 +92,87 @@ def _database(name: str, folder: Path) -> Iterator[str]:
     server.cleanup()
 
 
-def _soak(name: str, crew: Crew, seconds: float, workers: int, trials: int) -> None:
-    """Job after job until the time is up; the last one is left to end, or cancelled."""
-    database = Database(crew.url)
-    migrate(database)
-    chaos = Chaos(crew, workers)
-    deadline = time.monotonic() + seconds
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TextColumn("{task.fields[deeds]}"),
-    )
-    with Progress(*columns) as progress:
-        while time.monotonic() < deadline:
-            bar = progress.add_task(name, total=trials, deeds="")
-            job_id = submit(database, trials)
-            watch = Watch(database, job_id)
-            while not (job := watch.look()).ended and time.monotonic() < deadline:
-                chaos.go_on()
-                done = round(job.progress.fraction * trials)
-                progress.update(bar, completed=done, deeds=_said(chaos, crew))
-                time.sleep(KILL_EVERY_SECONDS)
-            chaos.end()  # whoever is stopped inside a transaction holds ours up
-            state = _brought_to_an_end(database, watch)
-            progress.update(bar, description=f"{name}: checking")
-            _report(name, database, job_id, state, chaos, crew)
-            progress.update(bar, description=f"{name}: {state}, every invariant holds")
-    database.close()
+@dataclass
+class Soak:
+    """Jobs on one database, one after the other, and what was done to them."""
 
+    name: str
+    crew: Crew
+    workers: int
+    trials: int
+    told: Counter[str] = field(default_factory=Counter[str])
 
-def _brought_to_an_end(database: Database, watch: Watch) -> str:
-    """The state of a job that has ended, or for which no time is left."""
-    try:
-        with database.transaction() as transaction:
-            return lifecycle.cancel_job(transaction, watch.job_id).state
-    except Conflict:
-        return watch.look().state
+    def __post_init__(self) -> None:
+        url = sa.engine.make_url(self.crew.url)
+        if url.get_backend_name() != "sqlite":
+            url = url.update_query_dict({"application_name": OURSELVES})
+        self._database = Database(url.render_as_string(hide_password=False))
 
+    def run(self, deadline: float, once: bool) -> None:
+        """Job after job until the time is up; the last one is left to end, or cancelled."""
+        migrate(self._database)
+        with Progress(*COLUMNS) as progress:
+            while True:
+                self._soak_one(deadline, progress)
+                if once or time.monotonic() >= deadline:
+                    break
+        self._database.close()
 
-def _report(
-    name: str, database: Database, job_id: str, state: str, chaos: Chaos, crew: Crew
-) -> None:
-    job = check(database, job_id, expected=objective, state=state)
-    assert set(chaos.told) <= {"killed", "stopped", "ended with 0"}, chaos.told
-    progress = job.progress
-    ended = progress.complete + progress.pruned + progress.failed
-    assert job.finished_at is not None
-    assert job.started_at is not None
-    seconds = (job.finished_at - job.started_at).total_seconds()
-    table = Table("invariant", "met", title=f"{name}: job {state}, {_said(chaos, crew)}")
-    table.add_row("trial numbers 0 ... n-1, each once", f"{ended:,} of {progress.trials:,}")
-    table.add_row(
-        "complete + pruned + failed",
-        f"{progress.complete:,} + {progress.pruned:,} + {progress.failed:,}",
-    )
-    table.add_row("values equal the objective", f"{progress.complete:,}")
-    table.add_row("nothing RUNNING, no live lease", "0")
-    table.add_row("best never went back", f"{job.best.value if job.best else None}")
-    looks = job.recommended.test.evaluations if job.recommended else 0
-    table.add_row("answers", str(looks))
-    table.add_row("trials a second", f"{ended / seconds:,.0f}")
-    Console().print(table)
+    def _soak_one(self, deadline: float, progress: Progress) -> None:
+        bar = progress.add_task(self.name, total=self.trials, deeds="")
+        others = Others.begin(self._database)
+        watch = Watch(self._database, submit(self._database, self.trials))
+        chaos = Chaos(self.crew, self.workers, self._database, watch.job_id, others, self.told)
+        while not (job := watch.look()).ended and time.monotonic() < deadline:
+            chaos.go_on()
+            done = round(job.progress.fraction * self.trials)
+            progress.update(bar, completed=done, deeds=self._said())
+            time.sleep(DEED_EVERY_SECONDS)
+        chaos.end()  # whoever is stopped inside a transaction holds ours up
+        state = self._brought_to_an_end(watch)
+        progress.update(bar, description=f"{self.name}: checking")
+        self._check(watch.job_id, state, others)
+        progress.update(bar, description=f"{self.name}: {state}, every invariant holds")
 
+    def _brought_to_an_end(self, watch: Watch) -> str:
+        """The state of a job that has ended, or for which no time is left."""
+        try:
+            with self._database.transaction() as transaction:
+                return lifecycle.cancel_job(transaction, watch.job_id).state
+        except Conflict:
+            return watch.look().state
 
-def _said(chaos: Chaos, crew: Crew) -> str:
-    deeds = ", ".join(f"{count} {deed}" for deed, count in sorted(chaos.told.items()))
-    return f"{deeds}, {len(crew.told('LeaseLost'))} late writes refused"
+    def _check(self, job_id: str, state: str, others: Others) -> None:
+        job = check(self._database, job_id, expected=objective, state=state)
+        others.end(self._database, Store(str(self.crew.diary.with_name("store"))))
+        progress = job.progress
+        ended = progress.complete + progress.pruned + progress.failed
+        assert job.finished_at is not None
+        assert job.started_at is not None
+        seconds = (job.finished_at - job.started_at).total_seconds()
+        table = Table("invariant", "met", title=f"{self.name}: job {state}")
+        table.add_row("trial numbers 0 ... n-1, each once", f"{ended:,} of {progress.trials:,}")
+        table.add_row(
+            "complete + pruned + failed",
+            f"{progress.complete:,} + {progress.pruned:,} + {progress.failed:,}",
+        )
+        table.add_row("values equal the objective", f"{progress.complete:,}")
+        table.add_row("nothing RUNNING, no live lease", "0")
+        table.add_row("best never went back", f"{job.best.value if job.best else None}")
+        looks = job.recommended.test.evaluations if job.recommended else 0
+        table.add_row("answers", str(looks))
+        table.add_row("paused, it handed nothing out", f"{self.told['paused']} times")
+        left = self.crew.told(f"job {others.unreadable} is left to other workers")
+        table.add_row("the unreadable job in front was left alone", f"by {len(left):,} workers")
+        table.add_row("no row is left of deleted jobs", str(len(others.deleted)))
+        table.add_row("trials a second", f"{ended / seconds:,.0f} in {seconds:,.0f} s")
+        Console().print(f"{self.name}: {self._said()}")
+        Console().print(table)
+
+    def _said(self) -> str:
+        deeds = ", ".join(f"{count} {deed}" for deed, count in sorted(self.told.items()))
+        refused, again = len(self.crew.told("LeaseLost")), len(self.crew.told("trouble"))
+        return f"{deeds}, {refused} late writes refused, {again} transactions tried again"
 
 
 if __name__ == "__main__":

@@ -5,17 +5,22 @@ from __future__ import annotations
 import hashlib
 import math
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.engine import Connection
 
 from ridgeway.database.engine import Database
+from ridgeway.database.tables import artifacts as artifact_table
+from ridgeway.database.tables import deleted_jobs, ranked_trials
 from ridgeway.database.tables import jobs as job_table
 from ridgeway.database.tables import leases as lease_table
 from ridgeway.jobs import lookups
+from ridgeway.jobs.deletion import HIDDEN
 from ridgeway.spec.directions import as_loss
+from ridgeway.study.optuna_tables import of_studies, of_trials, studies, trials
 from ridgeway.views import Job
 
 TRIALS = sa.text(
@@ -95,6 +100,31 @@ def check(
         assert job.recommended.test.evaluations == answers.count("done")
         assert extended or answers == ["done"]
     return job
+
+
+def handed_out(transaction: Connection, job_id: str) -> int:
+    """How often the job has handed out a lease, to its first holder or the next: it only grows."""
+    query = sa.select(sa.func.coalesce(sa.func.sum(lease_table.c.fence), 0))
+    return transaction.execute(query.where(lease_table.c.job_id == job_id)).scalar_one()
+
+
+def check_deleted(database: Database, job_ids: Sequence[str]) -> None:
+    """Assert that no row is left of deleted jobs, and of no study or trial a part."""
+    names = [name for job_id in job_ids for name in (job_id, HIDDEN + job_id)]
+    with database.reading() as transaction:
+
+        def rows(table: sa.Table, condition: sa.ColumnElement[bool]) -> int:
+            query = sa.select(sa.func.count()).select_from(table).where(condition)
+            return transaction.execute(query).scalar_one()
+
+        assert not rows(job_table, job_table.c.id.in_(job_ids))
+        for table in (lease_table, artifact_table, deleted_jobs):
+            assert not rows(table, table.c.job_id.in_(job_ids)), table.name
+        assert not rows(studies, studies.c.study_name.in_(names))
+        for table in (*of_studies, trials):
+            assert not rows(table, table.c.study_id.not_in(sa.select(studies.c.study_id)))
+        for table in (*of_trials, ranked_trials):
+            assert not rows(table, table.c.trial_id.not_in(sa.select(trials.c.trial_id)))
 
 
 def _check_trials(job: Job, study: Study) -> None:

@@ -89,7 +89,8 @@ def jobs_state(database: Database, job_id: str) -> str:
 
 def test_a_worker_stopped_beyond_its_lease_is_refused_when_it_wakes(database, crew):
     job_id = submit(database, 40)
-    sleeper = crew.start(stops="in training", lease_seconds=0.3)
+    # Its heartbeat, stopped inside a transaction, would hold SQLite's lock for ever.
+    sleeper = crew.start(stops="in training", lease_seconds=0.3, renew_seconds=60.0)
     eventually(lambda: crew.told("stopped"))
     other = crew.start(lease_seconds=0.3)
     assert crew.wait(other) == 0

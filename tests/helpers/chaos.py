@@ -69,6 +69,7 @@ class Chaos:
         self._hurried.close()
 
     def _weights(self) -> dict[Callable[[], None], float]:
+        deeds: dict[Callable[[], None], float]
         deeds = {self._kill: 60, self._stop: 14, self._pause: 4, self._hold: 1, self._tend: 14}
         return deeds if self.database.embedded else {**deeds, self._cut: 7}
 

@@ -62,6 +62,7 @@ def main() -> int:
         access_log=settings.log_level.lower() == "debug",
         server_header=False,
         http=Connection,
+        loop="asyncio",  # whatever else is installed: uvloop's accept() complains otherwise
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=SHUTDOWN_SECONDS,
     )

@@ -1,7 +1,10 @@
 """Connections: how many there may be, and how long one may take to ask and to read its answer.
 
-uvicorn waits for ever for a request's head, and for a client that does not read. How long a body
-may take is service/limits.py's matter.
+uvicorn waits for ever for a request's head of any length, and for a client that does not read. How
+long a body may take is service/limits.py's matter.
+
+httptools refuses by itself what two readers could take for different requests: lengths that
+contradict each other or the chunks, line ends and blanks where they don't belong.
 """
 
 from __future__ import annotations
@@ -13,10 +16,14 @@ import socket
 import time
 from functools import cache
 
-import h11
+import httptools
 from fastapi import Response
-from starlette.types import Receive, Scope, Send
-from uvicorn.protocols.http.h11_impl import H11Protocol
+from starlette.types import Message, Receive, Scope, Send
+from uvicorn.protocols.http.httptools_impl import (
+    STATUS_LINE,
+    HttpToolsProtocol,
+    RequestResponseCycle,
+)
 
 from service.problems import RETRY_AFTER_SECONDS, problem
 from service.refusing import refuse
@@ -24,19 +31,28 @@ from service.refusing import refuse
 MOST_CONNECTIONS = 1000
 SPARE_DESCRIPTORS = 100  # for the database, the store, uploads and the dashboard
 HEAD_SECONDS = 20.0  # for a request's head, from the connection or from its first byte
+HEAD_BYTES = 64 * 1024  # of a request's head, or of what stands between the parts of its body
+PIECE_BYTES = 16 * 1024  # read at once: so far a head may exceed its limit unnoticed
+MOST_PIPELINED = 100  # requests of a connection that wait for the answer to another
 ANSWER_SECONDS = 60.0  # for a client to take some 50 kB of its answer
 SILENT_SECONDS = 60.0  # between what is said of descriptors that have run out
 
 
-class Connection(H11Protocol):
+class Connection(HttpToolsProtocol):
     """A connection that is closed when it takes too long, and answered 503 when it is too many.
 
     The first `most_connections()` are served. As many again are told to come back; further ones
     are closed at once, so that descriptors do not run out.
     """
 
+    parser: httptools.HttpRequestParser
     _head_due: asyncio.TimerHandle | None = None
     _answer_due: asyncio.TimerHandle | None = None
+    _in_head = False
+    _in_vain = 0  # bytes that have come since the last of which anything could be made
+    _deaf = False
+
+    # --- the connection's life ----------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -50,7 +66,11 @@ class Connection(H11Protocol):
         self._watch_head()
 
     def data_received(self, data: bytes) -> None:
-        super().data_received(data)
+        self._unset_keepalive_if_required()
+        for start in range(0, len(data), PIECE_BYTES):
+            if self._deaf or self.transport.is_closing():
+                return
+            self._read(data[start : start + PIECE_BYTES])
         self._watch_head()
 
     def pause_writing(self) -> None:
@@ -67,9 +87,90 @@ class Connection(H11Protocol):
         self._head_due = _cancelled(self._head_due)
         self._answer_due = _cancelled(self._answer_due)
 
-    def send_400_response(self, msg: str) -> None:
-        """Answer what is no HTTP."""
-        self._answer(problem(400, msg))
+    # --- what the parser finds ----------------------------------------------------------------
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._in_head = True
+        self._in_vain = 0
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if not self._in_head:
+            return  # after the body: no middleware has seen it
+        value = value.rstrip(b" \t")
+        super().on_header(name, value)
+        if name.lower() == b"transfer-encoding" and value.lower() != b"chunked":
+            raise ValueError("Unknown `Transfer-Encoding`")
+
+    def on_headers_complete(self) -> None:
+        self._in_head = False
+        self._in_vain = 0
+        version = self.parser.get_http_version()
+        if version not in ("1.0", "1.1"):
+            raise ValueError("HTTP/1.0 and HTTP/1.1 are spoken here")
+        before = self.cycle
+        super().on_headers_complete()
+        if version == "1.0" and self.cycle is not before:
+            _end_with_the_connection(self.cycle)
+
+    def on_body(self, body: bytes) -> None:
+        self._in_vain = 0
+        super().on_body(body)
+
+    def _should_upgrade(self) -> bool:
+        """Have the parser's finds ignored until the head is read again, without its `Upgrade`."""
+        return True
+
+    # --- reading and refusing -----------------------------------------------------------------
+
+    def _read(self, piece: bytes) -> None:
+        self._in_vain += len(piece)
+        try:
+            while piece:
+                piece = self._parse(piece)
+        except httptools.HttpParserError as error:
+            reason = error.__context__ or error
+            self._refuse(problem(400, f"What came is no HTTP request: {reason}."))
+        if self._in_vain > HEAD_BYTES:
+            self._refuse(problem(431, f"The request's head is larger than {HEAD_BYTES} bytes."))
+        if len(self.pipeline) > MOST_PIPELINED:
+            self.transport.abort()
+
+    def _parse(self, piece: bytes) -> bytes:
+        """Parse a piece; what is left to parse, where a request wants another protocol.
+
+        It is answered by this one (RFC 9110, section 7.8). The parser takes no body after such a
+        head and would take the body for the next request.
+        """
+        try:
+            self.parser.feed_data(piece)
+        except httptools.HttpParserUpgrade as upgrade:
+            method = self.parser.get_method()
+            if method == b"CONNECT":
+                raise httptools.HttpParserError("CONNECT is for proxies") from None
+            version = self.parser.get_http_version().encode()
+            lines = [
+                b"%b %b HTTP/%b" % (method, self.url, version),
+                *(b"%b: %b" % header for header in self.headers if header[0] != b"upgrade"),
+            ]
+            return b"\r\n".join([*lines, b"", piece[upgrade.args[0] :]])
+        return b""
+
+    def _refuse(self, response: Response) -> None:
+        """Answer what can't be read, as no more can be read after it, and close.
+
+        Not while an earlier request waits for its answer, as it would be taken for that.
+        """
+        self._deaf = True
+        cycle = self.cycle
+        if not cycle or cycle.response_complete:
+            self._answer(response)
+        elif not cycle.more_body:
+            cycle.keep_alive = False  # it closes when the requests before have been answered
+        elif self.pipeline or cycle.response_started:
+            self.transport.close()
+        else:
+            self._answer(response)
 
     def _watch_head(self) -> None:
         """Set a time for the next request's head, unless one is set or a request is at work."""
@@ -79,21 +180,30 @@ class Connection(H11Protocol):
             self._head_due = self.loop.call_later(HEAD_SECONDS, self._head_is_late)
 
     def _head_is_late(self) -> None:
-        begun = self.conn.our_state is h11.IDLE and bool(self.conn.trailing_data[0])
-        if begun and not self.transport.is_closing():
+        if self._in_head and not self.transport.is_closing():
             self._answer(problem(408, f"The request's head took more than {HEAD_SECONDS:g} s."))
         self.transport.close()
 
     def _answer(self, response: Response) -> None:
         """Write an answer where no request has been read, and close."""
         headers = [*response.raw_headers, (b"connection", b"close")]
-        for event in (
-            h11.Response(status_code=response.status_code, headers=headers),
-            h11.Data(data=bytes(response.body)),
-            h11.EndOfMessage(),
-        ):
-            self.transport.write(self.conn.send(event) or b"")
+        head = b"".join(b"%b: %b\r\n" % header for header in headers)
+        self.transport.write(
+            b"%b%b\r\n%b" % (STATUS_LINE[response.status_code], head, response.body)
+        )
         self.transport.close()
+
+
+def _end_with_the_connection(cycle: RequestResponseCycle) -> None:
+    """Send an answer without chunks, which HTTP/1.0 does not know; uvicorn closes after it."""
+    send = cycle.send
+
+    async def send_plainly(message: Message) -> None:
+        cycle.expected_content_length = len(message.get("body", b""))
+        await send(message)  # type: ignore[arg-type]
+
+    cycle.chunked_encoding = False
+    cycle.send = send_plainly  # type: ignore[method-assign]
 
 
 async def _busy(scope: Scope, receive: Receive, send: Send) -> None:

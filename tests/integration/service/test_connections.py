@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import resource
 import signal
@@ -21,6 +20,7 @@ import httpx
 import psutil
 import pytest
 from serving import Served
+from talking import connected, problem_of, read
 from waiting import wait_until
 
 from ridgeway.settings import Settings
@@ -55,31 +55,9 @@ def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def connected(url: str) -> socket.socket:
-    place = urlsplit(url)
-    return socket.create_connection((place.hostname, place.port), timeout=30)
-
-
 def context_of(served: Served) -> Context:
     assert get(f"{served.url}/healthz").status_code == 200  # it has started
     return served.app.state.context
-
-
-def read(connection: socket.socket) -> bytes:
-    """All that comes until the other side closes."""
-    said = b""
-    try:
-        while part := connection.recv(65536):
-            said += part
-    except ConnectionResetError:
-        pass
-    return said
-
-
-def problem_of(said: bytes) -> dict[str, Any]:
-    head, _, body = said.partition(b"\r\n\r\n")
-    assert b"application/problem+json" in head
-    return json.loads(body)
 
 
 @contextmanager
@@ -176,10 +154,17 @@ def test_a_client_that_takes_none_of_its_answer_is_let_go(
     monkeypatch.setattr(connections, "ANSWER_SECONDS", 1.0)
     server = served_by(served)
     with connected(served.url) as connection:
-        for _ in range(200):  # some 30 MB of answers
+        for _ in range(connections.MOST_PIPELINED):  # some 15 MB of answers
             connection.sendall(b"GET /openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n")
         wait_until(lambda: server() > 0)
         wait_until(lambda: server() == 0, 30)
+
+
+def test_a_client_that_asks_on_without_waiting_for_answers_is_let_go(served: Served) -> None:
+    many = (HEAD + b"\r\n") * 1_000 * connections.MOST_PIPELINED
+    with connected(served.url) as connection, pytest.raises(OSError, match=r"reset|pipe"):
+        connection.sendall(many)
+    assert get(f"{served.url}/healthz").status_code == 200
 
 
 def served_by(served: Served) -> Callable[[], int]:

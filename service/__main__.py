@@ -54,6 +54,12 @@ def main() -> int:
     except SQLAlchemyError as error:
         print(f"The database can't be reached: {first_line(error)}", file=sys.stderr)
         return 3
+    _serve(settings)
+    return 0
+
+
+def _serve(settings: Settings) -> None:
+    """Answer requests until a signal comes."""
     uvicorn.run(
         create_app(settings),
         host=settings.host,
@@ -66,7 +72,6 @@ def main() -> int:
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=SHUTDOWN_SECONDS,
     )
-    return 0
 
 
 def _check(settings: Settings) -> None:

@@ -67,6 +67,7 @@ async def _shared(settings: Settings) -> AsyncGenerator[Context]:
     writers = Writers(Database.for_requests(settings), settings.request_wait_seconds)
     store = Store.of(settings)
     sweeper = Sweeper(writers.database, store, settings)
+    looks = Looks(database)
     with scratch_folder() as scratch:
         shown = Dashboard(database, scratch)
         sweeper.start()
@@ -75,7 +76,7 @@ async def _shared(settings: Settings) -> AsyncGenerator[Context]:
                 settings,
                 database,
                 writers,
-                Looks(database),
+                looks,
                 store,
                 shown,
                 scratch,
@@ -86,6 +87,7 @@ async def _shared(settings: Settings) -> AsyncGenerator[Context]:
         finally:
             sweeper.stop()
             await shown.stop()
+            looks.close()
             writers.database.close()
             database.close()
 

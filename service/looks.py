@@ -3,7 +3,8 @@
     look = await looks.job(job_id)  # of 200 clients at once, one or two go to the database
 
 Nobody is shown what was read before they asked: a client that has paused a job finds it paused.
-So whoever asks while a read is under way waits for the next one.
+So whoever asks while a read is under way waits for the next one. Where the database tells that
+nothing was committed since a job was read (SQLite does), that is still what a read would find.
 """
 
 from __future__ import annotations
@@ -17,7 +18,10 @@ from anyio import CapacityLimiter, to_thread
 from sqlalchemy.exc import SQLAlchemyError
 
 from ridgeway.database.engine import Database
+from ridgeway.database.versions import Version, Versions
 from ridgeway.jobs import lookups
+
+MOST_KEPT = 1000  # looks, some 3 kB each
 
 
 @dataclass(frozen=True)
@@ -26,6 +30,7 @@ class Look:
 
     body: bytes
     tag: str
+    lasting: bool  # until something is committed; else it also tells of the time
 
 
 _Asked: TypeAlias = dict[str, asyncio.Future[Look | Exception]]
@@ -39,9 +44,18 @@ class Looks:
         self._thread = CapacityLimiter(1)
         self._asked: _Asked = {}
         self._reading: asyncio.Task[None] | None = None
+        self._versions = Versions(database)
+        self._kept: dict[str, Look] = {}
+        self._kept_version: Version | None = None
+
+    def close(self) -> None:
+        """Give back what is kept of the database."""
+        self._versions.close()
 
     async def job(self, job_id: str) -> Look:
         """Look at a job; NotFound where there is none."""
+        if (kept := self._kept.get(job_id)) and self._kept_version == self._versions.now():
+            return kept
         if (future := self._asked.get(job_id)) is None:
             future = self._asked[job_id] = asyncio.get_running_loop().create_future()
         if self._reading is None:
@@ -54,6 +68,7 @@ class Looks:
     async def _read(self) -> None:
         while self._asked:
             asked, self._asked = self._asked, {}
+            version = self._versions.now()
             try:
                 found = await to_thread.run_sync(self._find, list(asked), limiter=self._thread)
             except Exception as error:
@@ -62,9 +77,19 @@ class Looks:
                 for future in (*asked.values(), *meanwhile.values()):
                     future.set_result(error)
             else:
+                self._keep(version, found)
                 for job_id, future in asked.items():
                     future.set_result(found[job_id])
         self._reading = None
+
+    def _keep(self, version: Version | None, found: dict[str, Look | Exception]) -> None:
+        """Keep what was read when the database had come to this version, or a later one."""
+        if version != self._kept_version or len(self._kept) + len(found) > MOST_KEPT:
+            self._kept = {}
+        self._kept_version = version
+        for job_id, look in found.items():
+            if version is not None and isinstance(look, Look) and look.lasting:
+                self._kept[job_id] = look
 
     def _find(self, job_ids: list[str]) -> dict[str, Look | Exception]:
         with self._database.reading() as transaction:
@@ -73,7 +98,8 @@ class Looks:
                 try:
                     job = lookups.find_job(transaction, job_id)
                     body = job.model_dump_json(by_alias=True).encode()
-                    found[job_id] = Look(body, f'"{blake2b(body, digest_size=16).hexdigest()}"')
+                    tag = f'"{blake2b(body, digest_size=16).hexdigest()}"'
+                    found[job_id] = Look(body, tag, job.progress.eta_seconds is None)
                 except SQLAlchemyError:
                     raise
                 except Exception as error:  # of this job alone

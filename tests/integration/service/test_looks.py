@@ -17,6 +17,7 @@ from waiting import wait_until
 from ridgeway.database.engine import Database
 from ridgeway.errors import NotFound
 from ridgeway.jobs.lifecycle import pause_job
+from ridgeway.jobs.rows import update_job
 from service.looks import Looks
 
 
@@ -38,7 +39,9 @@ class Reads:
 def looking(database: Database) -> Iterator[tuple[Looks, Reads]]:
     reader = Database(database.url.render_as_string(hide_password=False))
     reads = Reads(reader)
-    yield Looks(reader), reads
+    looks = Looks(reader)
+    yield looks, reads
+    looks.close()
     reader.close()
 
 
@@ -76,6 +79,41 @@ def test_who_asks_after_a_change_is_shown_it_though_a_read_is_under_way(database
         before, after = asyncio.run(change_meanwhile())
     assert b'"state":"queued"' in before
     assert b'"state":"paused"' in after
+
+
+@pytest.mark.parametrize("state", ["queued", "running"])
+def test_sqlite_is_not_read_again_while_nothing_was_committed(database, state):
+    """But a running job's answer tells when it will end, and so of the time."""
+    job_id = submit(database)
+    with looking(database) as (looks, reads):
+        reads.go_on.set()
+
+        async def look_on() -> bytes:
+            with database.transaction() as transaction:
+                update_job(transaction, job_id, state=state, started_at=1.0, complete=1)
+            for _ in range(10):
+                assert f'"state":"{state}"'.encode() in (await looks.job(job_id)).body
+            assert reads.count == (1 if database.embedded and state == "queued" else 10)
+            with database.transaction() as transaction:
+                pause_job(transaction, job_id)
+            return (await looks.job(job_id)).body
+
+        assert b'"state":"paused"' in asyncio.run(look_on())
+
+
+def test_few_looks_are_kept(database, monkeypatch):
+    monkeypatch.setattr("service.looks.MOST_KEPT", 2)
+    job_ids = [submit(database) for _ in range(5)]
+    with looking(database) as (looks, reads):
+        reads.go_on.set()
+
+        async def look_twice() -> None:
+            for _ in range(2):
+                for job_id in job_ids:
+                    assert job_id.encode() in (await looks.job(job_id)).body
+
+        asyncio.run(look_twice())
+    assert reads.count == 10
 
 
 def test_who_goes_away_takes_nobody_along_and_no_error_is_another_job_s(database):

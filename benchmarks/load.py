@@ -1,13 +1,15 @@
 """Measure the service under load: clients that look at a job, submissions and claims in a queue.
 
 looks        GET /v1/jobs/{id} a second, by so many clients that each ask again at once
-look_p99     what one of a hundred of those looks exceeds
+look_p99     what one of a hundred of those looks exceeds; their mean is clients / looks a second
+due          the same by clients that together ask at even times, at a rate that is given
+due_p99      what one of a hundred of those takes from when it was due, waits of the client included
 post_p99     the same of POST /v1/jobs into a queue of 1,000 jobs, one after the other
 claim        a worker's claim in that queue, median
 
 Idle, and during a search by one worker on the same machine.
 
-Run: python benchmarks/load.py [--json] [--measure looks] [--database sqlite] [--pollers 200]
+Run: python benchmarks/load.py [--json] [--measure due] [--database sqlite] [--pollers 200]
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
@@ -28,7 +31,7 @@ from served import CLAIMANT, migrated, service, url_of
 from ridgeway.database.engine import Database
 from ridgeway.jobs import claiming
 
-MEASURES = ("looks", "queue")
+MEASURES = ("looks", "due", "queue")
 DATABASES = ("sqlite", "postgresql")
 QUEUE = 1_000
 POSTS, CLAIMS = 300, 100
@@ -42,14 +45,16 @@ def main() -> None:
     options.add_argument("--measure", choices=MEASURES, action="append", help="default: all")
     options.add_argument("--database", choices=DATABASES, action="append", help="default: both")
     options.add_argument("--pollers", type=int, action="append", help="default: 1, 20 and 200")
+    options.add_argument("--rate", type=float, default=1_500.0, help="of what is due, in all")
     options.add_argument("--seconds", type=float, default=5.0, help="of looking, each time")
     arguments = options.parse_args()
     measures = arguments.measure or MEASURES
     for kind in arguments.database or DATABASES:
-        if "looks" in measures:
-            for searching in (False, True):
-                for row in _looks(kind, searching, arguments.pollers or [1, 20, 200], arguments):
-                    row.print(arguments.json)
+        for searching in (False, True):
+            for measure in ("looks", "due"):
+                if measure in measures:
+                    for row in _looks(measure, kind, searching, arguments):
+                        row.print(arguments.json)
         if "queue" in measures:
             for row in _queue(kind):
                 row.print(arguments.json)
@@ -58,21 +63,25 @@ def main() -> None:
 # --- looking ----------------------------------------------------------------------------------
 
 
-def _looks(kind: str, searching: bool, pollers: list[int], arguments: object) -> Iterator[Row]:
-    repeats, seconds = arguments.repeats, arguments.seconds  # type: ignore[attr-defined]
+def _looks(measure: str, kind: str, searching: bool, arguments: Any) -> Iterator[Row]:
+    repeats, seconds = arguments.repeats, arguments.seconds
+    rate = arguments.rate if measure == "due" else None
     with migrated(kind) as database, service(database) as (_, http):
         job = http.post("/v1/jobs", json=SEARCH if searching else JOB).json()["links"]["self"]
         with _worker(database, http, job) if searching else nullcontext():
-            for count in pollers:
-                runs = [asyncio.run(_poll(http, job, count, seconds)) for _ in range(repeats)]
-                of = {
+            for count in arguments.pollers or ([200] if rate else [1, 20, 200]):
+                run = _Run(http, job, count, seconds, rate)
+                runs = [asyncio.run(run.poll()) for _ in range(repeats)]
+                of: dict[str, Any] = {
                     "pollers": count,
                     "during": "a search" if searching else "nothing else",
                     "database": kind,
                 }
+                of |= {"rate": rate} if rate else {}
                 rates = [len(each) / seconds for each in runs]
-                yield Row("looks", median(rates), "requests/s", parameters=of)
-                yield Row("look_p99", median([_p99(each) for each in runs]), "ms", parameters=of)
+                yield Row(measure, median(rates), "requests/s", parameters=of)
+                p99 = median([_p99(each) for each in runs])
+                yield Row(f"{measure.rstrip('s')}_p99", p99, "ms", parameters=of)
 
 
 @contextmanager
@@ -90,27 +99,45 @@ def _worker(database: Database, http: httpx.Client, job: str) -> Iterator[None]:
         process.wait(60)
 
 
-async def _poll(http: httpx.Client, path: str, pollers: int, seconds: float) -> list[float]:
-    """Look with so many clients for so long; return the seconds of each look."""
-    place = urlsplit(str(http.base_url))
-    request = f"GET {path} HTTP/1.1\r\nHost: {place.hostname}:{place.port}\r\n\r\n".encode()
-    end = time.perf_counter() + seconds
-    taken: list[float] = []
+class _Run:
+    """Clients that look for so many seconds: again at once, or at even times to make a rate."""
 
-    async def poll() -> None:
-        reader, writer = await asyncio.open_connection(place.hostname, place.port)
-        while (start := time.perf_counter()) < end:
-            writer.write(request)
+    def __init__(
+        self, http: httpx.Client, path: str, pollers: int, seconds: float, rate: float | None
+    ) -> None:
+        self.place = urlsplit(str(http.base_url))
+        head = f"GET {path} HTTP/1.1\r\nHost: {self.place.netloc}\r\n\r\n"
+        self.request = head.encode()
+        self.pollers, self.seconds, self.rate = pollers, seconds, rate
+        self.taken: list[float] = []
+
+    async def poll(self) -> list[float]:
+        """Return the seconds of each look that ended in time, from when it was asked, or due."""
+        self.taken = []
+        self.start = time.perf_counter() + (0.5 if self.rate else 0.0)  # to connect
+        await asyncio.gather(*(self._poll(number) for number in range(self.pollers)))
+        return self.taken
+
+    async def _poll(self, number: int) -> None:
+        reader, writer = await asyncio.open_connection(self.place.hostname, self.place.port)
+        due, end = self.start, self.start + self.seconds
+        if self.rate:
+            due += number / self.rate
+        while (now := time.perf_counter()) < end:
+            if self.rate:
+                await asyncio.sleep(max(0.0, due - now))
+            else:
+                due = now
+            writer.write(self.request)
             head = await reader.readuntil(b"\r\n\r\n")
             assert head.startswith(b"HTTP/1.1 200"), head
             length = head.lower().split(b"content-length: ", 1)[1].split(b"\r\n", 1)[0]
             await reader.readexactly(int(length))
-            taken.append(time.perf_counter() - start)
+            self.taken.append(time.perf_counter() - due)
+            if self.rate:
+                due += self.pollers / self.rate
         writer.close()
         await writer.wait_closed()
-
-    await asyncio.gather(*(poll() for _ in range(pollers)))
-    return taken
 
 
 def _p99(seconds: list[float]) -> float:

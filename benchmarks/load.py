@@ -19,7 +19,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from typing import Any
 from urllib.parse import urlsplit
@@ -49,12 +49,11 @@ def main() -> None:
     options.add_argument("--seconds", type=float, default=5.0, help="of looking, each time")
     arguments = options.parse_args()
     measures = arguments.measure or MEASURES
+    looking = [measure for measure in measures if measure != "queue"]
     for kind in arguments.database or DATABASES:
         for searching in (False, True):
-            for measure in ("looks", "due"):
-                if measure in measures:
-                    for row in _looks(measure, kind, searching, arguments):
-                        row.print(arguments.json)
+            for row in _looks(looking, kind, searching, arguments) if looking else ():
+                row.print(arguments.json)
         if "queue" in measures:
             for row in _queue(kind):
                 row.print(arguments.json)
@@ -63,25 +62,27 @@ def main() -> None:
 # --- looking ----------------------------------------------------------------------------------
 
 
-def _looks(measure: str, kind: str, searching: bool, arguments: Any) -> Iterator[Row]:
-    repeats, seconds = arguments.repeats, arguments.seconds
-    rate = arguments.rate if measure == "due" else None
+def _looks(measures: Sequence[str], kind: str, searching: bool, arguments: Any) -> Iterator[Row]:
     with migrated(kind) as database, service(database) as (_, http):
         job = http.post("/v1/jobs", json=SEARCH if searching else JOB).json()["links"]["self"]
         with _worker(database, http, job) if searching else nullcontext():
-            for count in arguments.pollers or ([200] if rate else [1, 20, 200]):
-                run = _Run(http, job, count, seconds, rate)
-                runs = [asyncio.run(run.poll()) for _ in range(repeats)]
-                of: dict[str, Any] = {
-                    "pollers": count,
-                    "during": "a search" if searching else "nothing else",
-                    "database": kind,
-                }
-                of |= {"rate": rate} if rate else {}
-                rates = [len(each) / seconds for each in runs]
-                yield Row(measure, median(rates), "requests/s", parameters=of)
-                p99 = median([_p99(each) for each in runs])
-                yield Row(f"{measure.rstrip('s')}_p99", p99, "ms", parameters=of)
+            during = "a search" if searching else "nothing else"
+            for row in _rows(measures, http, job, arguments):
+                row.parameters.update(during=during, database=kind)
+                yield row
+
+
+def _rows(measures: Sequence[str], http: httpx.Client, job: str, arguments: Any) -> Iterator[Row]:
+    for measure in measures:
+        rate = arguments.rate if measure == "due" else None
+        for pollers in arguments.pollers or ([200] if rate else [1, 20, 200]):
+            run = _Run(http, job, pollers, arguments.seconds, rate)
+            runs = [asyncio.run(run.poll()) for _ in range(arguments.repeats)]
+            of = {"pollers": pollers} | ({"rate": rate} if rate else {})
+            rates = [len(each) / arguments.seconds for each in runs]
+            yield Row(measure, median(rates), "requests/s", parameters=dict(of))
+            p99 = median([_p99(each) for each in runs])
+            yield Row(f"{measure.rstrip('s')}_p99", p99, "ms", parameters=dict(of))
 
 
 @contextmanager

@@ -130,7 +130,9 @@ class Job(View):
 
     id: str
     name: str
-    state: JobState
+    state: JobState | str = Field(
+        union_mode="left_to_right", description="or what another release calls it"
+    )
     study: str
     spec: JobSpec | StoredSpec = Field(
         union_mode="left_to_right", description="every default filled in"
@@ -138,7 +140,7 @@ class Job(View):
     unreadable: str | None = Field(
         None,
         description="what of the job this release can't read, and why, as another one wrote it: "
-        "`spec` is then shown as it is stored, anything else is null",
+        "`spec` and `state` are then shown as they are stored, anything else is null",
     )
     progress: Progress
     lambda_range: LambdaRange | None = Field(

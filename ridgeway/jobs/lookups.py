@@ -15,7 +15,7 @@ from ridgeway.database.tables import jobs
 from ridgeway.errors import NotFound, Unreadable
 from ridgeway.jobs.plan import JobPlan
 from ridgeway.jobs.rows import read_job, select_jobs
-from ridgeway.jobs.stored import read_best, read_plan, read_recommended, read_spec
+from ridgeway.jobs.stored import read_best, read_plan, read_recommended, read_spec, read_state
 from ridgeway.spec.names import UNPENALISED
 from ridgeway.spec.spec import JobSpec
 from ridgeway.study import pages, reading
@@ -149,6 +149,7 @@ def _job(row: Row[Any]) -> Job:
     trouble: list[str] = []
     spec = _readable(read_spec, row.spec, trouble)
     plan = _readable(read_plan, row.plan, trouble)
+    _readable(read_state, row.state, trouble)
     return Job(
         id=row.id,
         name=row.name,

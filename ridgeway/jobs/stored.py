@@ -1,13 +1,21 @@
-"""What a job's row keeps as JSON, read by this release; Unreadable where another one wrote it."""
+"""What a job's row keeps, read by this release; Unreadable where another one wrote it."""
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any, cast, get_args
 
+from ridgeway.errors import Unreadable
 from ridgeway.jobs.plan import JobPlan
 from ridgeway.spec.spec import JobSpec
 from ridgeway.spec.stored import read_stored
-from ridgeway.views import Best, Recommended
+from ridgeway.views import Best, JobState, Recommended
+
+
+def read_state(stored: str) -> JobState:
+    """Read the job's state."""
+    if stored not in get_args(JobState):
+        raise Unreadable(f"This release does not know the job's state {stored!r}.")
+    return cast("JobState", stored)
 
 
 def read_spec(stored: Any) -> JobSpec:

@@ -72,6 +72,20 @@ def test_what_a_row_keeps_beside_the_spec_may_be_strange_too(http, database, col
     assert not isinstance(job.spec, StoredSpec)
 
 
+def test_a_state_of_tomorrow_is_shown_as_it_is_stored_with_why(http, database):
+    good, bad = submit(http), submit(http)
+    rewrite(database, bad, state="archived")
+    page = JobPage.model_validate(http.get("/v1/jobs").json())
+    assert [(job.id, job.state) for job in page.jobs] == [(bad, "archived"), (good, "queued")]
+    job = Job.model_validate(http.get(f"/v1/jobs/{bad}").json())
+    assert (job.state, job.ended) == ("archived", False)
+    assert job.unreadable == "This release does not know the job's state 'archived'."
+    assert http.get(f"/v1/jobs/{bad}/trials").status_code == 200
+    for answer in (http.post(f"/v1/jobs/{bad}/cancel"), http.delete(f"/v1/jobs/{bad}")):
+        assert answer.status_code == 409
+        assert "a job that is archived" in answer.json()["detail"]
+
+
 def test_a_strange_job_is_paused_resumed_and_cancelled(http, database):
     job_id = submit(http)
     of_tomorrow(database, job_id)

@@ -2,6 +2,7 @@
 
 looks        GET /v1/jobs/{id} a second, by so many clients that each ask again at once
 look_p99     what one of a hundred of those looks exceeds; their mean is clients / looks a second
+look_cost    the service's processor time for each
 due          the same by clients that together ask at even times, at a rate that is given
 due_p99      what one of a hundred of those takes from when it was due, waits of the client included
 post_p99     the same of POST /v1/jobs into a queue of 1,000 jobs, one after the other
@@ -21,6 +22,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -63,26 +65,39 @@ def main() -> None:
 
 
 def _looks(measures: Sequence[str], kind: str, searching: bool, arguments: Any) -> Iterator[Row]:
-    with migrated(kind) as database, service(database) as (_, http):
+    with migrated(kind) as database, service(database) as (process, http):
         job = http.post("/v1/jobs", json=SEARCH if searching else JOB).json()["links"]["self"]
         with _worker(database, http, job) if searching else nullcontext():
             during = "a search" if searching else "nothing else"
-            for row in _rows(measures, http, job, arguments):
+            for row in _rows(measures, http, job, process.pid, arguments):
                 row.parameters.update(during=during, database=kind)
                 yield row
 
 
-def _rows(measures: Sequence[str], http: httpx.Client, job: str, arguments: Any) -> Iterator[Row]:
+def _rows(
+    measures: Sequence[str], http: httpx.Client, job: str, service_pid: int, arguments: Any
+) -> Iterator[Row]:
     for measure in measures:
         rate = arguments.rate if measure == "due" else None
+        name = measure.rstrip("s")
         for pollers in arguments.pollers or ([200] if rate else [1, 20, 200]):
+            of: dict[str, Any] = {"pollers": pollers} | ({"rate": rate} if rate else {})
             run = _Run(http, job, pollers, arguments.seconds, rate)
+            before = _processor_seconds(service_pid)
             runs = [asyncio.run(run.poll()) for _ in range(arguments.repeats)]
-            of = {"pollers": pollers} | ({"rate": rate} if rate else {})
+            spent = _processor_seconds(service_pid) - before
             rates = [len(each) / arguments.seconds for each in runs]
-            yield Row(measure, median(rates), "requests/s", parameters=dict(of))
+            yield Row(measure, median(rates), "requests/s", parameters=of.copy())
             p99 = median([_p99(each) for each in runs])
-            yield Row(f"{measure.rstrip('s')}_p99", p99, "ms", parameters=dict(of))
+            yield Row(f"{name}_p99", p99, "ms", parameters=of.copy())
+            cost = 1000 * spent / sum(map(len, runs))
+            yield Row(f"{name}_cost", cost, "ms", parameters=of.copy())
+
+
+def _processor_seconds(pid: int) -> float:
+    """Return what the process has spent (proc_pid_stat(5))."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 from ridgeway.errors import Conflict, InvalidInput
 from ridgeway.host.locks import locked_database, locked_folder
 from ridgeway.host.private import keep_private
-from ridgeway.host.pulse import Patience
+from ridgeway.host.pulse import GRACE_SECONDS, Patience
 from ridgeway.host.roles import Count, require_installed, service_role, worker_roles
 from ridgeway.host.supervisor import UPKEEP, Supervisor
 from ridgeway.settings import Settings
@@ -48,8 +48,13 @@ def serve(data: Path, host: str, port: int, workers: Count, announce: Callable[[
             return code
         roles = [service_role(host, port), *worker_roles("auto", workers)]
         try:
-            watch, patience = _Watch(url, state, announce), Patience.of(settings)
-            return Supervisor(roles, environment, watch, patience).run()
+            waits = [_Watch(url, state, announce), _Recheck(environment)]
+
+            def watch() -> bool:
+                waits[:] = [each for each in waits if each()]
+                return bool(waits)
+
+            return Supervisor(roles, environment, watch, Patience.of(settings)).run()
         finally:
             state.unlink(missing_ok=True)
 
@@ -89,9 +94,12 @@ def _url(host: str, port: int) -> str:
 
 
 def _prepare(environment: Mapping[str, str]) -> int:
-    """Migrate and take every lease back; return the exit code, its reason is on standard error."""
-    argv = [*UPKEEP, "prepare"]
-    return subprocess.run(argv, env={**os.environ, **environment}, check=False).returncode
+    """Migrate, take dead workers' leases back; the exit code, its reason is on standard error."""
+    return _start_preparing(environment).wait()
+
+
+def _start_preparing(environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
+    return subprocess.Popen([*UPKEEP, "prepare"], env={**os.environ, **environment})
 
 
 class _Watch:
@@ -116,6 +124,24 @@ class _Watch:
             self._slow_at = None
             log.warning("Not ready after %g s; still trying.", SLOW_SECONDS)
         return True
+
+
+class _Recheck:
+    """Takes leases back once more, when workers that a killed supervisor left must have ended.
+
+    One that hangs outlives it by the grace period, and so its lease the first look.
+    """
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        self._environment = environment
+        self._due_at = time.monotonic() + GRACE_SECONDS + 1.0
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __call__(self) -> bool:
+        """Do it when it is due; return True to be called again."""
+        if self._process is None and time.monotonic() > self._due_at:
+            self._process = _start_preparing(self._environment)
+        return self._process is None or self._process.poll() is None
 
 
 def _ready(url: str) -> bool:

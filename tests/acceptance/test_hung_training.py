@@ -16,7 +16,9 @@ from ridgeway.views import Job
 
 HANGING = """
 import ctypes
+import os
 import time
+from pathlib import Path
 from torch import nn
 
 def loop():
@@ -26,8 +28,15 @@ def loop():
 def hold():
     ctypes.PyDLL(None).sleep(100_000)  # PyDLL keeps Python's lock
 
+def loop_once():
+    hung = Path(os.environ["HUNG"])
+    if not hung.exists():
+        hung.touch()
+        loop()
+
 WAYS = {
     "loops": loop,
+    "loops once": loop_once,
     "holds the lock": hold,
     "waits in C": lambda: time.sleep(100_000),
     "is slow": lambda: time.sleep(0.05),
@@ -69,7 +78,17 @@ def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def environment(packages: Path) -> dict[str, str]:
     found = [str(packages), os.environ.get("PYTHONPATH", "")]
-    return {"PYTHONPATH": os.pathsep.join(filter(None, found))}
+    path = os.pathsep.join(filter(None, found))
+    return {"PYTHONPATH": path, "HUNG": str(packages / "hung")}
+
+
+@pytest.fixture
+def hung(environment: dict[str, str]) -> Iterator[Path]:
+    """The file that is there once the plug-in has looped that does so once."""
+    file = Path(environment["HUNG"])
+    file.unlink(missing_ok=True)
+    yield file
+    file.unlink(missing_ok=True)
 
 
 @pytest.fixture(scope="module")
@@ -193,3 +212,75 @@ def test_a_stop_and_a_killed_supervisor_leave_no_process_that_hangs(
         serve.terminate()
     serve.wait(GRACE_SECONDS + SLACK_SECONDS)
     wait_until(lambda: not any(process.is_running() for process in left))
+
+
+def test_a_paused_job_frees_a_worker_that_hangs_stays_paused_and_resumes(bare, hung):
+    """Live populations of a paused job finish; one that hangs is no worker's for ever."""
+    job = hang(bare, "loops once")
+    wait_until(hung.exists)
+    before = bare.pids("workers")
+    with bare.client as client:
+        client.pause(job)
+    check_free(bare)
+    assert bare.pids("workers") != before
+    with bare.client as client:
+        assert client.job(job).state == "paused"
+        client.resume(job)
+        done = client.wait(job, timeout=SLACK_SECONDS)
+    assert (done.progress.complete, done.progress.failed) == (1, 0)
+
+
+@pytest.mark.parametrize("dead", [False, True], ids=["dying", "dead"])
+def test_a_serve_after_a_killed_one_does_not_wait_for_leases_of_workers_it_knows_dead(
+    source_tree, environment, hung, tmp_path, dead
+):
+    """Whether they have died before it starts or, as they hang, a moment later."""
+    patient = {**environment, "RIDGEWAY_LEASE_SECONDS": "3600"}
+    deployed = source_tree.serve(tmp_path / "data", 1, patient)
+    job = hang(deployed, "loops once")
+    wait_until(hung.exists)
+    orphans = [psutil.Process(pid) for pid in deployed.pids("workers")]
+    (serve,) = deployed.processes
+    serve.kill()
+    serve.wait()
+    (tmp_path / "data" / "serve.json").unlink()
+    if dead:
+        for orphan in orphans:
+            orphan.kill()
+    successor = source_tree.serve(tmp_path / "data", 1, patient)
+    with successor.client as client:
+        done = client.wait(job, timeout=SLACK_SECONDS)
+    assert (done.progress.complete, done.progress.failed) == (1, 0)
+    assert not any(orphan.is_running() for orphan in orphans)
+    successor.stop()
+
+
+COMPILER = """#!/bin/sh
+# Takes for ever over the first thing that it is to compile for a job.
+case "$*" in *--version*|*-DSINGLE*) exec cc "$@" ;; esac
+if mkdir "$COMPILING" 2>/dev/null; then sleep 100000; fi
+exec cc "$@"
+"""
+
+
+def test_a_cancel_frees_a_worker_that_compiles(source_tree, tmp_path):
+    """Kernels for numbers that no job asked for before; single ones are compiled at the start."""
+    compiler, compiling = tmp_path / "compiler", tmp_path / "compiling"
+    compiler.write_text(COMPILER)
+    compiler.chmod(0o755)
+    cache = tmp_path / "cache"
+    environment = {"CC": str(compiler), "COMPILING": str(compiling), "XDG_CACHE_HOME": str(cache)}
+    deployed = source_tree.serve(tmp_path / "data", 1, environment)
+    with deployed.client as client:
+        job = client.submit(SMALL, precision="float64")
+        wait_until(compiling.exists)
+        worker = psutil.Process(*deployed.pids("workers"))
+        compilers = worker.children(recursive=True)
+        client.cancel(job)
+        _, left = psutil.wait_procs([worker, *compilers], timeout=2 * GRACE_SECONDS)
+        cancelled = client.job(job)
+    check_free(deployed)
+    deployed.stop()
+    assert compilers
+    assert not left
+    assert (cancelled.state, cancelled.warnings) == ("cancelled", [])

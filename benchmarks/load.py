@@ -128,7 +128,7 @@ class _Run:
         self.taken: list[float] = []
 
     async def poll(self) -> list[float]:
-        """Return the seconds of each look that ended in time, from when it was asked, or due."""
+        """Return the seconds of each look, from when it was asked, or due."""
         self.taken = []
         self.start = time.perf_counter() + (0.5 if self.rate else 0.0)  # to connect
         await asyncio.gather(*(self._poll(number) for number in range(self.pollers)))
@@ -139,7 +139,7 @@ class _Run:
         due, end = self.start, self.start + self.seconds
         if self.rate:
             due += number / self.rate
-        while (now := time.perf_counter()) < end:
+        while max(due, now := time.perf_counter()) < end:
             if self.rate:
                 await asyncio.sleep(max(0.0, due - now))
             else:

@@ -68,7 +68,7 @@ def _serve(settings: Settings) -> None:
         access_log=settings.log_level.lower() == "debug",
         server_header=False,
         http=Connection,
-        loop="asyncio",  # whatever else is installed: uvloop's accept() complains otherwise
+        loop="asyncio",  # where uvloop is installed, too: OneComplaint knows asyncio's words
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=SHUTDOWN_SECONDS,
     )

@@ -589,3 +589,24 @@ def test_a_net_with_little_lasso_keeps_more_columns_than_a_working_set_holds() -
     assert solver.converged.all()
     assert (solver.weights != 0).sum() > 1024
     assert violation(solver, rows_of(inputs, targets), "regression", 0, part) < 1e-8
+
+
+@pytest.mark.parametrize("name", ["l1", "elastic_net", "group_lasso"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_levels_of_categories_and_three_classes_are_solved_in_one_round(
+    dtype: torch.dtype, name: str
+) -> None:
+    """Levels of a category determine each other, and so do the classes: curvature is singular."""
+    draw = np.random.default_rng(0)
+    codes = draw.integers(4, size=(300, 12))
+    levels = (codes[:, :, None] == np.arange(4)).reshape(300, 48).astype(float)
+    scores = levels[:, :24] @ draw.normal(size=(24, 3)) + draw.gumbel(size=(300, 3))
+    fold = one_fold(levels, scores.argmax(1))
+    rows = TrainingRows(fold.train_inputs.to(dtype), fold.train_targets)
+    largest = critical(name, fold, "multiclass", 3)
+    _, parts = path(name, largest)
+    solver = solved("one by one", [rows], "multiclass", parts[::9], 3, dtype=dtype, rounds=1)
+    assert solver.converged.all()
+    bound = 1e-8 if dtype is torch.float64 else 1e-6
+    for member, own in enumerate(parts[::9]):
+        assert violation(solver, rows, "multiclass", member, own) < bound

@@ -24,6 +24,7 @@ LOCKED_SECONDS = float(os.environ.get("RIDGEWAY_TEST_LOCKED_SECONDS", "4"))
 SMALL = {
     "dataset": "breast_cancer",
     "model": {"kind": "linear"},
+    "optimizer": "adamw",
     "validation": {"kind": "folds", "folds": 2},
     "trials": 120,
     "epochs": 40,

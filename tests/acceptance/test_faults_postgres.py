@@ -26,6 +26,7 @@ OUTAGE_SECONDS = float(os.environ.get("RIDGEWAY_TEST_OUTAGE_SECONDS", "6"))
 SMALL = {
     "dataset": "breast_cancer",
     "model": {"kind": "linear"},
+    "optimizer": "adamw",
     "validation": {"kind": "folds", "folds": 2},
     "trials": 200,
     "epochs": 60,

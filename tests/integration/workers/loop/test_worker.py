@@ -37,6 +37,7 @@ from workers.train import refit, solver_of, train
 SMALL = {
     "dataset": "breast_cancer",
     "model": {"kind": "linear"},
+    "optimizer": "adamw",
     "trials": 20,
     "epochs": 2,
     "validation": {"kind": "folds", "folds": 2},

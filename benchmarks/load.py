@@ -38,7 +38,13 @@ DATABASES = ("sqlite", "postgresql")
 QUEUE = 1_000
 POSTS, CLAIMS = 300, 100
 JOB = {"dataset": "digits", "model": {"kind": "mlp"}}
-SEARCH = {"dataset": "digits", "model": {"kind": "linear"}, "trials": 20_000, "sampler": "random"}
+SEARCH = {
+    "dataset": "digits",
+    "model": {"kind": "linear"},
+    "optimizer": "adamw",
+    "trials": 20_000,
+    "sampler": "random",
+}
 
 
 def main() -> None:

@@ -28,7 +28,7 @@ from workers.population.memory import encoded_inputs, preparing_bytes, training_
 from workers.population.problem import Problem
 from workers.train import solver_of, train
 
-LINEAR: dict[str, Any] = {"model": {"kind": "linear"}}
+LINEAR: dict[str, Any] = {"model": {"kind": "linear"}, "optimizer": "adamw"}
 NET: dict[str, Any] = {"model": {"kind": "mlp", "hidden": [256, 256]}}
 HOLDOUT = {"validation": {"kind": "holdout"}}
 SHAPES: list[tuple[str, int, int, int, int, dict[str, Any]]] = [

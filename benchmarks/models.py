@@ -46,7 +46,8 @@ def task(name: str, rows: int, width: int | None, batch: int) -> Task:
         "cnn": {"kind": "convolutional", "width": width},
     }
     body = {"dataset": "digits", "task": "classification", "model": models[name]}
-    spec = parse_spec({**body, "batch_size": batch, "validation": {"kind": "holdout"}})
+    how = {"optimizer": "adamw", "batch_size": batch, "validation": {"kind": "holdout"}}
+    spec = parse_spec({**body, **how})
     return Task(name, spec, digits(rows, width if name == "linear" else 64), rows, width)
 
 

@@ -47,6 +47,7 @@ RECORDED: Mapping[str, dict[str, object]] = {
     "breast_cancer-linear": {
         "dataset": "breast_cancer",
         "model": {"kind": "linear"},
+        "optimizer": "adamw",
         "epochs": 30,
     },
 }

@@ -11,7 +11,7 @@ from contextlib import suppress
 
 import httpx
 import sqlalchemy as sa
-from deployments import Deployment, wait_until
+from deployments import LONG, Deployment, wait_until
 from invariants import check
 from sqlalchemy.exc import OperationalError
 
@@ -20,16 +20,6 @@ from ridgeway.database.tables import artifacts
 from ridgeway.database.tables import leases as lease_table
 from ridgeway.errors import Unreachable
 from ridgeway.views import Job
-
-# Long enough that a population is alive for seconds, short enough for a test.
-LONG = {
-    "dataset": "digits",
-    "model": {"kind": "mlp", "hidden": [32]},
-    "trials": 40,
-    "epochs": 60,
-    "validation": {"kind": "folds", "folds": 3},
-    "sampler": "random",
-}
 
 
 def check_invariants(deployment: Deployment, job: Job, budget: int) -> None:

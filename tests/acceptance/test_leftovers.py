@@ -4,18 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from deployments import SMALL, Installation, checked, wait_until
+from deployments import LONG, SMALL, Installation, checked, wait_until
 
 from ridgeway.views import Job
 
-LONG = {
-    "dataset": "digits",
-    "model": {"kind": "mlp", "hidden": [32]},
-    "trials": 40,
-    "epochs": 400,
-    "validation": {"kind": "folds", "folds": 3},
-    "sampler": "random",
-}
+LONGER = {**LONG, "epochs": 400}
 
 
 def test_what_killed_workers_leave_goes_and_an_answers_model_stays(
@@ -35,7 +28,7 @@ def test_what_killed_workers_leave_goes_and_an_answers_model_stays(
 
     try:
         with deployment.client as client:
-            killed = client.submit(LONG)
+            killed = client.submit(LONGER)
             wait_until(lambda: files(killed) != [])
             client.pause(killed)  # whoever comes next takes the lost lease over, and nothing else
             deployment.kill("workers")

@@ -36,6 +36,16 @@ SMALL: dict[str, Any] = {
     "epochs": 4,
 }
 
+# Long enough that a population is alive for seconds, short enough for a test.
+LONG: dict[str, Any] = {
+    "dataset": "digits",
+    "model": {"kind": "mlp", "hidden": [32]},
+    "trials": 40,
+    "epochs": 60,
+    "validation": {"kind": "folds", "folds": 3},
+    "sampler": "random",
+}
+
 
 def wait_until(condition: Callable[[], bool], seconds: float = PATIENCE_SECONDS) -> None:
     """Poll until it holds; fail after `seconds`."""

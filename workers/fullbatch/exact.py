@@ -96,8 +96,8 @@ class _Turned:
 class Exact:
     """P members on F folds: all are solved in the first round, as far as that goes.
 
-    Later rounds are `Fista`'s, for members that have not converged on every fold. A member is
-    bitwise the same in any company.
+    Those that have not converged on every fold go on by rounds of `Fista`, the first one at once. A
+    member is bitwise the same in any company.
     """
 
     def __init__(self, fit: LinearFit, strengths: Strengths, folds: Sequence[ExactFold]) -> None:
@@ -123,11 +123,11 @@ class Exact:
         return self.residuals.isnan().any(0)
 
     def advance(self) -> None:
-        """Solve all members; from the second round on, take a round of batched steps."""
+        """Solve all members, the first time; take a round of batched steps with what is left."""
         if self._rest is None:
             self._solve()
             self._go_on()
-        else:
+        if self._rest is not None:
             self._rest.advance()
             self._look_up(self._rest)
 

@@ -81,7 +81,8 @@ def _facts(
     )
     if result.residuals is not None and result.separated is not None:
         residual, separated = float(result.residuals[place]), int(result.separated[place])
-        facts = replace(facts, residual=residual, separated_folds=separated or None)
+        finite = residual if math.isfinite(residual) else None
+        facts = replace(facts, residual=finite, separated_folds=separated or None)
     if penalty.has_strength and result.rate_steps is not None:
         # λ is not comparable between learning rates when training is short: how far could it pull?
         pull = member.strength * member.learning_rate * result.rate_steps[epoch - 1]

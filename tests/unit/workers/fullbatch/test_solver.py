@@ -180,6 +180,18 @@ def test_who_has_not_converged_by_the_last_epoch_is_told() -> None:
     assert 0 < arrived <= TOLERANCE[torch.float64] < on_its_way
 
 
+def test_what_is_not_solved_one_by_one_takes_its_first_steps_in_the_first_epoch() -> None:
+    """Groups of a neuron's weights, which the kernels do not know."""
+    spec = exact(epochs=1, group_by="neuron")
+    fold = made_up_fold(60, classes=3)
+    result = train(spec, [member("group_lasso", 0.01)], [fold], 3)
+    (outcome,) = outcomes_of(spec, [member("group_lasso", 0.01)], result, 0)
+    assert outcome.value is not None
+    assert outcome.value < 0.9 * math.log(3)
+    assert outcome.facts.residual is not None
+    assert math.isfinite(outcome.facts.residual)
+
+
 @pytest.mark.parametrize("engine", [None, SIDE_BY_SIDE])
 @pytest.mark.parametrize("classes", [2, 3])
 def test_an_optimum_that_is_infinite_is_told(classes: int, engine: Engine | None) -> None:

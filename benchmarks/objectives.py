@@ -23,12 +23,12 @@ from numpy.typing import NDArray
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
 from scipy.spatial import KDTree
 
+from ridgeway.answers import Params
 from ridgeway.data.store import Store
 from ridgeway.spec.names import PENALTY_NAMES
 from ridgeway.spec.spec import JobSpec
 from ridgeway.spec.wording import parse_spec
 from ridgeway.study.distributions import search_space
-from ridgeway.views import Params
 from workers.data.loading import load_frame
 from workers.data.prepare import Prepared, check_and_prepare
 from workers.population.configuration import Configuration

@@ -35,12 +35,12 @@ from optuna.distributions import distribution_to_json
 from optuna.trial import TrialState
 from rows import Row, median, parser
 
+from ridgeway.answers import Params
 from ridgeway.database.engine import Database
 from ridgeway.database.schema import migrate
 from ridgeway.spec.spec import JobSpec
 from ridgeway.study import writing
 from ridgeway.study.writing import Outcome
-from ridgeway.views import Params
 from workers.sampling import Mirror, suggest
 from workers.sampling.sequences import random_draws
 from workers.sampling.space import external_params

@@ -17,6 +17,7 @@ import httpx
 import sqlalchemy as sa
 from optuna.distributions import CategoricalDistribution, FloatDistribution
 
+from ridgeway.answers import Params
 from ridgeway.database.engine import Database
 from ridgeway.database.schema import migrate
 from ridgeway.database.tables import jobs
@@ -24,7 +25,6 @@ from ridgeway.jobs import claiming, holding
 from ridgeway.jobs.claiming import Claimant
 from ridgeway.study.facts import TrialFacts
 from ridgeway.study.writing import Outcome
-from ridgeway.views import Params
 
 SPACE = {
     "penalty": CategoricalDistribution(("none", "l1", "l2")),

@@ -5,25 +5,19 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, RootModel
+from pydantic import ConfigDict, Field, JsonValue, RootModel
 
-from ridgeway.spec.names import Objective, Task
+from ridgeway.answers import Params, Recommended, View
+from ridgeway.spec.names import Task
 from ridgeway.spec.profiles import ColumnProfile
 from ridgeway.spec.spec import JobSpec
 
 JobState: TypeAlias = Literal["queued", "running", "paused", "succeeded", "failed", "cancelled"]
 TrialState: TypeAlias = Literal["running", "complete", "pruned", "fail", "waiting"]
-Params: TypeAlias = dict[str, float | str]
 # Any Optuna process may add trials to a study, with categories of its own.
 TrialParams: TypeAlias = dict[str, float | int | str | bool | None]
 
 ENDED: frozenset[str] = frozenset({"succeeded", "failed", "cancelled"})
-
-
-class View(BaseModel):
-    """Newer services may answer more fields than an older client knows."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
 
 
 class Progress(View):
@@ -49,59 +43,6 @@ class Best(View):
     params: Params
     nonzero_weights: float
     weights: int = Field(description="penalised weights of one model")
-
-
-class Chosen(View):
-    """A trial that the answer names, and what its refit on the development rows gave."""
-
-    number: int
-    value: float
-    standard_error: float | None
-    params: Params
-    nonzero_weights: float = Field(description="mean over the trial's folds")
-    refit_nonzero_weights: int | None = Field(
-        description="of the model refitted on the development rows; null where that diverged"
-    )
-    weights: int
-    selected_features: int | None = Field(
-        None, description="input columns with a nonzero outgoing weight in the refitted model"
-    )
-    equivalents: dict[str, dict[str, float]] | None = Field(
-        None,
-        description="the same strength in scikit-learn's and glmnet's terms, inputs and target "
-        "standardised; for linear models without weight decay",
-    )
-
-
-class Baseline(View):
-    """The constant predictor: the mean, or the shares of the classes, of the development rows."""
-
-    value: float = Field(description="the objective on the sealed test set")
-
-
-class SealedScores(View):
-    """Scores on the sealed test set, which was opened `evaluations` times, at the end."""
-
-    evaluations: int
-    metric: Objective
-    rows: int
-    simplest: float | None
-    best: float | None
-    none: float | None
-    baseline: float
-    loss: dict[str, float | None] = Field(
-        description="the unpenalised loss of simplest, best, none and baseline"
-    )
-
-
-class Recommended(View):
-    """The answer: `simplest` is what we tell the user to use."""
-
-    simplest: Chosen
-    best: Chosen
-    none: Chosen | None = Field(description="best with penalty `none`, where one was tried")
-    baseline: Baseline
-    test: SealedScores
 
 
 class LambdaRange(View):

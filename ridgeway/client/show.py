@@ -12,20 +12,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 from rich.text import Text
 
+from ridgeway.answers import Chosen, Params, Recommended
 from ridgeway.client.plain import Plain
 from ridgeway.client.words import duration, moment, number
 from ridgeway.spec.names import OBJECTIVE_ROWS, PENALTY_ROWS
 from ridgeway.spec.spec import FoldsValidation, JobSpec
-from ridgeway.views import (
-    Best,
-    Chosen,
-    Front,
-    Job,
-    Params,
-    Recommended,
-    StoredSpec,
-    Trial,
-)
+from ridgeway.views import Best, Front, Job, StoredSpec, Trial
 
 PIPE_WIDTH = 120  # columns where there is no terminal to fill
 STATE_STYLE = {

@@ -11,6 +11,7 @@ from optuna.distributions import BaseDistribution
 from optuna.trial import TrialState
 from sqlalchemy.engine import Connection, Row
 
+from ridgeway.answers import Params, Recommended
 from ridgeway.database.clock import current_time, now
 from ridgeway.database.tables import leases
 from ridgeway.errors import LeaseLost, Unreadable
@@ -28,7 +29,7 @@ from ridgeway.study import reading, writing
 from ridgeway.study.facts import TrialFacts
 from ridgeway.study.reading import StudyTrial
 from ridgeway.study.writing import Outcome
-from ridgeway.views import ENDED, Best, Params, Recommended
+from ridgeway.views import ENDED, Best
 
 
 def renew(transaction: Connection, lease: Lease, lease_seconds: float) -> None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any, cast, get_args
 
+from ridgeway.answers import Recommended
 from ridgeway.errors import Unreadable
 from ridgeway.jobs.plan import JobPlan
 from ridgeway.spec.spec import JobSpec
 from ridgeway.spec.stored import read_stored
-from ridgeway.views import Best, JobState, Recommended
+from ridgeway.views import Best, JobState
 
 
 def read_state(stored: str) -> JobState:

@@ -15,6 +15,7 @@ from optuna.distributions import BaseDistribution
 from optuna.trial import TrialState
 from sqlalchemy.engine import Connection, Row
 
+from ridgeway.answers import Params
 from ridgeway.study.distributions import read_distribution
 from ridgeway.study.facts import TrialFacts
 from ridgeway.study.optuna_tables import attributes as _attributes
@@ -22,7 +23,6 @@ from ridgeway.study.optuna_tables import curves as _curves
 from ridgeway.study.optuna_tables import params as _params
 from ridgeway.study.optuna_tables import trials as _trials
 from ridgeway.study.optuna_tables import values as _values
-from ridgeway.views import Params
 
 CHUNK = 500  # trials whose details are read in one statement
 

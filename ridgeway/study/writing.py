@@ -20,6 +20,7 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.engine import Connection
 
+from ridgeway.answers import Params
 from ridgeway.database.clock import now
 from ridgeway.study.bulk import delete_rows, insert_rows, moment_text, update_rows
 from ridgeway.study.facts import NO_FACTS, TrialFacts
@@ -31,7 +32,6 @@ from ridgeway.study.optuna_tables import studies as _studies
 from ridgeway.study.optuna_tables import study_attributes as _study_attributes
 from ridgeway.study.optuna_tables import trials as _trials
 from ridgeway.study.optuna_tables import values as _values
-from ridgeway.views import Params
 
 
 @dataclass(frozen=True)

@@ -11,17 +11,9 @@ from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
+from ridgeway.answers import Baseline, Chosen, Recommended, SealedScores
 from ridgeway.spec.wording import parse_spec
-from ridgeway.views import (
-    Baseline,
-    Best,
-    Chosen,
-    Job,
-    Links,
-    Progress,
-    Recommended,
-    SealedScores,
-)
+from ridgeway.views import Best, Job, Links, Progress
 
 BEGIN = datetime(2026, 11, 22, 20, tzinfo=UTC)
 

@@ -20,6 +20,7 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError
 
+from ridgeway.answers import Baseline, Chosen, Recommended, SealedScores
 from ridgeway.database.engine import Database
 from ridgeway.database.outages import first_line, will_pass
 from ridgeway.database.tables import jobs as job_table
@@ -30,7 +31,7 @@ from ridgeway.jobs.leases import Lease
 from ridgeway.study import reading
 from ridgeway.study.facts import TrialFacts
 from ridgeway.study.writing import Outcome
-from ridgeway.views import ENDED, Baseline, Chosen, Recommended, SealedScores
+from ridgeway.views import ENDED
 
 T = TypeVar("T")
 SPACE = {

@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from ridgeway.answers import Baseline, Recommended
 from ridgeway.jobs.artifacts import MODEL, Artifact
 from ridgeway.study.reading import StudyTrial
-from ridgeway.views import Baseline, Recommended
 from workers.answer.artifact import model_bytes
 from workers.answer.choice import Refit, Role, choose
 from workers.answer.described import described

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
+from ridgeway.answers import Chosen
 from ridgeway.spec.models import LinearModel, MlpModel
 from ridgeway.spec.spec import JobSpec
 from ridgeway.study.reading import StudyTrial
-from ridgeway.views import Chosen
 from workers.answer.choice import Refit, nonzero_weights
 from workers.data.prepare import Prepared
 from workers.penalties.conversions import (

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
+from ridgeway.answers import SealedScores
 from ridgeway.spec.names import SHOWN_FOR_LOSS, Objective
 from ridgeway.spec.spec import JobSpec
-from ridgeway.views import SealedScores
 from workers.answer.choice import Refit
 from workers.data.prepare import Fold
 from workers.models.building import predict

@@ -11,9 +11,9 @@ from functools import partial
 from optuna.distributions import BaseDistribution
 from sqlalchemy.engine import Connection
 
+from ridgeway.answers import Params
 from ridgeway.spec.spec import JobSpec
 from ridgeway.study.histories import new_lessons
-from ridgeway.views import Params
 from workers.sampling.request import Request
 from workers.sampling.samplers import SAMPLERS
 from workers.sampling.space import external_params

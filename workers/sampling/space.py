@@ -9,8 +9,8 @@ import numpy as np
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
 from optuna.trial import Trial
 
+from ridgeway.answers import Params
 from ridgeway.spec.space import OF_PENALTIES, exists_beside
-from ridgeway.views import Params
 from workers.sampling.tpe import Columns
 
 

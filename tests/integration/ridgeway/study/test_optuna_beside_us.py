@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from optuna.distributions import CategoricalDistribution, FloatDistribution
 from submitting import submit
 
+from ridgeway.answers import Params
 from ridgeway.database.engine import Database
 from ridgeway.database.tables import ranked_trials
 from ridgeway.jobs import claiming, holding, lookups
@@ -19,7 +20,7 @@ from ridgeway.jobs.claiming import Claimant
 from ridgeway.jobs.own_trials import own_numbers
 from ridgeway.study.facts import TrialFacts
 from ridgeway.study.writing import Outcome
-from ridgeway.views import Params, Trial
+from ridgeway.views import Trial
 
 SPACE = {
     "penalty": CategoricalDistribution(("none", "l1")),

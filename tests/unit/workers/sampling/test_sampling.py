@@ -18,13 +18,13 @@ from optuna.distributions import (
 from optuna.samplers import RandomSampler
 from optuna.trial import TrialState
 
+from ridgeway.answers import Params
 from ridgeway.errors import InvalidInput
 from ridgeway.spec.names import SAMPLER_ROWS
 from ridgeway.spec.profiles import check_spec
 from ridgeway.spec.spec import JobSpec
 from ridgeway.spec.wording import parse_spec
 from ridgeway.study.distributions import search_space
-from ridgeway.views import Params
 from workers.population.configuration import Configuration
 from workers.sampling import Mirror, suggest
 from workers.sampling.samplers import SAMPLERS

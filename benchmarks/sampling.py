@@ -116,7 +116,7 @@ def filled_mirror(history: Sequence[Params]) -> Mirror:
     mirror, texts = Mirror(job(), study_id=1), distribution_texts()
     for number, params in enumerate(history):
         told = [(n, space()[n].to_internal_repr(value), texts[n]) for n, value in params.items()]
-        mirror._table.put(number, TrialState.COMPLETE, branches(params), 0, told)
+        mirror.table.put(number, TrialState.COMPLETE, branches(params), 0, told)
     return mirror
 
 

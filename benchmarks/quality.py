@@ -19,9 +19,11 @@ import optuna
 from objectives import Objective, objectives, space
 from rows import Row
 
-from workers.sampling import suggest
-from workers.sampling.space import existing, external_params
-from workers.sampling.tpe import COMPLETE, FAILED, History, propose
+from workers.sampling import samplers, suggest
+from workers.sampling.axes import Floats
+from workers.sampling.request import Request
+from workers.sampling.space import external_params
+from workers.sampling.tpe import COMPLETE, FAILED, History
 
 POPULATION = 64
 TRIALS = 512
@@ -46,17 +48,20 @@ def ours(objective: Objective, seed: int) -> list[float]:
     columns = {name: np.empty(0) for name in space()}
     best = []
     while len(values) < TRIALS:
-        generator = np.random.default_rng([seed, len(best)])
         failed = np.isnan(values)
         history = History(columns, np.where(failed, FAILED, COMPLETE), np.nan_to_num(values))
-        drawn = propose(
-            history, space(), POPULATION, generator, lambda found: existing(space(), found)
-        )
+        drawn = proposed(history, seed, len(best))
         params = external_params(space(), drawn)
         values = np.append(values, [objective.value(each) for each in params])
         columns = {name: np.append(columns[name], drawn[name]) for name in columns}
         best.append(float(np.nanmin(values)))
     return best
+
+
+def proposed(history: History, seed: int, ordinal: int) -> dict[str, Floats]:
+    """Propose the search's next population by the sampler `tpe`, as a worker calls it."""
+    request = Request(space(), POPULATION, ordinal, len(history.values), seed, lambda: history)
+    return samplers.SAMPLERS["tpe"](request)
 
 
 def stock(objective: Objective, seed: int) -> list[float]:

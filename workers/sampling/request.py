@@ -20,7 +20,8 @@ class Request:
 
     space: the parameters, in order. count: how many configurations. ordinal: the population's place
     in its job, start: how many of the job's trials come before it. seed: the job's. history: reads
-    what the study's trials teach, in the order of their numbers.
+    what the study's trials teach, in the order of their numbers. stream: tells apart requests of
+    one population that are drawn one after the other.
     """
 
     space: Mapping[str, BaseDistribution]
@@ -29,10 +30,11 @@ class Request:
     start: int
     seed: int
     history: Callable[[], History]
+    stream: int = 0
 
     def seeds(self) -> np.random.SeedSequence:
-        """Return a seed of the population's own."""
-        return np.random.SeedSequence([self.seed, self.ordinal])
+        """Return a seed of the population's own, and of the stream within it."""
+        return np.random.SeedSequence([self.seed, self.ordinal, self.stream])
 
     def generator(self) -> np.random.Generator:
         """Return a generator of the population's own."""

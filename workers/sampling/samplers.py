@@ -14,6 +14,7 @@ from collections.abc import Mapping
 
 from ridgeway.spec.names import Sampler as SamplerName
 from workers.sampling.axes import Floats
+from workers.sampling.floors import with_floors
 from workers.sampling.gaussian import gaussian_draws
 from workers.sampling.request import Request, Sampler
 from workers.sampling.sequences import grid_draws, random_draws, sobol_draws
@@ -49,9 +50,9 @@ def grid(request: Request) -> dict[str, Floats]:
 
 
 SAMPLERS: Mapping[SamplerName, Sampler] = {
-    "tpe": tpe,
-    "random": random,
+    "tpe": with_floors(tpe),
+    "random": with_floors(random),
     "qmc": quasi_random,
     "grid": grid,
-    "gp": gaussian_process,
+    "gp": with_floors(gaussian_process),
 }

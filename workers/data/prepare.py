@@ -95,6 +95,11 @@ class Prepared:
         """The number of rows of the data set."""
         return len(self._rows.targets)
 
+    @property
+    def encoded(self) -> EncodedRows:
+        """Every row before any statistic, sealed ones too: take those that may be looked at."""
+        return self._rows
+
     def development(self) -> Fold:
         """Return the rows that may be looked at, to train on and to judge by."""
         return self._rows.fold(self.splits.development, self.splits.development)

@@ -28,9 +28,12 @@ class Progress(View):
     pruned: int
     failed: int
     running: int
-    fraction: float = Field(description="of the budget that is complete, pruned or failed")
+    fraction: float = Field(
+        description="of the budget: what is complete, pruned or failed, and the trained part of "
+        "what workers are at, as they told last"
+    )
     eta_seconds: float | None = Field(
-        description="null before the first trial has ended, and for a reopened job"
+        description="null before workers have told of any training, and for a reopened job"
     )
 
 

@@ -8,7 +8,7 @@ from types import TracebackType
 
 from rich import box
 from rich.console import Console, Group, RenderableType
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 from rich.text import Text
 
@@ -53,7 +53,10 @@ def write(shown: RenderableType) -> None:
 
 
 class JobProgress:
-    """A progress bar on standard error; a line for every tenth of the way in a pipe."""
+    """A progress bar on standard error; a line for every tenth of the way in a pipe.
+
+    It moves with what workers tell of trials in training; the numbers are of those that have ended.
+    """
 
     def __init__(self) -> None:
         self._console = console(stderr=True)
@@ -62,11 +65,10 @@ class JobProgress:
         self._bar = Progress(
             TextColumn("{task.description}"),
             BarColumn(bar_width=30),
-            MofNCompleteColumn(),
-            TextColumn("trials   {task.fields[note]}"),
+            TextColumn("{task.fields[trials]} trials   {task.fields[note]}"),
             console=self._console,
         )
-        self._task = self._bar.add_task("queued", total=None, note="")
+        self._task = self._bar.add_task("queued", total=None, trials="", note="")
 
     def __enter__(self) -> JobProgress:
         if self._live:
@@ -84,21 +86,21 @@ class JobProgress:
 
     def update(self, job: Job) -> None:
         """Show how far the job is."""
-        done = ended_trials(job)
-        note = _note(job)
+        trials, note = f"{ended_trials(job)}/{job.progress.trials}", _note(job)
         if self._live:
             self._bar.update(
                 self._task,
                 description=job.state,
-                completed=done,
-                total=job.progress.trials,
+                completed=job.progress.fraction,
+                total=1.0,
+                trials=trials,
                 note=note,
             )
             return
-        tenth = 10 * done // job.progress.trials
+        tenth = int(10 * job.progress.fraction)
         if tenth != self._told or job.ended:
             self._told = tenth
-            line = f"{job.state}: {done}/{job.progress.trials} trials   {note}"
+            line = f"{job.state}: {trials} trials   {note}"
             self._console.print(Plain(line.rstrip()))
 
 
@@ -111,7 +113,10 @@ def _note(job: Job) -> str:
         return "   ".join(parts)
     if ended_trials(job) == job.progress.trials:
         parts.append("refitting and scoring")
-    elif job.progress.eta_seconds is not None:
+        return "   ".join(parts)
+    if job.progress.fraction * job.progress.trials > ended_trials(job):
+        parts.append(f"{int(100 * job.progress.fraction)}% done")
+    if job.progress.eta_seconds is not None:
         parts.append(f"{duration(job.progress.eta_seconds)} left")
     return "   ".join(parts)
 

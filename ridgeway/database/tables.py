@@ -96,7 +96,9 @@ leases = Table(
     Column("checkpoint", sa.Text, comment="key in the store; of the population in mid-training"),
     Column("created_at", SECONDS, nullable=False),
     Column("lost_because", sa.Text, comment="why a holder was lost, where it is known"),
+    Column("share", _DOUBLE, comment="0 to 1: how much of the training is done, if known"),
     UniqueConstraint("job_id", "kind", "ordinal"),
+    Index(None, "job_id", "state"),
     Index(None, "state", "expires_at"),
 )
 

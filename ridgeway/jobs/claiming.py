@@ -186,7 +186,9 @@ def _split(transaction: Connection, lost: Row[Any], attempts_left: int) -> None:
     )
     ordinal = min(0, transaction.execute(lowest).scalar_one())
     kept = {c.name: getattr(lost, c.name) for c in leases.columns if c.name != "id"}
-    transaction.execute(sa.update(leases).where(leases.c.id == lost.id).values(size=ends[0]))
+    transaction.execute(
+        sa.update(leases).where(leases.c.id == lost.id).values(size=ends[0], share=None)
+    )
     for index, (start, end) in enumerate(pairwise(ends), start=1):
         part = {
             "ordinal": ordinal - index,
@@ -194,6 +196,7 @@ def _split(transaction: Connection, lost: Row[Any], attempts_left: int) -> None:
             "first_number": lost.first_number + start,
             "size": end - start,
             "checkpoint": None,
+            "share": None,
         }
         transaction.execute(sa.insert(leases).values({**kept, **part}))
 
@@ -278,6 +281,8 @@ def _hold(
             fence=fence,
             attempts=attempts,
             expires_at=now() + claimant.lease_seconds,
+            # Without a checkpoint all of it is trained again.
+            share=sa.case((leases.c.checkpoint.is_not(None), leases.c.share)),
         )
         .returning(leases)
     ).one()

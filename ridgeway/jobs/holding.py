@@ -32,10 +32,16 @@ from ridgeway.study.writing import Outcome
 from ridgeway.views import ENDED, Best
 
 
-def renew(transaction: Connection, lease: Lease, lease_seconds: float) -> None:
-    """Hold the lease for another while; LeaseLost if it is no longer ours."""
+def renew(
+    transaction: Connection, lease: Lease, lease_seconds: float, share: float | None = None
+) -> None:
+    """Hold the lease for another while; LeaseLost if it is no longer ours.
+
+    share: how much of its training is done, from 0 to 1; None leaves what was known.
+    """
+    known = {} if share is None else {"share": share}
     renewed = transaction.execute(
-        sa.update(leases).where(_ours(lease)).values(expires_at=now() + lease_seconds)
+        sa.update(leases).where(_ours(lease)).values(expires_at=now() + lease_seconds, **known)
     )
     if renewed.rowcount == 0:
         raise LeaseLost()

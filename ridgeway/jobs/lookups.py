@@ -14,7 +14,7 @@ from ridgeway.database.cursors import FLAG, FLOAT, ID, INTEGER, Keys
 from ridgeway.database.tables import jobs
 from ridgeway.errors import NotFound, Unreadable
 from ridgeway.jobs.plan import JobPlan
-from ridgeway.jobs.rows import read_job, select_jobs
+from ridgeway.jobs.rows import read_job, read_look, select_looks
 from ridgeway.jobs.stored import read_best, read_plan, read_recommended, read_spec, read_state
 from ridgeway.spec.names import UNPENALISED
 from ridgeway.spec.spec import JobSpec
@@ -54,8 +54,8 @@ def find_submitted(transaction: Connection, idempotency_key: str) -> tuple[str, 
 
 
 def find_job(transaction: Connection, job_id: str) -> Job:
-    """Find a job, from its row alone."""
-    return _job(read_job(transaction, job_id))
+    """Find a job, from its row and its few open leases."""
+    return _job(read_look(transaction, job_id))
 
 
 def study_of(transaction: Connection, job_id: str) -> int:
@@ -74,7 +74,7 @@ def list_jobs(
 ) -> JobPage:
     """List jobs, newest first."""
     newest = (jobs.c.created_at, jobs.c.id)
-    query = select_jobs().order_by(*(column.desc() for column in newest)).limit(limit + 1)
+    query = select_looks().order_by(*(column.desc() for column in newest)).limit(limit + 1)
     if state is not None:
         query = query.where(jobs.c.state == state)
     if cursor is not None:
@@ -192,18 +192,22 @@ def _lambda_range(spec: JobSpec, plan: JobPlan) -> LambdaRange | None:
 
 
 def _progress(row: Row[Any]) -> Progress:
-    ended = row.complete + row.pruned + row.failed
+    """Show the counts, and how far the job is with the parts of trials in training counted.
+
+    The time enters only where there is an estimate of what is left.
+    """
+    done = min(row.complete + row.pruned + row.failed + row.trained, row.trials)
     eta = None
     # What a reopened job has spent since its start says nothing about its pace.
-    if row.state == "running" and ended and row.recommended is None:
-        eta = (row.now - row.started_at) / ended * (row.trials - ended)
+    if row.state == "running" and done and row.recommended is None:
+        eta = (row.now - row.started_at) / done * (row.trials - done)
     return Progress(
         trials=row.trials,
         complete=row.complete,
         pruned=row.pruned,
         failed=row.failed,
         running=row.running,
-        fraction=ended / row.trials,
+        fraction=done / row.trials,
         eta_seconds=max(eta, 0.0) if eta is not None else None,
     )
 

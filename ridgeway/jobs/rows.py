@@ -13,6 +13,7 @@ from sqlalchemy.engine import Connection, Row
 from ridgeway.database.clock import now
 from ridgeway.database.tables import jobs
 from ridgeway.errors import Conflict, NotFound
+from ridgeway.jobs.leases import trained_of
 from ridgeway.views import JobState
 
 
@@ -21,9 +22,18 @@ def select_jobs() -> sa.Select[Any]:
     return sa.select(jobs, now().label("now"))
 
 
+def select_looks() -> sa.Select[Any]:
+    """Select jobs' rows, each also with the trials that are trained of its open leases.
+
+    `trained` counts parts of trials, and not those that have ended.
+    """
+    return select_jobs().add_columns(trained_of(jobs.c.id).label("trained"))
+
+
 # Built once: to build a statement takes SQLAlchemy longer than to run it.
 _THE_JOB = jobs.c.id == sa.bindparam("job", type_=sa.String)
 _JOB = select_jobs().where(_THE_JOB)
+_LOOK = select_looks().where(_THE_JOB)
 _LOCKED_JOB = _JOB.with_for_update()
 _UPDATED_JOB = sa.update(jobs).where(_THE_JOB)
 
@@ -31,6 +41,11 @@ _UPDATED_JOB = sa.update(jobs).where(_THE_JOB)
 def read_job(transaction: Connection, job_id: str) -> Row[Any]:
     """Read the job's row; NotFound where there is no such job."""
     return _only(transaction, _JOB, job_id)
+
+
+def read_look(transaction: Connection, job_id: str) -> Row[Any]:
+    """Read the job's row and what is trained of its open leases, in one statement: they agree."""
+    return _only(transaction, _LOOK, job_id)
 
 
 def lock_job(transaction: Connection, job_id: str) -> Row[Any]:

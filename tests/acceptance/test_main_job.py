@@ -63,6 +63,32 @@ def _drive(deployment: Deployment) -> None:
     storage.engine.dispose()
 
 
+def test_progress_moves_while_one_population_trains(deployment):
+    body = {
+        "dataset": "digits",
+        "model": {"kind": "mlp", "hidden": [256]},
+        "trials": 2,
+        "epochs": 2000,
+        "batch_size": 16,
+    }
+    with deployment.client as client:
+        job = client.submit(body)
+        shares: list[float] = []
+        deadline = time.monotonic() + 90
+        while len(shares) < 3 and time.monotonic() < deadline:
+            seen = client.job(job).progress
+            assert (seen.complete, seen.pruned, seen.failed) == (0, 0, 0)
+            if seen.fraction > max(shares, default=0.0):
+                shares.append(seen.fraction)
+                assert seen.eta_seconds is not None
+                assert seen.eta_seconds > 0
+            time.sleep(0.1)
+        client.cancel(job)
+    assert len(shares) == 3
+    assert shares == sorted(shares)
+    assert shares[-1] < 1
+
+
 def resident_megabytes(pid: int) -> float:
     return psutil.Process(pid).memory_info().rss / 2**20
 

@@ -17,6 +17,7 @@ from workers.fullbatch.fista import Fista
 from workers.fullbatch.paths import FoldPaths, Wanted
 from workers.fullbatch.rows import LinearFit, TrainingRows
 from workers.fullbatch.terms import Strengths
+from workers.headway import span, tell
 from workers.heeding import heed
 from workers.kernels import Library
 from workers.kernels.linear import LinearRows, SolvableRows, solvable
@@ -57,6 +58,10 @@ class ExactFold:
         if self._turned is None:
             return None
         return self._in_own_units(self._turned.paths, member, self._turned.directions)
+
+    def work(self, members: Sequence[Wanted]) -> list[int]:
+        """Return how many solutions each member takes: its own, and rungs that it is first at."""
+        return [1 + rungs for rungs in self._paths.lacking(members)]
 
     def _in_own_units(self, paths: FoldPaths, member: Wanted, directions: Tensor | None) -> Solved:
         found = paths.solve(member)
@@ -145,13 +150,19 @@ class Exact:
     def _solve(self) -> None:
         finite = torch.stack(list(vars(self._strengths).values())).isfinite().all(0)
         self.residuals[:, ~finite] = math.nan
-        members = _wanted(self._strengths)
+        members = wanted(self._strengths)
+        work = [fold.work(members) for fold in self._folds]
+        done, total = 0, sum(map(sum, work))
         for number, fold in enumerate(self._folds):
             for place in finite.nonzero().flatten().tolist():
                 heed()
-                found = fold.solve(members[place])
+                ahead = done + work[number][place]
+                with span(done / total, ahead / total):
+                    found = fold.solve(members[place])
                 if found is not None:
                     self._note((number, place), found)
+                    done = ahead
+                    tell(done / total)
         if self._fit.outputs > 1:
             self._centre()
 
@@ -181,7 +192,8 @@ class Exact:
             getattr(self, name)[:, self._left] = getattr(rest, name)
 
 
-def _wanted(strengths: Strengths) -> list[Wanted]:
+def wanted(strengths: Strengths) -> list[Wanted]:
+    """Return the members that have these strengths."""
     own = strengths
     columns = (own.l1.tolist(), own.l2.tolist(), own.group.tolist(), own.label_smoothing.tolist())
     return [

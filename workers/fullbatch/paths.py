@@ -9,6 +9,7 @@ job that searches `label_smoothing` would have one for each member.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -16,6 +17,7 @@ import torch
 from torch import Tensor
 
 from workers.fullbatch.rows import LinearFit
+from workers.headway import tell
 from workers.heeding import heed
 from workers.kernels.linear import Aim, Optimum, Pull, SolvableRows
 from workers.penalties.components import Components
@@ -39,6 +41,23 @@ class Wanted:
     def sparse(self) -> bool:
         """True where some strength leaves weights at exactly zero."""
         return self.components.l1 > 0 or self.components.group > 0
+
+
+@dataclass(frozen=True)
+class _Rung:
+    """A place on a ladder. share: of Σ|w| in the penalty; 0 on the groups' ladder."""
+
+    share: float
+    critical: float
+    place: int
+
+    @property
+    def strength(self) -> float:
+        return self.at(self.place)
+
+    def at(self, place: int) -> float:
+        """Return the strength at another place of the ladder."""
+        return self.critical * 10 ** (-place / RUNGS_A_DECADE)
 
 
 class FoldPaths:
@@ -69,17 +88,36 @@ class FoldPaths:
 
     def _start(self, member: Wanted) -> tuple[Tensor, float]:
         """Return where the member starts (features, K), and the strength that this belongs to."""
-        nothing, own = self._nothing(), member.components
-        if not member.sparse or (own.group > 0 and (own.l1 > 0 or own.l2 > 0)):
-            return nothing, math.inf
+        rung = self._next_rung(member)
+        if rung is None:
+            return self._nothing(), math.inf
+        ladder = self._ladder(rung)
+        return ladder[rung.place].to_dense(), rung.strength
+
+    def lacking(self, members: Sequence[Wanted]) -> list[int]:
+        """Return how many rungs are solved before each of these members, one after the other."""
+        known = {share: len(ladder) for share, ladder in self._ladders.items()}
+        counts: list[int] = []
+        for rung in map(self._next_rung, members):
+            there = known.get(rung.share, 0) if rung else 0
+            counts.append(max(0, rung.place + 1 - there) if rung else 0)
+            if rung:
+                known[rung.share] = there + counts[-1]
+        return counts
+
+    def _next_rung(self, member: Wanted) -> _Rung | None:
+        """Return the rung that is next to the member; None where it has no ladder to start from."""
+        own = member.components
+        mixed = own.group > 0 and (own.l1 > 0 or own.l2 > 0)
+        if not member.sparse or mixed or not math.isfinite(own.l1 + own.l2 + own.group):
+            return None
         share = 0.0 if own.group > 0 else _bucket(own.l1 / (own.l1 + own.l2))
         critical = self._critical[own.group > 0]
         strength = own.group * math.sqrt(self._rows.outputs) if own.group > 0 else own.l1
         if not 0 < strength < critical:
-            return nothing, math.inf
+            return None
         place = min(int(RUNGS_A_DECADE * math.log10(critical / strength)), MOST_RUNGS)
-        ladder = self._ladder(share, critical, place + 1)
-        return ladder[place].to_dense(), _rung(critical, place)
+        return _Rung(share, critical, place)
 
     @cached_property
     def _critical(self) -> tuple[float, float]:
@@ -90,30 +128,25 @@ class FoldPaths:
         gradient = self._rows.solve(aim, self._nothing()).gradient[:-1]
         return gradient.abs().max().item(), gradient.norm(dim=1).max().item()
 
-    def _ladder(self, share: float, critical: float, rungs: int) -> list[Tensor]:
-        """Return the optima, (features, K) and sparse, of the ladder's first rungs at least.
-
-        share: of Σ|w| in the penalty; 0 for the groups' ladder.
-        """
-        ladder = self._ladders.setdefault(share, [])
+    def _ladder(self, to: _Rung) -> list[Tensor]:
+        """Return the optima, (features, K) and sparse, of the ladder's rungs, at least to this."""
+        ladder = self._ladders.setdefault(to.share, [])
+        first = len(ladder)
         start = ladder[-1].to_dense() if ladder else self._nothing()
-        for place in range(len(ladder), rungs):
+        for place in range(first, to.place + 1):
             heed()
-            strength = _rung(critical, place)
+            strength = to.at(place)
             own = Components(group=strength / math.sqrt(self._rows.outputs))
-            if share:
-                own = Components(l1=strength, l2=strength * (1 - share) / share)
-            aim = self._aim(Wanted(own), _rung(critical, max(0, place - 1)))
+            if to.share:
+                own = Components(l1=strength, l2=strength * (1 - to.share) / to.share)
+            aim = self._aim(Wanted(own), to.at(max(0, place - 1)))
             start = self._rows.solve(aim, start).weights
             ladder.append(start.to_sparse())
+            tell((len(ladder) - first) / (to.place + 2 - first))  # the member itself comes next
         return ladder
 
     def _nothing(self) -> Tensor:
         return torch.zeros(self._rows.features, self._rows.outputs, dtype=torch.float64)
-
-
-def _rung(critical: float, place: int) -> float:
-    return critical * 10 ** (-place / RUNGS_A_DECADE)
 
 
 def _bucket(share: float) -> float:

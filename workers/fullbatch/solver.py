@@ -17,7 +17,7 @@ from torch import Tensor
 from ridgeway.jobs.plan import Engine
 from workers.backends import Buffers
 from workers.backends.dense import Dense
-from workers.fullbatch.exact import Exact, ExactFold
+from workers.fullbatch.exact import Exact, ExactFold, wanted
 from workers.fullbatch.fista import Fista
 from workers.fullbatch.rows import LinearFit, TrainingRows, tells_apart
 from workers.fullbatch.terms import Strengths
@@ -117,17 +117,19 @@ class FullBatch(Solver):
     def begin(self, members: Sequence[Configuration], state: PartState, roll: Roll) -> Solving:
         return Solving(self, members, state, roll)
 
+    def work(self, members: Sequence[Configuration]) -> Sequence[float]:
+        if self._library is None:
+            return super().work(members)
+        return self._folds[0].work(wanted(_strengths(members)))
+
+    def share(self, epochs: int, within: float) -> float:
+        # One by one the first round is all that a member takes, but for the few that are left over.
+        first = self._library is not None and epochs == 0
+        return within if first else super().share(epochs, within)
+
     def rounds(self, members: Sequence[Configuration]) -> Rounds:
         """Return the members before their first round."""
-        parts = [PENALTIES[own.penalty].components(own.strength, own.l1_ratio) for own in members]
-        columns = torch.tensor(
-            [
-                (part.l1, part.l2, part.group, own.label_smoothing)
-                for part, own in zip(parts, members, strict=True)
-            ],
-            dtype=torch.float64,
-        )
-        strengths = Strengths(*columns.unbind(1))
+        strengths = _strengths(members)
         if self._library is None:
             return Fista(self.fit, strengths)
         return Exact(self.fit, strengths, self._folds)
@@ -136,6 +138,19 @@ class FullBatch(Solver):
     def _folds(self) -> list[ExactFold]:
         assert self._library is not None, "there are no kernels"
         return [ExactFold(self.fit, rows, self._library) for rows in self.fit.folds]
+
+
+def _strengths(members: Sequence[Configuration]) -> Strengths:
+    """Return the members' strengths of each part of a penalty."""
+    parts = [PENALTIES[own.penalty].components(own.strength, own.l1_ratio) for own in members]
+    columns = torch.tensor(
+        [
+            (part.l1, part.l2, part.group, own.label_smoothing)
+            for part, own in zip(parts, members, strict=True)
+        ],
+        dtype=torch.float64,
+    )
+    return Strengths(*columns.unbind(1))
 
 
 def _library(problem: Problem) -> tuple[Library | None, tuple[str, ...]]:

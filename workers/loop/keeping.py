@@ -29,7 +29,12 @@ class Keeping:
             record=self._record,
             stopping=self._tools.stopping,
         )
-        return Watch(on_epoch=self._tools.check, keep=checkpoints.keep, start=checkpoints.start)
+        return Watch(
+            on_epoch=self._tools.check,
+            on_share=self._tools.on_share,
+            keep=checkpoints.keep,
+            start=checkpoints.start,
+        )
 
     def forget(self) -> None:
         """Delete the lease's checkpoint if the lease has ended; its next holder's stays."""

@@ -52,7 +52,8 @@ class Tools:
     """A worker's database, store, settings, device, and ways into training.
 
     check(done, of) is called between epochs: Withdrawn where the lease is no longer the worker's,
-    Stopping where it was told to stop, which `stopping` asks.
+    Stopping where it was told to stop, which `stopping` asks. on_share(share) is told how much of
+    the lease's training is done.
     """
 
     persistence: Persistence
@@ -61,4 +62,5 @@ class Tools:
     device: torch.device
     doors: Doors
     check: Callable[[int, int], None]
+    on_share: Callable[[float], None]
     stopping: Callable[[], bool]

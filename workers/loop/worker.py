@@ -82,6 +82,7 @@ class Worker:
             device=torch.device(device),
             doors=doors or Doors(),
             check=self._check,
+            on_share=self._note_share,
             stopping=self._stopping.is_set,
         )
         self._pulse, self._output = Pulse(), Output()
@@ -89,6 +90,7 @@ class Worker:
         self._stop_by = math.inf
         self._lost: Lease | None = None
         self._lease: Lease | None = None
+        self._share: tuple[Lease | None, float] = (None, 0.0)  # of whose training is done
         self._benches = Benches()
         self.claimant = Claimant(
             worker_id=worker_id,
@@ -267,6 +269,10 @@ class Worker:
         if now > self._stop_by:
             raise Stopping()
 
+    def _note_share(self, share: float) -> None:
+        """Note how much of the lease's training is done; the next renewal tells it."""
+        self._share = self._lease, share
+
     def _beat(self) -> None:
         """Renew the lease and say that the worker is alive, as often as the settings tell.
 
@@ -294,7 +300,9 @@ class Worker:
         with self._database.transaction() as transaction:
             fleet.see_worker(transaction, self.id)
             if lease is not None:
-                holding.renew(transaction, lease, self._settings.lease_seconds)
+                whose, share = self._share
+                known = share if whose is lease else None
+                holding.renew(transaction, lease, self._settings.lease_seconds, known)
 
     def _lose(self, lease: Lease | None) -> None:
         """Have the main thread leave its work on the lease, if it is still at it."""

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from workers.headway import span
 from workers.minibatch.batches import Minibatches
 from workers.minibatch.chunks import Chunk
 from workers.population.configuration import Configuration
@@ -65,8 +66,10 @@ class Part:
         """Train one epoch; members that diverge or have trained long enough leave."""
         self.epoch += 1
         batches = self._minibatches.epoch()
-        for chunk in self._chunks:
-            healthy = self.trainer.train_epoch(chunk, batches)
+        count = len(self._chunks)
+        for number, chunk in enumerate(self._chunks):
+            with span(number / count, (number + 1) / count):
+                healthy = self.trainer.train_epoch(chunk, batches)
             self.roll.note_health(chunk.members, healthy.cpu(), self.epoch)
             self.roll.judge_epoch(chunk, self.epoch)
         self.compact()

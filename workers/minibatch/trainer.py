@@ -14,6 +14,7 @@ from ridgeway.jobs.plan import Engine
 from workers.backends import StepBatch
 from workers.backends.layers import PRODUCT_ROWS
 from workers.data.seeds import derived_seed
+from workers.headway import tell
 from workers.heeding import heed
 from workers.minibatch import planner
 from workers.minibatch.batches import Batch, batch_width
@@ -172,12 +173,13 @@ class Trainer(Solver):
         coefficients = self.coefficients_ahead(chunk, len(batches))
         take = partial(self.graphs.take, self.take_step) if self.graphs else self.take_step
         with products_of(self.problem.spec.precision, self.problem.device):
-            for step in self.steps(chunk, batches):
+            for taken, step in enumerate(self.steps(chunk, batches), start=1):
                 heed()
                 if self.perturbations.input_noise:
                     step = self.feed.with_noise(step, chunk.steps)
                 seed = self.mask_seed + chunk.steps
                 trouble.add_(take(chunk, step, next(coefficients), seed), alpha=0)
+                tell(taken / len(batches))
         return (trouble == 0).all(0)
 
     def take_step(self, chunk: Chunk, batch: StepBatch, coefficients: Tensor, seed: int) -> Tensor:

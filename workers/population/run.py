@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import cached_property
 
 import numpy as np
 import torch
 
+from workers.headway import tell, telling
 from workers.population.configuration import Configuration
 from workers.population.roll import Roll
 from workers.population.solver import InTraining, Solver
@@ -35,6 +37,7 @@ class Run:
             parts = state.parts
         self._todo = deque(parts)
         self._done = 0
+        self._reached = 0.0  # share of the population's training
         self._last = PartState(())  # the part in training, as it was when it was last kept
 
     def finish(self) -> None:
@@ -61,7 +64,9 @@ class Run:
     def _train_part(self, part: InTraining) -> None:
         epochs = self.solver.problem.spec.epochs
         while part.members:
-            part.train_epoch()
+            with telling(self._listener(part)):
+                tell(0.0)
+                part.train_epoch()
             if part.members and part.epoch in self.watch.rungs:
                 self._prune(part)
             if part.members or self._todo:
@@ -69,6 +74,29 @@ class Run:
             self.watch.on_epoch(
                 self._done * epochs + part.epoch, (self._done + 1 + len(self._todo)) * epochs
             )
+
+    @cached_property
+    def _work(self) -> np.ndarray:
+        """The members' shares (P,) of the population's training."""
+        work = np.array(self.solver.work(self.members), dtype=float)
+        return work / work.sum()
+
+    def _listener(self, part: InTraining) -> Callable[[float], None]:
+        """Return what tells the watch the population's share when it is told the next epoch's."""
+        waiting = sum(
+            self._work[list(each.members)].sum() * self.solver.share(each.epoch, 0.0)
+            for each in self._todo
+        )
+        before = float(self._work[~self.roll.in_training].sum() + waiting)
+        own, epoch = float(self._work[list(part.members)].sum()), part.epoch
+
+        def listen(within: float) -> None:
+            share = min(1.0, before + own * self.solver.share(epoch, within))
+            if share > self._reached or self._reached == 0:
+                self._reached = share
+                self.watch.on_share(share)
+
+        return listen
 
     def _prune(self, part: InTraining) -> None:
         """Ask once: members that go through a rung again, for lack of memory, are not asked."""

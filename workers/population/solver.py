@@ -87,6 +87,16 @@ class Solver(ABC):
     def closing_notes(self, roll: Roll) -> list[str]:
         """Return what the job should warn of when all members have left."""
 
+    # --- how far it is ------------------------------------------------------------------------
+
+    def work(self, members: Sequence[Configuration]) -> Sequence[float]:
+        """Return about how much training each member takes, in any unit; for what is told alone."""
+        return [1.0] * len(members)
+
+    def share(self, epochs: int, within: float) -> float:
+        """Return how much of a member's training whole epochs and a part of the next one are."""
+        return (epochs + within) / self.problem.spec.epochs
+
     # --- planning -----------------------------------------------------------------------------
 
     def worth_measuring(self, members: int) -> bool:

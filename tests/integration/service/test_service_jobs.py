@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
@@ -329,7 +330,7 @@ def test_an_unknown_id_is_not_found(http, method, rest, id):
     assert answer.json()["title"] == "Not Found"
 
 
-def test_a_status_is_read_from_the_job_row_alone(http, served):
+def test_a_status_is_one_read_of_the_job_row_and_its_leases(http, served):
     job = submit(http)
     statements: list[str] = []
     engine = served.app.state.context.database.engine
@@ -340,8 +341,8 @@ def test_a_status_is_read_from_the_job_row_alone(http, served):
     sa.event.listen(engine, "before_cursor_execute", note)
     assert http.get(f"/v1/jobs/{job.id}").status_code == 200
     sa.event.remove(engine, "before_cursor_execute", note)
-    tables = [text.split("FROM ")[1].split()[0] for text in statements if "FROM " in text]
-    assert tables == ["jobs"]
+    reads = [re.findall(r"FROM (\w+)", text) for text in statements if "FROM " in text]
+    assert reads == [["leases", "jobs"]]
 
 
 def test_trials_of_a_stock_optuna_process_are_shown_as_they_are(http, database_url):

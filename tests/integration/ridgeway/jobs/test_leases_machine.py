@@ -112,10 +112,10 @@ class Workshop(RuleBasedStateMachine):
         del self.held[worker]
 
     @precondition(lambda self: self.held)
-    @rule(data=st.data())
-    def renew(self, data: st.DataObject) -> None:
+    @rule(data=st.data(), share=st.none() | st.floats(0, 1))
+    def renew(self, data: st.DataObject, share: float | None) -> None:
         _, lease = self._someone(data)
-        self._refusable(lambda t: holding.renew(t, lease, 3600.0))
+        self._refusable(lambda t: holding.renew(t, lease, 3600.0, share))
 
     @precondition(lambda self: self.held)
     @rule(data=st.data())
@@ -229,6 +229,7 @@ class Workshop(RuleBasedStateMachine):
         assert counted == tuple(map(states.count, ("COMPLETE", "PRUNED", "FAIL", "RUNNING")))
         ended = progress.complete + progress.pruned + progress.failed
         assert ended >= self.ended
+        assert ended / progress.trials <= progress.fraction <= 1
         self.ended, self.state = ended, job.state
 
     def teardown(self) -> None:

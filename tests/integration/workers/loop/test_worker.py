@@ -15,6 +15,7 @@ import sqlalchemy as sa
 import submitting
 from safetensors import safe_open
 from sqlalchemy.exc import OperationalError
+from waiting import wait_until
 
 from ridgeway.data.store import Store
 from ridgeway.database import tables
@@ -387,6 +388,30 @@ def test_the_loop_records_the_worker_renews_its_lease_and_ends_when_told(
     assert job.state == "running"
     run_dry(make_worker(database, store, settings))
     assert find(database, job_id).progress.complete == 200
+
+
+def test_the_heartbeat_tells_how_far_a_population_is_while_it_trains(database, store, settings):
+    quick = settings.model_copy(update={"renew_seconds": 0.02, "poll_seconds": 0.01})
+    job_id = submit(database, epochs=8)
+    worker: Worker
+    epochs: list[int] = []
+
+    def fraction() -> float:
+        progress = find(database, job_id).progress
+        assert progress.complete == 0
+        return progress.fraction
+
+    def look(done: int, of: int) -> None:
+        """Hold the first population's training after each epoch until a look tells of it."""
+        trained = 2 * done / 8  # a tenth of the trials are its own
+        wait_until(lambda: fraction() == pytest.approx(trained / 20))
+        epochs.append(done)
+        if done == of:
+            worker.stop()
+
+    worker = make_worker(database, store, quick, on_epoch=look)
+    worker.run()
+    assert epochs == list(range(1, 9))
 
 
 def test_what_was_measured_is_remembered_and_used_by_the_next_worker(

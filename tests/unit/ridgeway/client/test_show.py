@@ -80,6 +80,26 @@ def test_a_terminal_gets_a_bar(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "20/40 trials   best loss 0.0412" in terminal.export_text()
 
 
+def test_a_job_shows_how_far_its_populations_in_training_are(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    job = make_job()
+    progress = job.progress.model_copy(update={"fraction": 0.537})
+    further = job.model_copy(update={"progress": progress})
+    text = shown(capsys, job_summary(further))
+    assert "20/40 trials, 1 failed   best loss 0.0412   53% done   1 min 15 s left" in text
+
+
+def test_a_pipe_gets_a_line_for_every_tenth_of_the_way(capfd: pytest.CaptureFixture[str]) -> None:
+    job = make_job()
+    with JobProgress() as bar:
+        for fraction in (0.5, 0.55, 0.59, 0.61):
+            progress = job.progress.model_copy(update={"fraction": fraction})
+            bar.update(job.model_copy(update={"progress": progress}))
+    lines = capfd.readouterr().err.splitlines()
+    assert [line.split("   ")[2] for line in lines] == ["1 min 15 s left", "61% done"]
+
+
 @pytest.mark.parametrize(
     ("value", "text"),
     [

@@ -11,7 +11,8 @@ from ridgeway.errors import FieldError, InvalidInput
 from ridgeway.spec.combinations import combination_errors, task_errors
 from ridgeway.spec.models import MlpModel, PluginModel
 from ridgeway.spec.names import Task
-from ridgeway.spec.spec import FoldsValidation, HoldoutValidation, JobSpec
+from ridgeway.spec.spec import JobSpec
+from ridgeway.spec.validation import HoldoutValidation
 
 MAX_CLASSES = 1000
 INFERRED_CLASSES = 20  # a numeric target of more distinct integers than this is a regression's
@@ -22,6 +23,7 @@ MAX_CELLS = 100_000_000  # numbers of the encoded table: 400 MB in single precis
 MAX_FOLD_CELLS = 500_000_000
 # A trial's models are trained together: 0.8 GB in single precision, before gradients and moments.
 MAX_FOLD_WEIGHTS = 200_000_000
+MAX_MODELS = 1000  # of a trial: the study keeps each one's value and zeros
 MAX_CURVE_POINTS = 100_000_000  # trials x epochs: rows of the study's curves in the database
 
 
@@ -119,6 +121,10 @@ def _spec_errors(spec: JobSpec) -> list[FieldError]:
             f"at most {MAX_CURVE_POINTS:,}: up to {MAX_CURVE_POINTS // spec.trials:,} epochs"
         )
         errors.append(FieldError("epochs", spec.epochs, message))
+    if spec.folds > MAX_MODELS:
+        field, value, fewer = _fewer_folds(spec, MAX_MODELS)
+        message = f"makes {spec.folds:,} folds in all; at most {MAX_MODELS:,}: {fewer}"
+        errors.append(FieldError(field, value, message))
     return errors + _weight_errors(spec, inputs=1, outputs=1)
 
 
@@ -169,7 +175,7 @@ def _group_errors(
     if column.missing:
         message = f"has {column.missing} missing values; every row needs a group"
         return [FieldError("groups", spec.groups, message)]
-    needed = max(spec.folds, 2) + 1
+    needed = spec.validation.parts + 1
     if column.distinct < needed:
         message = f"has {column.distinct} groups; the splits need at least {needed}"
         return [FieldError("groups", spec.groups, message)]
@@ -224,11 +230,11 @@ def _split_errors(
     spec: JobSpec, profile: DatasetProfile, target: ColumnProfile, task: Task
 ) -> list[FieldError]:
     """Refuse data of which too little is left for the folds, after the sealed test set is taken."""
-    validation = spec.validation
+    validation, needed = spec.validation, spec.validation.parts
     if isinstance(validation, HoldoutValidation):
-        field, value, needed = "validation.fraction", validation.fraction, 2
+        field, value = "validation.fraction", validation.fraction
     else:
-        field, value, needed = "validation.folds", validation.folds, validation.folds
+        field, value = "validation.folds", validation.folds
     left = profile.rows - held_out(profile.rows, spec.test_fraction)
     if left < 2 * needed:
         message = f"needs at least {2 * needed} rows beside the test set; there are {left}"
@@ -254,15 +260,25 @@ def _size_errors(
     outputs = target.distinct if task == "classification" else 1
     errors = _weight_errors(spec, width, outputs)
     cells, room = profile.rows * width, _room(spec, MAX_FOLD_CELLS)
-    if cells * (spec.folds + 1) > room and isinstance(spec.validation, FoldsValidation):
-        most = room // cells - 1
-        fewer = f"up to {most} folds of this data" if most >= 2 else "a holdout fits"
+    if cells * (spec.folds + 1) > room and not isinstance(spec.validation, HoldoutValidation):
+        field, value, fewer = _fewer_folds(spec, room // cells - 1)
         message = (
             f"needs {spec.folds + 1} tables of {cells:,} encoded numbers; at most "
             f"{room:,} in all: {fewer}"
         )
-        errors.append(FieldError("validation.folds", spec.folds, message))
+        errors.append(FieldError(field, value, message))
     return errors
+
+
+def _fewer_folds(spec: JobSpec, most: int) -> tuple[str, int, str]:
+    """Return the field that makes too many folds, its value, and what makes at most so many."""
+    validation = spec.validation
+    assert not isinstance(validation, HoldoutValidation)
+    folds = validation.folds
+    if validation.repeats > 1 and most >= folds:
+        return "validation.repeats", validation.repeats, f"up to {most // folds} of {folds} folds"
+    fewer = f"up to {most} folds of this data" if most >= 2 else "a holdout fits"
+    return "validation.folds", folds, fewer
 
 
 def _room(spec: JobSpec, numbers: int) -> int:
@@ -289,4 +305,7 @@ def _weight_errors(spec: JobSpec, inputs: int, outputs: int) -> list[FieldError]
     )
     if isinstance(spec.model, MlpModel):
         return [FieldError("model.hidden", spec.model.hidden, message)]
-    return [FieldError("validation.folds", spec.folds, message)]
+    if isinstance(spec.validation, HoldoutValidation):
+        return [FieldError("dataset", spec.dataset, message)]
+    field, value, _ = _fewer_folds(spec, most)
+    return [FieldError(field, value, message)]

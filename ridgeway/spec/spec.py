@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Annotated, Any, Literal, TypeAlias, cast, get_args
+from typing import Annotated, Any, Literal, TypeAlias, get_args
 
 from pydantic import (
     BeforeValidator,
     ConfigDict,
-    Discriminator,
     Field,
     JsonValue,
-    Tag,
     model_validator,
 )
 from pydantic_core import PydanticCustomError
@@ -30,7 +27,8 @@ from ridgeway.spec.names import (
     Task,
 )
 from ridgeway.spec.steps import asks_for_steps
-from ridgeway.spec.strict import NAMES_ITS_KIND, Check, Integer, Name, Strict, Text
+from ridgeway.spec.strict import Check, Integer, Name, Strict, Text
+from ridgeway.spec.validation import FoldsValidation, Validation
 
 Schedule: TypeAlias = Literal["constant", "cosine"]
 Precision: TypeAlias = Literal["float32", "float64", "tf32", "bf16"]
@@ -85,42 +83,6 @@ class Search(Strict):
 
 DEFAULT_LEARNING_RATE = Range(low=1e-4, high=1e-1, log=True)
 DEFAULT_WEIGHT_DECAY = Range(low=1e-6, high=1e-1, log=True)
-
-
-class FoldsValidation(Strict):
-    """Cross-validation."""
-
-    kind: Literal["folds"] = "folds"
-    folds: Integer = Field(default=5, ge=2, le=100)
-
-
-class HoldoutValidation(Strict):
-    """One split; the standard error is a bootstrap over its rows."""
-
-    model_config = NAMES_ITS_KIND
-
-    kind: Literal["holdout"] = "holdout"
-    fraction: float = Field(default=0.2, gt=0, lt=1)
-
-
-def _kind_of_validation(value: Any) -> str | None:
-    kind: Any = (
-        cast("Mapping[str, Any]", value).get("kind", "folds")
-        if isinstance(value, Mapping)
-        else getattr(value, "kind", None)
-    )
-    return f"@{kind}" if kind in ("folds", "holdout") else None
-
-
-Validation: TypeAlias = Annotated[
-    Annotated[FoldsValidation, Tag("@folds")] | Annotated[HoldoutValidation, Tag("@holdout")],
-    Discriminator(
-        _kind_of_validation,
-        custom_error_type="validation",
-        custom_error_message='must be {"kind": "folds", "folds": 5} or '
-        '{"kind": "holdout", "fraction": 0.2}',
-    ),
-]
 
 
 class EarlyStopping(Strict):
@@ -295,7 +257,7 @@ class JobSpec(Strict):
     @property
     def folds(self) -> int:
         """Return how many models a trial trains."""
-        return self.validation.folds if isinstance(self.validation, FoldsValidation) else 1
+        return self.validation.models
 
     @property
     def maximise(self) -> bool:

@@ -11,7 +11,9 @@ from sklearn.model_selection import GroupKFold, KFold, StratifiedGroupKFold, Str
 from ridgeway.errors import JobUnrunnable
 from ridgeway.spec.names import OBJECTIVE_ROWS
 from ridgeway.spec.profiles import held_out
-from ridgeway.spec.spec import HoldoutValidation, JobSpec
+from ridgeway.spec.spec import JobSpec
+from ridgeway.spec.validation import HoldoutValidation
+from workers.data.seeds import derived_seed
 
 Ints = npt.NDArray[np.int64]
 Positions = npt.NDArray[np.intp]
@@ -39,14 +41,20 @@ def split(
     # A regression is stratified as if it were one class.
     labels = targets.astype(np.int64) if classes else np.zeros(len(targets), np.int64)
     rng = np.random.default_rng(spec.seed)
-    needed = 2 if isinstance(spec.validation, HoldoutValidation) else spec.folds
-    development, test = _hold_out(labels, groups, spec.test_fraction, needed, rng)
+    validation = spec.validation
+    development, test = _hold_out(labels, groups, spec.test_fraction, validation.parts, rng)
     labels_left = labels[development]
     groups_left = None if groups is None else groups[development]
-    if isinstance(spec.validation, HoldoutValidation):
-        parts = [_hold_out(labels_left, groups_left, spec.validation.fraction, 1, rng)]
+    if isinstance(validation, HoldoutValidation):
+        parts = [_hold_out(labels_left, groups_left, validation.fraction, 1, rng)]
     else:
-        parts = _fold(labels_left, groups_left, spec.folds, spec.seed)
+        parts = [
+            part
+            for repeat in range(validation.repeats)
+            for part in _fold(
+                labels_left, groups_left, validation.folds, _seed_of(repeat, spec.seed)
+            )
+        ]
     folds = tuple((development[train], development[valid]) for train, valid in parts)
     if groups is not None:
         _check_groups(spec, labels, classes, test, folds)
@@ -93,6 +101,11 @@ def _groups_held_out(
             best, best_distance = np.zeros(len(names), bool), distance
             best[taken] = True
     return best[group_of_row]
+
+
+def _seed_of(repeat: int, seed: int) -> int:
+    """Return the seed of a partition, in scikit-learn's 32 bits; the first one's is the job's."""
+    return derived_seed(seed, "repeat", repeat) % 2**32 if repeat else seed
 
 
 def _fold(

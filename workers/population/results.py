@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from torch import Tensor
 
+from ridgeway.spec.validation import FoldsValidation, Validation
 from workers.population.roll import Roll, ScoredRoll, fold_means
 
 
@@ -116,7 +117,7 @@ def result_of(
     values, curves = fold_means(roll.fold_values), roll.curves(epochs)
     errors = roll.standard_errors
     if folds > 1:
-        errors = roll.fold_values.std(axis=1, ddof=1) / np.sqrt(folds)
+        errors = fold_errors(roll.fold_values, roll.judge.problem.spec.validation)
     # Settling moved the weights after their epoch's point was taken.
     members = np.flatnonzero(roll.alive)
     curves[members, roll.value_epochs[members] - 1] = values[members]
@@ -132,3 +133,19 @@ def result_of(
         pruned_at=roll.pruned_at,
         rate_steps=rate_steps,
     )
+
+
+def fold_errors(values: np.ndarray, validation: Validation) -> np.ndarray:
+    """Return the standard errors (P,) of means over folds of values (P, F).
+
+    Of one partition std / √F. Repeats judge the same rows again by models that share most of
+    theirs, so they are not so many times the evidence: of K folds in all, sqrt((1/K + n_valid /
+    n_train) var), which does not go to zero with more repeats. Source: Nadeau & Bengio, Inference
+    for the Generalization Error (2003); for repeated folds Bouckaert & Frank (2004).
+    """
+    folds = values.shape[1]
+    independent = float(folds)
+    if isinstance(validation, FoldsValidation) and validation.repeats > 1:
+        judged = 1 / (validation.folds - 1)  # rows that judge over rows that train
+        independent = 1 / (1 / folds + judged)
+    return values.std(axis=1, ddof=1) / np.sqrt(independent)

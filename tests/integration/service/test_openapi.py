@@ -134,6 +134,8 @@ def test_a_spec_fits_the_document_where_the_service_reads_it(body):
         ({"trials": True}, False),
         ({"validation": {}}, True),
         ({"validation": {"fraction": 0.5}}, False),
+        ({"validation": {"repeats": 3}}, True),
+        ({"validation": {"kind": "holdout", "repeats": 3}}, False),
         ({"objectives": ["r2", "nonzero_weights"]}, True),
         ({"objectives": ["nonzero_weights"]}, False),
         ({"objectives": ["r2", "loss"]}, False),

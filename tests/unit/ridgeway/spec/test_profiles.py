@@ -216,6 +216,20 @@ def test_every_folds_table_counts_and_the_error_says_how_many_fit() -> None:
     resolve_spec(parse_spec({"dataset": "d", **holdout}), wide())
 
 
+def test_every_repeats_folds_count_and_the_error_says_how_many_fit() -> None:
+    error = refusals(wide(), validation={"folds": 2, "repeats": 3})["validation.repeats"]
+    assert (error.value, "up to 2 of 2 folds" in error.message) == (3, True)
+    error = refusals(wide(), validation={"folds": 5, "repeats": 3})["validation.folds"]
+    assert (error.value, "up to 4 folds" in error.message) == (5, True)
+    resolve_spec(parse_spec({"dataset": "d", "validation": {"folds": 2, "repeats": 2}}), wide())
+
+
+def test_folds_of_all_repeats_have_a_limit_of_their_own() -> None:
+    check_spec(parse_spec({"dataset": "d", "validation": {"folds": 100, "repeats": 10}}))
+    with pytest.raises(InvalidInput, match="at most 1,000: up to 10 of 100 folds"):
+        check_spec(parse_spec({"dataset": "d", "validation": {"folds": 100, "repeats": 11}}))
+
+
 def test_double_precision_has_half_the_room() -> None:
     double = {"precision": "float64"}
     error = refusals(wide(), **folds(4), **double)["validation.folds"]

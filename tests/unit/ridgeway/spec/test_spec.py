@@ -87,7 +87,8 @@ bodies = st.fixed_dictionaries(
         "penalize": st.sampled_from(["weights", "all"]),
         "objective": st.sampled_from(["loss", "accuracy", "mse"]),
         "validation": st.fixed_dictionaries(
-            {"kind": st.just("folds")}, optional={"folds": st.integers(2, 100)}
+            {"kind": st.just("folds")},
+            optional={"folds": st.integers(2, 100), "repeats": st.integers(1, 100)},
         )
         | st.fixed_dictionaries(
             {"kind": st.just("holdout")}, optional={"fraction": st.floats(0.01, 0.99)}
@@ -189,6 +190,13 @@ def test_a_data_set_alone_is_a_complete_job():
         ),
         ({"dataset": "d", "model": 3}, "model", 3, '"kind"'),
         ({"dataset": "d", "validation": {"folds": 1}}, "validation.folds", 1, "equal to 2"),
+        ({"dataset": "d", "validation": {"repeats": 0}}, "validation.repeats", 0, "equal to 1"),
+        (
+            {"dataset": "d", "validation": {"kind": "holdout", "repeats": 2}},
+            "validation.repeats",
+            2,
+            "accepted: no repeats",
+        ),
         ({"dataset": "d", "search": {"penalty": "l3"}}, "search.penalty.0", "l3", "'group_lasso'"),
         ({"dataset": "d", "search": {"penalty": []}}, "search.penalty", [], "at least 1 item"),
         ({"dataset": "d", "search": {"lambda": -1}}, "search.lambda", -1, "at least 0"),

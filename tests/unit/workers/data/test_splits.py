@@ -121,3 +121,16 @@ def test_roc_auc_needs_both_classes_in_every_part_that_judges() -> None:
     assert len(split_classes(labels, groups, validation={"folds": 3}).folds) == 3
     with pytest.raises(JobUnrunnable, match=r"validation rows|sealed test set"):
         split_classes(labels, groups, validation={"folds": 3}, objective="roc_auc")
+
+
+@pytest.mark.parametrize("groups", [None, np.arange(100) % 25])
+def test_repeats_are_further_partitions_behind_the_first(groups: np.ndarray | None) -> None:
+    once = split_classes(LABELS, groups, validation={"folds": 4}, seed=3)
+    thrice = split_classes(LABELS, groups, validation={"folds": 4, "repeats": 3}, seed=3)
+    assert thrice.test.tolist() == once.test.tolist()
+    assert str(thrice.folds[:4]) == str(once.folds)
+    for first in (0, 4, 8):
+        partition = thrice.folds[first : first + 4]
+        check_partition(Splits(thrice.development, thrice.test, partition), 100, 4)
+    judged = {tuple(valid) for _, valid in thrice.folds}
+    assert len(judged) == 12

@@ -142,6 +142,17 @@ def test_values_are_fold_means_of_the_last_point_and_errors_their_spread() -> No
     assert result.standard_errors == pytest.approx(expected)
 
 
+def test_repeated_folds_have_the_corrected_error_and_are_members_as_any_others() -> None:
+    folds = [made_up_fold(30, valid=15, seed=fold % 3) for fold in range(6)]
+    repeated = job(epochs=2, validation={"folds": 3, "repeats": 2})
+    result = train(repeated, mixed(5), folds)
+    once = train(job(epochs=2, validation={"folds": 3}), mixed(5), folds[:3])
+    assert np.array_equal(result.fold_values[:, :3], once.fold_values)
+    variances = result.fold_values.var(axis=1, ddof=1)
+    expected = np.sqrt((1 / 6 + 1 / 2) * variances)  # half as many rows judge as train
+    assert result.standard_errors == pytest.approx(expected)
+
+
 def test_a_fold_is_trained_on_its_own_rows_whatever_its_neighbours() -> None:
     spec = job(model={"kind": "linear"}, epochs=5, batch_size=100)
     both = train(spec, mixed(5), UNEVEN, dtype=torch.float64)

@@ -21,6 +21,7 @@ import pyarrow as pa
 import pyarrow.compute
 import pyarrow.parquet as pq
 
+from ridgeway.data.dates import microseconds
 from ridgeway.errors import InvalidInput
 from ridgeway.spec.profiles import ColumnProfile, DatasetProfile, label_of
 
@@ -165,4 +166,5 @@ def _profile_column(name: str, column: pa.ChunkedArray) -> ColumnProfile:
         maximum=ends["max"],
         rarest=None if rarest is None else label_of(rarest)[:MAX_NAME],
         rarest_count=least,
+        dates=None if is_number else microseconds(values) is not None,
     )

@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from ridgeway.errors import FieldError
+from ridgeway.spec.forward import group_errors
 from ridgeway.spec.grids import grid_errors
 from ridgeway.spec.models import LinearModel, MlpModel
 from ridgeway.spec.names import OPTIMIZER_ROWS, SAMPLER_ROWS, Task, objectives_of
 from ridgeway.spec.spec import JobSpec
 from ridgeway.spec.steps import WITHOUT_STEPS, value_at
+from ridgeway.spec.validation import ForwardValidation
 
 REGRESSION_ACCEPTS: dict[str, tuple[Any, ...]] = {
     "class_weights": ("none",),
@@ -26,6 +28,8 @@ def combination_errors(spec: JobSpec) -> list[FieldError]:
         *_twice_given_errors(spec),
         *grid_errors(spec),
     ]
+    if isinstance(spec.validation, ForwardValidation):
+        errors += group_errors(spec.groups)
     if not OPTIMIZER_ROWS[spec.optimizer].has_rates:
         return [*_optimum_errors(spec), *errors]
     if isinstance(spec.model, LinearModel):

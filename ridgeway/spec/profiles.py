@@ -9,10 +9,11 @@ from pydantic import BaseModel, ConfigDict
 
 from ridgeway.errors import FieldError, InvalidInput
 from ridgeway.spec.combinations import combination_errors, task_errors
+from ridgeway.spec.forward import forward_errors
 from ridgeway.spec.models import MlpModel, PluginModel
 from ridgeway.spec.names import Task
 from ridgeway.spec.spec import JobSpec
-from ridgeway.spec.validation import HoldoutValidation
+from ridgeway.spec.validation import FoldsValidation, ForwardValidation, HoldoutValidation
 
 MAX_CLASSES = 1000
 INFERRED_CLASSES = 20  # a numeric target of more distinct integers than this is a regression's
@@ -43,7 +44,11 @@ def held_out(count: int, fraction: float) -> int:
 
 
 class ColumnProfile(BaseModel):
-    """One column at upload. `rarest_count` is how many rows hold its rarest value."""
+    """One column at upload. `rarest_count` is how many rows hold its rarest value.
+
+    dates: whether a category's texts are all dates or times of ISO 8601; None of numbers, and where
+    it was never looked at.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -56,6 +61,7 @@ class ColumnProfile(BaseModel):
     maximum: float | None = None
     rarest: str | None = None
     rarest_count: int = 0
+    dates: bool | None = None
 
 
 class DatasetProfile(BaseModel):
@@ -94,6 +100,7 @@ def resolve_spec(spec: JobSpec, profile: DatasetProfile) -> JobSpec:
     errors = [
         *_target_errors(spec, target, task),
         *_group_errors(spec, profile, target),
+        *_order_errors(spec, profile, target),
         *_input_errors(spec, profile, target),
     ]
     if not errors:
@@ -182,13 +189,22 @@ def _group_errors(
     return []
 
 
+def _order_errors(
+    spec: JobSpec, profile: DatasetProfile, target: ColumnProfile
+) -> list[FieldError]:
+    if not isinstance(spec.validation, ForwardValidation):
+        return []
+    return forward_errors(spec.validation, profile, target.name, _columns(profile))
+
+
 def _input_errors(
     spec: JobSpec, profile: DatasetProfile, target: ColumnProfile
 ) -> list[FieldError]:
     """Refuse inputs that encode to too much: categories become a column for each level."""
     inputs = _inputs(spec, profile, target)
     if not inputs:
-        besides = " besides the groups" if spec.groups else ""
+        besides = "".join(f" besides '{name}'" for name in spec.apart)
+        besides = " besides the groups" if spec.groups else besides
         return [FieldError("dataset", spec.dataset, f"has no input column{besides}")]
     for column in inputs:
         if is_identifier(column, profile.rows):
@@ -213,7 +229,8 @@ def is_identifier(column: ColumnProfile, rows: int) -> bool:
 
 
 def _inputs(spec: JobSpec, profile: DatasetProfile, target: ColumnProfile) -> list[ColumnProfile]:
-    return [column for column in profile.columns if column.name not in (target.name, spec.groups)]
+    apart = {target.name, *spec.apart}
+    return [column for column in profile.columns if column.name not in apart]
 
 
 def _inputs_width(spec: JobSpec, profile: DatasetProfile, target: ColumnProfile) -> int:
@@ -239,8 +256,8 @@ def _split_errors(
     if left < 2 * needed:
         message = f"needs at least {2 * needed} rows beside the test set; there are {left}"
         return [FieldError(field, value, message)]
-    if task != "classification":
-        return []
+    if task != "classification" or isinstance(validation, ForwardValidation):
+        return []  # which block holds which classes, only the rows tell
     count = target.rarest_count
     left = count - held_out(count, spec.test_fraction)
     if left >= needed:
@@ -275,7 +292,7 @@ def _fewer_folds(spec: JobSpec, most: int) -> tuple[str, int, str]:
     validation = spec.validation
     assert not isinstance(validation, HoldoutValidation)
     folds = validation.folds
-    if validation.repeats > 1 and most >= folds:
+    if isinstance(validation, FoldsValidation) and validation.repeats > 1 and most >= folds:
         return "validation.repeats", validation.repeats, f"up to {most // folds} of {folds} folds"
     fewer = f"up to {most} folds of this data" if most >= 2 else "a holdout fits"
     return "validation.folds", folds, fewer

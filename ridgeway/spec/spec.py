@@ -28,7 +28,7 @@ from ridgeway.spec.names import (
 )
 from ridgeway.spec.steps import asks_for_steps
 from ridgeway.spec.strict import Check, Integer, Name, Strict, Text
-from ridgeway.spec.validation import FoldsValidation, Validation
+from ridgeway.spec.validation import FoldsValidation, ForwardValidation, Validation
 
 Schedule: TypeAlias = Literal["constant", "cosine"]
 Precision: TypeAlias = Literal["float32", "float64", "tf32", "bf16"]
@@ -258,6 +258,12 @@ class JobSpec(Strict):
     def folds(self) -> int:
         """Return how many models a trial trains."""
         return self.validation.models
+
+    @property
+    def apart(self) -> set[str]:
+        """Return the columns beside the target that are no inputs."""
+        order = self.validation.by if isinstance(self.validation, ForwardValidation) else None
+        return {name for name in (self.groups, order) if name is not None}
 
     @property
     def maximise(self) -> bool:

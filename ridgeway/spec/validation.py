@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, TypeAlias, cast
 
-from pydantic import Discriminator, Field, Tag, model_validator
+from pydantic import ConfigDict, Discriminator, Field, Tag, model_validator
 from pydantic_core import PydanticCustomError
 
-from ridgeway.spec.strict import NAMES_ITS_KIND, Integer, Strict
+from ridgeway.spec.strict import NAMES_ITS_KIND, Integer, Name, Strict
 
 MAX_FOLDS = 100
 
@@ -71,21 +71,48 @@ class HoldoutValidation(_OnePartition):
         return 2
 
 
+class ForwardValidation(_OnePartition):
+    """Folds in the order of a column: each is judged by the rows that follow what it trains on."""
+
+    model_config = ConfigDict(json_schema_extra={"required": ["kind", "by"]})
+
+    kind: Literal["forward"] = "forward"
+    folds: Integer = Field(default=5, ge=2, le=MAX_FOLDS)
+    by: Name = Field(
+        description="column of numbers, or of dates or times of ISO 8601; it is no input"
+    )
+
+    @property
+    def models(self) -> int:
+        """Return how many models a trial trains."""
+        return self.folds
+
+    @property
+    def parts(self) -> int:
+        """Return how many parts of the rows beside the test set must hold some."""
+        return self.folds + 1
+
+
+KINDS = ("folds", "holdout", "forward")
+
+
 def _kind_of_validation(value: Any) -> str | None:
     kind: Any = (
         cast("Mapping[str, Any]", value).get("kind", "folds")
         if isinstance(value, Mapping)
         else getattr(value, "kind", None)
     )
-    return f"@{kind}" if kind in ("folds", "holdout") else None
+    return f"@{kind}" if kind in KINDS else None
 
 
 Validation: TypeAlias = Annotated[
-    Annotated[FoldsValidation, Tag("@folds")] | Annotated[HoldoutValidation, Tag("@holdout")],
+    Annotated[FoldsValidation, Tag("@folds")]
+    | Annotated[HoldoutValidation, Tag("@holdout")]
+    | Annotated[ForwardValidation, Tag("@forward")],
     Discriminator(
         _kind_of_validation,
         custom_error_type="validation",
-        custom_error_message='must be {"kind": "folds", "folds": 5} or '
-        '{"kind": "holdout", "fraction": 0.2}',
+        custom_error_message='must be {"kind": "folds", "folds": 5}, '
+        '{"kind": "holdout", "fraction": 0.2} or {"kind": "forward", "folds": 5, "by": COLUMN}',
     ),
 ]

@@ -1,7 +1,7 @@
 """Seal a test set, split the other rows into folds, and standardise each fold.
 
-Every split is decided from the seed, the classes and the groups alone, never from a regression's
-target; every statistic comes from the training rows of its own split.
+Every split is decided from the seed, the classes, the groups and the order alone, never from a
+regression's target; every statistic comes from the training rows of its own split.
 """
 
 from __future__ import annotations
@@ -20,7 +20,9 @@ from ridgeway.errors import InvalidInput, JobUnrunnable
 from ridgeway.spec.names import Task
 from ridgeway.spec.profiles import label_of, resolve_spec
 from ridgeway.spec.spec import JobSpec
+from ridgeway.spec.validation import ForwardValidation, HoldoutValidation
 from workers.data.encoding import Encoding, Standardisation, encode, recipe
+from workers.data.forward import places_in_order
 from workers.data.loading import canonical_table_of
 from workers.data.splits import Positions, Splits, split
 from workers.optimizers.precision import dtype_of
@@ -118,7 +120,7 @@ class Prepared:
 def prepare(spec: JobSpec, frame: pd.DataFrame) -> Prepared:
     """Split and encode a data set for a job whose spec the door has checked against its profile.
 
-    JobUnrunnable where groups hold a class together, which only the rows tell.
+    JobUnrunnable where groups or an order hold a class together, which only the rows tell.
     """
     return _prepared(spec, canonical_table_of(frame, spec.dataset).to_pandas())
 
@@ -142,11 +144,14 @@ def _prepared(spec: JobSpec, frame: pd.DataFrame) -> Prepared:
     assert spec.task is not None
     targets, classes = _targets(frame[spec.target].to_numpy(), spec.task)
     groups = None if spec.groups is None else _group_indices(frame[spec.groups].to_numpy())
-    splits = split(spec, targets, classes, groups)
-    raw = frame.drop(columns=[spec.target] + ([spec.groups] if spec.groups else []))
+    order = None
+    if isinstance(spec.validation, ForwardValidation):
+        order = places_in_order(frame[spec.validation.by].to_numpy())
+    splits = split(spec, targets, classes, groups, order)
+    raw = frame.drop(columns=[spec.target, *spec.apart])
     encoding = encode(raw, splits.development)
     rows = EncodedRows(encoding, targets, groups, dtype_of(spec))
-    holdout = spec.validation.kind == "holdout"
+    holdout = isinstance(spec.validation, HoldoutValidation)
     return Prepared(
         spec=spec,
         inputs=len(encoding.names),

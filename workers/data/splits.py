@@ -1,4 +1,4 @@
-"""Decide which rows are sealed, train or judge, by seed, classes and groups."""
+"""Decide which rows are sealed, train or judge, by seed, classes and groups, or by an order."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from ridgeway.errors import JobUnrunnable
 from ridgeway.spec.names import OBJECTIVE_ROWS
 from ridgeway.spec.profiles import held_out
 from ridgeway.spec.spec import JobSpec
-from ridgeway.spec.validation import HoldoutValidation
+from ridgeway.spec.validation import ForwardValidation, HoldoutValidation
+from workers.data.forward import forward_parts
 from workers.data.seeds import derived_seed
 
 Ints = npt.NDArray[np.int64]
@@ -32,16 +33,35 @@ class Splits:
 
 
 def split(
-    spec: JobSpec, targets: npt.NDArray[np.generic], classes: tuple[str, ...], groups: Ints | None
+    spec: JobSpec,
+    targets: npt.NDArray[np.generic],
+    classes: tuple[str, ...],
+    groups: Ints | None,
+    order: Ints | None = None,
 ) -> Splits:
-    """Seal the test set, then fold the rest; JobUnrunnable where groups hold a class together.
+    """Seal the test set, then fold the rest; JobUnrunnable where a part would lack a class.
 
     targets (rows,) are class indices where there are classes; else their values play no part.
+    groups (rows,) stay whole. order (rows,): places of rows, for folds that go forward.
     """
     # A regression is stratified as if it were one class.
     labels = targets.astype(np.int64) if classes else np.zeros(len(targets), np.int64)
+    if isinstance(spec.validation, ForwardValidation):
+        assert order is not None
+        development, test, parts = forward_parts(order, spec.test_fraction, spec.folds)
+        splits = Splits(development, test, tuple(parts))
+    else:
+        splits = _drawn(spec, labels, groups)
+    if groups is not None or order is not None:
+        _check_classes(spec, labels, classes, splits)
+    return splits
+
+
+def _drawn(spec: JobSpec, labels: Ints, groups: Ints | None) -> Splits:
+    """Draw the test set, then folds or a holdout of the rest."""
     rng = np.random.default_rng(spec.seed)
     validation = spec.validation
+    assert not isinstance(validation, ForwardValidation)
     development, test = _hold_out(labels, groups, spec.test_fraction, validation.parts, rng)
     labels_left = labels[development]
     groups_left = None if groups is None else groups[development]
@@ -56,8 +76,6 @@ def split(
             )
         ]
     folds = tuple((development[train], development[valid]) for train, valid in parts)
-    if groups is not None:
-        _check_groups(spec, labels, classes, test, folds)
     return Splits(development, test, folds)
 
 
@@ -124,27 +142,24 @@ def _fold(
         raise JobUnrunnable(f"The rows can't be split into {folds} folds: {error}") from None
 
 
-def _check_groups(
-    spec: JobSpec,
-    labels: Ints,
-    classes: tuple[str, ...],
-    test: Positions,
-    folds: tuple[tuple[Positions, Positions], ...],
-) -> None:
+def _check_classes(spec: JobSpec, labels: Ints, classes: tuple[str, ...], splits: Splits) -> None:
     """Refuse a training part without some class; for some objectives a judging part too."""
-    parts = [(f"training rows of fold {index}", train) for index, (train, _) in enumerate(folds, 1)]
+    folds = list(enumerate(splits.folds, 1))
+    if isinstance(spec.validation, ForwardValidation):
+        how = f"In the order of '{spec.validation.by}'"
+        why = "they lie elsewhere in that order. Use fewer folds, or folds that are drawn."
+    else:
+        how = f"With groups '{spec.groups}'"
+        why = "its rows are in too few groups. Use fewer folds, another seed, or no groups."
+    parts = [(f"training rows of fold {index}", train) for index, (train, _) in folds]
     if OBJECTIVE_ROWS[spec.objective].every_class:
-        parts += [(f"validation rows of fold {i}", valid) for i, (_, valid) in enumerate(folds, 1)]
-        parts.append(("sealed test set", test))
+        parts += [(f"validation rows of fold {index}", valid) for index, (_, valid) in folds]
+        parts.append(("sealed test set", splits.test))
     for name, rows in parts:
         absent = np.setdiff1d(np.arange(len(classes)), labels[rows])
         if len(absent):
-            raise JobUnrunnable(
-                f"With groups '{spec.groups}' the {name} would hold no row of class "
-                f"'{classes[absent[0]]}': its rows are in too few groups. Use fewer folds, "
-                "another seed, or no groups."
-            )
-    for index, (_, valid) in enumerate(folds, 1):
-        if not len(valid):
-            message = f"With groups '{spec.groups}' fold {index} would be empty; use fewer folds"
+            message = f"{how} the {name} would hold no row of class '{classes[absent[0]]}': {why}"
             raise JobUnrunnable(message)
+    for index, (_, valid) in folds:
+        if not len(valid):
+            raise JobUnrunnable(f"{how} fold {index} would be empty; use fewer folds")

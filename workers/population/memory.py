@@ -48,7 +48,7 @@ def _folds_bytes(spec: JobSpec, rows: int, inputs: int) -> int:
 
 def encoded_inputs(spec: JobSpec, profile: DatasetProfile) -> int:
     """Return how many inputs a data set's columns become: one for each number, level and gap."""
-    apart = {spec.target, spec.groups}
+    apart = {spec.target, *spec.apart}
     return sum(
         (1 if column.kind == "number" else column.distinct) + (column.missing > 0)
         for column in profile.columns

@@ -135,6 +135,8 @@ def test_a_spec_fits_the_document_where_the_service_reads_it(body):
         ({"validation": {}}, True),
         ({"validation": {"fraction": 0.5}}, False),
         ({"validation": {"repeats": 3}}, True),
+        ({"validation": {"kind": "forward", "by": "t"}}, True),
+        ({"validation": {"kind": "forward"}}, False),
         ({"validation": {"kind": "holdout", "repeats": 3}}, False),
         ({"objectives": ["r2", "nonzero_weights"]}, True),
         ({"objectives": ["nonzero_weights"]}, False),

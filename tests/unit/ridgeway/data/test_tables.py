@@ -41,7 +41,22 @@ def test_a_column_of_texts_is_profiled() -> None:
         integral=False,
         rarest="a",
         rarest_count=2,
+        dates=False,
     )
+
+
+@pytest.mark.parametrize(
+    ("texts", "dates"),
+    [
+        (["2024-05-01", None, "2024-05-02T12:30"], True),
+        (["2024-05-01T12:30:00Z", "2024-05-01T12:30:00+02:00"], True),
+        (["2024-05-01", "2024-05-01T12:30:00+02:00"], False),
+        (["2024-05-01", "01.05.2024"], False),
+        (["5", "6"], False),
+    ],
+)
+def test_a_category_says_whether_it_holds_dates(texts: list[str | None], dates: bool) -> None:
+    assert profile_of(pa.array(texts)).dates is dates
 
 
 def test_nan_is_missing_and_a_real_number_is_not_integral() -> None:

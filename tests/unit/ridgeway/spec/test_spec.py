@@ -92,6 +92,10 @@ bodies = st.fixed_dictionaries(
         )
         | st.fixed_dictionaries(
             {"kind": st.just("holdout")}, optional={"fraction": st.floats(0.01, 0.99)}
+        )
+        | st.fixed_dictionaries(
+            {"kind": st.just("forward"), "by": st.just("day")},
+            optional={"folds": st.integers(2, 100)},
         ),
         "trials": st.integers(1, 1_000_000),
         "timeout_seconds": st.none() | st.floats(0.1, 1e6),

@@ -320,9 +320,8 @@ def refusal_of(job: JobSpec, frame: pd.DataFrame) -> str | None:
     st.sampled_from([None, "classification", "regression"]),
     st.booleans(),
     st.sampled_from([{"kind": "folds", "folds": folds} for folds in (2, 3, 7)])
-    | st.builds(
-        lambda fraction: {"kind": "holdout", "fraction": fraction}, st.floats(0.001, 0.999)
-    ),
+    | st.builds(lambda fraction: {"kind": "holdout", "fraction": fraction}, st.floats(0.001, 0.999))
+    | st.builds(lambda folds: {"kind": "forward", "folds": folds, "by": "g"}, st.integers(2, 7)),
     st.floats(0.001, 0.9),
     st.integers(0, 2**32 - 1),
 )
@@ -335,6 +334,8 @@ def test_whatever_is_accepted_can_be_split(
     test_fraction: float,
     seed: int,
 ) -> None:
+    forward = validation["kind"] == "forward"
+    grouped = grouped and not forward
     job = spec(
         task=task,
         groups="g" if grouped else None,
@@ -348,11 +349,11 @@ def test_whatever_is_accepted_can_be_split(
         with pytest.raises(JobUnrunnable):
             check_and_prepare(job, frame)
         return
-    if grouped and accepted.task == "classification":
-        # Only the rows tell whether groups hold a class together.
+    if (grouped or forward) and accepted.task == "classification":
+        # Only the rows tell whether groups, or an order, hold a class together.
         refusal = refusal_of(job, frame)
         event(f"grouped classes: {'split' if refusal is None else 'refused'}")
-        assert refusal is None or "groups" in refusal
+        assert refusal is None or ("In the order of" if forward else "groups") in refusal
         return
     prepared = check_and_prepare(job, frame)
     event("split")

@@ -6,6 +6,7 @@ import click
 
 from ridgeway.cli.datasets import datasets
 from ridgeway.cli.jobs import (
+    answer,
     cancel,
     delete,
     extend,
@@ -34,7 +35,8 @@ def main() -> None:
 
 for command in (
     *(serve, worker, migrate, import_study, demo),
-    *(submit, status, jobs, trials, front, cancel, pause, resume, extend, delete),
+    *(submit, status, jobs, trials, front, cancel, pause, resume, answer),
+    *(extend, delete),
     datasets,
 ):
     main.add_command(command)

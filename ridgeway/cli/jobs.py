@@ -150,6 +150,15 @@ def resume(id: str, url: str) -> None:
 
 @click.command()
 @click.argument("id")
+@url_option
+def answer(id: str, url: str) -> None:
+    """End the search now; the answer rests on the trials that have ended."""
+    with connect(url) as client:
+        click.echo(client.answer(id).state)
+
+
+@click.command()
+@click.argument("id")
 @click.argument("trials", type=click.IntRange(min=1))
 @url_option
 def extend(id: str, trials: int, url: str) -> None:

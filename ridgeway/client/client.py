@@ -165,6 +165,10 @@ class Client:
         """Go on with a paused job."""
         return self._act(job, "resume")
 
+    def answer(self, job: Job | str) -> Job:
+        """End the search now; the answer rests on the trials that have ended."""
+        return self._act(job, "answer")
+
     def extend(self, job: Job | str, trials: int) -> Job:
         """Give the job `trials` more; one that has succeeded runs again, for a new answer."""
         return self._act(job, "extend", {"trials": trials})

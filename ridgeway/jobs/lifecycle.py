@@ -1,4 +1,4 @@
-"""A job's states: submitted, paused, resumed, cancelled, out of time, failed.
+"""A job's states: submitted, paused, resumed, answered now, cancelled, out of time, failed.
 
 More trials for a job: ridgeway/jobs/extend.py. How workers share them: ridgeway/jobs/claiming.py.
 """
@@ -15,6 +15,7 @@ from sqlalchemy.engine import Connection, Row
 
 from ridgeway.database.clock import current_time, now
 from ridgeway.database.tables import jobs, leases
+from ridgeway.errors import Conflict
 from ridgeway.jobs.leases import OPEN_LEASE, has_open_leases
 from ridgeway.jobs.lookups import find_job
 from ridgeway.jobs.rows import lock_job, require_state, update_job
@@ -99,14 +100,34 @@ def cancel_job(transaction: Connection, job_id: str) -> Job:
     row = lock_job(transaction, job_id)
     require_state(row, "cancel", "queued", "running", "paused")
     failed = withdraw_leases(transaction, row, "cancelled")
+    told = [f"The job was cancelled; its best trial is that of {_reached(row)}."]
     return change_job(
         transaction,
         row,
         state="cancelled",
         failed=row.failed + failed,
         running=0,
+        warnings=[*row.warnings, *(told if row.complete else [])],
         finished_at=current_time(transaction),
     )
+
+
+def answer_job(transaction: Connection, job_id: str) -> Job:
+    """End the search now and answer from the trials that have ended; live ones FAIL.
+
+    Conflict for a job that has ended, or has no complete trial yet. Nothing changes for one that
+    is being answered, but that a paused one goes on with it. `extend` reopens the search.
+    """
+    row = lock_job(transaction, job_id)
+    require_state(row, "answer", "queued", "running", "paused")
+    if not row.complete:
+        raise Conflict(
+            "Can't answer a job before any trial is complete: wait for one, or cancel the job."
+        )
+    if row.closed:
+        return change_job(transaction, row, state="running")
+    close_search(transaction, row, "the search was ended", "The search was ended early")
+    return find_job(transaction, row.id)
 
 
 def sweep(transaction: Connection) -> bool:
@@ -125,20 +146,27 @@ def sweep(transaction: Connection) -> bool:
 
 
 def _close(transaction: Connection, row: Row[Any]) -> None:
-    """Allow no further trials, as time is up; an answer in the making may be finished."""
+    """Allow no further trials, as time is up."""
+    limit = stored_timeout(row.spec)
+    message = f"The job ran out of its {'time' if limit is None else f'{limit:g} s'}"
+    close_search(transaction, row, "timeout", message)
+
+
+def close_search(transaction: Connection, row: Row[Any], reason: str, message: str) -> None:
+    """Allow a locked job no further trials: it is answered from those that have ended.
+
+    Live trials FAIL with the `reason`; an answer in the making may be finished. The `message` goes
+    on with what the answer rests on, or is the error where no trial is complete.
+    """
     open_ = leases.c.state.in_(OPEN_LEASE) & (leases.c.kind == "population")
     training = sa.select(leases.c.id).where(leases.c.job_id == row.id, open_).limit(1)
     if row.claimed >= row.trials and transaction.execute(training).first() is None:
         update_job(transaction, row.id, state="running", closed=True)
         return
-    failed = withdraw_leases(transaction, row, "timeout")
-    limit = stored_timeout(row.spec)
-    message = f"The job ran out of its {'time' if limit is None else f'{limit:g} s'}"
+    failed = withdraw_leases(transaction, row, reason)
     if row.complete == 0:
         end_as_failed(transaction, row, f"{message} before any trial was complete.", failed)
         return
-    ended = row.complete + row.pruned + row.failed + failed
-    warning = f"{message}; the answer rests on {ended} of {row.trials} trials."
     update_job(
         transaction,
         row.id,
@@ -146,8 +174,13 @@ def _close(transaction: Connection, row: Row[Any]) -> None:
         closed=True,
         failed=row.failed + failed,
         running=0,
-        warnings=[*row.warnings, warning],
+        warnings=[*row.warnings, f"{message}; the answer rests on {_reached(row)}."],
     )
+
+
+def _reached(row: Row[Any]) -> str:
+    """Return how many of a locked job's trials have ended by themselves, in words."""
+    return f"{row.complete + row.pruned + row.failed} of {row.trials} trials"
 
 
 def end_as_failed(transaction: Connection, row: Row[Any], message: str, failed: int = 0) -> None:

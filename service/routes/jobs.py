@@ -241,6 +241,16 @@ async def resume(id: JobId, context: InContext) -> Job:
     return await context.writers.write(lambda transaction: lifecycle.resume_job(transaction, id))
 
 
+@router.post("/{id}/answer", responses=problems(403, 404, 409))
+async def answer(id: JobId, context: InContext) -> Job:
+    """End the search now and answer from the trials that have ended; live ones fail.
+
+    409 before any trial is complete. Repeated while the answer is being worked out, it changes
+    nothing. A paused job goes on to be answered; `extend` reopens the search.
+    """
+    return await context.writers.write(lambda transaction: lifecycle.answer_job(transaction, id))
+
+
 class Extension(Strict):
     """The trials by which a job's budget grows."""
 

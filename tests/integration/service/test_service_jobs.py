@@ -275,7 +275,7 @@ def test_a_bad_extension_is_refused(http, body):
     assert http.post(f"/v1/jobs/{job.id}/extend", json=body).status_code == 422
 
 
-@pytest.mark.parametrize("verb", ["pause", "resume", "cancel", "extend"])
+@pytest.mark.parametrize("verb", ["pause", "resume", "answer", "cancel", "extend"])
 def test_an_ended_job_refuses_to_change_its_state(http, verb):
     job = submit(http)
     http.post(f"/v1/jobs/{job.id}/cancel")
@@ -318,6 +318,7 @@ def test_a_deleted_job_is_gone_and_its_idempotency_key_makes_another(http, datab
         ("GET", "/trials/0"),
         ("GET", "/model"),
         ("DELETE", ""),
+        ("POST", "/answer"),
         ("POST", "/cancel"),
         ("POST", "/pause"),
         ("POST", "/resume"),

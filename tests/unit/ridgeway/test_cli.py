@@ -60,6 +60,7 @@ SUCCEEDED = make_answered_job().model_dump(mode="json")
 
 def test_the_commands_are_those_of_the_interface() -> None:
     assert set(COMMANDS) == {
+        "answer",
         "cancel",
         "datasets add",
         "datasets list",
@@ -256,7 +257,7 @@ def test_jobs_are_listed_up_to_the_limit() -> None:
     assert json.loads(result.stdout) == [SUCCEEDED, FAILED]
 
 
-@pytest.mark.parametrize("verb", ["cancel", "pause", "resume"])
+@pytest.mark.parametrize("verb", ["answer", "cancel", "pause", "resume"])
 def test_a_change_prints_the_new_state(verb: str) -> None:
     result = answering(Answer(200, SUCCEEDED), verb, "1")
     assert result.exit_code == 0

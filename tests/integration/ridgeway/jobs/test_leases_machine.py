@@ -24,7 +24,7 @@ from submitting import submit
 from ridgeway.database.engine import Database
 from ridgeway.database.tables import jobs as job_table
 from ridgeway.database.tables import leases as lease_table
-from ridgeway.errors import LeaseLost
+from ridgeway.errors import Conflict, LeaseLost
 from ridgeway.jobs import claiming, holding, lifecycle, lookups
 from ridgeway.jobs.claiming import Claimant
 from ridgeway.jobs.extend import extend_job
@@ -52,6 +52,7 @@ class Workshop(RuleBasedStateMachine):
         self.strengths = iter(range(1, 10_000))
         self.ended = 0
         self.state = "queued"
+        self.answered_now = False
 
     def _do(self, change: Callable[..., object]) -> object:
         with self.database.transaction() as transaction:
@@ -76,6 +77,8 @@ class Workshop(RuleBasedStateMachine):
         if lease is None:
             return
         assert isinstance(lease, Lease)
+        new = lease.kind == "population" and lease.first_number is None
+        assert not (self.answered_now and new), "the search has ended"
         assert all(lease.id != other.id for other in self.held.values())
         self.held[worker] = lease
 
@@ -197,9 +200,27 @@ class Workshop(RuleBasedStateMachine):
         assert isinstance(after, Job)
         assert after.progress.trials == after.spec.trials == before.progress.trials + more
         assert after.recommended == before.recommended
+        self.answered_now = False
 
     def _extensible(self) -> bool:
         return self.state in ("queued", "running", "paused", "succeeded") and self.ended < MOST
+
+    @precondition(lambda self: self.state not in ENDED)
+    @rule(times=st.integers(1, 2))
+    def answer_now(self, times: int) -> None:
+        """From what is complete, and refused where nothing is; twice, as an impatient one would."""
+        before = self._job().progress
+        for _ in range(times):
+            try:
+                job = self._do(lambda t: lifecycle.answer_job(t, self.job_id))
+            except Conflict:
+                assert before.complete == 0
+                return
+            assert isinstance(job, Job)
+            assert (job.state, job.progress.complete) == ("running", before.complete)
+            assert before.complete > 0
+            assert job.progress.running == 0
+            self.answered_now = True
 
     @precondition(lambda self: self.state in ("running", "paused") and self.ended < MOST)
     @rule(more=st.integers(1, 6))
@@ -214,8 +235,8 @@ class Workshop(RuleBasedStateMachine):
     @precondition(lambda self: self.state in ENDED)
     @rule()
     def submit_another(self) -> None:
-        check(self.database, self.job_id, expected=objective, state=self.state, extended=True)
-        self.job_id, self.ended = self._submit(), 0
+        self._check(self.state)
+        self.job_id, self.ended, self.answered_now = self._submit(), 0, False
 
     # --- what holds at any time
 
@@ -244,8 +265,17 @@ class Workshop(RuleBasedStateMachine):
             if self._unreserved():
                 self.reserve(1)
             self._finish(self.held.pop(WORKERS[0]))
-        state = self._job().state
-        check(self.database, self.job_id, expected=objective, state=state, extended=True)
+        self._check(self._job().state)
+
+    def _check(self, state: str) -> None:
+        check(
+            self.database,
+            self.job_id,
+            expected=objective,
+            state=state,
+            extended=True,
+            ended_early=self.answered_now,
+        )
 
 
 @pytest.fixture

@@ -234,7 +234,7 @@ def test_a_submission_is_repeated_with_one_and_the_same_key() -> None:
     assert len({request.headers["idempotency-key"] for request in script.requests}) == 1
 
 
-@pytest.mark.parametrize("verb", ["cancel", "pause", "resume", "extend"])
+@pytest.mark.parametrize("verb", ["answer", "cancel", "pause", "resume", "extend"])
 def test_a_change_of_state_is_not_repeated(verb: str) -> None:
     with asking(BUSY) as (client, script), pytest.raises(Unreachable):
         getattr(client, verb)("1", *([100] if verb == "extend" else []))

@@ -147,7 +147,7 @@ def _check_classes(spec: JobSpec, labels: Ints, classes: tuple[str, ...], splits
     folds = list(enumerate(splits.folds, 1))
     if isinstance(spec.validation, ForwardValidation):
         how = f"In the order of '{spec.validation.by}'"
-        why = "they lie elsewhere in that order. Use fewer folds, or folds that are drawn."
+        why = "its rows lie elsewhere in that order. Use fewer folds, or folds that are drawn."
     else:
         how = f"With groups '{spec.groups}'"
         why = "its rows are in too few groups. Use fewer folds, another seed, or no groups."

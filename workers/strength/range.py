@@ -12,6 +12,7 @@ from torch.nn import functional
 from ridgeway.spec.models import LinearModel
 from ridgeway.spec.space import quantile
 from ridgeway.spec.spec import JobSpec
+from ridgeway.spec.validation import ForwardValidation
 from workers.data.prepare import Fold, Prepared
 from workers.models.building import build_model
 from workers.models.layout import Layout
@@ -30,15 +31,17 @@ def strength_range(
 ) -> StrengthRange:
     """Return what a job's `"auto"` stands for, from its development rows alone.
 
-    A net is probed on the rows that the first fold trains on; on_epoch(done, of) is called after
-    each epoch of it. JobUnrunnable where its model can't be built or trained.
+    A net is probed on the rows that the first fold trains on, the last of forward ones, of which
+    the first has the fewest; on_epoch(done, of) is called after each epoch of it. JobUnrunnable
+    where its model can't be built or trained.
     """
     spec, outputs = prepared.spec, prepared.outputs
     if spec.search.strength != "auto":
         return StrengthRange(*UNPROBED)  # nobody asks for it
     if isinstance(spec.model, LinearModel):
         return linear_range(spec, prepared.development(), outputs)
-    return probe_range(replace(problem, folds=problem.folds[:1]), Watch(on_epoch=on_epoch))
+    probed = problem.folds[-1 if isinstance(spec.validation, ForwardValidation) else 0]
+    return probe_range(replace(problem, folds=(probed,)), Watch(on_epoch=on_epoch))
 
 
 def linear_range(spec: JobSpec, rows: Fold, outputs: int) -> StrengthRange:

@@ -23,6 +23,7 @@ from workers.population.configuration import Configuration
 from workers.population.problem import Problem
 from workers.population.results import TrainedModels
 from workers.population.watch import Watch
+from workers.strength import range as range_module
 from workers.strength.probe import (
     FINE,
     UNPROBED,
@@ -155,6 +156,25 @@ def test_the_range_does_not_depend_on_rows_that_no_net_trains_on() -> None:
     ]
     assert found[0] == found[1] == found[2]
     assert found[0].high not in UNPROBED
+
+
+def test_forward_folds_are_probed_on_the_one_with_the_most_rows(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    probed: list[int] = []
+
+    def noted(problem: Problem, watch: Watch) -> None:
+        probed.extend(problem.fold_rows)
+
+    monkeypatch.setattr(range_module, "probe_range", noted)
+    spec = parse_spec(
+        {"dataset": "diabetes", "validation": {"kind": "forward", "folds": 2, "by": "age"}}
+    )
+    frame = bundled_frame("diabetes")
+    prepared = check_and_prepare(spec, frame)
+    problem = Problem(prepared.spec, prepared.folds, prepared.outputs, CPU)
+    strength_range(prepared, problem, lambda done, of: None)
+    assert probed == [max(problem.fold_rows)]
 
 
 def test_a_worker_that_has_to_stop_is_heard_between_epochs() -> None:

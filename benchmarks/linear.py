@@ -1,12 +1,15 @@
-"""Linear models along a path of 100 strengths, next to scikit-learn at equal precision.
+"""Linear models along a path of 100 strengths, next to other packages at equal precision.
 
     OMP_NUM_THREADS=1 python benchmarks/linear.py [--repeats 3] [--shape "lasso 2000 x 500"]
+        [--against celer] [--adelie PYTHON]
 
 Seconds of one core for 100 strengths from the largest useful one down, each solved by itself as a
 job's trials are, with the ladder that they start from; data are simulated but for diabetes and
-breast_cancer. `excess` is the largest relative excess of the objective over the
-better of the two. scikit-learn: `lasso_path`, and LogisticRegression by liblinear, warm starts
-being of no use to it, at every tenth strength, times ten.
+breast_cancer. `excess` is the largest relative excess of the objective over the better of the two.
+scikit-learn: `lasso_path`, and LogisticRegression by liblinear, warm starts being of no use to it,
+at every tenth strength, times ten. celer (`pip install celer`): the lasso alone. adelie wants numpy
+1: `--adelie` is the Python of an environment that has it. What took longer than ten seconds is not
+repeated. The same as cross-validated jobs: benchmarks/linear_cv.py.
 """
 
 from __future__ import annotations
@@ -14,15 +17,13 @@ from __future__ import annotations
 import sys
 import time
 import warnings
-from collections.abc import Callable
-from dataclasses import dataclass
+from argparse import Namespace
+from collections.abc import Sequence
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
+from linear_problems import PROBLEMS, Path, Problem
+from linear_yardsticks import YARDSTICKS, Missing
 from rows import Row, median, parser
-from sklearn.datasets import load_breast_cancer, load_diabetes
-from sklearn.linear_model import LogisticRegression, lasso_path
 
 from workers.fullbatch.exact import ExactFold
 from workers.fullbatch.paths import Wanted
@@ -30,43 +31,7 @@ from workers.fullbatch.rows import LinearFit, TrainingRows
 from workers.kernels import load
 from workers.penalties.components import Components
 
-STRENGTHS = 100
-EVERY = 10  # of the strengths that a slow baseline is fitted at
-Floats = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Problem:
-    """Standardised inputs (n, d), targets (n,), and by how much the strengths fall."""
-
-    inputs: Floats
-    targets: Floats
-    lowest: float
-    classes: bool
-
-    @property
-    def strengths(self) -> Floats:
-        """The strengths of the l1 norm, from λ_max down."""
-        slopes = self.inputs.T @ (self.targets - self.targets.mean()) / len(self.targets)
-        largest = np.abs(slopes).max() * (1 if self.classes else 2)
-        return largest * np.logspace(0, np.log10(self.lowest), STRENGTHS)
-
-    def objective(self, weights: Floats, intercept: float, strength: float) -> float:
-        """Return mean loss + strength Σ|w|."""
-        outputs = self.inputs @ weights + intercept
-        if self.classes:
-            losses = np.logaddexp(0, np.where(self.targets > 0, -outputs, outputs))
-        else:
-            losses = np.square(outputs - self.targets)
-        return float(losses.mean() + strength * np.abs(weights).sum())
-
-
-@dataclass(frozen=True)
-class Path:
-    """What a solver found at some of the strengths, and the seconds that all would take."""
-
-    seconds: float
-    objectives: dict[int, float]
+SLOW = 10.0  # seconds; what takes longer is measured once
 
 
 def ours(problem: Problem) -> Path:
@@ -92,98 +57,52 @@ def ours(problem: Problem) -> Path:
     return Path(seconds, values)
 
 
-def scikit_learn(problem: Problem) -> Path:
-    """Fit scikit-learn's estimators to about the same precision."""
-    if not problem.classes:
-        started = time.perf_counter()
-        _, found, _ = lasso_path(
-            problem.inputs, problem.targets, alphas=problem.strengths / 2, tol=1e-6
-        )
-        seconds = time.perf_counter() - started
-        values = [
-            problem.objective(found[:, place], 0.0, float(own))
-            for place, own in enumerate(problem.strengths)
-        ]
-        return Path(seconds, dict(enumerate(values)))
-    values, seconds = {}, 0.0
-    for place in range(EVERY - 1, STRENGTHS, EVERY):
-        own = float(problem.strengths[place])
-        model = LogisticRegression(
-            C=1 / (len(problem.targets) * own),
-            l1_ratio=1,
-            solver="liblinear",
-            intercept_scaling=100.0,
-            tol=1e-5,
-            max_iter=10_000,
-        )
-        started = time.perf_counter()
-        model.fit(problem.inputs, problem.targets)
-        seconds += (time.perf_counter() - started) * EVERY
-        values[place] = problem.objective(model.coef_[0], float(model.intercept_[0]), own)
-    return Path(seconds, values)
+def compared(name: str, problem: Problem, options: Namespace) -> None:
+    """Print seconds next to each yardstick's; runs are interleaved."""
+    own: list[Path] = []
+    others: dict[str, list[Path]] = {}
+    for _ in range(options.repeats):
+        own.append(ours(problem))
+        for yardstick in options.against or YARDSTICKS:
+            runs = others.setdefault(yardstick, [])
+            if runs and runs[0].seconds > SLOW:
+                continue
+            try:
+                runs.append(YARDSTICKS[yardstick](problem, options))
+            except Missing as missing:
+                others[yardstick] = []
+                if len(own) == 1:
+                    print(f"{name}: {missing}", file=sys.stderr)
+    for yardstick, runs in others.items():
+        if runs:
+            _row(name, yardstick, own, runs).print(options.json)
 
 
-def simulated(rows: int, columns: int, lowest: float, *, classes: bool) -> Problem:
-    """Return a problem of which a tenth of the columns, at most 30, tell something."""
-    draw = np.random.default_rng(rows + columns)
-    inputs = draw.normal(size=(rows, columns))
-    telling = max(5, min(30, columns // 10))
-    signal = inputs[:, :telling] @ draw.normal(size=telling)
-    noise = np.sqrt(telling) / 2
-    if classes:
-        targets = (signal + noise * draw.logistic(size=rows) > 0).astype(float)
-    else:
-        targets = signal + noise * draw.normal(size=rows)
-    return standardised(inputs, targets, lowest, classes=classes)
-
-
-def standardised(inputs: Floats, targets: Floats, lowest: float, *, classes: bool) -> Problem:
-    """Return the problem as a fold would have it, in the precision that workers get."""
-    inputs = (inputs - inputs.mean(0)) / inputs.std(0)
-    if not classes:
-        targets = (targets - targets.mean()) / targets.std()
-    return Problem(inputs.astype(np.float32).astype(float), targets, lowest, classes)
-
-
-PROBLEMS: dict[str, Callable[[], Problem]] = {
-    "lasso 442 x 10": lambda: standardised(*load_diabetes(return_X_y=True), 1e-3, classes=False),
-    "lasso 300 x 10000": lambda: simulated(300, 10_000, 1e-2, classes=False),
-    "lasso 2000 x 500": lambda: simulated(2000, 500, 1e-3, classes=False),
-    "lasso 100000 x 20": lambda: simulated(100_000, 20, 1e-3, classes=False),
-    "logistic 569 x 30": lambda: standardised(
-        *load_breast_cancer(return_X_y=True), 1e-2, classes=True
-    ),
-    "logistic 72 x 7129": lambda: simulated(72, 7129, 1e-2, classes=True),
-    "logistic 4600 x 57": lambda: simulated(4600, 57, 1e-2, classes=True),
-    "logistic 100000 x 20": lambda: simulated(100_000, 20, 1e-2, classes=True),
-}
-
-
-def compared(name: str, problem: Problem, repeats: int) -> Row:
-    """Return seconds of both, interleaved."""
-    pairs = [(ours(problem), scikit_learn(problem)) for _ in range(repeats)]
-    value = median([own.seconds for own, _ in pairs])
-    baseline = median([other.seconds for _, other in pairs])
-    own, other = pairs[0]
-    shared = [(own.objectives[place], other.objectives[place]) for place in other.objectives]
+def _row(name: str, yardstick: str, own: Sequence[Path], others: Sequence[Path]) -> Row:
+    value = median([each.seconds for each in own])
+    baseline = median([each.seconds for each in others])
+    pairs = [(own[0].objectives[place], theirs) for place, theirs in others[0].objectives.items()]
     excess = {
-        "excess": max(a / min(a, b) - 1 for a, b in shared),
-        "excess_of_baseline": max(b / min(a, b) - 1 for a, b in shared),
+        "excess": max(a / min(a, b) - 1 for a, b in pairs),
+        "excess_of_baseline": max(b / min(a, b) - 1 for a, b in pairs),
     }
-    parameters = {"problem": name, **{key: f"{one:.1e}" for key, one in excess.items()}}
+    details = {key: f"{one:.1e}" for key, one in excess.items()}
+    parameters = {"problem": name, "against": yardstick, **details}
     return Row("path_seconds", value, "s", baseline, baseline / value, parameters)
 
 
 def main() -> int:
-    """Print a row for each shape."""
+    """Print the rows of each shape."""
     arguments = parser(__doc__)
     arguments.add_argument("--shape", choices=PROBLEMS, help="this one alone")
+    arguments.add_argument("--against", choices=YARDSTICKS, action="append", help="default: all")
+    arguments.add_argument("--adelie", help="a Python that has adelie")
     given = arguments.parse_args()
-    warnings.simplefilter("ignore")  # of strengths at which the baseline has not converged
+    warnings.simplefilter("ignore")  # of strengths at which a baseline has not converged
     torch.set_num_threads(1)
     for name, make in PROBLEMS.items():
         if given.shape in (None, name):
-            compared(name, make(), given.repeats).print(given.json)
+            compared(name, make(), given)
     return 0
 
 

@@ -12,7 +12,7 @@
 enum { SQUARED_ERROR, BINARY, CROSS_ENTROPY };
 enum { CONVERGED, NOT_CONVERGED, OUT_OF_MEMORY };
 
-#define ROWS_AT_ONCE 512      /* of a curvature: so many of some dozens of columns lie in a cache */
+#define ROWS_AT_ONCE 512      /* in a strip: so many of some dozens of columns lie in a cache */
 #define LEAST_CURVATURE 1e-11 /* of a row's loss, of what it is at most: saturated rows have none */
 #define HALVINGS 40
 #define MODEL_ROUNDS 500      /* of coordinate descent in one model */
@@ -28,10 +28,11 @@ typedef struct {
     double *curvature;      /* (capacity, capacity) */
 } Products;
 
-/* What one fold trains on. Columns are padded with zeros to a multiple of 8 rows. */
+/* What one fold trains on, padded with zeros to a multiple of 8 rows. Columns lie in strips of
+   ROWS_AT_ONCE rows, so that a pass over all of them reads memory in one go. */
 typedef struct {
     int64_t rows, features, outputs, loss;
-    const REAL *columns;     /* (features, rows); the last feature is the intercept's, of ones */
+    const REAL *columns;     /* strip after strip, (features, its rows); the last feature is of ones */
     const double *shares;    /* (rows), which add up to one; 0 for padding */
     const double *targets;   /* (rows): numbers, 0 or 1, or classes */
     int64_t most;            /* features in a working set */
@@ -65,11 +66,10 @@ typedef struct {
     double *logits, *moved, *slopes; /* (outputs, rows) */
     double *step;                    /* (outputs, rows): of the logits */
     REAL *weighted, *gathered;       /* (most, ROWS_AT_ONCE) */
-    double *row_weights;             /* (rows) */
     int64_t *set;                    /* (most): features of the working set, in order */
     char *in_set, *likely;           /* (features) */
     double *curvature;               /* (most x outputs, most x outputs) */
-    double *own_weights, *own_slope, *own_before; /* (most x outputs) */
+    double *own_weights, *own_slope, *own_before, *own_start; /* (most x outputs) */
     double *left;                    /* (outputs) */
     Pull *pulls;                     /* (most) */
     Scratch scratch;
@@ -92,13 +92,23 @@ typedef double reals __attribute__((vector_size(8 * WIDE), aligned(8), may_alias
 
 INLINE double total(doubles sums) { return (sums[0] + sums[1]) + (sums[2] + sums[3]); }
 
+INLINE int64_t strip_size(const Rows *rows, int64_t start) {
+    int64_t left = rows->rows - start;
+    return left < ROWS_AT_ONCE ? left : ROWS_AT_ONCE;
+}
+
+/* A column's part in the strip that starts there. */
+INLINE const REAL *in_strip(const Rows *rows, int64_t feature, int64_t start) {
+    return rows->columns + start * rows->features + feature * strip_size(rows, start);
+}
+
 /* --- losses of rows ------------------------------------------------------------------------------ */
 
 /* exp of x <= 0 by a polynomial that vectorises; within 1e-15. */
 INLINE double decayed(double x) {
+    const double whole = 6755399441055744; /* 1.5 x 2^52: a sum with it ends in an integer's bits */
     double normal = x < -700 ? -700 : x;
-    double n = nearbyint(normal * 1.4426950408889634);
-    n = n == n ? n : 0;
+    double shifted = normal * 1.4426950408889634 + whole, n = shifted - whole;
     double r = normal - n * 0.693147180369123816490 - n * 1.90821492927058770002e-10;
     double p = 1.0 / 479001600;
     p = p * r + 1.0 / 39916800;
@@ -113,8 +123,10 @@ INLINE double decayed(double x) {
     p = p * r + 0.5;
     p = p * r + 1;
     p = p * r + 1;
-    int64_t bits = ((int64_t)n + 1023) << 52;
+    uint64_t bits; /* a conversion would not vectorise */
     double scale;
+    memcpy(&bits, &shifted, sizeof bits);
+    bits = (bits + 1023) << 52;
     memcpy(&scale, &bits, sizeof scale);
     return p * scale;
 }
@@ -126,9 +138,10 @@ INLINE double log_one_plus(double e) {
     return 2 * s * p;
 }
 
-static double squared_error(const Rows *rows, const double *logits, double *slopes) {
+static double squared_error(const Rows *rows, int64_t start, int64_t count, const double *logits,
+                            double *slopes) {
     double sum = 0;
-    for (int64_t i = 0; i < rows->rows; i++) {
+    for (int64_t i = start; i < start + count; i++) {
         double error = logits[i] - rows->targets[i];
         slopes[i] = 2 * rows->shares[i] * error;
         sum += rows->shares[i] * error * error;
@@ -136,28 +149,26 @@ static double squared_error(const Rows *rows, const double *logits, double *slop
     return sum;
 }
 
-static double binary(const Rows *rows, double smoothing, const double *logits, double *slopes) {
+static double binary(const Rows *rows, double smoothing, int64_t start, int64_t count,
+                     const double *logits, double *slopes) {
     double losses[ROWS_AT_ONCE], sum = 0;
-    for (int64_t start = 0; start < rows->rows; start += ROWS_AT_ONCE) {
-        int64_t left = rows->rows - start, count = left < ROWS_AT_ONCE ? left : ROWS_AT_ONCE;
-        for (int64_t i = 0; i < count; i++) {
-            double z = logits[start + i], share = rows->shares[start + i];
-            double target = rows->targets[start + i];
-            target += smoothing * (0.5 - target);
-            double e = decayed(z > 0 ? -z : z), likelier = 1 / (1 + e);
-            losses[i] = share * (log_one_plus(e) + (z > 0 ? z : 0) - z * target);
-            slopes[start + i] = share * ((z > 0 ? likelier : e * likelier) - target);
-        }
-        for (int64_t i = 0; i < count; i++) sum += losses[i];
+    for (int64_t i = 0; i < count; i++) {
+        double z = logits[start + i], share = rows->shares[start + i];
+        double target = rows->targets[start + i];
+        target += smoothing * (0.5 - target);
+        double e = decayed(z > 0 ? -z : z), likelier = 1 / (1 + e);
+        losses[i] = share * (log_one_plus(e) + (z > 0 ? z : 0) - z * target);
+        slopes[start + i] = share * ((z > 0 ? likelier : e * likelier) - target);
     }
+    for (int64_t i = 0; i < count; i++) sum += losses[i];
     return sum;
 }
 
-static double cross_entropy(const Rows *rows, double smoothing, const double *logits,
-                            double *slopes) {
+static double cross_entropy(const Rows *rows, double smoothing, int64_t start, int64_t count,
+                            const double *logits, double *slopes) {
     int64_t classes = rows->outputs, rest = rows->rows;
     double sum = 0, even = smoothing / classes;
-    for (int64_t i = 0; i < rows->rows; i++) {
+    for (int64_t i = start; i < start + count; i++) {
         double top = logits[i], sum_of_all = 0, mean = 0;
         for (int64_t k = 1; k < classes; k++) {
             double each = logits[k * rest + i];
@@ -180,58 +191,78 @@ static double cross_entropy(const Rows *rows, double smoothing, const double *lo
     return sum;
 }
 
-/* The mean loss of these logits, and its slopes in them. */
-static double mean_loss(const Rows *rows, double smoothing, const double *logits, double *slopes) {
-    if (rows->loss == SQUARED_ERROR) return squared_error(rows, logits, slopes);
-    if (rows->loss == BINARY) return binary(rows, smoothing, logits, slopes);
-    return cross_entropy(rows, smoothing, logits, slopes);
+/* The part of the mean loss of these logits (outputs, rows) that a strip has, at most ROWS_AT_ONCE
+   rows; and its slopes in them. */
+static double strip_loss(const Rows *rows, double smoothing, int64_t start, int64_t count,
+                         const double *logits, double *slopes) {
+    if (rows->loss == SQUARED_ERROR) return squared_error(rows, start, count, logits, slopes);
+    if (rows->loss == BINARY) return binary(rows, smoothing, start, count, logits, slopes);
+    return cross_entropy(rows, smoothing, start, count, logits, slopes);
 }
 
-/* A row's second derivative between two outputs, times its share, for all rows. slopes and targets
-   give the probabilities back. */
+static double mean_loss(const Rows *rows, double smoothing, const double *logits, double *slopes) {
+    double sum = 0;
+    for (int64_t start = 0; start < rows->rows; start += ROWS_AT_ONCE)
+        sum += strip_loss(rows, smoothing, start, strip_size(rows, start), logits, slopes);
+    return sum;
+}
+
+/* A row's second derivative between two outputs, times its share, for a strip of rows. slopes and
+   targets give the probabilities back. */
 static void row_curvature(const Rows *rows, double smoothing, const double *slopes, int64_t k,
-                          int64_t l, double *to) {
-    for (int64_t i = 0; i < rows->rows; i++) {
-        double share = rows->shares[i], bend = 2;
-        if (rows->loss != SQUARED_ERROR) {
-            double own[2] = {0, 0}, place[2] = {(double)k, (double)l};
-            for (int side = 0; side < 2; side++) {
-                double target = rows->loss == BINARY
-                    ? rows->targets[i] + smoothing * (0.5 - rows->targets[i])
-                    : (rows->targets[i] == place[side]) * (1 - smoothing) + smoothing / rows->outputs;
-                own[side] = share > 0 ? slopes[(side ? l : k) * rows->rows + i] / share + target : 0;
-            }
-            bend = k == l ? own[0] * (1 - own[0]) : -own[0] * own[1];
-            if (k == l && bend < LEAST_CURVATURE) bend = LEAST_CURVATURE;
+                          int64_t l, int64_t start, int64_t count, double *to) {
+    for (int64_t i = start; i < start + count; i++) {
+        double share = rows->shares[i], own[2] = {0, 0}, place[2] = {(double)k, (double)l};
+        for (int side = 0; side < 2; side++) {
+            double target = rows->loss == BINARY
+                ? rows->targets[i] + smoothing * (0.5 - rows->targets[i])
+                : (rows->targets[i] == place[side]) * (1 - smoothing) + smoothing / rows->outputs;
+            double slope = slopes[(side ? l : k) * rows->rows + i];
+            own[side] = share > 0 ? slope / share + target : 0;
         }
-        to[i] = share * bend;
+        double bend = k == l ? own[0] * (1 - own[0]) : -own[0] * own[1];
+        if (k == l && bend < LEAST_CURVATURE) bend = LEAST_CURVATURE;
+        to[i - start] = share * bend;
     }
 }
 
 /* --- products with columns ----------------------------------------------------------------------- */
 
-/* found (outputs) = slopes (outputs, rows) times one column. */
-static void column_slopes(const Rows *rows, int64_t feature, const double *slopes, double *found) {
-    const REAL *column = rows->columns + feature * rows->rows;
+/* found (outputs) += slopes (outputs, rows) times one column, over a strip of rows. */
+INLINE void add_slopes(const Rows *rows, int64_t feature, int64_t start, int64_t count,
+                       const double *slopes, double *found) {
+    const REAL *column = in_strip(rows, feature, start);
     for (int64_t k = 0; k < rows->outputs; k++) {
-        const double *slope = slopes + k * rows->rows;
+        const double *slope = slopes + k * rows->rows + start;
         doubles sums[2] = {{0}, {0}};
-        for (int64_t i = 0; i < rows->rows; i += 2 * WIDE) {
+        for (int64_t i = 0; i < count; i += 2 * WIDE) {
             sums[0] += WIDENED(*(const reals *)(column + i)) * *(const doubles *)(slope + i);
             sums[1] += WIDENED(*(const reals *)(column + i + WIDE)) *
                        *(const doubles *)(slope + i + WIDE);
         }
-        found[k] = total(sums[0] + sums[1]);
+        found[k] += total(sums[0] + sums[1]);
     }
 }
 
-static void add_column(const Rows *rows, int64_t feature, const double *by, double *logits) {
-    const REAL *column = rows->columns + feature * rows->rows;
-    for (int64_t k = 0; k < rows->outputs; k++) {
-        if (by[k] == 0) continue;
-        double *to = logits + k * rows->rows;
-        for (int64_t i = 0; i < rows->rows; i++) to[i] += by[k] * column[i];
-    }
+/* The same of some features, (features, outputs) in gradient: all, or those that are marked and not
+   in the set. */
+static void some_slopes(const Rows *rows, const double *slopes, double *gradient,
+                        const char *marked, const char *in_set) {
+    for (int64_t start = 0; start < rows->rows; start += ROWS_AT_ONCE)
+        for (int64_t j = 0; j < rows->features; j++) {
+            if (marked && (!marked[j] || in_set[j])) continue;
+            double *found = gradient + j * rows->outputs;
+            if (start == 0) memset(found, 0, rows->outputs * sizeof *found);
+            add_slopes(rows, j, start, strip_size(rows, start), slopes, found);
+        }
+}
+
+INLINE void add_column(const Rows *rows, int64_t feature, int64_t start, int64_t count,
+                       int64_t output, double by, double *logits) {
+    const REAL *column = in_strip(rows, feature, start);
+    double *restrict to = logits + output * rows->rows + start;
+    if (by == 0) return;
+    for (int64_t i = 0; i < count; i++) to[i] += by * column[i];
 }
 
 /* sums (4 x 3) of the products of four columns a with three columns b, over a strip of rows. */
@@ -250,11 +281,12 @@ INLINE void add_products(const int tall, const int across, const REAL *a, const 
             UNROLL for (int c = 0; c < across; c++) sums[r][c] += own * other[c];
         }
     }
-    for (int r = 0; r < tall; r++)
-        for (int c = 0; c < across; c++) {
-            double sum = 0;
-            for (int lane = 0; lane < many; lane++) sum += sums[r][c][lane];
-            to[r * next + c] += sum;
+    UNROLL for (int r = 0; r < tall; r++)
+        UNROLL for (int c = 0; c < across; c++) {
+            doubles sum = {0};
+            UNROLL for (int part = 0; part < many / WIDE; part++)
+                sum += WIDENED(((const reals *)&sums[r][c])[part]);
+            to[r * next + c] += total(sum);
         }
 }
 
@@ -274,23 +306,37 @@ static void strip_products(const REAL *a, const REAL *b, int64_t count, double *
         }
 }
 
+/* A softmax does not change where all its logits do by the same: the curvature of an output in itself
+   is what it takes from that with the others. */
+static void fill_diagonal(int64_t outputs, int64_t count, double *curvature) {
+    int64_t size = count * outputs;
+    for (int64_t a = 0; a < size; a++)
+        for (int64_t g = 0; g < count; g++) {
+            double *row = curvature + a * size + g * outputs, others = 0;
+            for (int64_t l = 0; l < outputs; l++) others += l == a % outputs ? 0 : row[l];
+            row[a % outputs] = -others;
+            if (a / outputs == g && -others < LEAST_CURVATURE) row[a % outputs] = LEAST_CURVATURE;
+        }
+}
+
 /* The curvature of the loss in the working set's weights, at the current point. */
 static void fill_curvature(const Rows *rows, const Member *member, Space *space, int64_t count) {
     int64_t outputs = rows->outputs, size = count * outputs;
     double *block = space->scratch.factor; /* (count, count), free now */
     for (int64_t k = 0; k < outputs; k++)
-        for (int64_t l = 0; l <= k; l++) {
-            row_curvature(rows, member->smoothing, space->slopes, k, l, space->row_weights);
+        for (int64_t l = outputs > 1 ? k + 1 : k; l < outputs; l++) {
             memset(block, 0, count * count * sizeof *block);
             for (int64_t start = 0; start < rows->rows; start += ROWS_AT_ONCE) {
-                int64_t left = rows->rows - start, strip = left < ROWS_AT_ONCE ? left : ROWS_AT_ONCE;
+                int64_t strip = strip_size(rows, start);
+                double bends[ROWS_AT_ONCE];
+                row_curvature(rows, member->smoothing, space->slopes, k, l, start, strip, bends);
                 for (int64_t f = 0; f < count; f++) {
-                    const REAL *column = rows->columns + space->set[f] * rows->rows + start;
+                    const REAL *column = in_strip(rows, space->set[f], start);
                     REAL *own = space->gathered + f * ROWS_AT_ONCE;
                     REAL *weighted = space->weighted + f * ROWS_AT_ONCE;
                     for (int64_t i = 0; i < strip; i++) {
                         own[i] = column[i];
-                        weighted[i] = (REAL)(column[i] * space->row_weights[start + i]);
+                        weighted[i] = (REAL)(column[i] * bends[i]);
                     }
                     for (int64_t i = strip; i < ROWS_AT_ONCE; i++) own[i] = weighted[i] = 0;
                 }
@@ -306,14 +352,17 @@ static void fill_curvature(const Rows *rows, const Member *member, Space *space,
                     space->curvature[(b + l) * size + a + k] = bend;
                 }
         }
+    if (outputs > 1) fill_diagonal(outputs, count, space->curvature);
 }
 
 static double product(const Rows *rows, int64_t feature, int64_t other) {
-    const REAL *a = rows->columns + feature * rows->rows, *b = rows->columns + other * rows->rows;
     doubles sum = {0};
-    for (int64_t i = 0; i < rows->rows; i += WIDE)
-        sum += WIDENED(*(const reals *)(a + i)) * WIDENED(*(const reals *)(b + i)) *
-               *(const doubles *)(rows->shares + i);
+    for (int64_t start = 0; start < rows->rows; start += ROWS_AT_ONCE) {
+        const REAL *a = in_strip(rows, feature, start), *b = in_strip(rows, other, start);
+        for (int64_t i = 0; i < strip_size(rows, start); i += WIDE)
+            sum += WIDENED(*(const reals *)(a + i)) * WIDENED(*(const reals *)(b + i)) *
+                   *(const doubles *)(rows->shares + start + i);
+    }
     return 2 * total(sum);
 }
 
@@ -424,29 +473,51 @@ static void gather(const Rows *rows, const Member *member, const double *weights
     memcpy(space->own_before, space->own_weights, count * outputs * sizeof *weights);
 }
 
+/* The mean loss at this length of the model's step, its slopes, and its gradient in the set's weights,
+   all in one pass over the rows. The step itself is worked out where the length is 1. */
+static double walk(const Rows *rows, const Member *member, double length, double *gradient,
+                   Space *space, int64_t count) {
+    int64_t outputs = rows->outputs;
+    double sum = 0, *by = space->scratch.step;
+    for (int64_t c = 0; c < count * outputs; c++) by[c] = space->own_weights[c] - space->own_before[c];
+    for (int64_t f = 0; f < count; f++)
+        memset(gradient + space->set[f] * outputs, 0, outputs * sizeof *gradient);
+    for (int64_t start = 0; start < rows->rows; start += ROWS_AT_ONCE) {
+        int64_t strip = strip_size(rows, start);
+        for (int64_t k = 0; k < outputs; k++) {
+            int64_t at = k * rows->rows + start;
+            if (length == 1) {
+                memset(space->step + at, 0, strip * sizeof *space->step);
+                for (int64_t f = 0; f < count; f++)
+                    add_column(rows, space->set[f], start, strip, k, by[f * outputs + k],
+                               space->step);
+            }
+            for (int64_t i = at; i < at + strip; i++)
+                space->moved[i] = space->logits[i] + length * space->step[i];
+        }
+        sum += strip_loss(rows, member->smoothing, start, strip, space->moved, space->slopes);
+        for (int64_t f = 0; f < count; f++)
+            add_slopes(rows, space->set[f], start, strip, space->slopes,
+                       gradient + space->set[f] * outputs);
+    }
+    return sum;
+}
+
 /* Go as far along the model's step as the objective falls enough; the new value, or the old one where
-   no length helps. space->own_weights is where the step leads. */
+   no length helps. space->own_weights is where the step leads. gradient: of the set's weights, at
+   the end. */
 static double search(const Rows *rows, const Member *member, double value, double promised,
-                     double *weights, Space *space, int64_t count) {
-    int64_t outputs = rows->outputs, numbers = outputs * rows->rows;
-    double by[outputs], rounding = ROUNDING * fabs(value);
+                     double *weights, double *gradient, Space *space, int64_t count) {
+    int64_t outputs = rows->outputs;
+    double rounding = ROUNDING * fabs(value), length = 1;
     double others = all_penalties(rows, member, weights) -
                     set_penalties(rows, space, space->own_before, count);
-    memset(space->step, 0, numbers * sizeof *space->step);
-    for (int64_t f = 0; f < count; f++) {
-        for (int64_t k = 0; k < outputs; k++)
-            by[k] = space->own_weights[f * outputs + k] - space->own_before[f * outputs + k];
-        add_column(rows, space->set[f], by, space->step);
-    }
-    double length = 1;
     for (int halving = 0; halving < HALVINGS; halving++, length /= 2) {
-        for (int64_t i = 0; i < numbers; i++)
-            space->moved[i] = space->logits[i] + length * space->step[i];
         if (length < 1)
             for (int64_t c = 0; c < count * outputs; c++)
                 space->own_weights[c] =
                     space->own_before[c] + (space->own_weights[c] - space->own_before[c]) / 2;
-        double reached = mean_loss(rows, member->smoothing, space->moved, space->slopes) + others +
+        double reached = walk(rows, member, length, gradient, space, count) + others +
                          set_penalties(rows, space, space->own_weights, count);
         if (reached <= value + ENOUGH * length * promised + rounding) {
             double *moved = space->moved;
@@ -458,31 +529,18 @@ static double search(const Rows *rows, const Member *member, double value, doubl
             return reached;
         }
     }
-    mean_loss(rows, member->smoothing, space->logits, space->slopes);
+    walk(rows, member, 0, gradient, space, count);
     return value;
 }
 
 static double set_residual(const Rows *rows, const Member *member, const double *weights,
-                           double *gradient, Space *space, int64_t count) {
+                           const double *gradient, Space *space, int64_t count) {
     double largest = 0;
     for (int64_t f = 0; f < count; f++) {
-        int64_t j = space->set[f];
-        column_slopes(rows, j, space->slopes, gradient + j * rows->outputs);
-        double found = violation(rows, member, weights, gradient, j, space->left);
+        double found = violation(rows, member, weights, gradient, space->set[f], space->left);
         largest = larger(largest, found);
     }
     return largest;
-}
-
-static void likely_gradient(const Rows *rows, double *gradient, const Space *space) {
-    for (int64_t j = 0; j < rows->features; j++)
-        if (space->likely[j] && !space->in_set[j])
-            column_slopes(rows, j, space->slopes, gradient + j * rows->outputs);
-}
-
-static void full_gradient(const Rows *rows, double *gradient, const Space *space) {
-    for (int64_t j = 0; j < rows->features; j++)
-        column_slopes(rows, j, space->slopes, gradient + j * rows->outputs);
 }
 
 /* Mark the features that the sequential strong rule leaves in, and those that weigh something. */
@@ -507,49 +565,58 @@ static void screen(const Rows *rows, const Member *member, const double *weights
 
 /* One model: its curvature where it is not there yet, its minimum, the way there. */
 static double take_step(const Rows *rows, const Member *member, double value, double tolerance,
-                        double *weights, const double *gradient, Space *space, int64_t count,
+                        double *weights, double *gradient, Space *space, int64_t count,
                         int fresh) {
     if (fresh && rows->loss == SQUARED_ERROR)
         look_up_curvature(rows, rows->products, space, count);
     else if (fresh) fill_curvature(rows, member, space, count);
     gather(rows, member, weights, gradient, space, count);
     int64_t size = count * rows->outputs;
-    memcpy(space->row_weights, space->own_slope, size * sizeof *space->own_slope);
+    memcpy(space->own_start, space->own_slope, size * sizeof *space->own_slope);
     Quadratic model = {count, rows->outputs, space->curvature, space->pulls, space->own_weights,
                        space->own_slope, rows->loss == SQUARED_ERROR ? EXACT : ROUNDED};
     minimise(&model, &space->scratch, tolerance, MODEL_ROUNDS);
     double promised = set_penalties(rows, space, space->own_weights, count) -
                       set_penalties(rows, space, space->own_before, count);
     for (int64_t c = 0; c < size; c++)
-        promised += space->row_weights[c] * (space->own_weights[c] - space->own_before[c]);
-    return search(rows, member, value, promised < 0 ? promised : 0, weights, space, count);
+        promised += space->own_start[c] * (space->own_weights[c] - space->own_before[c]);
+    return search(rows, member, value, promised < 0 ? promised : 0, weights, gradient, space,
+                  count);
 }
 
-static void start(const Rows *rows, const double *weights, Space *space) {
+static void first_logits(const Rows *rows, const double *weights, Space *space) {
     memset(space->logits, 0, rows->outputs * rows->rows * sizeof *space->logits);
-    for (int64_t j = 0; j < rows->features; j++)
-        add_column(rows, j, weights + j * rows->outputs, space->logits);
+    for (int64_t start = 0; start < rows->rows; start += ROWS_AT_ONCE)
+        for (int64_t j = 0; j < rows->features; j++)
+            for (int64_t k = 0; k < rows->outputs; k++)
+                add_column(rows, j, start, strip_size(rows, start), k,
+                           weights[j * rows->outputs + k], space->logits);
 }
 
 static Found solve(const Rows *rows, const Member *member, double *weights, double *gradient,
                    Space *space) {
-    start(rows, weights, space);
+    first_logits(rows, weights, space);
     Found found = {.status = NOT_CONVERGED};
     found.value = mean_loss(rows, member->smoothing, space->logits, space->slopes) +
                   all_penalties(rows, member, weights);
-    full_gradient(rows, gradient, space);
+    some_slopes(rows, space->slopes, gradient, NULL, NULL);
     screen(rows, member, weights, gradient, space);
     add_violators(rows, member, weights, gradient, space, NULL, rows->most / 4);
     int64_t count = list_set(rows, space);
     int fresh = 1;
+    double share = rows->outputs > 1 ? 0.1 : 0.01; /* of a residual, left by a model: many outputs'
+                                                      models cost more than a pass over the rows */
     double residual = set_residual(rows, member, weights, gradient, space, count);
     while (found.steps < member->steps) {
         if (residual <= member->tolerance) {
-            likely_gradient(rows, gradient, space);
-            int64_t more = add_violators(rows, member, weights, gradient, space, space->likely,
-                                         rows->most / 4);
-            if (!more) {
-                full_gradient(rows, gradient, space);
+            int64_t more = 0;
+            if (count < rows->features) {
+                some_slopes(rows, space->slopes, gradient, space->likely, space->in_set);
+                more = add_violators(rows, member, weights, gradient, space, space->likely,
+                                     rows->most / 4);
+            }
+            if (!more && count < rows->features) {
+                some_slopes(rows, space->slopes, gradient, NULL, NULL);
                 more = add_violators(rows, member, weights, gradient, space, NULL, rows->most / 4);
             }
             if (!more) {
@@ -562,9 +629,8 @@ static Found solve(const Rows *rows, const Member *member, double *weights, doub
             fresh = 1;
             residual = set_residual(rows, member, weights, gradient, space, count);
         }
-        double last = residual, aim = 0.1 * residual > member->tolerance / 2 ? 0.1 * residual
-                                                                         : member->tolerance / 2;
-        if (rows->loss == SQUARED_ERROR) aim = member->tolerance / 2;
+        double last = residual, aim = share * residual;
+        if (rows->loss == SQUARED_ERROR || aim < member->tolerance / 2) aim = member->tolerance / 2;
         double value = take_step(rows, member, found.value, aim, weights, gradient, space, count,
                                  fresh);
         residual = set_residual(rows, member, weights, gradient, space, count);
@@ -586,14 +652,13 @@ static Found solve(const Rows *rows, const Member *member, double *weights, doub
 static int open_space(const Rows *rows, Space *space) {
     int complete = 1;
     int64_t numbers = rows->outputs * rows->rows, size = rows->most * rows->outputs;
-    int64_t longest = size > rows->rows ? size : rows->rows;
     ROOM(space->logits, numbers);
     ROOM(space->moved, numbers);
     ROOM(space->slopes, numbers);
     ROOM(space->step, numbers);
     ROOM(space->weighted, rows->most * ROWS_AT_ONCE);
     ROOM(space->gathered, rows->most * ROWS_AT_ONCE);
-    ROOM(space->row_weights, longest);
+    ROOM(space->own_start, size);
     ROOM(space->set, rows->most);
     ROOM(space->in_set, rows->features);
     ROOM(space->likely, rows->features);
@@ -613,7 +678,7 @@ static int open_space(const Rows *rows, Space *space) {
 
 static void close_space(Space *space) {
     void *places[] = {space->logits, space->moved, space->slopes, space->step, space->weighted,
-                      space->gathered, space->row_weights, space->set, space->in_set, space->likely,
+                      space->gathered, space->own_start, space->set, space->in_set, space->likely,
                       space->curvature, space->own_weights, space->own_slope, space->own_before,
                       space->left, space->pulls, space->scratch.places, space->scratch.factor,
                       space->scratch.step, space->scratch.bent, space->scratch.kept};

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -20,7 +20,7 @@ ROW_ALIGNMENT = 8  # rows are padded to a multiple of it
 MOST_COORDINATES = 1024  # in a working set: features times outputs
 MOST_MOMENTS = 2048  # columns of least squares whose moments pay, if there are as many rows
 NUMBERS_AT_ONCE = 2**17  # of rows whose moments are summed: as doubles these lie in a cache
-COLUMNS_AT_ONCE = 16  # that are copied as doubles
+STRIP = 512  # rows whose columns lie side by side, ROWS_AT_ONCE in linear.c
 
 
 class PullStructure(ctypes.Structure):
@@ -149,6 +149,16 @@ class LinearRows:
     shares: Tensor
     centred: bool
 
+    def every(self, step: int) -> LinearRows:
+        """Return each so many of the rows alone."""
+        shares = self.shares[::step]
+        return replace(
+            self,
+            inputs=self.inputs[::step],
+            targets=self.targets[::step],
+            shares=shares / shares.sum(),
+        )
+
 
 class SolvableRows(ABC):
     """Rows in the form that a function of linear.c solves members from.
@@ -198,19 +208,19 @@ def solvable(library: Library, given: LinearRows) -> SolvableRows:
 
 
 class Columns(SolvableRows):
-    """Rows column by column, a column of ones at the end."""
+    """Rows in strips, column by column in each of them, a column of ones at the end."""
 
     def __init__(self, library: Library, given: LinearRows) -> None:
         super().__init__(library, given)
         rows, features, kind = self.rows, self.features, given.kind
         padded = -(-rows // ROW_ALIGNMENT) * ROW_ALIGNMENT
-        self._columns = torch.zeros(features, padded, dtype=library.dtype)
-        self._columns[-1, :rows] = 1
+        self._columns = torch.zeros(padded * features, dtype=library.dtype)
         self._shares = torch.zeros(padded, dtype=torch.float64)
         self._shares[:rows] = given.shares
-        self._copy(given.inputs, given.centred)
         self._targets = torch.zeros(padded, dtype=torch.float64)
         self._targets[:rows] = given.targets
+        self._squares = torch.ones(features, dtype=torch.float64)
+        self._copy(given)
         self._products = _Products(features, self.most) if kind == "regression" else None
         self._structure = RowsStructure(
             padded,
@@ -224,22 +234,28 @@ class Columns(SolvableRows):
             None if self._products is None else ctypes.pointer(self._products.structure),
         )
 
-    def _copy(self, inputs: Tensor, centred: bool) -> None:
-        for start in range(0, self.features - 1, COLUMNS_AT_ONCE):
-            part = slice(start, min(start + COLUMNS_AT_ONCE, self.features - 1))
-            own = inputs[:, part].double()
-            if centred:
-                self.means[part] = self._shares[: self.rows] @ own
-                # Rounding must leave nothing of a constant column: it would look like a signal.
-                flat = (own == own[0]).all(0)
-                own = torch.where(flat, 0, own - self.means[part])
-            self._columns[part, : self.rows] = own.T.to(self._columns.dtype)
+    def _copy(self, given: LinearRows) -> None:
+        strips = [slice(start, start + STRIP) for start in range(0, self.rows, STRIP)]
+        flat = torch.zeros_like(self.means).bool()
+        if given.centred:
+            for part in strips:
+                self.means += given.shares[part] @ given.inputs[part].double()
+            # Rounding must leave nothing of a constant column: it would look like a signal.
+            flat = (given.inputs == given.inputs[0]).all(0)
+        self._squares[:-1] = 0
+        for part in strips:
+            own = given.inputs[part].double() - self.means
+            own[:, flat] = 0
+            self._squares[:-1] += given.shares[part] @ own.square()
+            place = slice(part.start * self.features, part.stop * self.features)
+            strip = self._columns[place].view(self.features, -1)
+            strip[:-1, : len(own)] = own.T
+            strip[-1, : len(own)] = 1
 
     @property
     def unit(self) -> float:
-        squares = torch.stack([column.double().square() @ self._shares for column in self._columns])
         targets = self._shares @ self._targets.square() if self.outputs == 1 else torch.ones(())
-        return _unit(squares, targets)
+        return _unit(self._squares, targets)
 
     def solve(self, aim: Aim, start: Tensor) -> Optimum:
         return self._solved_by("linear_solve", self._structure, aim, start)

@@ -156,17 +156,61 @@ static void sweep(const Quadratic *given) {
 
 /* --- Newton steps on what is not zero ------------------------------------------------------------ */
 
+/* sums (4, 4) of the products of four rows with four others, over their first columns; a quarter of
+   the loads that one by one would take. */
+INLINE void four_by_four(const double *own, const double *other, int64_t size, int64_t count,
+                         double sums[4][4]) {
+    doubles parts[4][4];
+    UNROLL for (int r = 0; r < 4; r++) UNROLL for (int c = 0; c < 4; c++) parts[r][c] = (doubles){0};
+    for (int64_t i = 0; i < count; i += WIDE) {
+        doubles b[4];
+        UNROLL for (int c = 0; c < 4; c++) b[c] = *(const doubles *)(other + c * size + i);
+        UNROLL for (int r = 0; r < 4; r++) {
+            doubles a = *(const doubles *)(own + r * size + i);
+            UNROLL for (int c = 0; c < 4; c++) parts[r][c] += a * b[c];
+        }
+    }
+    for (int r = 0; r < 4; r++)
+        for (int c = 0; c < 4; c++)
+            sums[r][c] = (parts[r][c][0] + parts[r][c][1]) + (parts[r][c][2] + parts[r][c][3]);
+}
+
+/* Factor row i, of which the first columns before `from` are done; sums: products of these columns
+   with those of the rows that follow. */
+INLINE void factor_row(double *matrix, int64_t size, int64_t i, int64_t from, int64_t until,
+                       const double *sums) {
+    double *row = matrix + i * size;
+    for (int64_t j = from; j < until; j++) {
+        const double *other = matrix + j * size;
+        double left = row[j] - sums[j - from];
+        for (int64_t c = from; c < j; c++) left -= row[c] * other[c];
+        row[j] = left / other[j];
+    }
+}
+
 /* Factor a symmetric matrix (size, size) in place into its lower triangle. A coordinate that those
    before it determine, but for the noise, gets an infinite pivot: it is held where it is. */
 static void factorise(double *matrix, int64_t size, double noise) {
-    for (int64_t i = 0; i < size; i++) {
-        double *row = matrix + i * size;
-        for (int64_t j = 0; j < i; j++) {
-            const double *other = matrix + j * size;
-            row[j] = (row[j] - dot(row, other, j)) / other[j];
+    for (int64_t first = 0; first < size; first += 4) {
+        int64_t tall = size - first < 4 ? size - first : 4;
+        double sums[4][4];
+        for (int64_t from = 0; from < first; from += 4) {
+            if (tall == 4) {
+                four_by_four(matrix + first * size, matrix + from * size, size, from, sums);
+            } else
+                for (int64_t r = 0; r < tall; r++)
+                    for (int64_t c = 0; c < 4; c++)
+                        sums[r][c] = dot(matrix + (first + r) * size, matrix + (from + c) * size, from);
+            for (int64_t r = 0; r < tall; r++)
+                factor_row(matrix, size, first + r, from, from + 4, sums[r]);
         }
-        double left = row[i] - dot(row, row, i);
-        row[i] = left > noise * row[i] ? sqrt(left) : INFINITY;
+        for (int64_t i = first; i < first + tall; i++) {
+            double *row = matrix + i * size;
+            for (int64_t j = first; j < i; j++)
+                row[j] = (row[j] - dot(row, matrix + j * size, j)) / matrix[j * size + j];
+            double left = row[i] - dot(row, row, i);
+            row[i] = left > noise * row[i] ? sqrt(left) : INFINITY;
+        }
     }
 }
 

@@ -20,8 +20,12 @@ from workers.fullbatch.terms import Strengths
 from workers.headway import span, tell
 from workers.heeding import heed
 from workers.kernels import Library
-from workers.kernels.linear import LinearRows, SolvableRows, solvable
+from workers.kernels.linear import LinearRows, solvable
 from workers.penalties.components import Components
+
+SAMPLED = 16  # of how many rows one tells about where an optimum lies
+LEAST_SAMPLE = 50  # rows to a feature
+UNPENALISED = Wanted(Components())
 
 
 @dataclass(frozen=True)
@@ -46,11 +50,24 @@ class ExactFold:
 
     def __init__(self, fit: LinearFit, rows: TrainingRows, library: Library) -> None:
         self._fit, self._rows, self._library = fit, rows, library
-        self._own = self._compiled(rows.inputs, centred=fit.penalize == "weights")
-        self._paths = FoldPaths(fit, self._own)
+        own = self._given(rows.inputs, centred=fit.penalize == "weights")
+        self._own = solvable(library, own)
+        self._paths = FoldPaths(fit, self._own, self._sampled(own))
 
     def solve(self, member: Wanted) -> Solved | None:
-        """Solve the member; None where that can't be done one by one."""
+        """Solve the member; None where that can't be done one by one.
+
+        A search has many members without a penalty, which are all the same one.
+        """
+        if member != UNPENALISED:
+            return self._solved(member)
+        return self._unpenalised
+
+    @cached_property
+    def _unpenalised(self) -> Solved | None:
+        return self._solved(UNPENALISED)
+
+    def _solved(self, member: Wanted) -> Solved | None:
         if self._fit.group_by == "neuron" and member.components.group > 0:
             return None
         if member.sparse or self._own.takes_all:
@@ -79,15 +96,22 @@ class ExactFold:
         inputs = self._rows.inputs.double()
         left, sizes, directions = torch.linalg.svd(inputs - self._own.means, full_matrices=False)
         told = sizes > sizes[:1] * max(inputs.shape) * torch.finfo(inputs.dtype).eps
-        paths = FoldPaths(self._fit, self._compiled((left * sizes)[:, told], centred=False))
-        return _Turned(paths, directions[told])
+        turned = solvable(self._library, self._given((left * sizes)[:, told], centred=False))
+        return _Turned(FoldPaths(self._fit, turned), directions[told])
 
-    def _compiled(self, inputs: Tensor, *, centred: bool) -> SolvableRows:
+    def _given(self, inputs: Tensor, *, centred: bool) -> LinearRows:
         fit, rows = self._fit, self._rows
         shares = torch.ones(len(inputs)) if rows.weights is None else rows.weights
         shares = shares.double() / shares.double().sum()
-        given = LinearRows(fit.kind, fit.outputs, inputs, rows.targets, shares, centred)
-        return solvable(self._library, given)
+        return LinearRows(fit.kind, fit.outputs, inputs, rows.targets, shares, centred)
+
+    def _sampled(self, rows: LinearRows) -> FoldPaths | None:
+        """Return the paths of a share of the rows, if these are many and each costs a step time."""
+        sample = rows.every(SAMPLED)
+        features = rows.inputs.shape[1] + 1
+        if rows.kind == "regression" or len(sample.inputs) < LEAST_SAMPLE * features:
+            return None
+        return FoldPaths(self._fit, solvable(self._library, sample), self._sampled(sample))
 
 
 @dataclass(frozen=True)

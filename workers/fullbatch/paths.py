@@ -24,8 +24,9 @@ from workers.penalties.components import Components
 
 STEPS = 100  # of Newton's, for one member
 TOLERANCE = {torch.float64: 1e-10, torch.float32: 1e-8}
-RUNGS_A_DECADE = 4
+RUNGS_A_DECADE = 2
 MOST_RUNGS = 8 * RUNGS_A_DECADE
+LOOSE = 0.03  # tolerance of a rung, which others only start from, as a share of its strength
 MIXINGS = 4  # ladders between lasso and ridge
 BEYOND = 1e30  # a strength that leaves the intercept alone
 
@@ -45,9 +46,9 @@ class Wanted:
 
 @dataclass(frozen=True)
 class _Rung:
-    """A place on a ladder. share: of Σ|w| in the penalty; 0 on the groups' ladder."""
+    """A place on a ladder. unit: the components of the ladder's penalty at strength one."""
 
-    share: float
+    unit: Components
     critical: float
     place: int
 
@@ -63,19 +64,29 @@ class _Rung:
 class FoldPaths:
     """One fold's rows, and the optima of its ladders as far as members have asked for them.
 
-    unit: of residuals, a bound on the gradient's entries where nothing is explained.
+    sample: the same of a share of the rows, where members start instead. unit: of residuals, a
+    bound on the gradient's entries where nothing is explained.
     """
 
-    def __init__(self, fit: LinearFit, rows: SolvableRows) -> None:
+    def __init__(self, fit: LinearFit, rows: SolvableRows, sample: FoldPaths | None = None) -> None:
         self._penalises_all = fit.penalize == "all"
-        self._rows = rows
+        self._rows, self._sample = rows, sample
         self.unit = rows.unit
         self._tolerance = TOLERANCE[fit.dtype] * self.unit
-        self._ladders: dict[float, list[Tensor]] = {}
+        self._curved = fit.kind != "regression"
+        self._ladders: dict[Components, list[Tensor]] = {}
+
+    @property
+    def means(self) -> Tensor:
+        """What was taken off the inputs, (d,)."""
+        return self._rows.means
 
     def solve(self, member: Wanted) -> Optimum:
-        """Solve the member from the rung that is next to it."""
-        start, before = self._start(member)
+        """Solve the member from the rung that is next to it, or from a sample's optimum."""
+        if self._sample is None:
+            start, before = self._start(member)
+        else:
+            start, before = self._sampled_start(member, self._sample)
         return self._rows.solve(self._aim(member, before), start)
 
     def _aim(self, member: Wanted, before: float) -> Aim:
@@ -83,6 +94,16 @@ class FoldPaths:
         features = Pull(own.l1, own.l2, math.sqrt(outputs) * own.group)
         intercept = Pull(own.l1 + own.group, own.l2) if self._penalises_all else Pull()
         return Aim(features, intercept, member.smoothing, before, self._tolerance, STEPS)
+
+    def _sampled_start(self, member: Wanted, sample: FoldPaths) -> tuple[Tensor, float]:
+        """Return the member's optimum on the sample, and the strength that this belongs to."""
+        found, own = sample.solve(member), member.components
+        if not found.converged:  # a sample's classes are separable where those of all may not be
+            return self._nothing(), math.inf
+        shift = (self._rows.means - sample.means) @ found.weights[:-1]
+        found.weights[-1] += shift
+        outputs = self._rows.outputs
+        return found.weights, own.group * math.sqrt(outputs) if own.group > 0 else own.l1
 
     # --- ladders ------------------------------------------------------------------------------
 
@@ -96,28 +117,36 @@ class FoldPaths:
 
     def lacking(self, members: Sequence[Wanted]) -> list[int]:
         """Return how many rungs are solved before each of these members, one after the other."""
-        known = {share: len(ladder) for share, ladder in self._ladders.items()}
+        if self._sample is not None:  # whose rungs take next to nothing
+            return [0] * len(members)
+        known = {unit: len(ladder) for unit, ladder in self._ladders.items()}
         counts: list[int] = []
         for rung in map(self._next_rung, members):
-            there = known.get(rung.share, 0) if rung else 0
+            there = known.get(rung.unit, 0) if rung else 0
             counts.append(max(0, rung.place + 1 - there) if rung else 0)
             if rung:
-                known[rung.share] = there + counts[-1]
+                known[rung.unit] = there + counts[-1]
         return counts
 
     def _next_rung(self, member: Wanted) -> _Rung | None:
         """Return the rung that is next to the member; None where it has no ladder to start from."""
         own = member.components
         mixed = own.group > 0 and (own.l1 > 0 or own.l2 > 0)
-        if not member.sparse or mixed or not math.isfinite(own.l1 + own.l2 + own.group):
+        if mixed or not math.isfinite(own.l1 + own.l2 + own.group):
             return None
-        share = 0.0 if own.group > 0 else _bucket(own.l1 / (own.l1 + own.l2))
+        if own.group > 0:
+            unit = Components(group=1 / math.sqrt(self._rows.outputs))
+            strength = own.group / unit.group
+        elif own.l1 > 0:
+            share = _bucket(own.l1 / (own.l1 + own.l2))
+            unit, strength = Components(l1=1, l2=(1 - share) / share), own.l1
+        else:
+            unit, strength = Components(l2=1), own.l2 if self._curved else 0.0
         critical = self._critical[own.group > 0]
-        strength = own.group * math.sqrt(self._rows.outputs) if own.group > 0 else own.l1
         if not 0 < strength < critical:
             return None
         place = min(int(RUNGS_A_DECADE * math.log10(critical / strength)), MOST_RUNGS)
-        return _Rung(share, critical, place)
+        return _Rung(unit, critical, place)
 
     @cached_property
     def _critical(self) -> tuple[float, float]:
@@ -129,17 +158,20 @@ class FoldPaths:
         return gradient.abs().max().item(), gradient.norm(dim=1).max().item()
 
     def _ladder(self, to: _Rung) -> list[Tensor]:
-        """Return the optima, (features, K) and sparse, of the ladder's rungs, at least to this."""
-        ladder = self._ladders.setdefault(to.share, [])
+        """Return the optima, (features, K) and sparse, of the ladder's rungs, at least to this.
+
+        Others only start there: a small share of its strength is enough for a rung.
+        """
+        ladder = self._ladders.setdefault(to.unit, [])
         first = len(ladder)
         start = ladder[-1].to_dense() if ladder else self._nothing()
         for place in range(first, to.place + 1):
             heed()
             strength = to.at(place)
-            own = Components(group=strength / math.sqrt(self._rows.outputs))
-            if to.share:
-                own = Components(l1=strength, l2=strength * (1 - to.share) / to.share)
+            unit = to.unit
+            own = Components(strength * unit.l1, strength * unit.l2, strength * unit.group)
             aim = self._aim(Wanted(own), to.at(max(0, place - 1)))
+            aim = replace(aim, tolerance=max(self._tolerance, LOOSE * strength))
             start = self._rows.solve(aim, start).weights
             ladder.append(start.to_sparse())
             tell((len(ladder) - first) / (to.place + 2 - first))  # the member itself comes next

@@ -610,3 +610,32 @@ def test_levels_of_categories_and_three_classes_are_solved_in_one_round(
     bound = 1e-8 if dtype is torch.float64 else 1e-6
     for member, own in enumerate(parts[::9]):
         assert violation(solver, rows, "multiclass", member, own) < bound
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_members_of_many_rows_start_from_a_sample_and_end_at_their_own_optimum(
+    classes: int,
+) -> None:
+    """A class that no sampled row has must not keep the others from their optimum either."""
+    draw = np.random.default_rng(classes)
+    inputs = draw.normal(size=(8000, 4))
+    scores = inputs @ draw.normal(size=(4, classes)) + draw.gumbel(size=(8000, classes))
+    targets = np.sort(scores.argmax(1)) if classes == 2 else scores.argmax(1)
+    if classes == 3:
+        targets[::16] = draw.integers(2, size=500)
+    kind: Kind = "binary" if classes == 2 else "multiclass"
+    rows = rows_of(inputs, targets)
+    parts = [
+        Components(),
+        Components(l2=1e-3),
+        Components(l1=5e-3),
+        Components(l1=1e-3, l2=1e-3),
+        Components(group=5e-3),
+    ]
+    outputs = 1 if classes == 2 else 3
+    solver = solved("one by one", [rows], kind, parts, outputs, rounds=1)
+    assert solver.converged.all()
+    for member, own in enumerate(parts):
+        assert violation(solver, rows, kind, member, own) < 1e-8
+    alone = solved("one by one", [rows], kind, parts[3:4], outputs, rounds=1)
+    assert torch.equal(alone.weights[:, 0], solver.weights[:, 3])

@@ -65,7 +65,7 @@ def equivalents(
     terms = (own.penalty, own.strength, own.l1_ratio)
     library = sklearn_least_squares if regression else sklearn_logistic
     return {
-        "sklearn": library(*terms, len(prepared.development().train_targets)),
+        "sklearn": library(*terms, len(prepared.splits.development)),
         "glmnet": glmnet(*terms, gaussian=regression),
     }
 

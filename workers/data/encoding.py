@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
+import torch
 from sklearn.impute import SimpleImputer
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
+from torch import Tensor
 
 from workers.data.splits import Positions
 
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Floats = npt.NDArray[np.float64]
+ROWS_AT_ONCE = 2**14  # that are standardised
 LARGEST = 1e30  # an outlier of a column that is constant in training must not become infinite
 
 
@@ -55,7 +58,9 @@ def encode(frame: pd.DataFrame, development: Positions) -> Encoding:
             names += [f"{name} missing" if level is None else f"{name}={level}" for level in levels]
             sources += [name] * len(levels)
     incomplete = np.flatnonzero(missing.any(axis=0))  # numbers come first
-    return Encoding(np.concatenate(parts, axis=1), tuple(names), tuple(sources), incomplete)
+    parts = [part for part in parts if part.shape[1]]
+    joined = parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
+    return Encoding(joined, tuple(names), tuple(sources), incomplete)
 
 
 @dataclass(frozen=True)
@@ -80,6 +85,14 @@ class Standardisation:
         """Standardise any rows (m, d) by the fitted ones."""
         filled = _filled(values, self.gaps, self.imputer)
         return np.clip(np.asarray(self.scaler.transform(filled)), -LARGEST, LARGEST)
+
+    def tensor(self, values: Floats, rows: Positions, dtype: torch.dtype) -> Tensor:
+        """Standardise these rows of the values, (m, d), with no other copy of all of them."""
+        found = torch.empty(len(rows), values.shape[1], dtype=dtype)
+        for start in range(0, len(rows), ROWS_AT_ONCE):
+            part = slice(start, start + ROWS_AT_ONCE)
+            found[part] = torch.from_numpy(self.apply(values[rows[part]]))
+        return found
 
 
 def _filled(values: Floats, gaps: Positions, imputer: SimpleImputer | None) -> Floats:

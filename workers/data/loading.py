@@ -36,6 +36,13 @@ def load_frame(name: str, stored: StoredDataset | None, store: Store) -> pd.Data
     return bundled_frame(name) if name in BUNDLED else _plugin_frame(name)
 
 
+def give_back_memory() -> None:
+    """Give back to the system what reading a table took, which Arrow's pool would keep."""
+    import pyarrow as pa
+
+    pa.default_memory_pool().release_unused()
+
+
 def _stored_frame(name: str, stored: StoredDataset, store: Store) -> pd.DataFrame:
     try:
         data = store.get(stored.address)

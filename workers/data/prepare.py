@@ -60,7 +60,8 @@ class EncodedRows:
     def fold(self, train: Positions, valid: Positions, *, with_groups: bool = False) -> Fold:
         """Return the fold of these rows, standardised by those to train on."""
         values, targets = self.encoding.values, self.targets
-        inputs = Standardisation.fit(values[train], self.encoding.gaps)
+        fitted = Standardisation.fit(values[train], self.encoding.gaps)
+        inputs = fitted.tensor(values, train, self.dtype)
         mean, scale, kind = 0.0, 1.0, torch.int64
         train_targets = targets[train]
         if targets.dtype == np.float64:  # a regression
@@ -68,9 +69,9 @@ class EncodedRows:
             train_targets, kind = (train_targets - mean) / scale, self.dtype
         groups = self.groups if with_groups else None
         return Fold(
-            train_inputs=torch.as_tensor(inputs.apply(values[train]), dtype=self.dtype),
+            train_inputs=inputs,
             train_targets=torch.as_tensor(train_targets, dtype=kind),
-            valid_inputs=torch.as_tensor(inputs.apply(values[valid]), dtype=self.dtype),
+            valid_inputs=inputs if valid is train else fitted.tensor(values, valid, self.dtype),
             valid_targets=torch.as_tensor(targets[valid]),
             target_mean=mean,
             target_scale=scale,

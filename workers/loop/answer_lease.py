@@ -30,6 +30,7 @@ class AnswerWork:
         """Work the answer out and write it; whoever takes over goes on with the refits."""
         lease, prepared, doors = self._lease, self._bench.prepared, self._tools.doors
         engine = engine_of_refits(lease.plan.engine) if lease.plan else Engine()
+        self._bench.release()  # what the search's solver holds would stand beside the answer's
         searched = self._bench.problem
 
         def refit(members: Sequence[Configuration], epochs: Sequence[int]) -> TrainedModels:

@@ -33,7 +33,7 @@ from ridgeway.jobs.leases import Lease
 from ridgeway.jobs.stored import read_spec
 from ridgeway.settings import Settings
 from ridgeway.spec.spec import JobSpec
-from workers.data.loading import load_frame, offered_datasets
+from workers.data.loading import give_back_memory, load_frame, offered_datasets
 from workers.data.prepare import Prepared, check_and_prepare, prepare
 from workers.guard import Usual, telling
 from workers.heeding import heed, heeding
@@ -221,6 +221,7 @@ class Worker:
         changes: list[str] = []
         with telling(changes):
             prepared = self._prepared(lease)
+        give_back_memory()
         spec = prepared.spec  # from here on the job's only one
         problem = Problem(spec, prepared.folds, prepared.outputs, self._tools.device)
         mirror, reports = Mirror(spec, lease.study_id), reports_of(spec)

@@ -24,6 +24,7 @@ from workers.population.watch import Watch
 from workers.strength.probe import BELOW, UNPROBED, StrengthRange, probe_range
 
 ROUNDING = 1e-12  # of the gradient of data that tell nothing
+ROWS_AT_ONCE = 2**14  # as doubles
 
 
 def strength_range(
@@ -83,21 +84,34 @@ def gradient_at_zero(spec: JobSpec, rows: Fold, outputs: int) -> dict[str, Tenso
     targets towards those that tell nothing; the gradient is linear in the targets.
     """
     shares = row_weights(spec, rows.train_targets)[:, None] / len(rows.train_targets)
-    inputs, kind = rows.train_inputs.double(), kind_of(spec.task, outputs)
+    kind = kind_of(spec.task, outputs)
     if kind == "multiclass":
         truth = functional.one_hot(rows.train_targets, outputs).double()
     else:
         truth = rows.train_targets.double().unsqueeze(1)
     uninformed = {"regression": 0.0, "binary": 0.5, "multiclass": 1 / outputs}[kind]
     truth = truth + _smoothing(spec) * (uninformed - truth)
-    if spec.penalize == "all":
-        predicted = uninformed
-    else:
-        predicted = (shares * truth).sum(0)
-        inputs = inputs - (shares * inputs).sum(0)
+    predicted = uninformed if spec.penalize == "all" else (shares * truth).sum(0)
     slope = (2.0 if kind == "regression" else 1.0) * shares * (predicted - truth)
     bias = slope.sum(0) if spec.penalize == "all" else torch.zeros(outputs)
-    return {"weight": slope.T @ inputs, "bias": bias}
+    weight = _product(slope, rows.train_inputs, None if spec.penalize == "all" else shares)
+    return {"weight": weight, "bias": bias}
+
+
+def _product(slope: Tensor, inputs: Tensor, shares: Tensor | None) -> Tensor:
+    """Return slope (n, outputs) times inputs (n, d), less their means by the shares (n, 1).
+
+    Part after part: as doubles all inputs together would take twice the memory that they do.
+    """
+    parts = [slice(start, start + ROWS_AT_ONCE) for start in range(0, len(inputs), ROWS_AT_ONCE)]
+    means = torch.zeros(inputs.shape[1], dtype=torch.float64)
+    if shares is not None:
+        for part in parts:
+            means += (shares[part] * inputs[part].double()).sum(0)
+    found = torch.zeros(slope.shape[1], inputs.shape[1], dtype=torch.float64)
+    for part in parts:
+        found += slope[part].T @ (inputs[part].double() - means)
+    return found
 
 
 def _smoothing(spec: JobSpec) -> float:

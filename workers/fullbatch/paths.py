@@ -142,7 +142,7 @@ class FoldPaths:
             unit, strength = Components(l1=1, l2=(1 - share) / share), own.l1
         else:
             unit, strength = Components(l2=1), own.l2 if self._curved else 0.0
-        critical = self._critical[own.group > 0]
+        critical = self._critical[own.group > 0] if strength > 0 else 0.0
         if not 0 < strength < critical:
             return None
         place = min(int(RUNGS_A_DECADE * math.log10(critical / strength)), MOST_RUNGS)

@@ -395,7 +395,7 @@ static double minimise(const Quadratic *given, const Scratch *room, double toler
         if (!(residual > tolerance)) break;
         double count = free_coordinates(given, room->places);
         spent += count * size;
-        if (spent < count * count * count / 6) continue;
+        if (spent < count * count * count / 24) continue;
         spent = 0;
         newton(given, room, left);
         residual = largest_subgradient(given, left);

@@ -18,7 +18,13 @@ from ridgeway.errors import LeaseLost, Unreadable
 from ridgeway.fleet import mark_gone
 from ridgeway.jobs.artifacts import Artifact, replace_artifacts
 from ridgeway.jobs.leases import OPEN_LEASE, THE_LEASE, Lease, update_lease
-from ridgeway.jobs.lifecycle import end_as_failed, end_if_hopeless, withdraw_leases
+from ridgeway.jobs.lifecycle import (
+    SEARCH_ENDED,
+    close_search,
+    end_as_failed,
+    end_if_hopeless,
+    withdraw_leases,
+)
 from ridgeway.jobs.own_trials import best_own_trial
 from ridgeway.jobs.plan import JobPlan
 from ridgeway.jobs.rows import lock_job, update_job
@@ -179,6 +185,18 @@ def finish_answer(
 def _counted(recommended: Recommended, evaluations: int) -> dict[str, Any]:
     test = recommended.test.model_copy(update={"evaluations": evaluations})
     return recommended.model_copy(update={"test": test}).model_dump(mode="json")
+
+
+def end_search(transaction: Connection, lease: Lease, message: str) -> bool:
+    """End the search, this lease with it; the job is answered from the trials that have ended.
+
+    False for a paused job: only its owner resumes it.
+    """
+    row, _ = _held(transaction, lease)
+    if row.state != "running":
+        return False
+    close_search(transaction, row, SEARCH_ENDED, message)
+    return True
 
 
 def fail_job(transaction: Connection, lease: Lease, message: str) -> None:

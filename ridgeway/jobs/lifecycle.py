@@ -31,6 +31,8 @@ NOTHING_YET = dict.fromkeys(
     ("claimed", "complete", "pruned", "failed", "running", "populations", "evaluations"), 0
 )
 
+SEARCH_ENDED = "the search was ended"  # reason of trials that were live then
+
 
 def submit_job(
     transaction: Connection,
@@ -126,7 +128,7 @@ def answer_job(transaction: Connection, job_id: str) -> Job:
         )
     if row.closed:
         return change_job(transaction, row, state="running")
-    close_search(transaction, row, "the search was ended", "The search was ended early")
+    close_search(transaction, row, SEARCH_ENDED, "The search was ended early")
     return find_job(transaction, row.id)
 
 

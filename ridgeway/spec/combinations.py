@@ -24,6 +24,7 @@ def combination_errors(spec: JobSpec) -> list[FieldError]:
     """Return what contradicts itself whatever the data and the task."""
     errors = [
         *_objective_errors(spec),
+        *_stop_errors(spec),
         *_warmup_errors(spec),
         *_twice_given_errors(spec),
         *grid_errors(spec),
@@ -61,6 +62,18 @@ def _objective_errors(spec: JobSpec) -> list[FieldError]:
         message = "judges by one objective, and the job has two; accepted: none"
         errors.append(FieldError("pruner", spec.pruner, message))
     return errors
+
+
+def _stop_errors(spec: JobSpec) -> list[FieldError]:
+    if spec.stop == "never":
+        return []
+    if spec.further_objectives:
+        message = "judges by one objective, and the job has two; accepted: never"
+        return [FieldError("stop", spec.stop, message)]
+    if spec.folds == 1:
+        message = "compares trials fold by fold, and a holdout has one split; accepted: never"
+        return [FieldError("stop", spec.stop, message)]
+    return []
 
 
 def task_errors(spec: JobSpec, task: Task, whose: str) -> list[FieldError]:

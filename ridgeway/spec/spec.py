@@ -31,6 +31,7 @@ from ridgeway.spec.strict import Check, Integer, Name, Strict, Text
 from ridgeway.spec.validation import FoldsValidation, ForwardValidation, Validation
 
 Schedule: TypeAlias = Literal["constant", "cosine"]
+Stop: TypeAlias = Literal["never", "auto"]
 Precision: TypeAlias = Literal["float32", "float64", "tf32", "bf16"]
 
 MAX_TRIALS = 1_000_000
@@ -207,6 +208,11 @@ class JobSpec(Strict):
     validation: Validation = FoldsValidation()
     test_fraction: float = Field(0.2, gt=0, le=0.9)
     trials: Integer = Field(200, ge=1, le=MAX_TRIALS)
+    stop: Stop = Field(
+        "never",
+        description="`auto`: before the budget is spent, once further trials are expected to gain "
+        "less than a tenth of the standard error of differences between the best ones",
+    )
     epochs: Integer = Field(30, ge=1, le=MAX_EPOCHS)
     early_stopping: EarlyStopping | None = None
     batch_size: Integer = Field(128, ge=1, le=1_000_000)

@@ -59,6 +59,13 @@ def complete_trials(transaction: Connection, study_id: int) -> list[StudyTrial]:
     return _read(transaction, study_id, complete, attributes=True)
 
 
+def trials_numbered(
+    transaction: Connection, study_id: int, numbers: Sequence[int]
+) -> list[StudyTrial]:
+    """Read a few trials with their attributes, in the order of numbers."""
+    return _read(transaction, study_id, _trials.c.number.in_(numbers), attributes=True)
+
+
 def params_of(transaction: Connection, study_id: int, numbers: Sequence[int]) -> dict[int, Params]:
     """Read the parameters of these trials, by number."""
     found: dict[int, Params] = {}

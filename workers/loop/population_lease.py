@@ -18,6 +18,7 @@ from ridgeway.study.distributions import search_space
 from ridgeway.study.writing import Outcome
 from workers.loop.control import faults_of_trials
 from workers.loop.device import device_name
+from workers.loop.early_end import why_enough
 from workers.loop.keeping import Keeping
 from workers.loop.tools import Tools
 from workers.loop.workbench import Workbench
@@ -48,7 +49,10 @@ class PopulationWork:
         started = time.perf_counter()
         with self._guarding():
             plan = lease.plan or self._plan()
-        first, members = self._members(plan)
+        found = self._members(plan)
+        if found is None:
+            return
+        first, members = found
         sampled = time.perf_counter()
         outcomes, warnings = self._trained(plan, first, members, keeping)
         trained = time.perf_counter()
@@ -107,19 +111,29 @@ class PopulationWork:
 
     # --- which trials ---------------------------------------------------------------------------
 
-    def _members(self, plan: JobPlan) -> tuple[int, list[Configuration]]:
-        """Return the first number and what to train: proposed now, or by an earlier holder."""
+    def _members(self, plan: JobPlan) -> tuple[int, list[Configuration]] | None:
+        """Return the first number and what to train: proposed now, or by an earlier holder.
+
+        None where the search has ended instead.
+        """
         lease, mirror, spec = self._lease, self._bench.mirror, self._bench.spec
+        space = search_space(spec, plan.strengths)
 
-        def look(transaction: Connection) -> int:
+        def look(transaction: Connection) -> tuple[int, str | None]:
             mirror.sync(transaction)
-            return holding.trials_before(transaction, lease)
+            asked = spec.stop == "auto" and lease.first_number is None
+            why = why_enough(transaction, lease, self._bench, space) if asked else None
+            return holding.trials_before(transaction, lease), why
 
-        start = self._persistence.read(look)
+        start, why = self._persistence.read(look)
+        if why is not None and self._persistence.write(
+            lambda transaction: holding.end_search(transaction, lease, why)
+        ):
+            log.info("job %s: %s", lease.job_id, why)
+            return None
         if lease.first_number is not None:
             params = mirror.params(lease.first_number, lease.size)
             return lease.first_number, [Configuration.from_params(spec, own) for own in params]
-        space = search_space(spec, plan.strengths)
         params = mirror.propose(space, lease.size, lease.ordinal, start)
         first = self._persistence.write(
             lambda transaction: holding.reserve(transaction, lease, params, space)

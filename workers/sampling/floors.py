@@ -63,6 +63,14 @@ def penalties_in_turn(space: Mapping[str, BaseDistribution], start: int, count: 
     return np.where((places % 2 == 1) | (only_one[indices] & (rounds > 0)), ANY, indices)
 
 
+def floor_of_each(space: Mapping[str, BaseDistribution], trials: int) -> Indices:
+    """Return how many of so many trials each penalty (penalties,) has at least, if all end."""
+    names = penalties(space)
+    share = trials // 2 // len(names)
+    only_one = [_is_one_point(_space_beside(name, space)) for name in names]
+    return np.where(only_one, min(share, 1), share)
+
+
 def _draws_beside(penalty: int, sampler: Sampler, request: Request) -> dict[str, Floats]:
     """Draw the request's configurations as for a job that searches this penalty alone."""
     space = _space_beside(penalties(request.space)[penalty], request.space)

@@ -60,6 +60,13 @@ class TrialTable:
                 found[name] = distribution.to_external_repr(float(self._params[name][number]))
         return found
 
+    def results(self, numbers: Indices) -> tuple[Indices, Floats, Indices]:
+        """Return tier, value (NaN without one) and index of the penalty of each trial (n,)."""
+        missing = np.full(len(self._tiers), math.nan)
+        penalties = self._params.get("penalty", missing)[numbers]
+        indices = np.nan_to_num(penalties).astype(np.intp)
+        return self._tiers[numbers], self._values[numbers], indices
+
     def known(self) -> Indices:
         """Return the numbers of the trials that can teach something."""
         return np.flatnonzero(self._tiers[: self.size] != UNKNOWN)

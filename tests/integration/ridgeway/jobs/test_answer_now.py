@@ -182,6 +182,42 @@ def test_extend_reopens_the_search_with_what_was_left_out(database, answered):
     check(database, job_id, expected=objective, extended=True)
 
 
+def end_search(database: Database, lease: Lease) -> bool:
+    with database.transaction() as transaction:
+        return holding.end_search(transaction, lease, "It is enough")
+
+
+@pytest.mark.parametrize("killed", [False, True])
+def test_a_worker_ends_the_search_instead_of_its_population(database, killed):
+    job_id = submit(database, 40)
+    train(database)
+    lease = must_claim(database)
+    if killed:  # another asks again
+        with database.transaction() as transaction:
+            holding.expire_leases(transaction, "worker-1")
+        again = must_claim(database, "worker-2")
+        with pytest.raises(LeaseLost):
+            end_search(database, lease)
+        lease = again
+    assert end_search(database, lease)
+    with pytest.raises(LeaseLost):  # the first reply was lost
+        end_search(database, lease)
+    give(database, must_claim(database))
+    job = check(database, job_id, expected=objective, ended_early=True)
+    assert job.warnings == ["It is enough; the answer rests on 4 of 40 trials."]
+
+
+def test_a_paused_job_is_not_ended_by_a_worker(database):
+    job_id = submit(database, 40)
+    train(database)
+    lease = must_claim(database)
+    change(database, lifecycle.pause_job, job_id)
+    assert not end_search(database, lease)
+    finish(database, reserve(database, lease))
+    assert change(database, lifecycle.resume_job, job_id).state == "running"
+    assert must_claim(database).kind == "population"
+
+
 def test_a_cancelled_job_says_what_its_best_trial_is_the_best_of(database):
     job_id = submit(database, 40)
     train(database)

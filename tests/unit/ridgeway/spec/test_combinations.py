@@ -70,6 +70,24 @@ def test_exact_refuses_what_belongs_to_minibatch_training(
     parse_spec({"dataset": "wine", **at(field, value)})  # alone it is a spec
 
 
+@pytest.mark.parametrize(
+    ("fields", "why"),
+    [
+        ({"validation": {"kind": "holdout"}}, "compares trials fold by fold"),
+        ({"objectives": ["loss", "nonzero_weights"]}, "judges by one objective"),
+    ],
+)
+def test_a_search_that_ends_by_itself_needs_folds_and_one_objective(
+    fields: dict[str, Any], why: str
+) -> None:
+    (error,) = refusals(stop="auto", **fields).values()
+    assert (error.field, error.value) == ("stop", "auto")
+    assert error.message.startswith(why)
+    assert error.message.endswith("accepted: never")
+    check_spec(job(**fields))
+    check_spec(job(stop="auto"))
+
+
 @pytest.mark.parametrize("model", [{"kind": "mlp"}, {"kind": "mine", "width": 3}])
 def test_exact_solves_linear_models_only(model: dict[str, Any]) -> None:
     (error,) = refusals(optimizer="exact", model=model).values()

@@ -11,6 +11,7 @@ from ridgeway.spec.names import Objective, PenaltyName
 Params: TypeAlias = dict[str, float | str]
 Interval: TypeAlias = tuple[float, float]
 Choice: TypeAlias = Literal["simplest", "best", "baseline"]
+Rival: TypeAlias = Literal["none", "baseline", "linear", "best", "twin"]
 Claim: TypeAlias = Literal["benefit", "none_detected", "no_signal"]
 
 
@@ -50,7 +51,7 @@ class Chosen(View):
 class Baseline(View):
     """The constant predictor: the mean, or the shares of the classes, of the training rows."""
 
-    value: float = Field(description="the objective on the sealed test set")
+    value: float | None = Field(description="the objective on the sealed test set")
     validation: float | None = Field(
         default=None, description="the objective on the validation rows, mean over folds"
     )
@@ -75,7 +76,7 @@ class SealedScores(View):
     simplest: float | None
     best: float | None
     none: float | None
-    baseline: float
+    baseline: float | None
     linear: float | None = None
     interval: Interval | None = Field(
         default=None,
@@ -92,13 +93,13 @@ class SealedScores(View):
 class Comparison(View):
     """What is recommended against a rival, pairwise: differences above 0 speak for the former."""
 
-    rival: Literal["none", "baseline", "linear", "twin"]
+    rival: Rival
     difference: float = Field(description="mean over the confirmation's folds, of the objective")
     interval: Interval = Field(description="95 %, corrected for folds that share training rows")
     p: float = Field(description="corrected resampled t-test, two-sided (Nadeau & Bengio 2003)")
     folds: int
-    detectable: float | None = Field(
-        default=None, description="the difference that these folds show with a power of 80 %"
+    detectable: float = Field(
+        description="the difference that these folds show with a power of 80 %"
     )
     sealed_difference: float | None = Field(default=None, description="on the sealed rows")
     sealed_interval: Interval | None = Field(
@@ -136,7 +137,7 @@ class PenaltyRow(View):
     )
 
 
-class Confirmed(View):
+class ConfirmedFinalist(View):
     """A finalist on fresh splits, initial weights and batches."""
 
     name: str = Field(description="its role, or the penalty that it is the best of")
@@ -154,7 +155,7 @@ class Confirmation(View):
     """The finalists once more, as one population, on splits and seeds that chose nothing."""
 
     splits: int = Field(description="training and validation parts")
-    finalists: list[Confirmed]
+    finalists: list[ConfirmedFinalist]
     optimism: float | None = Field(
         description="by which share the best trial's value was better than its confirmed one"
     )

@@ -18,12 +18,12 @@ from rich.text import Text
 
 from ridgeway.client.client import Client
 from ridgeway.client.show import job_summary, write
-from ridgeway.client.words import duration
 from ridgeway.errors import RidgewayError, Unreachable
 from ridgeway.host.private import keep_private
 from ridgeway.settings import Settings
 from ridgeway.spec.names import PENALTY_NAMES
 from ridgeway.views import Job
+from ridgeway.words import duration
 
 START_SECONDS = 120.0  # importing torch from a cold disk takes its time
 STOP_SECONDS = 20.0

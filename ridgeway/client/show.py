@@ -12,12 +12,17 @@ from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 from rich.text import Text
 
-from ridgeway.answers import Chosen, Params, Recommended
 from ridgeway.client.plain import Plain
-from ridgeway.client.words import duration, moment, number
-from ridgeway.spec.names import OBJECTIVE_ROWS, PENALTY_ROWS
-from ridgeway.spec.spec import FoldsValidation, JobSpec
-from ridgeway.views import Best, Front, Job, StoredSpec, Trial
+from ridgeway.client.show_answer import (
+    answer_summary,
+    best_fact,
+    fact_table,
+    objective_of,
+    params_phrase,
+)
+from ridgeway.spec.spec import JobSpec
+from ridgeway.views import Front, Job, StoredSpec, Trial
+from ridgeway.words import duration, moment, number
 
 PIPE_WIDTH = 120  # columns where there is no terminal to fill
 STATE_STYLE = {
@@ -27,7 +32,6 @@ STATE_STYLE = {
     "paused": "yellow",
     "running": "cyan",
 }
-PENALTY: dict[str, str] = {row.name: row.label for row in PENALTY_ROWS.values()}
 
 
 def console(stderr: bool = False) -> Console:
@@ -108,7 +112,7 @@ def _note(job: Job) -> str:
     """Tell the best value so far and what is left."""
     parts: list[str] = []
     if job.best is not None:
-        parts.append(f"best {_objective(job)} {number(job.best.value)}")
+        parts.append(f"best {objective_of(job)} {number(job.best.value)}")
     if job.ended:
         return "   ".join(parts)
     if ended_trials(job) == job.progress.trials:
@@ -121,22 +125,9 @@ def _note(job: Job) -> str:
     return "   ".join(parts)
 
 
-def _objective(job: Job) -> str:
-    """Name what trials are judged by; of a spec that can't be read it is not known."""
-    return job.spec.objective if isinstance(job.spec, JobSpec) else "value"
-
-
 def _name(job: Job) -> str:
     """Return what the job is called: its name, or its data set's."""
     return job.name or (job.spec.dataset if isinstance(job.spec, JobSpec) else "(no name)")
-
-
-def _how_judged(job: Job) -> str:
-    if not isinstance(job.spec, JobSpec):
-        return ""
-    if isinstance(job.spec.validation, FoldsValidation):
-        return f", mean ± standard error of {job.spec.folds} folds"
-    return ", ± standard error over the validation rows"
 
 
 def _strange(job: Job) -> str | None:
@@ -160,9 +151,9 @@ def job_summary(job: Job) -> RenderableType:
     if job.error:
         parts.append(Text(job.error, style="red"))
     if job.recommended is not None:
-        parts.append(_answer(job, job.recommended))
+        parts.append(answer_summary(job, job.recommended))
     elif job.best is not None:
-        parts.append(_facts([_best_fact(job, job.best)]))
+        parts.append(fact_table([best_fact(job, job.best)]))
     notes = [*([strange] if (strange := _strange(job)) else []), *job.warnings]
     parts += [Text(f"Note: {note}", style="yellow") for note in notes]
     return Group(*parts)
@@ -183,90 +174,6 @@ def _headline(job: Job) -> Text:
     return line
 
 
-def _answer(job: Job, answer: Recommended) -> RenderableType:
-    facts = [
-        _best_fact(job, answer.best),
-        ("Recommended", Text(_params_phrase(answer.simplest.params), style="bold green")),
-        ("", Text("the simplest within one standard error of the best", style="dim")),
-    ]
-    looks = "once" if answer.test.evaluations == 1 else f"{answer.test.evaluations} times"
-    caption = f"test: {answer.test.rows} rows, sealed until the search was over, opened {looks}"
-    return Group("", _facts(facts), "", _comparison(job, answer), Text(caption, style="dim"))
-
-
-def _best_fact(job: Job, best: Best | Chosen) -> tuple[str, Text]:
-    text = Text(f"{_objective(job)} {_value(best)}", style="bold")
-    text.append(f"   trial {best.number}{_how_judged(job)}", style="not bold dim")
-    return "Best trial", text
-
-
-def _facts(rows: Iterable[tuple[str, Text]]) -> Table:
-    table = Table.grid(padding=(0, 2))
-    for name, text in rows:
-        table.add_row(name, text)
-    return table
-
-
-def _comparison(job: Job, answer: Recommended) -> Table:
-    """Show recommended, best, unpenalised and constant side by side."""
-    test = answer.test
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("")
-    table.add_column("penalty")
-    tested = OBJECTIVE_ROWS[test.metric].label
-    for name in (f"{_objective(job)}, validation", f"{tested}, test", "loss, test"):
-        table.add_column(name, justify="right")
-    for name in ("nonzero weights", "features"):
-        table.add_column(name, justify="right")
-    rows: list[tuple[str, Chosen | None, float | None]] = [
-        ("recommended", answer.simplest, test.simplest),
-        ("best", answer.best, test.best),
-        ("unpenalised", answer.none, test.none),
-    ]
-    for name, chosen, score in rows:
-        loss = test.loss.get({"recommended": "simplest", "unpenalised": "none"}.get(name, name))
-        if chosen is not None:
-            table.add_row(name, *_chosen_cells(chosen, score, loss), style=_row_style(name))
-    loss = number(test.loss.get("baseline"))
-    table.add_row("constant", "", "", number(test.baseline), loss, "", "")
-    return table
-
-
-def _row_style(name: str) -> str:
-    return "bold green" if name == "recommended" else ""
-
-
-def _chosen_cells(chosen: Chosen, score: float | None, loss: float | None) -> list[str]:
-    features = "" if chosen.selected_features is None else str(chosen.selected_features)
-    nonzero = f"{chosen.refit_nonzero_weights} of {chosen.weights}"
-    return [
-        PENALTY.get(str(chosen.params.get("penalty")), str(chosen.params.get("penalty"))),
-        _value(chosen),
-        number(score),
-        number(loss),
-        "refit diverged" if chosen.refit_nonzero_weights is None else nonzero,
-        features,
-    ]
-
-
-def _value(chosen: Best | Chosen) -> str:
-    if chosen.standard_error is None:
-        return number(chosen.value)
-    return f"{number(chosen.value)} ± {number(chosen.standard_error)}"
-
-
-def _params_phrase(params: Params) -> str:
-    """Write the parameters of a trial in a line, the penalty first."""
-    words = {"lambda": "λ", "l1_ratio": "L1 ratio"}
-    penalty = str(params.get("penalty"))
-    rest = [
-        f"{words.get(name, name.replace('_', ' '))} {number(value)}"
-        for name, value in params.items()
-        if name != "penalty"
-    ]
-    return "   ".join([PENALTY.get(penalty, penalty), *rest])
-
-
 # --- lists ------------------------------------------------------------------------------------
 
 
@@ -276,7 +183,7 @@ def job_table(jobs: Iterable[Job]) -> Table:
     for name in ("id", "name", "state", "trials", "best", "created"):
         table.add_column(name, no_wrap=name in ("id", "state"))
     for job in jobs:
-        best = f"{_objective(job)} {number(job.best.value)}" if job.best else ""
+        best = f"{objective_of(job)} {number(job.best.value)}" if job.best else ""
         table.add_row(
             job.id,
             Text(_name(job)),
@@ -296,7 +203,7 @@ def trial_table(trials: Iterable[Trial]) -> Table:
     for trial in trials:
         params = {name: _cell(value) for name, value in trial.params.items()}
         values = [number(trial.value), number(trial.nonzero_weights)]
-        table.add_row(str(trial.number), trial.state, *values, Text(_params_phrase(params)))
+        table.add_row(str(trial.number), trial.state, *values, Text(params_phrase(params)))
     return table
 
 
@@ -313,5 +220,5 @@ def front_table(front: Front) -> Table:
     table.add_column("params")
     for trial in front.trials:
         values = [number(value) for value in trial.values]
-        table.add_row(str(trial.number), *values, _params_phrase(trial.params))
+        table.add_row(str(trial.number), *values, params_phrase(trial.params))
     return table

@@ -8,8 +8,8 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from ridgeway.client.words import number
 from ridgeway.views import Dataset, DatasetSummary
+from ridgeway.words import number
 
 
 def dataset_table(datasets: Iterable[DatasetSummary]) -> Table:

@@ -18,6 +18,7 @@ Task: TypeAlias = Literal["classification", "regression"]
 PenaltyName: TypeAlias = Literal["none", "l1", "l2", "elastic_net", "group_lasso"]
 
 UNPENALISED: PenaltyName = "none"
+RIDGE: PenaltyName = "l2"  # what a plain linear model has
 
 
 @dataclass(frozen=True)

@@ -32,6 +32,7 @@ from ridgeway.spec.validation import FoldsValidation, ForwardValidation, Validat
 
 Schedule: TypeAlias = Literal["constant", "cosine"]
 Stop: TypeAlias = Literal["never", "auto"]
+Rule: TypeAlias = Literal["simplest", "one_standard_error", "best"]
 Precision: TypeAlias = Literal["float32", "float64", "tf32", "bf16"]
 
 MAX_TRIALS = 1_000_000
@@ -90,6 +91,13 @@ class EarlyStopping(Strict):
     """A trial ends when its mean curve has not improved for `patience` epochs."""
 
     patience: Integer = Field(ge=1, le=MAX_EPOCHS)
+
+
+class AtMost(Strict):
+    """Limits on what is recommended."""
+
+    features: Integer | None = Field(default=None, ge=0)
+    nonzero_weights: Integer | None = Field(default=None, ge=0)
 
 
 class WarmStart(Strict):
@@ -204,6 +212,15 @@ class JobSpec(Strict):
         None,
         description="complete trials of another job teach the sampler; they are copied into the "
         "study and count in nothing",
+    )
+    rule: Rule = Field(
+        "simplest",
+        description="what is recommended: the `simplest` trial that neither its value nor its "
+        "folds tell from the best, the one with the fewest weights within `one_standard_error` of "
+        "it, or the `best`",
+    )
+    at_most: AtMost | None = Field(
+        None, description="what is recommended uses no more `features` or `nonzero_weights`"
     )
     validation: Validation = FoldsValidation()
     test_fraction: float = Field(0.2, gt=0, le=0.9)

@@ -23,6 +23,7 @@ class TrialFacts:
     standard_error: float | None = None
     nonzero_weights: float | None = None  # mean over folds
     weights: int | None = None  # penalised weights of one model
+    features: float | None = None  # source columns that a model uses, mean over folds
     epochs: int | None = None  # trained, whichever of them gives the value
     converged: bool | None = None
     residual: float | None = None  # of models at the optimum: what is left of the gradient
@@ -85,6 +86,7 @@ _READERS: Mapping[str, Callable[[Any], Any]] = {
     "standard_error": _number,
     "nonzero_weights": _number,
     "weights": _whole,
+    "features": _number,
     "epochs": _whole,
     "converged": _truth,
     "residual": _number,

@@ -1,25 +1,39 @@
-"""The answer: choose trials, refit them, and only then open the sealed test set, once."""
+"""The answer: choose trials, confirm and refit them, and only then open the sealed test set, once.
+
+chosen     the trials of the roles, by the search's folds and the job's rule
+confirmed  the finalists on fresh splits and seeds: what is told of them, and what is claimed
+refits     the models of the roles, on every development row
+sealed     what they predict for rows that nobody has looked at
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from ridgeway.answers import Baseline, Recommended
+import numpy as np
+from torch import Tensor
+
+from ridgeway.answers import Baseline, Choice, LinearRival, Recommended
 from ridgeway.jobs.artifacts import MODEL, Artifact
+from ridgeway.spec.spec import JobSpec
 from ridgeway.study.reading import StudyTrial
-from workers.answer.artifact import model_bytes
-from workers.answer.choice import Refit, Role, choose
-from workers.answer.described import described
-from workers.answer.sealed import constant_score, sealed_scores
+from workers.answer.artifact import constant_bytes, model_bytes
+from workers.answer.checks import Found, checks
+from workers.answer.choice import Role, choose, within_limits
+from workers.answer.confirmation import confirm, constant_values, twin
+from workers.answer.described import described, selected_columns
+from workers.answer.evidence import Evidence, finalists_of
+from workers.answer.refits import Refits, refitted
+from workers.answer.rival import Rival, linear_rival
+from workers.answer.sealed import BASELINE, SealedTest
+from workers.answer.training import Training
+from workers.answer.verdict import Findings, verdict
 from workers.answer.warnings import warnings_of
 from workers.data.prepare import Prepared
-from workers.population.configuration import Configuration
-from workers.population.results import TrainedModels
+from workers.population.results import fold_errors
 
-# Trains members on the development rows, each for so many epochs.
-Refitting: TypeAlias = Callable[[Sequence[Configuration], Sequence[int]], TrainedModels]
 # Keeps bytes of the job under a name.
 Keep: TypeAlias = Callable[[str, bytes], Artifact]
 
@@ -34,39 +48,135 @@ class Answer:
 
 
 def answer(
-    candidates: Sequence[StudyTrial], prepared: Prepared, refit: Refitting, keep: Keep
+    candidates: Sequence[StudyTrial],
+    prepared: Prepared,
+    training: Training,
+    keep: Keep,
+    looks: int = 0,
 ) -> Answer:
-    """Choose, refit on the development rows, and only then look at the sealed test set."""
-    spec, outputs = prepared.spec, prepared.outputs
-    refits, notes = _refitted(choose(candidates, spec.maximise), prepared, refit)
+    """Choose, confirm and refit on the development rows, and only then look at the sealed ones.
+
+    looks: how often answers of other jobs have looked at the same sealed rows before.
+    """
+    spec = training.problem.spec
+    chosen = choose(candidates, spec)
+    evidence = _evidence(candidates, chosen, prepared, training)
+    choice = _choice(evidence)
+    refits = refitted(chosen, prepared, training)
     # Only now, with every choice made and every model trained, are the sealed rows looked at.
-    sealed = prepared.sealed()
-    by_role = {each.role: each for each in refits}
-    simplest = by_role["simplest"]
-    recommended = Recommended(
-        simplest=described(simplest, prepared),
-        best=described(by_role["best"], prepared),
-        none=described(by_role["none"], prepared) if "none" in by_role else None,
-        baseline=Baseline(value=constant_score(spec.objective, sealed, outputs)),
-        test=sealed_scores(spec, refits, sealed, outputs),
-    )
+    sealed = SealedTest.opened(prepared, _models(spec, refits, evidence.rival))
+    recommended = _recommended(evidence, choice, refits, sealed, prepared)
+    found = Found(evidence, recommended, refits, sealed, prepared, looks, training.strengths)
+    recommended = recommended.model_copy(update={"checks": checks(found)})
     artifacts: dict[str, Artifact] = {}
-    if not simplest.model.diverged_at:
-        artifacts[MODEL] = keep(MODEL, model_bytes(simplest, prepared, sealed))
-    return Answer(recommended, artifacts, [*notes, *warnings_of(spec, candidates, refits)])
+    kept = refits.by_role[_role(choice)]
+    if choice == BASELINE:
+        artifacts[MODEL] = keep(MODEL, constant_bytes(prepared, sealed.fold))
+    elif not kept.model.diverged_at:
+        artifacts[MODEL] = keep(MODEL, model_bytes(kept, prepared, sealed.fold))
+    warnings = [*refits.notes, *warnings_of(spec, candidates, list(refits.by_role.values()))]
+    return Answer(recommended, artifacts, warnings)
 
 
-def _refitted(
-    chosen: dict[Role, StudyTrial], prepared: Prepared, refit: Refitting
-) -> tuple[list[Refit], tuple[str, ...]]:
-    """Refit each chosen trial once, whatever its roles; and what training them warned of."""
-    spec = prepared.spec
-    trials = {trial.number: trial for trial in chosen.values()}
-    members = [Configuration.from_params(spec, trial.params) for trial in trials.values()]
-    epochs = [trial.facts.best_epoch or spec.epochs for trial in trials.values()]
-    models = refit(members, epochs)
-    place = {number: place for place, number in enumerate(trials)}
-    refits = [
-        Refit(role, trial, models.model(place[trial.number])) for role, trial in chosen.items()
-    ]
-    return refits, models.notes
+def _evidence(
+    candidates: Sequence[StudyTrial],
+    chosen: dict[Role, StudyTrial],
+    prepared: Prepared,
+    training: Training,
+) -> Evidence:
+    """Confirm the finalists, their twins at λ = 0, and a linear model beside a net."""
+    spec = training.problem.spec
+    without = Evidence(spec, candidates, chosen, None, linear_rival(prepared, training))
+    finalists = [without.member(trial) for trial in finalists_of(candidates, chosen, spec).values()]
+    twins = [found for member in finalists if (found := twin(member)) is not None]
+    confirmed = confirm([*finalists, *twins], prepared, training)
+    return Evidence(spec, candidates, chosen, confirmed, without.rival)
+
+
+def _choice(evidence: Evidence) -> Choice:
+    """Return what to recommend: the constant, unless the best is shown to be better."""
+    if evidence.beyond_constant() is False:
+        return "baseline"
+    if not within_limits(evidence.chosen["simplest"], evidence.spec):
+        return "baseline"
+    return "best" if evidence.spec.rule == "best" else "simplest"
+
+
+def _role(choice: Choice) -> Role:
+    """Return the trial that stands for a choice; beside the constant, what it was preferred to."""
+    return "best" if choice == "best" else "simplest"
+
+
+def _models(
+    spec: JobSpec, refits: Refits, rival: Rival | None
+) -> dict[str, tuple[JobSpec, Mapping[str, Tensor]]]:
+    """Return spec and parameters of every model that predicts, by role."""
+    models: dict[str, tuple[JobSpec, Mapping[str, Tensor]]] = {
+        str(role): (spec, refit.model.parameters)
+        for role, refit in refits.by_role.items()
+        if not refit.model.diverged_at
+    }
+    if rival is not None and not rival.model.diverged_at:
+        models["linear"] = (rival.spec, rival.model.parameters)
+    return models
+
+
+def _recommended(
+    evidence: Evidence, choice: Choice, refits: Refits, sealed: SealedTest, prepared: Prepared
+) -> Recommended:
+    """Put together what the answer shows, all but its checks."""
+    role = "best" if choice == "baseline" else _role(choice)
+    comparisons = evidence.comparisons(role, sealed)
+    by_rival = {each.rival: each for each in comparisons}
+    spread = sealed.losses(refits.models[evidence.chosen[role].number])
+    confirmation = evidence.confirmation(spread)
+    kept = refits.by_role
+    used = selected_columns(kept[role].model.parameters, prepared)
+    columns = len(set(prepared.source_columns))
+    findings = Findings(
+        spec=evidence.spec,
+        trial=evidence.chosen[role],
+        is_constant=choice == "baseline",
+        constant=by_rival.get("baseline"),
+        unpenalised=by_rival.get("none"),
+        best=by_rival.get("best"),
+        features=None if used is None else (len(used), columns),
+        rows=sealed.rows,
+        confirmation=confirmation,
+    )
+    return Recommended(
+        choice=choice,
+        verdict=verdict(findings),
+        simplest=described(kept["simplest"], prepared),
+        best=described(kept["best"], prepared),
+        none=described(kept["none"], prepared) if "none" in kept else None,
+        linear=_linear(evidence.rival, prepared),
+        baseline=_baseline(evidence.spec, prepared, sealed),
+        penalties=evidence.penalties(),
+        confirmation=confirmation,
+        comparisons=comparisons,
+        test=sealed.scores(BASELINE if choice == "baseline" else role),
+    )
+
+
+def _linear(rival: Rival | None, prepared: Prepared) -> LinearRival | None:
+    if rival is None:
+        return None
+    features = len(set(prepared.source_columns))  # an L2 penalty leaves none out
+    return LinearRival(
+        strength=rival.member.strength,
+        value=rival.value,
+        standard_error=rival.standard_error,
+        features=features,
+    )
+
+
+def _baseline(spec: JobSpec, prepared: Prepared, sealed: SealedTest) -> Baseline:
+    values = constant_values(spec, prepared.folds, prepared.outputs)
+    known = bool(np.isfinite(values).all())
+    error = float(fold_errors(values[None], spec.validation)[0])
+    return Baseline(
+        value=sealed.value(BASELINE, spec.objective),
+        validation=float(values.mean()) if known else None,
+        standard_error=error if known and len(values) > 1 else None,
+    )

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import json
 
+import torch
 from safetensors.torch import save
+from torch import Tensor
 
+from ridgeway.spec.models import LinearModel
+from ridgeway.spec.spec import JobSpec
 from workers.answer.choice import Refit
 from workers.data.prepare import Fold, Prepared
+from workers.objectives.constant import constant_logits
 
 
 def model_bytes(refit: Refit, prepared: Prepared, sealed: Fold) -> bytes:
@@ -19,14 +24,29 @@ def model_bytes(refit: Refit, prepared: Prepared, sealed: Fold) -> bytes:
     tensors = {
         name: tensor.detach().cpu().contiguous() for name, tensor in refit.model.parameters.items()
     }
-    metadata = {
-        "spec": prepared.spec.model_dump_json(),
-        "trial": str(refit.trial.number),
-        "params": json.dumps(refit.trial.params),
+    own = {"trial": str(refit.trial.number), "params": json.dumps(refit.trial.params)}
+    return _bytes(tensors, prepared.spec, {**own, **_use(prepared, sealed)})
+
+
+def constant_bytes(prepared: Prepared, sealed: Fold) -> bytes:
+    """Return the constant predictor in the same form: a linear model whose weights are zero."""
+    constant = constant_logits(sealed.train_targets, prepared.outputs)
+    bias = constant.nan_to_num(neginf=-1e4).to(torch.float32)
+    tensors = {"weight": torch.zeros(prepared.outputs, prepared.inputs), "bias": bias}
+    spec = prepared.spec.model_copy(update={"model": LinearModel()})
+    return _bytes(tensors, spec, {"role": "baseline", **_use(prepared, sealed)})
+
+
+def _bytes(tensors: dict[str, Tensor], spec: JobSpec, words: dict[str, str]) -> bytes:
+    return save(tensors, metadata={"spec": spec.model_dump_json(), **words})
+
+
+def _use(prepared: Prepared, sealed: Fold) -> dict[str, str]:
+    """Return what it takes to use a model of these data."""
+    return {
         "outputs": str(prepared.outputs),
         "classes": json.dumps(list(prepared.classes)),
         "inputs": json.dumps(prepared.recipe()),
         "target_mean": repr(sealed.target_mean),
         "target_scale": repr(sealed.target_scale),
     }
-    return save(tensors, metadata=metadata)

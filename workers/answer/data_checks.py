@@ -15,6 +15,7 @@ from workers.answer.leaks import Leak, leaks, sampled_rows
 from workers.data.encoding import Floats
 from workers.data.prepare import Prepared
 from workers.data.splits import Positions
+from workers.penalties.penalties import PENALTIES
 
 FEWEST_SEALED = 100  # rows below which no claim rests on them
 FEWEST_IDENTIFIED = 20  # rows below which a column may number them by chance
@@ -23,7 +24,6 @@ DOUBLES = 0.01  # share of sealed rows
 CORRELATED = 0.95
 MOST_SELECTED = 500  # columns whose correlations are looked at
 MOST_NAMED = 3
-SPARSE_BY_COLUMN = ("l1", "elastic_net")
 
 
 def data_checks(prepared: Prepared) -> list[Check]:
@@ -66,7 +66,7 @@ def correlated_inputs(prepared: Prepared, penalty: str, selected: Collection[str
     source columns. Development rows only, at most 5,000; at most 500 selected columns; the
     strongest three pairs are named.
     """
-    if penalty not in SPARSE_BY_COLUMN or not selected:
+    if not _chooses_columns(penalty) or not selected:
         return []
     pairs = _correlated_pairs(prepared, frozenset(selected))
     if not pairs:
@@ -81,6 +81,12 @@ def correlated_inputs(prepared: Prepared, penalty: str, selected: Collection[str
             "out, or search `elastic_net` with a low `l1_ratio`, which keeps them together.",
         )
     ]
+
+
+def _chooses_columns(penalty: str) -> bool:
+    """Return whether a penalty has a Σ |w| in it, which sets single columns to zero."""
+    own = next((own for name, own in PENALTIES.items() if name == penalty), None)
+    return own is not None and own.components(strength=1.0, l1_ratio=0.5).l1 > 0
 
 
 def _leaking(found: Sequence[Leak]) -> list[Check]:

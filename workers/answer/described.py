@@ -18,6 +18,7 @@ from workers.penalties.conversions import (
     sklearn_least_squares,
     sklearn_logistic,
 )
+from workers.penalties.penalties import PENALTIES
 from workers.population.configuration import Configuration
 
 
@@ -26,6 +27,8 @@ def described(refit: Refit, prepared: Prepared) -> Chosen:
     trial, model = refit.trial, refit.model
     assert trial.value is not None
     diverged = model.diverged_at > 0
+    own = Configuration.from_params(prepared.spec, trial.params)
+    columns = selected_columns(model.parameters, prepared)
     return Chosen(
         number=trial.number,
         value=trial.value,
@@ -34,13 +37,14 @@ def described(refit: Refit, prepared: Prepared) -> Chosen:
         nonzero_weights=nonzero_weights(trial),
         refit_nonzero_weights=None if diverged else model.nonzero_weights,
         weights=model.weights,
-        selected_features=None if diverged else selected_features(model.parameters, prepared),
+        settled=model.settled if PENALTIES[own.penalty].sparse and not diverged else None,
+        selected_features=None if diverged or columns is None else len(columns),
         equivalents=equivalents(prepared.spec, trial, prepared),
     )
 
 
-def selected_features(parameters: Mapping[str, Tensor], prepared: Prepared) -> int | None:
-    """Count source columns with a nonzero outgoing weight.
+def selected_columns(parameters: Mapping[str, Tensor], prepared: Prepared) -> frozenset[str] | None:
+    """Return the source columns with a nonzero outgoing weight.
 
     None where the model's first layer isn't known.
     """
@@ -49,7 +53,7 @@ def selected_features(parameters: Mapping[str, Tensor], prepared: Prepared) -> i
     first = next(tensor for tensor in parameters.values() if tensor.dim() == 2)  # (units, inputs)
     used = (first != 0).any(0).tolist()
     columns = zip(prepared.source_columns, used, strict=True)
-    return len({column for column, is_used in columns if is_used})
+    return frozenset(column for column, is_used in columns if is_used)
 
 
 def equivalents(

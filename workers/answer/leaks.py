@@ -115,7 +115,7 @@ class _Target:
         accuracy = float((predicted.argmax(1) == self.labels).mean())
         errors, constant = 1 - accuracy, 1 - float(counts.max()) / len(self.labels)
         if accuracy > TOLD_APART and errors <= LEFT_OF_CONSTANT * constant:
-            return Leak(name, accuracy, "accuracy")
+            return Leak(name, accuracy, "share of hits")
         if len(counts) == 2 and counts.min() >= FEWEST_OF_A_CLASS:
             area = float(roc_auc_score(self.labels, predicted[:, 1]))
             return Leak(name, area, "area under the curve") if area > TOLD_APART else None

@@ -1,72 +1,169 @@
-"""Scores of the refits on the sealed test set."""
+"""The sealed test set: opened once, when every choice is made and every model trained."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
-from ridgeway.answers import SealedScores
-from ridgeway.spec.names import SHOWN_FOR_LOSS, Objective
+from ridgeway.answers import Interval, SealedScores
+from ridgeway.spec.directions import as_loss
+from ridgeway.spec.names import SHOWN_FOR_LOSS, Objective, objectives_of
 from ridgeway.spec.spec import JobSpec
-from workers.answer.choice import Refit
-from workers.data.prepare import Fold
+from workers.answer.comparing import percentile_interval
+from workers.data.prepare import Fold, Prepared
+from workers.data.seeds import derived_seed
 from workers.models.building import predict
 from workers.objectives.constant import constant_logits
-from workers.objectives.metrics import score
+from workers.objectives.metrics import resampled_weights, score, weighted_score
+from workers.population.results import TrainedModel
+
+REPLICATES = 2000  # of a bootstrap over sealed rows
+NUMBERS = 4e8  # of rows drawn in all of them, where rows are many; 200 replicates at least
+BASELINE = "baseline"
+
+
+@dataclass(frozen=True)
+class SealedTest:
+    """The sealed rows, and what each model of the answer predicts for them.
+
+    logits: (rows, outputs) by role, the constant's included, a regression's in its own units.
+    """
+
+    spec: JobSpec
+    fold: Fold
+    logits: Mapping[str, Tensor]
+
+    @classmethod
+    def opened(
+        cls, prepared: Prepared, models: Mapping[str, tuple[JobSpec, Mapping[str, Tensor]]]
+    ) -> SealedTest:
+        """Open the seal and predict. models: spec and parameters by role, of those that exist."""
+        fold, outputs = prepared.sealed(), prepared.outputs
+        given = {
+            role: predict(spec, parameters, fold.valid_inputs, outputs).double().cpu()
+            for role, (spec, parameters) in models.items()
+        }
+        rows = len(fold.valid_targets)
+        given[BASELINE] = constant_logits(fold.train_targets, outputs).expand(rows, -1)
+        own_units = {
+            role: logits * fold.target_scale + fold.target_mean for role, logits in given.items()
+        }
+        return cls(prepared.spec, fold, own_units)
+
+    @property
+    def rows(self) -> int:
+        """The number of sealed rows."""
+        return len(self.fold.valid_targets)
+
+    @property
+    def units(self) -> int:
+        """The number of rows, or of groups of rows, that are resampled."""
+        groups = self.fold.valid_groups
+        return self.rows if groups is None else len(groups.unique())
+
+    def value(self, role: str, metric: Objective) -> float | None:
+        """Score a role; None where its refit diverged."""
+        if role not in self.logits:
+            return None
+        value = float(score(metric, self.logits[role][None], self._targets, self.spec.task)[0])
+        return value if math.isfinite(value) else None
+
+    def interval(self, role: str, metric: Objective) -> Interval | None:
+        """Return the 95 % interval of a role's score over resampled rows or groups."""
+        if role not in self.logits:
+            return None
+        (replicates,) = self._replicates([role], metric)
+        return percentile_interval(replicates.numpy(), 0.95)
+
+    def difference(self, role: str, rival: str) -> tuple[float, Interval] | None:
+        """Return by how much a role is better than a rival in the objective, and its interval.
+
+        98 %, by rows or groups drawn for both at once. None where a model is missing.
+        """
+        metric, maximise = self.spec.objective, self.spec.maximise
+        own, its = self.value(role, metric), self.value(rival, metric)
+        if own is None or its is None:
+            return None
+        ours, theirs = self._replicates([role, rival], metric)
+        interval = percentile_interval(as_loss(theirs - ours, maximise).numpy(), 0.98)
+        return None if interval is None else (as_loss(its - own, maximise), interval)
+
+    def scores(self, recommended: str) -> SealedScores:
+        """Return the scores of every role as the answer shows them."""
+        metric = sealed_metric(self.spec)
+        return SealedScores(
+            evaluations=1,
+            metric=metric,
+            rows=self.rows,
+            simplest=self.value("simplest", metric),
+            best=self.value("best", metric),
+            none=self.value("none", metric),
+            linear=self.value("linear", metric),
+            baseline=self.value(BASELINE, metric),
+            interval=self.interval(recommended, metric),
+            loss={role: self.value(role, "loss") for role in self.logits},
+            metrics={role: self._metrics(role) for role in self.logits},
+        )
+
+    def losses(self, models: Sequence[TrainedModel]) -> list[float]:
+        """Return the loss of each model that did not diverge, of one that is in the answer."""
+        outputs = next(iter(self.logits.values())).shape[-1]
+        losses: list[float] = []
+        for model in models:
+            if model.diverged_at:
+                continue
+            logits = predict(self.spec, model.parameters, self.fold.valid_inputs, outputs)
+            own = logits.double().cpu() * self.fold.target_scale + self.fold.target_mean
+            losses.append(float(score("loss", own[None], self._targets, self.spec.task)[0]))
+        return losses
+
+    # --- pieces -------------------------------------------------------------------------------
+
+    @property
+    def _targets(self) -> Tensor:
+        return self.fold.valid_targets
+
+    def _replicates(self, roles: list[str], metric: Objective) -> Tensor:
+        """Return the metric on resampled rows, the same ones for all roles: (roles, R)."""
+        logits = torch.stack([self.logits[role] for role in roles])
+        seed = derived_seed(self.spec.seed, "sealed bootstrap")
+        count = int(min(REPLICATES, max(200, NUMBERS / self.rows)))
+        drawn = resampled_weights(self.rows, self.fold.valid_groups, seed, count)
+        scores = [
+            weighted_score(metric, logits, self._targets, weights, self.spec.task)
+            for weights in drawn
+        ]
+        return torch.cat(scores, dim=-1)
+
+    def _metrics(self, role: str) -> dict[str, float]:
+        """Return every metric of the task that is a number here, by name."""
+        task, logits = self.spec.task, self.logits[role]
+        assert task is not None
+        values = {str(name): self.value(role, name) for name in objectives_of(task)}
+        if task == "regression":
+            values["mae"] = float((logits.squeeze(-1) - self._targets).abs().mean())
+        else:
+            values["brier"] = float(_squared_error_of_shares(logits, self._targets).mean())
+        return {
+            name: value
+            for name, value in values.items()
+            if value is not None and math.isfinite(value)
+        }
+
+
+def _squared_error_of_shares(logits: Tensor, targets: Tensor) -> Tensor:
+    """Return the Brier score of each row, halved for more classes so that two agree with one."""
+    if logits.shape[-1] == 1:
+        return (logits.squeeze(-1).sigmoid() - targets).square()
+    truth = torch.nn.functional.one_hot(targets, logits.shape[-1])
+    return (logits.softmax(-1) - truth).square().sum(-1) / 2
 
 
 def sealed_metric(spec: JobSpec) -> Objective:
     """Return what the sealed test set is scored by: the objective, or for a loss a plain score."""
     assert spec.task is not None, "a job's task is filled in before it trains"
     return SHOWN_FOR_LOSS[spec.task] if spec.objective == "loss" else spec.objective
-
-
-def sealed_scores(
-    spec: JobSpec, refits: Sequence[Refit], sealed: Fold, outputs: int
-) -> SealedScores:
-    """Score the refits that did not diverge, and the constant predictor, on the sealed rows."""
-    metric = sealed_metric(spec)
-    logits = {
-        refit.role: _own_units(
-            predict(spec, refit.model.parameters, sealed.valid_inputs, outputs), sealed
-        )
-        for refit in refits
-        if not refit.model.diverged_at
-    }
-
-    def scores(by: Objective) -> dict[str, float | None]:
-        return {
-            str(role): _finite(score(by, given[None], sealed.valid_targets, spec.task))
-            for role, given in logits.items()
-        }
-
-    by_role = scores(metric)
-    return SealedScores(
-        evaluations=1,
-        metric=metric,
-        rows=len(sealed.valid_targets),
-        simplest=by_role.get("simplest"),
-        best=by_role.get("best"),
-        none=by_role.get("none"),
-        baseline=constant_score(metric, sealed, outputs),
-        loss={**scores("loss"), "baseline": constant_score("loss", sealed, outputs)},
-    )
-
-
-def constant_score(metric: Objective, sealed: Fold, outputs: int) -> float:
-    """Score the constant predictor of the development rows on the sealed ones."""
-    constant = _own_units(constant_logits(sealed.train_targets, outputs), sealed)
-    rows = len(sealed.valid_targets)
-    return float(score(metric, constant.expand(1, rows, outputs), sealed.valid_targets)[0])
-
-
-def _own_units(predictions: Tensor, sealed: Fold) -> Tensor:
-    """Return predictions of a standardised target in its own units; logits as they are."""
-    return predictions * sealed.target_scale + sealed.target_mean
-
-
-def _finite(values: Tensor) -> float | None:
-    value = float(values[0])
-    return value if math.isfinite(value) else None

@@ -24,7 +24,7 @@ from ridgeway.spec.validation import ForwardValidation, HoldoutValidation
 from workers.data.encoding import Encoding, Standardisation, encode, recipe
 from workers.data.forward import places_in_order
 from workers.data.loading import canonical_table_of
-from workers.data.splits import Positions, Splits, split
+from workers.data.splits import Positions, Splits, resplit, split
 from workers.optimizers.precision import dtype_of
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ class Fold:
     valid_targets: Tensor  # (m,) int64 class index, or float64 target of a regression, own units
     target_mean: float  # regression: y = target_mean + target_scale * standardised; else 0.0
     target_scale: float  # else 1.0
-    valid_groups: Tensor | None = None  # (m,) int64, only with a holdout and groups
+    valid_groups: Tensor | None = None  # (m,) int64, where groups are and rows are resampled
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,14 @@ class Prepared:
 
     def sealed(self) -> Fold:
         """Train on every development row, judge by the sealed test rows: once, for the answer."""
-        return self._rows.fold(self.splits.development, self.splits.test)
+        return self._rows.fold(self.splits.development, self.splits.test, with_groups=True)
+
+    def resplit(self, seed: int) -> tuple[Fold, ...]:
+        """Return other splits of the development rows; JobUnrunnable where groups forbid them."""
+        rows = self._rows
+        labels = rows.targets if self.classes else np.zeros(len(rows.targets), np.int64)
+        folds = resplit(self.spec, self.splits, labels, rows.groups, seed)
+        return tuple(rows.fold(*each) for each in folds)
 
     def recipe(self) -> list[dict[str, Any]]:
         """Return how to make each input of the refitted model from raw columns, as plain JSON."""

@@ -20,6 +20,7 @@ Ints = npt.NDArray[np.int64]
 Positions = npt.NDArray[np.intp]
 
 DRAWS = 100  # of groups for a held-out part; the most representative is taken
+HOLDOUTS = 5  # that a job with one holdout is confirmed on at a time
 DRAWN_GROUPS = 2_000_000  # groups shuffled in all those draws together
 
 
@@ -77,6 +78,33 @@ def _drawn(spec: JobSpec, labels: Ints, groups: Ints | None) -> Splits:
         ]
     folds = tuple((development[train], development[valid]) for train, valid in parts)
     return Splits(development, test, folds)
+
+
+def resplit(
+    spec: JobSpec, splits: Splits, labels: Ints, groups: Ints | None, seed: int
+) -> tuple[tuple[Positions, Positions], ...]:
+    """Split the development rows anew, by another seed: as many folds, or some holdouts.
+
+    Folds that go forward stay as they are: there is one order. labels (rows,): class indices, zeros
+    for a regression. JobUnrunnable where groups hold a class together under this seed.
+    """
+    if isinstance(spec.validation, ForwardValidation):
+        return splits.folds
+    development = splits.development
+    labels_left = labels[development]
+    groups_left = None if groups is None else groups[development]
+    if isinstance(spec.validation, HoldoutValidation):
+        rng, fraction = np.random.default_rng(seed), spec.validation.fraction
+        parts = [_hold_out(labels_left, groups_left, fraction, 1, rng) for _ in range(HOLDOUTS)]
+    else:
+        parts = _fold(labels_left, groups_left, spec.validation.folds, seed)
+    folds = tuple((development[train], development[valid]) for train, valid in parts)
+    for train, valid in folds:
+        if groups is not None and (
+            not len(valid) or len(np.setdiff1d(labels[development], labels[train]))
+        ):
+            raise JobUnrunnable("Groups hold a class together in these splits.")
+    return folds
 
 
 def _hold_out(

@@ -47,7 +47,7 @@ from workers.loop.tools import Doors, Tools
 from workers.loop.workbench import Benches, Workbench
 from workers.models.building import trainable_models
 from workers.population.memory import encoded_inputs, preparing_bytes, require_room
-from workers.population.problem import Problem
+from workers.population.problem import problem_of
 from workers.pruning.reports import reports_of
 from workers.sampling import Mirror
 
@@ -223,7 +223,7 @@ class Worker:
             prepared = self._prepared(lease)
         give_back_memory()
         spec = prepared.spec  # from here on the job's only one
-        problem = Problem(spec, prepared.folds, prepared.outputs, self._tools.device)
+        problem = problem_of(prepared, self._tools.device)
         mirror, reports = Mirror(spec, lease.study_id), reports_of(spec)
         return Workbench(prepared, mirror, reports, problem, changes=changes)
 

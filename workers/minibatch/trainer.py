@@ -35,7 +35,6 @@ from workers.population.state import PartState
 
 SETTLING_STEPS = 200
 UNCHANGED_STEPS = 20
-SETTLING_SHARE = 10  # settling may see a tenth of the samples that training saw
 # Numbers that a chunk works on in a step; beyond it nothing is gained.
 CHUNK_FLOATS = {"cpu": 2**24, "cuda": 2**28}
 STEPS_AHEAD = 64  # whose coefficients are laid out at a time
@@ -106,16 +105,7 @@ class Trainer(Solver):
         return np.cumsum(factors(spec, 0, spec.epochs * each, each)[1:])[each - 1 :: each]
 
     def closing_notes(self, roll: Roll) -> list[str]:
-        """Say once, in the same words whatever the number of members, that some did not settle."""
-        if roll.settled[roll.whole].all():
-            return []
-        limit = self.settling_limit
-        share = "a tenth of the training, here " if limit < SETTLING_STEPS else ""
-        return [
-            f"supports of some sparse members were not seen to stay the same for {UNCHANGED_STEPS} "
-            f"steps (settling may take only {share}{limit} settling steps): their nonzero counts "
-            "are taken as they were"
-        ]
+        return []
 
     def worth_measuring(self, members: int) -> bool:
         return members >= planner.LEAST_MEASURED
@@ -229,7 +219,7 @@ class Trainer(Solver):
     @property
     def settling_limit(self) -> int:
         """Most full-batch steps of settling."""
-        return min(SETTLING_STEPS, self.problem.spec.epochs // SETTLING_SHARE)
+        return min(SETTLING_STEPS, int(self.problem.spec.epochs * self.problem.settling_share))
 
     def coefficients(self, chunk: Chunk, count: int, steps_per_epoch: int) -> Tensor:
         """Return the optimiser's coefficients for the chunk's next steps: (count, K, F * P, 1)."""

@@ -83,6 +83,14 @@ class Layout:
             for slot in self.slots
         }
 
+    def used_inputs(self, rows: Tensor) -> Tensor:
+        """Return which inputs have a nonzero outgoing weight, (..., inputs); rows (..., columns).
+
+        The first matrix of a `linear` model or an `mlp`, (units, inputs), is what inputs feed.
+        """
+        slot = next(slot for slot in self.slots if len(slot.shape) == 2)
+        return (self.views(rows)[slot.name] != 0).any(-2)
+
     def nonzero(self, rows: Tensor) -> Tensor:
         """Count each row's penalised weights that are not exactly zero; rows (..., columns)."""
         return torch.count_nonzero(rows[..., : self.penalised_columns], dim=-1)

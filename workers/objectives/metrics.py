@@ -58,15 +58,12 @@ def bootstrap_error(
     Replicates without a value, such as roc_auc without a positive row, are left out; NaN where
     fewer than two have one.
     """
-    unit = torch.arange(targets.shape[0]) if groups is None else groups.cpu()
-    _, unit = torch.unique(unit, return_inverse=True)
-    values = torch.cat(
-        [
-            weighted_score(metric, logits, targets, counts[:, unit].to(logits.device), task)
-            for counts in _resampled_counts(int(unit.max()) + 1, len(unit), seed)
-        ],
-        dim=-1,
-    )  # (P, REPLICATES)
+    drawn = resampled_weights(len(targets), groups, seed, REPLICATES)
+    scores = [
+        weighted_score(metric, logits, targets, weights.to(logits.device), task)
+        for weights in drawn
+    ]
+    values = torch.cat(scores, dim=-1)  # (P, REPLICATES)
     present = ~values.isnan()
     found = present.sum(-1, keepdim=True)
     mean = values.nan_to_num(0.0).sum(-1, keepdim=True) / found
@@ -76,14 +73,22 @@ def bootstrap_error(
     return errors.masked_fill(found < 2, torch.nan).squeeze(-1)
 
 
-def _resampled_counts(units: int, rows: int, seed: int) -> Iterator[Tensor]:
-    """Yield how often each unit is drawn: (r, units) float64, for r replicates at a time."""
+def resampled_weights(
+    rows: int, groups: Tensor | None, seed: int, replicates: int
+) -> Iterator[Tensor]:
+    """Yield how often each row is drawn, in some replicates at a time: (r, rows) float64.
+
+    Rows of a group (rows,) are drawn together.
+    """
+    unit = torch.arange(rows) if groups is None else groups.cpu()
+    _, unit = torch.unique(unit, return_inverse=True)
+    units = int(unit.max()) + 1
     generator = torch.Generator().manual_seed(seed)
     at_once = max(1, BLOCK // rows)
-    for start in range(0, REPLICATES, at_once):
-        drawn = torch.randint(units, (min(at_once, REPLICATES - start), units), generator=generator)
+    for start in range(0, replicates, at_once):
+        drawn = torch.randint(units, (min(at_once, replicates - start), units), generator=generator)
         counts = torch.zeros(drawn.shape, dtype=torch.float64)
-        yield counts.scatter_add_(1, drawn, torch.ones_like(counts))
+        yield counts.scatter_add_(1, drawn, torch.ones_like(counts))[:, unit]
 
 
 # --- metrics ----------------------------------------------------------------------------------

@@ -76,6 +76,7 @@ def _facts(
         else bool(result.converged[place]),
         fold_values=result.fold_values[place].tolist(),
         fold_nonzero_weights=result.nonzero_weights[place].tolist(),
+        features=None if result.features is None else float(result.features[place].mean()),
         best_epoch=epoch if spec.early_stopping is not None else None,
         settled=bool(result.settled[place]) if penalty.sparse else None,
     )

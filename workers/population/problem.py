@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 import torch
 
 from ridgeway.jobs.plan import Engine
+from ridgeway.spec.models import LinearModel, MlpModel
 from ridgeway.spec.spec import JobSpec
-from workers.data.prepare import Fold
+from workers.data.prepare import Fold, Prepared
 from workers.objectives.losses import Kind, kind_of
 from workers.optimizers.precision import dtype_of
 
@@ -24,7 +25,9 @@ class Problem:
     """All that decides a member's bits beside its configuration.
 
     outputs: 1 for a regression and for two classes, else the number of classes. engine: the one
-    that the job's plan names; whatever fits by default.
+    that the job's plan names; whatever fits by default. sources: the source column of each input,
+    where the model's first layer tells which inputs it uses. settling_share: of the samples that
+    training sees, how many sparse members may see at its end for their zeros to come to rest.
     """
 
     spec: JobSpec
@@ -32,6 +35,8 @@ class Problem:
     outputs: int
     device: torch.device
     engine: Engine = field(default_factory=Engine)
+    sources: tuple[str, ...] | None = None
+    settling_share: float = 0.1
 
     @property
     def seed(self) -> int:
@@ -69,3 +74,15 @@ class Problem:
             # Of a copy: a solver holds memory of the device, which a cycle would not free at once.
             self.__dict__["_solver"] = make(replace(self))
         return self.__dict__["_solver"]
+
+
+def problem_of(prepared: Prepared, device: torch.device) -> Problem:
+    """Return the problem of a job's trials: every fold of its data."""
+    known = isinstance(prepared.spec.model, LinearModel | MlpModel)
+    return Problem(
+        prepared.spec,
+        prepared.folds,
+        prepared.outputs,
+        device,
+        sources=prepared.source_columns if known else None,
+    )

@@ -37,6 +37,8 @@ class TrainedModels:
     nonzero_weights (P, F): penalised weights that are not exactly zero, of `weights` in one model.
     diverged_at (P,): epoch, counted from 1; 0 for members that did not diverge.
     settled (P,): the support stayed the same for 20 steps; True for penalties that set no zeros.
+    features (P, F): source columns with a nonzero outgoing weight; None where the model's first
+    layer isn't known.
     converged, residuals, separated (P,): as in a roll; None where only a curve can tell.
     notes: what the job should warn of.
     """
@@ -45,6 +47,7 @@ class TrainedModels:
     weights: int
     diverged_at: np.ndarray
     settled: np.ndarray
+    features: np.ndarray | None = None
     converged: np.ndarray | None = None
     residuals: np.ndarray | None = None
     separated: np.ndarray | None = None
@@ -101,12 +104,25 @@ def models_of(roll: Roll, notes: tuple[str, ...]) -> TrainedModels:
         weights=roll.layout.weights,
         diverged_at=roll.diverged_at,
         settled=roll.settled,
+        features=_features(roll),
         converged=roll.converged,
         residuals=roll.residuals,
         separated=roll.separated,
         notes=notes,
         states={**roll.layout.views(roll.weights), **roll.buffers},
     )
+
+
+def _features(roll: Roll) -> np.ndarray | None:
+    sources = roll.judge.problem.sources
+    if sources is None:
+        return None
+    used = roll.layout.used_inputs(roll.weights).numpy()  # (P, F, inputs)
+    _, column = np.unique(sources, return_inverse=True)
+    # Sorted by their source columns, the inputs of each are one slice.
+    order = np.argsort(column, kind="stable")
+    starts = np.flatnonzero(np.diff(column[order], prepend=-1))
+    return np.logical_or.reduceat(used[..., order], starts, axis=-1).sum(-1)
 
 
 def result_of(

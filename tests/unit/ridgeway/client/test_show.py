@@ -9,8 +9,8 @@ from rich.console import Console
 from scripted import make_answered_job, make_job
 
 from ridgeway.client.show import JobProgress, job_summary, job_table, write
-from ridgeway.client.words import duration, number
 from ridgeway.views import StoredSpec
+from ridgeway.words import duration, number
 
 
 def shown(capsys: pytest.CaptureFixture[str], renderable: object) -> str:

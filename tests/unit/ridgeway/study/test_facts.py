@@ -17,6 +17,7 @@ facts = st.builds(
     standard_error=st.none() | reals,
     nonzero_weights=st.none() | reals,
     weights=st.none() | st.integers(0, 10**9),
+    features=st.none() | reals,
     epochs=st.none() | st.integers(1, 10**5),
     converged=st.none() | st.booleans(),
     fold_values=st.none() | st.lists(reals, min_size=1, max_size=5),

@@ -8,60 +8,30 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
-from optuna.trial import TrialState
+from answering import give, told_trials
 from safetensors import safe_open
 from sklearn.linear_model import Lasso
 from sklearn.metrics import r2_score
 
 from ridgeway.data.store import Store
-from ridgeway.jobs.artifacts import MODEL, Artifact
-from ridgeway.spec.spec import JobSpec
+from ridgeway.jobs.artifacts import MODEL
 from ridgeway.spec.wording import parse_spec
-from ridgeway.study.reading import StudyTrial
-from workers.answer.answer import Answer, answer
 from workers.data.bundled import bundled_frame
 from workers.data.prepare import Prepared, check_and_prepare
-from workers.population.problem import Problem
-from workers.train import refit
 
 
-def give(spec: JobSpec, prepared: Prepared, store: Store, *params: dict[str, Any]) -> Answer:
-    trials = [
-        StudyTrial(
-            id=number + 1,
-            number=number,
-            state=TrialState.COMPLETE,
-            value=float(number),
-            params={"weight_decay": 0.0, **given},
-            distributions={},
-            started_at=None,
-            finished_at=None,
-            attributes={"standard_error": 0.1, "nonzero_weights": 5.0, "weights": 10},
-        )
-        for number, given in enumerate(params)
-    ]
-    problem = Problem(spec, [prepared.development()], prepared.outputs, torch.device("cpu"))
-
-    def keep(name: str, data: bytes) -> Artifact:
-        return Artifact(name, store.put(name, data), len(data))
-
-    return answer(trials, prepared, lambda members, epochs: refit(problem, members, epochs), keep)
-
-
-def linear(**fields: Any) -> tuple[JobSpec, Prepared]:
+def linear(**fields: Any) -> Prepared:
     spec = parse_spec(
         {"dataset": "diabetes", "model": {"kind": "linear"}, "optimizer": "sgd", **fields}
     )
-    prepared = check_and_prepare(spec, bundled_frame("diabetes"))
-    return prepared.spec, prepared
+    return check_and_prepare(spec, bundled_frame("diabetes"))
 
 
 def test_the_kept_model_predicts_as_lasso_with_the_reported_alpha(tmp_path: Path):
-    spec, prepared = linear(epochs=2000, batch_size=10_000)
+    prepared = linear(epochs=2000, batch_size=10_000)
     store = Store(str(tmp_path))
     params = {"penalty": "l1", "lambda": 0.05, "learning_rate": 0.05}
-    given = give(spec, prepared, store, params)
+    given = give(prepared, store, told_trials(params))
     chosen = given.recommended.simplest
     assert chosen.equivalents is not None
     rows = prepared.development()
@@ -87,10 +57,10 @@ def test_the_kept_model_predicts_as_lasso_with_the_reported_alpha(tmp_path: Path
 
 
 def test_a_diverged_refit_has_no_score_and_leaves_no_model(tmp_path: Path):
-    spec, prepared = linear(epochs=30)
+    prepared = linear(epochs=30)
     bad = {"penalty": "l2", "lambda": 1e3, "learning_rate": 1e3}
     good = {"penalty": "none", "learning_rate": 0.01}
-    given = give(spec, prepared, Store(str(tmp_path)), bad, good)
+    given = give(prepared, Store(str(tmp_path)), told_trials(bad, good))
     test = given.recommended.test
     assert (test.simplest, test.best) == (None, None)
     assert test.none is not None
@@ -101,14 +71,14 @@ def test_a_diverged_refit_has_no_score_and_leaves_no_model(tmp_path: Path):
 
 
 def test_strengths_with_weight_decay_or_noise_or_of_nets_have_no_equivalent(tmp_path: Path):
-    spec, prepared = linear(epochs=1)
+    prepared = linear(epochs=1)
     params = {"penalty": "l1", "lambda": 0.05, "learning_rate": 0.05}
-    with_decay = give(spec, prepared, Store(str(tmp_path)), {**params, "weight_decay": 0.1})
+    with_decay = give(prepared, Store(str(tmp_path)), told_trials({**params, "weight_decay": 0.1}))
     assert with_decay.recommended.simplest.equivalents is None
-    spec, prepared = linear(epochs=1, input_noise=0.1)
-    noisy = give(spec, prepared, Store(str(tmp_path)), params)
+    prepared = linear(epochs=1, input_noise=0.1)
+    noisy = give(prepared, Store(str(tmp_path)), told_trials(params))
     assert noisy.recommended.simplest.equivalents is None
-    spec, prepared = linear(epochs=1, model={"kind": "mlp", "hidden": [4]})
-    net = give(spec, prepared, Store(str(tmp_path)), params)
+    prepared = linear(epochs=1, model={"kind": "mlp", "hidden": [4]})
+    net = give(prepared, Store(str(tmp_path)), told_trials(params))
     assert net.recommended.simplest.equivalents is None
     assert net.recommended.simplest.selected_features is not None

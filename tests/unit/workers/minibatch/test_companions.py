@@ -86,7 +86,7 @@ def everything(optimizer: str, model: str) -> JobSpec:
 def quick_settling() -> Iterator[None]:
     """Two steps of settling, and members leave them at different times."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(trainer, "SETTLING_SHARE", 1)
+        patch.setattr(trainer.Trainer, "settling_limit", 2)
         patch.setattr(trainer, "UNCHANGED_STEPS", 1)
         yield
 

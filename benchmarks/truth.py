@@ -1,0 +1,128 @@
+"""Whether the answers of whole jobs are true: noise, the same arm twice, and real data.
+
+    python benchmarks/truth.py [--json] [--jobs 100] [--measure noise] [--trials 40]
+
+noise: tables of 300 x 20 without any signal; the share of jobs that recommend anything but the
+constant, and that claim anything. arms: jobs with a signal and one penalty, whose trials are dealt
+to two arms at random; the share in which the best trials of the arms are told apart on the search's
+folds, by the same corrected test at 5 %. power: the data sets that scikit-learn ships, and what is
+claimed there. Each job goes through REST, as a user's does.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from demo import serving
+from rows import Row, parser
+
+from ridgeway.answers import Recommended
+from ridgeway.client.client import Client
+from ridgeway.views import Job
+from workers.answer.comparing import corrected_test
+
+NET = {"kind": "mlp", "hidden": [16]}
+LINEAR = {"kind": "linear"}
+
+
+def main() -> None:
+    """Print the rows."""
+    options = parser(__doc__)
+    options.add_argument("--jobs", type=int, default=100, help="of each kind of noise")
+    options.add_argument("--measure", choices=["noise", "arms", "power"])
+    options.add_argument("--trials", type=int, default=40)
+    arguments = options.parse_args()
+    with tempfile.TemporaryDirectory() as folder, serving(Path(folder)) as (client, _):
+        for measure, rows in (("noise", noise), ("arms", arms), ("power", power)):
+            if arguments.measure in (None, measure):
+                for row in rows(client, arguments.jobs, arguments.trials):
+                    row.print(arguments.json)
+
+
+def noise(client: Client, jobs: int, trials: int) -> Iterator[Row]:
+    """Yield how many jobs on pure noise (300 x 20) find something."""
+    for model in (LINEAR, NET):
+        for task in ("regression", "classification"):
+            answers: list[Recommended] = []
+            for seed in range(jobs):
+                draw = np.random.default_rng([seed, len(task)])
+                table = pd.DataFrame(draw.normal(size=(300, 20))).rename(columns="x{}".format)
+                target = draw.normal(size=300)
+                table["y"] = target if task == "regression" else np.where(target > 0, "a", "b")
+                spec = {"model": model, "trials": trials, "seed": seed, "test_fraction": 0.35}
+                answers.append(answered(client, f"noise-{task}-{seed}", table, spec))
+            details = {"model": model["kind"], "task": task, "jobs": jobs, "trials": trials}
+            for name, found in (("not the constant", not_constant), ("claims", claims)):
+                yield Row(f"noise, {name}", share(found, answers), "%", None, None, details)
+
+
+def arms(client: Client, jobs: int, trials: int) -> Iterator[Row]:
+    """Yield how often two random arms of the same trials are told apart."""
+    told = 0
+    for seed in range(jobs):
+        draw = np.random.default_rng([seed, 1])
+        table = pd.DataFrame(draw.normal(size=(300, 20))).rename(columns="x{}".format)
+        table["y"] = table.iloc[:, :5].sum(axis=1) + 2 * draw.normal(size=300)
+        spec = {"model": NET, "trials": trials, "seed": seed, "search": {"penalty": "l2"}}
+        job = finished(client, f"arms-{seed}", table, spec)
+        ordered = list(client.trials(job, state="complete", order="value"))
+        dealt = draw.integers(2, size=len(ordered))
+        if len(set(dealt)) == 2:
+            best = [ordered[int(np.flatnonzero(dealt == arm)[0])] for arm in (0, 1)]
+            folds = [np.array(client.trial(job, trial.number).fold_values) for trial in best]
+            told += corrected_test(folds[0] - folds[1], 0.25).p < 0.05
+    details = {"jobs": jobs, "trials": trials}
+    yield Row("arms, told apart", 100 * told / jobs, "%", None, None, details)
+
+
+def power(client: Client, jobs: int, trials: int) -> Iterator[Row]:
+    """Yield what is claimed on the data sets that scikit-learn ships."""
+    for dataset in ("breast_cancer", "diabetes", "digits", "wine"):
+        for model in (LINEAR, NET):
+            spec = {"dataset": dataset, "model": model, "trials": trials, "test_fraction": 0.35}
+            found = client.wait(client.submit(spec)).recommended
+            assert found is not None
+            details = {"dataset": dataset, "model": model["kind"], "choice": found.choice}
+            for each in found.comparisons:
+                own = {**details, "p": f"{each.p:.2g}", "claimed": each.claimed}
+                yield Row(f"against {each.rival}", each.difference, "loss", None, None, own)
+
+
+def answered(client: Client, name: str, table: pd.DataFrame, spec: dict[str, Any]) -> Recommended:
+    """Upload a table, search it, and return the answer."""
+    found = finished(client, name, table, spec).recommended
+    assert found is not None
+    return found
+
+
+def finished(client: Client, name: str, table: pd.DataFrame, spec: dict[str, Any]) -> Job:
+    """Upload a table, search it, and return the job when it has ended."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "table.csv"
+        table.to_csv(path, index=False)
+        client.add_dataset(path, name)
+    return client.wait(client.submit({"dataset": name, "target": "y", **spec}), poll_seconds=0.1)
+
+
+def not_constant(answer: Recommended) -> bool:
+    """Return whether something but the constant is recommended."""
+    return answer.choice != "baseline"
+
+
+def claims(answer: Recommended) -> bool:
+    """Return whether anything is claimed, against the constant or against no penalty."""
+    return any(each.claimed for each in answer.comparisons if each.rival in ("baseline", "none"))
+
+
+def share(found: Any, answers: list[Recommended]) -> float:
+    """Return the share of answers of which something is so, in per cent."""
+    return 100 * float(np.mean([found(answer) for answer in answers]))
+
+
+if __name__ == "__main__":
+    main()

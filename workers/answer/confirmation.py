@@ -1,0 +1,133 @@
+"""The confirmation: finalists once more, on splits, initial weights and batches that chose nothing.
+
+confirmed = confirm([member, twin(member), rival], prepared, training)
+confirmed.values(member)          # (K,) the objective on each of the fresh validation parts
+confirmed.against(member, rival)  # the test of the differences between two
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from ridgeway.errors import JobUnrunnable
+from ridgeway.spec.directions import as_loss
+from ridgeway.spec.names import UNPENALISED
+from ridgeway.spec.spec import JobSpec
+from ridgeway.spec.validation import ForwardValidation
+from workers.answer.comparing import Paired, corrected_test
+from workers.answer.training import Training
+from workers.data.prepare import Fold, Prepared
+from workers.data.seeds import derived_seed
+from workers.objectives.constant import constant_logits
+from workers.objectives.metrics import score
+from workers.population.configuration import Configuration
+
+SPLITS = 10  # training and validation parts at least
+TRIES = 5  # of a split that groups may forbid
+SETTLING_SHARE = 3.0  # of the training's samples, which a finalist's zeros may take to settle
+
+
+@dataclass(frozen=True)
+class Confirmed:
+    """What finalists reached on K fresh splits, in the objective; NaN where they diverged.
+
+    valid_share: validation rows over training rows.
+    """
+
+    scores: dict[Configuration, np.ndarray]
+    constant: np.ndarray
+    valid_share: float
+    maximise: bool
+
+    @property
+    def splits(self) -> int:
+        """The number of training and validation parts."""
+        return len(self.constant)
+
+    def values(self, member: Configuration) -> np.ndarray | None:
+        """Return a finalist's values (K,), None where it diverged."""
+        found = self.scores.get(member)
+        return None if found is None or np.isnan(found).any() else found
+
+    def against(self, member: Configuration, rival: Configuration | None) -> Paired | None:
+        """Test by how much a finalist is better than another, or than the constant."""
+        its = self.constant if rival is None else self.values(rival)
+        return None if its is None else self.against_values(member, its)
+
+    def against_values(self, member: Configuration, its: np.ndarray) -> Paired | None:
+        """Test by how much a finalist is better than what another model has on these splits."""
+        own = self.values(member)
+        if own is None or len(own) != len(its) or not np.isfinite(its).all():
+            return None
+        return corrected_test(as_loss(its - own, self.maximise), self.valid_share)
+
+
+def twin(member: Configuration) -> Configuration | None:
+    """Return the member with λ = 0 and everything else equal; None of one that has no penalty."""
+    if member.penalty == UNPENALISED:
+        return None
+    return replace(member, penalty=UNPENALISED, strength=0.0, l1_ratio=0.0)
+
+
+def confirm(
+    finalists: Iterable[Configuration], prepared: Prepared, training: Training
+) -> Confirmed | None:
+    """Train the finalists on fresh splits and seeds, as one population a seed.
+
+    None where no other split can be had.
+    """
+    members = list(dict.fromkeys(finalists))
+    scores: list[np.ndarray] = []
+    constants: list[np.ndarray] = []
+    shares: list[float] = []
+    one_order = isinstance(prepared.spec.validation, ForwardValidation)
+    while sum(map(len, constants)) < SPLITS and not (one_order and scores):
+        found = _fresh_splits(prepared, len(scores))
+        if found is None:
+            break
+        seed, folds = found
+        spec = training.problem.spec.model_copy(update={"seed": seed})
+        problem = replace(training.problem, spec=spec, folds=folds, settling_share=SETTLING_SHARE)
+        result = training.train(problem, members)
+        if result is None:
+            return None
+        scores.append(result.fold_values)
+        constants.append(constant_values(prepared.spec, folds, prepared.outputs))
+        shares += [len(fold.valid_targets) / len(fold.train_targets) for fold in folds]
+    if not scores:
+        return None
+    table = np.concatenate(scores, axis=1)  # (members, K)
+    return Confirmed(
+        dict(zip(members, table, strict=True)),
+        np.concatenate(constants),
+        float(np.mean(shares)),
+        prepared.spec.maximise,
+    )
+
+
+def constant_values(spec: JobSpec, folds: Sequence[Fold], outputs: int) -> np.ndarray:
+    """Return the objective of the constant predictor on each fold's validation rows: (F,)."""
+    return np.array([_constant_value(spec, fold, outputs) for fold in folds])
+
+
+def _constant_value(spec: JobSpec, fold: Fold, outputs: int) -> float:
+    constant = constant_logits(fold.train_targets, outputs) * fold.target_scale + fold.target_mean
+    rows = len(fold.valid_targets)
+    constant = constant.clamp(-1e30, 1e30)  # of a class that a training part may not hold
+    own = score(spec.objective, constant.expand(1, rows, outputs), fold.valid_targets, spec.task)
+    return float(own[0]) if math.isfinite(float(own[0])) else math.nan
+
+
+def _fresh_splits(prepared: Prepared, place: int) -> tuple[int, tuple[Fold, ...]] | None:
+    """Return a seed and the splits that it gives; groups may forbid those of some seeds."""
+    for number in range(TRIES):
+        seed = derived_seed(prepared.spec.seed, "confirmation", place, number) % 2**32
+        try:
+            return seed, prepared.resplit(seed)
+        except JobUnrunnable:
+            continue
+    return None

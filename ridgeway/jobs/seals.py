@@ -8,6 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from ridgeway.database.tables import jobs
+from ridgeway.spec.spec import JobSpec
 
 # What decides, with the data set, which rows are sealed.
 SPLIT_BY = ("target", "groups", "test_fraction", "seed", "task")
@@ -33,6 +34,19 @@ def earlier_looks(transaction: Connection, job_id: str) -> int:
     )
     seal = _seal(own.spec)
     return sum(row.evaluations for row in transaction.execute(query) if _seal(row.spec) == seal)
+
+
+def fields_that_seal_others(first: JobSpec, second: JobSpec) -> list[str]:
+    """Return the fields by which two jobs on one data set seal other rows; none on two."""
+    if first.dataset != second.dataset:
+        return []
+    pairs = {name: (getattr(first, name), getattr(second, name)) for name in SPLIT_BY}
+    different = [
+        name for name, (one, other) in pairs.items() if one != other and None not in (one, other)
+    ]
+    if first.groups != second.groups and "groups" not in different:
+        different.append("groups")
+    return different
 
 
 def _seal(spec: Any) -> list[Any]:

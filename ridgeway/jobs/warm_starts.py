@@ -16,6 +16,7 @@ from sqlalchemy.engine import Connection
 
 from ridgeway.database.tables import jobs
 from ridgeway.errors import InvalidInput, Unreadable
+from ridgeway.jobs.seals import fields_that_seal_others
 from ridgeway.jobs.stored import read_spec
 from ridgeway.spec.space import OF_PENALTIES
 from ridgeway.spec.spec import JobSpec
@@ -67,19 +68,27 @@ def copy_lessons(transaction: Connection, lessons: Lessons, study_id: int) -> No
 
 
 def _check_job(transaction: Connection, spec: JobSpec, field: str, name: str) -> None:
-    """Refuse a job with another objective; a study may be a job's, which goes by the job's id."""
+    """Refuse a job with another objective, or with other sealed rows of the same data.
+
+    A study may be a job's, which goes by the job's id.
+    """
     row = transaction.execute(sa.select(jobs.c.spec).where(jobs.c.id == name)).one_or_none()
     if row is None and field == "warm_start.job":
         raise InvalidInput.of(field, name, "is no job of this service")
     if row is None:
         return
     try:
-        objective = read_spec(row.spec).objective
+        theirs = read_spec(row.spec)
     except Unreadable as error:
         raise InvalidInput.of(field, name, f"is no job to learn from. {error}") from None
+    objective = theirs.objective
     if objective != spec.objective:
         message = f"has another objective; accepted: a job whose objective is {spec.objective}"
         raise InvalidInput.of(field, name, f"{message}, met {objective}")
+    if others := fields_that_seal_others(theirs, spec):
+        wanted = ", ".join(f"{each} {getattr(theirs, each)}" for each in others)
+        message = "has trained on rows that this job would seal; accepted: a job on the same data"
+        raise InvalidInput.of(field, name, f"{message} with its own sealed rows, here {wanted}")
 
 
 def _check_study(

@@ -56,14 +56,14 @@ class AnswerWork:
 
         def train(problem: Problem, members: Sequence[Configuration]) -> PopulationResult | None:
             with faults_of_trials(lease, "the confirmation of population") as fault:
-                return doors.train(problem, members, keeping.watch(members))
+                return doors.train(problem, members, keeping.watch(members, one_of_many=True))
             self._faults.append(f"The finalists could not be confirmed: {fault.reason}")
             return None
 
         def refit(
             problem: Problem, members: Sequence[Configuration], epochs: Sequence[int] | None
         ) -> TrainedModels:
-            return doors.refit(problem, members, epochs, keeping.watch(members))
+            return doors.refit(problem, members, epochs, keeping.watch(members, one_of_many=True))
 
         plan = lease.plan
         # The problem, whose solver holds memory of the device, is a copy that goes with the answer.

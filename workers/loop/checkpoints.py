@@ -29,10 +29,12 @@ HANDING_OVER_SECONDS = 5.0  # of training that a worker which is told to stop do
 
 @dataclass
 class Checkpoints:
-    """Writes and reads those of one lease. `record(address)` commits one, gives the one before.
+    """Writes and reads those of one training. `record(address)` commits one, gives the one before.
 
     Nothing is written before the population has trained for `every_seconds`, or for a few seconds
-    where the worker is `stopping`.
+    where the worker is `stopping`. earlier: an earlier holder's, until it has been used.
+    one_of_many: the lease has several trainings, one after the other; where the earlier one is of
+    another, that is left as it is for it to go on from.
     """
 
     store: Store
@@ -41,6 +43,9 @@ class Checkpoints:
     every_seconds: float
     record: Callable[[str], str | None]
     stopping: Callable[[], bool]
+    earlier: str | None = None
+    one_of_many: bool = False
+    _leaves_alone: bool = False
     _identity: str = ""
     _since: float = field(default_factory=time.monotonic)
 
@@ -48,11 +53,17 @@ class Checkpoints:
         """Return where an earlier holder of the lease left off; None to begin anew."""
         self._identity = identity(solver, self.members)
         self._since = time.monotonic()
-        address = self.lease.checkpoint
+        address, self.earlier = self.earlier, None
         if address is None:
             return None
         try:
             state = state_of(self.store.get(address), self._identity, _checksum_in(address))
+        except OtherPopulation as error:
+            if self.one_of_many:
+                self.earlier, self._leaves_alone = address, True
+            else:
+                log.warning("job %s: trains anew, a checkpoint is no use: %s", self._job, error)
+            return None
         except (NotFound, OSError, ValueError) as error:
             log.warning("job %s: trains anew, a checkpoint is no use: %s", self._job, error)
             return None
@@ -62,6 +73,8 @@ class Checkpoints:
 
     def keep(self, state: Callable[[], PopulationState]) -> None:
         """Write a checkpoint if it is time to, in place of the one before."""
+        if self._leaves_alone:
+            return
         waited = time.monotonic() - self._since
         if waited < (HANDING_OVER_SECONDS if self.stopping() else self.every_seconds):
             return
@@ -87,6 +100,10 @@ class Checkpoints:
     @property
     def _job(self) -> str:
         return self.lease.job_id
+
+
+class OtherPopulation(ValueError):
+    """The checkpoint is of another population, or of another version or device."""
 
 
 def discard(store: Store, address: str) -> None:
@@ -140,7 +157,7 @@ def state_of(data: bytes, identity: str, checksum: str) -> PopulationState:
     except (SafetensorError, struct.error, KeyError, UnicodeDecodeError) as error:
         raise ValueError(f"its bytes are no checkpoint: {error}") from None
     if metadata.get("identity") != identity:
-        raise ValueError("it is of another population, or of another version or device")
+        raise OtherPopulation("it is of another population, or of another version or device")
 
     def under(prefix: str) -> dict[str, torch.Tensor]:
         own = [name for name in tensors if name.startswith(prefix)]

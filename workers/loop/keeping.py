@@ -18,16 +18,26 @@ class Keeping:
     def __init__(self, lease: Lease, tools: Tools) -> None:
         self.may_have_one = lease.checkpoint is not None
         self._lease, self._tools = lease, tools
+        self._earlier = lease.checkpoint
+        self._last: Checkpoints | None = None
 
-    def watch(self, members: Sequence[Configuration]) -> Watch:
-        """Return a watch that keeps checkpoints of these members, and looks after the lease."""
-        checkpoints = Checkpoints(
+    def watch(self, members: Sequence[Configuration], *, one_of_many: bool = False) -> Watch:
+        """Return a watch that keeps checkpoints of these members, and looks after the lease.
+
+        one_of_many: the lease has several trainings; an earlier holder's checkpoint waits for its
+        own one.
+        """
+        if self._last is not None:
+            self._earlier = self._last.earlier
+        self._last = checkpoints = Checkpoints(
             store=self._tools.store,
             lease=self._lease,
             members=members,
             every_seconds=self._tools.settings.checkpoint_seconds,
             record=self._record,
             stopping=self._tools.stopping,
+            earlier=self._earlier,
+            one_of_many=one_of_many,
         )
         return Watch(
             on_epoch=self._tools.check,

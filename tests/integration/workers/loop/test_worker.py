@@ -121,10 +121,12 @@ def test_the_same_spec_and_seed_give_the_same_study_twice(database, store, setti
 
     assert told(first) == told(second)
     answers = [find(database, job_id).recommended for job_id in (first, second)]
+    assert answers[0] is not None
+    assert answers[1] is not None
     seen = {check.code for check in answers[1].checks} - {check.code for check in answers[0].checks}
     assert seen == {"seal_seen_before"}  # the second job seals the same rows
-    one, other = (answer.model_copy(update={"checks": []}) for answer in answers)
-    assert one == other
+    alike = answers[1].model_copy(update={"checks": answers[0].checks})
+    assert alike == answers[0]
 
 
 def test_another_seed_gives_another_study(database, store, settings):
@@ -430,7 +432,8 @@ def test_what_was_measured_is_remembered_and_used_by_the_next_worker(
     used: list[int] = []
 
     def trained(problem: Problem, *arguments: Any) -> PopulationResult:
-        used.append(solver_of(problem).together)
+        if problem.seed == 0:  # of the search, not of the confirmation
+            used.append(solver_of(problem).together)
         return train(problem, *arguments)
 
     monkeypatch.setattr(planner, "LEAST_MEASURED", 1)
@@ -472,4 +475,4 @@ def test_the_first_worker_chooses_the_backend_for_all(database, store, settings)
         )
     run_dry(worker)
     assert set(used) == {"vmap"}
-    assert refitted == ["vmap"]
+    assert refitted == ["vmap"] * 3  # initialisations

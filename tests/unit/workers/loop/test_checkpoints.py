@@ -76,6 +76,7 @@ def held(
     store: Store, row: Row, members: Sequence[Configuration], *, every: float = 0.0, **fields: Any
 ) -> Checkpoints:
     options = {"record": row.record, "stopping": lambda: False, "lease": lease(row.address)}
+    options["earlier"] = row.address
     return Checkpoints(store=store, members=members, every_seconds=every, **{**options, **fields})
 
 

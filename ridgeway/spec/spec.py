@@ -27,7 +27,7 @@ from ridgeway.spec.names import (
     Task,
 )
 from ridgeway.spec.steps import asks_for_steps
-from ridgeway.spec.strict import Check, Integer, Name, Strict, Text
+from ridgeway.spec.strict import WHOLE, Check, Integer, Name, Strict, Text
 from ridgeway.spec.validation import FoldsValidation, ForwardValidation, Validation
 
 Schedule: TypeAlias = Literal["constant", "cosine"]
@@ -96,8 +96,8 @@ class EarlyStopping(Strict):
 class AtMost(Strict):
     """Limits on what is recommended."""
 
-    features: Integer | None = Field(default=None, ge=0)
-    nonzero_weights: Integer | None = Field(default=None, ge=0)
+    features: Annotated[int, Field(ge=0), WHOLE] | None = None
+    nonzero_weights: Annotated[int, Field(ge=0), WHOLE] | None = None
 
 
 class WarmStart(Strict):

@@ -174,9 +174,11 @@ def _linear(rival: Rival | None, prepared: Prepared) -> LinearRival | None:
 def _baseline(spec: JobSpec, prepared: Prepared, sealed: SealedTest) -> Baseline:
     values = constant_values(spec, prepared.folds, prepared.outputs)
     known = bool(np.isfinite(values).all())
-    error = float(fold_errors(values[None], spec.validation)[0])
+    several = len(values) > 1
     return Baseline(
         value=sealed.value(BASELINE, spec.objective),
         validation=float(values.mean()) if known else None,
-        standard_error=error if known and len(values) > 1 else None,
+        standard_error=float(fold_errors(values[None], spec.validation)[0])
+        if known and several
+        else None,
     )

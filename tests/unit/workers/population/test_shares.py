@@ -100,7 +100,7 @@ def test_linear_models_in_parts_count_by_what_they_take() -> None:
     told = Told()
     problem = problem_of(linear(), UNEVEN)
     training.solver_of(problem).together = 1
-    members = [configuration("l1", 1e-3), configuration("l1", 2e-3), configuration("l2", 1e-3)]
+    members = [configuration("l1", 1e-3), configuration("l1", 2e-3), configuration("l1", 3e-3)]
     training.train(problem, members, told.watch)
     told.check()
     assert told.shares[told.by_epoch[0] - 1] > 0.7  # the first climbs down the ladder for all

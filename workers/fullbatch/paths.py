@@ -24,8 +24,9 @@ from workers.penalties.components import Components
 
 STEPS = 100  # of Newton's, for one member
 TOLERANCE = {torch.float64: 1e-10, torch.float32: 1e-8}
-RUNGS_A_DECADE = 2
-MOST_RUNGS = 8 * RUNGS_A_DECADE
+# Of ladders. A rung of classes costs about as much as a member does, one of least squares little.
+RUNGS_A_DECADE = {"classes": 2, "squares": 4}
+DECADES = 8  # that a ladder goes down at most
 LOOSE = 0.03  # tolerance of a rung, which others only start from, as a share of its strength
 MIXINGS = 4  # ladders between lasso and ridge
 BEYOND = 1e30  # a strength that leaves the intercept alone
@@ -46,11 +47,15 @@ class Wanted:
 
 @dataclass(frozen=True)
 class _Rung:
-    """A place on a ladder. unit: the components of the ladder's penalty at strength one."""
+    """A place on a ladder with so many rungs a decade.
+
+    unit: the components of the ladder's penalty at strength one.
+    """
 
     unit: Components
     critical: float
     place: int
+    a_decade: int
 
     @property
     def strength(self) -> float:
@@ -58,7 +63,7 @@ class _Rung:
 
     def at(self, place: int) -> float:
         """Return the strength at another place of the ladder."""
-        return self.critical * 10 ** (-place / RUNGS_A_DECADE)
+        return self.critical * 10 ** (-place / self.a_decade)
 
 
 class FoldPaths:
@@ -145,8 +150,9 @@ class FoldPaths:
         critical = self._critical[own.group > 0] if strength > 0 else 0.0
         if not 0 < strength < critical:
             return None
-        place = min(int(RUNGS_A_DECADE * math.log10(critical / strength)), MOST_RUNGS)
-        return _Rung(unit, critical, place)
+        a_decade = RUNGS_A_DECADE["classes" if self._curved else "squares"]
+        place = min(int(a_decade * math.log10(critical / strength)), DECADES * a_decade)
+        return _Rung(unit, critical, place, a_decade)
 
     @cached_property
     def _critical(self) -> tuple[float, float]:

@@ -410,12 +410,31 @@ static double violation(const Rows *rows, const Member *member, const double *we
                        left);
 }
 
-/* Put what is marked into the set in the features' order, which is nobody else's business. */
-static int64_t list_set(const Rows *rows, Space *space) {
-    int64_t count = 0;
+/* Put what is marked into the set in the features' order, which is nobody else's business. Where the
+   room is too small, features that weigh something come first; what is left out loses its mark, so
+   that the check of all features sees it. */
+static int64_t list_set(const Rows *rows, const double *weights, Space *space) {
+    int64_t outputs = rows->outputs, weighing = 0, count = 0;
     for (int64_t j = 0; j < rows->features; j++)
-        if (space->in_set[j] && count < rows->most) space->set[count++] = j;
+        weighing += space->in_set[j] && norm(weights + j * outputs, outputs) > 0;
+    int64_t idle = weighing < rows->most ? rows->most - weighing : 0;
+    for (int64_t j = 0; j < rows->features; j++) {
+        if (!space->in_set[j]) continue;
+        int weighs = norm(weights + j * outputs, outputs) > 0;
+        if (count < rows->most && (weighs || idle-- > 0)) space->set[count++] = j;
+        else space->in_set[j] = 0;
+    }
     return count;
+}
+
+/* Take features that weigh nothing out of the set, to make room; the number of the others. */
+static int64_t drop_idle(const Rows *rows, const double *weights, Space *space) {
+    int64_t weighing = 0;
+    for (int64_t j = 0; j < rows->features; j++) {
+        space->in_set[j] &= norm(weights + j * rows->outputs, rows->outputs) > 0;
+        weighing += space->in_set[j];
+    }
+    return weighing;
 }
 
 /* Mark features whose optimality is violated, the worst `most` of them; their number.
@@ -602,14 +621,16 @@ static Found solve(const Rows *rows, const Member *member, double *weights, doub
     some_slopes(rows, space->slopes, gradient, NULL, NULL);
     screen(rows, member, weights, gradient, space);
     add_violators(rows, member, weights, gradient, space, NULL, rows->most / 4);
-    int64_t count = list_set(rows, space);
+    int64_t count = list_set(rows, weights, space);
     int fresh = 1;
     double share = rows->outputs > 1 ? 0.1 : 0.01; /* of a residual, left by a model: many outputs'
                                                       models cost more than a pass over the rows */
     double residual = set_residual(rows, member, weights, gradient, space, count);
     while (found.steps < member->steps) {
         if (residual <= member->tolerance) {
-            int64_t more = 0;
+            int64_t more = 0, before = count, weighing = 0;
+            if (count == rows->most && count < rows->features)
+                weighing = drop_idle(rows, weights, space);
             if (count < rows->features) {
                 some_slopes(rows, space->slopes, gradient, space->likely, space->in_set);
                 more = add_violators(rows, member, weights, gradient, space, space->likely,
@@ -623,9 +644,8 @@ static Found solve(const Rows *rows, const Member *member, double *weights, doub
                 found.status = CONVERGED;
                 break;
             }
-            int64_t before = count;
-            count = list_set(rows, space);
-            if (count == before) break; /* the set is full */
+            count = list_set(rows, weights, space);
+            if (weighing == rows->most || (!weighing && count == before)) break; /* no room is left */
             fresh = 1;
             residual = set_residual(rows, member, weights, gradient, space, count);
         }

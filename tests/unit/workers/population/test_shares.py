@@ -90,8 +90,8 @@ def test_linear_models_one_by_one_tell_of_each_and_of_each_rung_of_their_ladders
     train(linear(), members, UNEVEN, watch=told.watch)
     told.check()
     (first,) = told.by_epoch
-    rungs = 3 * RUNGS_A_DECADE  # to the least strength, about, on each fold
-    assert first == pytest.approx(1 + 2 * (len(members) + rungs), abs=2 * RUNGS_A_DECADE)
+    rungs = 3 * RUNGS_A_DECADE["classes"]  # to the least strength, about, on each fold
+    assert first == pytest.approx(1 + 2 * (len(members) + rungs), abs=2 * RUNGS_A_DECADE["classes"])
     assert max(after - before for before, after in pairwise(told.shares)) < 2 / rungs
 
 

@@ -26,9 +26,9 @@ from workers.objectives.constant import constant_logits
 from workers.objectives.metrics import score
 from workers.population.configuration import Configuration
 
-SPLITS = 10  # training and validation parts at least
+SPLITS = 8  # training and validation parts at least
 TRIES = 5  # of a split that groups may forbid
-SETTLING_SHARE = 3.0  # of the training's samples, which a finalist's zeros may take to settle
+SETTLING_SHARE = 1.0  # of the training's samples, which a finalist's zeros may take to settle
 
 
 @dataclass(frozen=True)

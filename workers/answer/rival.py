@@ -17,8 +17,8 @@ from workers.data.prepare import Prepared
 from workers.population.configuration import Configuration
 from workers.population.results import TrainedModel
 
-STRENGTHS = np.geomspace(1e-4, 10, 11)  # of Σ w² on standardised inputs
-LARGEST = 2e7  # rows x inputs x outputs, beyond which it takes too long beside the search
+STRENGTHS = np.geomspace(1e-4, 10, 6)  # of Σ w² on standardised inputs
+LARGEST = 5e8  # products of one curvature, beyond which it takes too long beside the search
 
 
 @dataclass(frozen=True)
@@ -36,11 +36,11 @@ class Rival:
 def linear_rival(prepared: Prepared, training: Training) -> Rival | None:
     """Choose a strength on the job's folds, refit, and confirm; None for jobs of linear models.
 
-    None too where the rows are so many that it would take longer than the search.
+    None too where rows and columns are so many that it would take longer than the search.
     """
     spec = prepared.spec
-    size = prepared.rows * prepared.inputs * prepared.outputs
-    if isinstance(spec.model, LinearModel) or size > LARGEST:
+    rows, weights = prepared.rows, prepared.inputs * prepared.outputs
+    if isinstance(spec.model, LinearModel) or rows * min(rows, weights) * weights > LARGEST:
         return None
     own = _linear_spec(spec)
     problem = replace(training.problem, spec=own, engine=Engine(), sources=prepared.source_columns)

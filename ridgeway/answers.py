@@ -11,7 +11,7 @@ from ridgeway.spec.names import Objective, PenaltyName
 Params: TypeAlias = dict[str, float | str]
 Interval: TypeAlias = tuple[float, float]
 Choice: TypeAlias = Literal["simplest", "best", "baseline"]
-Rival: TypeAlias = Literal["none", "baseline", "linear", "best", "twin"]
+RivalName: TypeAlias = Literal["none", "baseline", "linear", "best", "twin"]
 Claim: TypeAlias = Literal["benefit", "none_detected", "no_signal"]
 
 
@@ -93,7 +93,7 @@ class SealedScores(View):
 class Comparison(View):
     """What is recommended against a rival, pairwise: differences above 0 speak for the former."""
 
-    rival: Rival
+    rival: RivalName
     difference: float = Field(description="mean over the confirmation's folds, of the objective")
     interval: Interval = Field(description="95 %, corrected for folds that share training rows")
     p: float = Field(description="corrected resampled t-test, two-sided (Nadeau & Bengio 2003)")

@@ -12,6 +12,7 @@ from ridgeway.spec.spec import JobSpec
 
 # What decides, with the data set, which rows are sealed.
 SPLIT_BY = ("target", "groups", "test_fraction", "seed", "task")
+FILLED_IN = ("target", "task")
 MOST_JOBS = 10_000  # of the newest, looked through
 
 
@@ -36,22 +37,21 @@ def earlier_looks(transaction: Connection, job_id: str) -> int:
     return sum(row.evaluations for row in transaction.execute(query) if _seal(row.spec) == seal)
 
 
-def fields_that_seal_others(first: JobSpec, second: JobSpec) -> list[str]:
-    """Return the fields by which two jobs on one data set seal other rows; none on two."""
+def fields_that_seal_others(first: JobSpec, second: JobSpec) -> dict[str, Any]:
+    """Return the fields by which two jobs on one data set seal other rows, as the first has them.
+
+    None of jobs on two data sets.
+    """
     if first.dataset != second.dataset:
-        return []
-    pairs = {name: (getattr(first, name), getattr(second, name)) for name in SPLIT_BY}
-    different = [
-        name for name, (one, other) in pairs.items() if one != other and None not in (one, other)
-    ]
-    if first.groups != second.groups and "groups" not in different:
-        different.append("groups")
-    return different
+        return {}
+    own, its = (_seal(spec.model_dump(mode="json")) for spec in (first, second))
+    # The door fills in target and task where they are not given, which is the same for both then.
+    told = [name for name in own if name not in FILLED_IN or None not in (own[name], its[name])]
+    return {name: own[name] for name in told if own[name] != its[name]}
 
 
-def _seal(spec: Any) -> list[Any]:
-    """Return what a stored spec, of any release, says of the rows to seal."""
+def _seal(spec: Any) -> dict[str, Any]:
+    """Return what a stored spec, of any release, says of the rows to seal, by its fields."""
     fields = cast("dict[str, Any]", spec) if isinstance(spec, dict) else {}
-    validation = fields.get("validation")
-    in_order = validation if "by" in cast("dict[str, Any]", validation or {}) else None
-    return [*(fields.get(name) for name in SPLIT_BY), in_order]
+    validation = cast("dict[str, Any]", fields.get("validation") or {})
+    return {name: fields.get(name) for name in SPLIT_BY} | {"validation.by": validation.get("by")}

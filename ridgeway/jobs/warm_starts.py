@@ -86,7 +86,7 @@ def _check_job(transaction: Connection, spec: JobSpec, field: str, name: str) ->
         message = f"has another objective; accepted: a job whose objective is {spec.objective}"
         raise InvalidInput.of(field, name, f"{message}, met {objective}")
     if others := fields_that_seal_others(theirs, spec):
-        wanted = ", ".join(f"{each} {getattr(theirs, each)}" for each in others)
+        wanted = ", ".join(f"{each} {value}" for each, value in others.items())
         message = "has trained on rows that this job would seal; accepted: a job on the same data"
         raise InvalidInput.of(field, name, f"{message} with its own sealed rows, here {wanted}")
 

@@ -25,6 +25,7 @@ def combination_errors(spec: JobSpec) -> list[FieldError]:
     errors = [
         *_objective_errors(spec),
         *_stop_errors(spec),
+        *_limit_errors(spec),
         *_warmup_errors(spec),
         *_twice_given_errors(spec),
         *grid_errors(spec),
@@ -74,6 +75,14 @@ def _stop_errors(spec: JobSpec) -> list[FieldError]:
         message = "compares trials fold by fold, and a holdout has one split; accepted: never"
         return [FieldError("stop", spec.stop, message)]
     return []
+
+
+def _limit_errors(spec: JobSpec) -> list[FieldError]:
+    features = None if spec.at_most is None else spec.at_most.features
+    if features is None or isinstance(spec.model, LinearModel | MlpModel):
+        return []
+    message = "can't be told of a plug-in's model; accepted: null, or a model that is linear or mlp"
+    return [FieldError("at_most.features", features, message)]
 
 
 def task_errors(spec: JobSpec, task: Task, whose: str) -> list[FieldError]:

@@ -220,7 +220,9 @@ class JobSpec(Strict):
         "it, or the `best`",
     )
     at_most: AtMost | None = Field(
-        None, description="what is recommended uses no more `features` or `nonzero_weights`"
+        None,
+        description="what is recommended uses no more `features` or `nonzero_weights` in the mean "
+        "over folds",
     )
     validation: Validation = FoldsValidation()
     test_fraction: float = Field(0.2, gt=0, le=0.9)

@@ -21,7 +21,7 @@ from ridgeway.spec.spec import JobSpec
 from ridgeway.study.reading import StudyTrial
 from workers.answer.artifact import constant_bytes, model_bytes
 from workers.answer.checks import Found, checks
-from workers.answer.choice import Role, choose, within_limits
+from workers.answer.choice import Role, choose, role_of, within_limits
 from workers.answer.confirmation import confirm, constant_values, twin
 from workers.answer.described import described, selected_columns
 from workers.answer.evidence import Evidence, finalists_of
@@ -32,6 +32,7 @@ from workers.answer.training import Training
 from workers.answer.verdict import Findings, verdict
 from workers.answer.warnings import warnings_of
 from workers.data.prepare import Prepared
+from workers.population.configuration import Configuration
 from workers.population.results import fold_errors
 
 # Keeps bytes of the job under a name.
@@ -56,7 +57,7 @@ def answer(
 ) -> Answer:
     """Choose, confirm and refit on the development rows, and only then look at the sealed ones.
 
-    looks: how often answers of other jobs have looked at the same sealed rows before.
+    looks: how often answers, this job's and others', have looked at the same sealed rows before.
     """
     spec = training.problem.spec
     chosen = choose(candidates, spec)
@@ -69,7 +70,7 @@ def answer(
     found = Found(evidence, recommended, refits, sealed, prepared, looks, training.strengths)
     recommended = recommended.model_copy(update={"checks": checks(found)})
     artifacts: dict[str, Artifact] = {}
-    kept = refits.by_role[_role(choice)]
+    kept = refits.by_role[role_of(choice)]
     if choice == BASELINE:
         artifacts[MODEL] = keep(MODEL, constant_bytes(prepared, sealed.fold))
     elif not kept.model.diverged_at:
@@ -86,11 +87,12 @@ def _evidence(
 ) -> Evidence:
     """Confirm the finalists, their twins at λ = 0, and a linear model beside a net."""
     spec = training.problem.spec
-    without = Evidence(spec, candidates, chosen, None, linear_rival(prepared, training))
-    finalists = [without.member(trial) for trial in finalists_of(candidates, chosen, spec).values()]
-    twins = [found for member in finalists if (found := twin(member)) is not None]
-    confirmed = confirm([*finalists, *twins], prepared, training)
-    return Evidence(spec, candidates, chosen, confirmed, without.rival)
+    finalists = finalists_of(candidates, chosen, spec)
+    members = [Configuration.from_params(spec, trial.params) for trial in finalists.values()]
+    twins = [found for member in members if (found := twin(member)) is not None]
+    rival = linear_rival(prepared, training)
+    confirmed = confirm([*members, *twins], prepared, training)
+    return Evidence(spec, candidates, chosen, finalists, confirmed, rival)
 
 
 def _choice(evidence: Evidence) -> Choice:
@@ -99,12 +101,9 @@ def _choice(evidence: Evidence) -> Choice:
         return "baseline"
     if not within_limits(evidence.chosen["simplest"], evidence.spec):
         return "baseline"
-    return "best" if evidence.spec.rule == "best" else "simplest"
-
-
-def _role(choice: Choice) -> Role:
-    """Return the trial that stands for a choice; beside the constant, what it was preferred to."""
-    return "best" if choice == "best" else "simplest"
+    # Within limits the rule's best may be another than the best of all.
+    is_best = evidence.chosen["simplest"] is evidence.chosen["best"]
+    return "best" if evidence.spec.rule == "best" and is_best else "simplest"
 
 
 def _models(
@@ -125,7 +124,7 @@ def _recommended(
     evidence: Evidence, choice: Choice, refits: Refits, sealed: SealedTest, prepared: Prepared
 ) -> Recommended:
     """Put together what the answer shows, all but its checks."""
-    role = "best" if choice == "baseline" else _role(choice)
+    role = role_of(choice)
     comparisons = evidence.comparisons(role, sealed)
     by_rival = {each.rival: each for each in comparisons}
     spread = sealed.losses(refits.models[evidence.chosen[role].number])
@@ -150,7 +149,7 @@ def _recommended(
         simplest=described(kept["simplest"], prepared),
         best=described(kept["best"], prepared),
         none=described(kept["none"], prepared) if "none" in kept else None,
-        linear=_linear(evidence.rival, prepared),
+        linear=_linear(evidence.rival),
         baseline=_baseline(evidence.spec, prepared, sealed),
         penalties=evidence.penalties(),
         confirmation=confirmation,
@@ -159,15 +158,14 @@ def _recommended(
     )
 
 
-def _linear(rival: Rival | None, prepared: Prepared) -> LinearRival | None:
-    if rival is None:
+def _linear(rival: Rival | None) -> LinearRival | None:
+    if rival is None or rival.model.features is None:
         return None
-    features = len(set(prepared.source_columns))  # an L2 penalty leaves none out
     return LinearRival(
         strength=rival.member.strength,
         value=rival.value,
         standard_error=rival.standard_error,
-        features=features,
+        features=rival.model.features,
     )
 
 

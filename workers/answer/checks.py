@@ -16,19 +16,19 @@ from ridgeway.spec.directions import as_loss
 from ridgeway.spec.names import UNPENALISED
 from ridgeway.study.reading import StudyTrial
 from ridgeway.words import number
-from workers.answer.choice import Refit, loss_of, paired_differences, paired_error
+from workers.answer.choice import Refit, loss_of, paired_differences, paired_error, role_of
 from workers.answer.data_checks import correlated_inputs, data_checks, duplicates_across_seal
 from workers.answer.described import selected_columns
 from workers.answer.evidence import Evidence
 from workers.answer.refits import Refits
 from workers.answer.sealed import SealedTest
 from workers.data.prepare import Prepared
+from workers.penalties.penalties import PENALTIES
 
 EDGE = 0.02  # of a range's width, on its own scale
 UNSTABLE = 1.2  # largest over smallest sealed loss of refits
 IMPROVING = 0.1  # of the standard error of the best, gained in the last fifth of the trials
 OVERTUNED = 0.5  # of what the search gained over no penalty is left on fresh splits
-SMALL_GAIN = 1e-12
 
 
 @dataclass(frozen=True)
@@ -46,8 +46,7 @@ class Found:
     @property
     def refit(self) -> Refit:
         """Return the refit that is recommended; beside the constant, the best one's."""
-        role = "simplest" if self.recommended.choice == "simplest" else "best"
-        return self.refits.by_role[role]
+        return self.refits.by_role[role_of(self.recommended.choice)]
 
     @property
     def trial(self) -> StudyTrial:
@@ -122,15 +121,13 @@ def _still_improving(found: Found) -> Iterator[Check]:
 
 def _unsettled_zeros(found: Found) -> Iterator[Check]:
     """Tell a recommended model whose weights still went to zero, or came back."""
-    choice, answer = found.recommended.choice, found.recommended
-    chosen = answer.best if choice == "best" else answer.simplest
-    if choice != "baseline" and chosen.settled is False:
+    sparse = PENALTIES[found.evidence.member(found.trial).penalty].sparse
+    if found.recommended.choice != "baseline" and sparse and not found.refit.model.settled:
         yield Check(
             code="unsettled_zeros",
             sentence="The zeros of the recommended model had not come to rest when its training "
             "ended, so which weights are zero is not settled.",
-            remedy="More epochs or a smaller learning rate lets them settle; until then read "
-            "its features as a ranking.",
+            remedy="More epochs let them settle; until then read its features as a ranking.",
         )
 
 

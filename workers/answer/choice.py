@@ -9,6 +9,7 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 
+from ridgeway.answers import Choice
 from ridgeway.spec.directions import as_loss
 from ridgeway.spec.names import OPTIMIZER_ROWS, UNPENALISED
 from ridgeway.spec.spec import JobSpec, Rule
@@ -43,6 +44,11 @@ def choose(trials: Sequence[StudyTrial], spec: JobSpec) -> dict[Role, StudyTrial
     if unpenalised:
         chosen["none"] = best_of(unpenalised, spec)
     return chosen
+
+
+def role_of(choice: Choice) -> Role:
+    """Return the trial that is recommended; beside the constant, the best, which it was against."""
+    return "simplest" if choice == "simplest" else "best"
 
 
 def best_of(trials: Sequence[StudyTrial], spec: JobSpec) -> StudyTrial:

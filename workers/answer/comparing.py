@@ -53,8 +53,7 @@ def corrected_test(differences: np.ndarray, valid_share: float) -> Paired:
 
 def corrected_interval(values: np.ndarray, valid_share: float) -> Interval:
     """Return the interval of a mean over (repeated) folds (K,), with the same correction."""
-    low, high = corrected_test(values, valid_share).interval
-    return low, high
+    return corrected_test(values, valid_share).interval
 
 
 def percentile_interval(replicates: np.ndarray, level: float) -> Interval | None:

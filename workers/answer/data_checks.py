@@ -11,13 +11,13 @@ import numpy as np
 import numpy.typing as npt
 
 from ridgeway.answers import Check
+from workers.answer.comparing import LEAST_ROWS
 from workers.answer.leaks import Leak, leaks, sampled_rows
 from workers.data.encoding import Floats
 from workers.data.prepare import Prepared
 from workers.data.splits import Positions
 from workers.penalties.penalties import PENALTIES
 
-FEWEST_SEALED = 100  # rows below which no claim rests on them
 FEWEST_IDENTIFIED = 20  # rows below which a column may number them by chance
 NEARLY_ALL = 0.9  # levels a row from which a category tells rows apart
 DOUBLES = 0.01  # share of sealed rows
@@ -106,12 +106,12 @@ def _leaking(found: Sequence[Leak]) -> list[Check]:
 
 def _few_rows(prepared: Prepared) -> list[Check]:
     rows = len(prepared.splits.test)
-    if rows >= FEWEST_SEALED:
+    if rows >= LEAST_ROWS:
         return []
     return [
         Check(
             code="few_rows",
-            sentence=f"The sealed test set has {rows} rows; a claim needs {FEWEST_SEALED}.",
+            sentence=f"The sealed test set has {rows} rows; a claim needs {LEAST_ROWS}.",
             remedy="Read the sealed score with its interval. More rows, or a larger "
             "`test_fraction`, make it narrower.",
         )

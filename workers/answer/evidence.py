@@ -5,8 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from ridgeway.answers import Comparison, Confirmation, ConfirmedFinalist, PenaltyRow
-from ridgeway.answers import Rival as RivalName
+from ridgeway.answers import (
+    Comparison,
+    Confirmation,
+    ConfirmedFinalist,
+    PenaltyRow,
+    RivalName,
+)
 from ridgeway.spec.directions import as_loss
 from ridgeway.spec.names import UNPENALISED
 from ridgeway.spec.spec import JobSpec
@@ -23,11 +28,12 @@ LEAST_UNITS = 10  # of groups, where rows have some
 
 @dataclass(frozen=True)
 class Evidence:
-    """The search's trials, and what their finalists reached on fresh splits."""
+    """The search's trials, and what their finalists, by name, reached on fresh splits."""
 
     spec: JobSpec
     candidates: Sequence[StudyTrial]
     chosen: Mapping[Role, StudyTrial]
+    finalists: Mapping[str, StudyTrial]
     confirmed: Confirmed | None
     rival: Rival | None
 
@@ -76,8 +82,7 @@ class Evidence:
         """Return the finalists' values on fresh splits, as the answer shows them."""
         if self.confirmed is None:
             return None
-        finalists = finalists_of(self.candidates, self.chosen, self.spec)
-        shown = [self._finalist(name, trial) for name, trial in finalists.items()]
+        shown = [self._finalist(name, trial) for name, trial in self.finalists.items()]
         if self.rival is not None and self.rival.confirmed is not None:
             values = self.rival.confirmed.values(self.rival.member)
             if values is not None:

@@ -63,7 +63,7 @@ def _no_signal(found: Findings) -> str:
 
 
 def _no_penalty(found: Findings) -> str:
-    return f"No penalty is needed: a trial without one is recommended{_uses(found)}."
+    return f"No penalty is recommended: a trial without one is the choice{_uses(found)}."
 
 
 def _of_penalty(found: Findings) -> str:
@@ -101,10 +101,10 @@ def _beyond_constant(found: Findings) -> str:
     if against.claimed:
         return f"It beats the constant by {_amount(against)}."
     if against.interval[0] > 0:
-        words = f"On fresh splits it beats the constant by {_amount(against)}"
-        told = found.unpenalised is not None and not found.unpenalised.claimed
-        said = told and found.unpenalised is not None and found.unpenalised.interval[0] > 0
-        return f"{words}." if said else f"{words}; {_unclaimed(found, against)}."
+        return (
+            f"On fresh splits it beats the constant by {_amount(against)}; "
+            f"{_unclaimed(found, against)}."
+        )
     return f"It is not shown to beat the constant, {_risk(against)}."
 
 

@@ -104,9 +104,6 @@ class Trainer(Solver):
         spec, each = self.problem.spec, self.steps_per_epoch
         return np.cumsum(factors(spec, 0, spec.epochs * each, each)[1:])[each - 1 :: each]
 
-    def closing_notes(self, roll: Roll) -> list[str]:
-        return []
-
     def worth_measuring(self, members: int) -> bool:
         return members >= planner.LEAST_MEASURED
 

@@ -18,6 +18,7 @@ class TrainedModel:
 
     parameters: with its buffers, by name, all zeros where it diverged. nonzero_weights: penalised
     weights that are not exactly zero, of `weights`. diverged_at: epoch, 0 if it did not diverge.
+    features: source columns that it uses; None where that isn't known.
     converged: None where only a curve can tell. separated: it has no finite optimum.
     """
 
@@ -26,6 +27,7 @@ class TrainedModel:
     weights: int
     diverged_at: int
     settled: bool
+    features: int | None
     converged: bool | None
     separated: bool
 
@@ -69,6 +71,7 @@ class TrainedModels:
             weights=self.weights,
             diverged_at=int(self.diverged_at[member]),
             settled=bool(self.settled[member]),
+            features=None if self.features is None else int(self.features[member, fold]),
             converged=None if self.converged is None else bool(self.converged[member]),
             separated=self.separated is not None and bool(self.separated[member]),
         )

@@ -83,9 +83,9 @@ class Solver(ABC):
         None where the solver finds its own steps.
         """
 
-    @abstractmethod
     def closing_notes(self, roll: Roll) -> list[str]:
         """Return what the job should warn of when all members have left."""
+        return []
 
     # --- how far it is ------------------------------------------------------------------------
 

@@ -116,6 +116,8 @@ def test_a_warm_start_that_cannot_teach_is_refused_with_what_would_be_accepted(d
         refused("whose objective is accuracy", objective="accuracy", warm_start=named)
     refused("its own sealed rows, here seed 0", seed=5)
     refused("its own sealed rows, here test_fraction 0.2", test_fraction=0.3)
+    forward = {"kind": "forward", "folds": 5, "by": "pixel_0_0"}
+    refused("its own sealed rows, here validation.by None", validation=forward)
     refused("other directions", objectives=["loss", "nonzero_weights"])
     refused("searches penalty otherwise", search={**SEARCH, "penalty": ["l1"]})
     refused("searches learning_rate otherwise", search={**SEARCH, "learning_rate": 0.01})

@@ -88,6 +88,14 @@ def test_a_search_that_ends_by_itself_needs_folds_and_one_objective(
     check_spec(job(stop="auto"))
 
 
+def test_features_of_a_plugins_model_are_no_limit() -> None:
+    plugin = {"kind": "mine", "width": 3}
+    (error,) = refusals(model=plugin, at_most={"features": 3}).values()
+    assert (error.field, error.value) == ("at_most.features", 3)
+    assert "a plug-in's model" in error.message
+    check_spec(job(model=plugin, at_most={"nonzero_weights": 3}))
+
+
 @pytest.mark.parametrize("model", [{"kind": "mlp"}, {"kind": "mine", "width": 3}])
 def test_exact_solves_linear_models_only(model: dict[str, Any]) -> None:
     (error,) = refusals(optimizer="exact", model=model).values()

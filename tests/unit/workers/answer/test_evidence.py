@@ -94,12 +94,13 @@ def test_few_sealed_rows_are_told_and_claim_nothing(tmp_path: Path) -> None:
     assert "few_rows" in codes(answer)
 
 
-def test_where_no_penalty_is_needed_the_difference_that_would_show_is_told(tmp_path: Path) -> None:
+def test_where_every_column_tells_no_penalty_is_recommended(tmp_path: Path) -> None:
     answer = recommended(prepared_of(table(600, 4, 4), test_fraction=0.4), tmp_path)
     assert answer.verdict is not None
     assert answer.verdict.claim == "none_detected"
-    if answer.simplest.params["penalty"] != "none":
-        assert "these rows could have shown a difference of" in answer.verdict.sentence
+    assert answer.simplest.params["penalty"] == "none"
+    assert answer.verdict.sentence.startswith("No penalty is recommended")
+    assert "It beats the constant by" in answer.verdict.sentence
 
 
 def test_each_penalty_has_a_row_with_its_distance_to_the_best(tmp_path: Path) -> None:
@@ -117,6 +118,14 @@ def test_a_limit_that_no_trial_keeps_leaves_the_constant(tmp_path: Path) -> None
     frame = table(300, 6, 6)
     answer = recommended(prepared_of(frame, at_most={"features": 0}), tmp_path)
     assert answer.choice == "baseline"
+
+
+def test_the_best_within_a_limit_is_recommended_where_the_rule_is_the_best(tmp_path: Path) -> None:
+    prepared = prepared_of(table(300, 8, 2), at_most={"features": 3}, rule="best")
+    answer = recommended(prepared, tmp_path)
+    assert answer.choice == "simplest"
+    assert answer.simplest.number != answer.best.number
+    assert answer.simplest.params["lambda"] == 0.2  # which uses few
 
 
 def test_a_net_is_set_beside_a_linear_model_and_its_other_initialisations(tmp_path: Path) -> None:

@@ -28,10 +28,12 @@ from ridgeway.jobs.lifecycle import new_id, submit_job
 from ridgeway.settings import Settings
 from ridgeway.spec.directions import as_loss
 from ridgeway.spec.profiles import resolve_spec
+from ridgeway.spec.spec import JobSpec
 from ridgeway.spec.wording import parse_spec
 from ridgeway.study.reading import StudyTrial, complete_trials
 from workers.loop.worker import Worker
-from workers.sampling.ending import nearest, paired_error
+from workers.population.results import error_of_differences
+from workers.sampling.ending import nearest
 
 JOBS: dict[str, dict[str, Any]] = {
     "diabetes, linear": {"dataset": "diabetes", "model": {"kind": "linear"}},
@@ -45,7 +47,7 @@ class Search:
     """A search that has ended: its complete trials and the worker's seconds, answer included."""
 
     trials: list[StudyTrial]
-    maximise: bool
+    spec: JobSpec
     seconds: float
 
     @property
@@ -54,12 +56,13 @@ class Search:
 
     def loss(self, trial: StudyTrial) -> float:
         assert trial.value is not None
-        return as_loss(trial.value, self.maximise)
+        return as_loss(trial.value, self.spec.maximise)
 
     @property
     def error(self) -> float:
         best = nearest(np.array([self.loss(trial) for trial in self.trials]))
-        return paired_error([self.trials[index].facts.fold_values or [] for index in best])
+        near = [self.trials[index].facts.fold_values or [] for index in best]
+        return error_of_differences(near, self.spec.validation)
 
 
 def search(database: Database, settings: Settings, **fields: Any) -> Search:
@@ -76,7 +79,7 @@ def search(database: Database, settings: Settings, **fields: Any) -> Search:
     seconds = time.perf_counter() - started
     with database.reading() as transaction:
         (study,) = transaction.exec_driver_sql("SELECT max(study_id) FROM studies").scalars()
-        return Search(complete_trials(transaction, study), resolved.maximise, seconds)
+        return Search(complete_trials(transaction, study), resolved, seconds)
 
 
 def compare(name: str, trials: int, seeds: Sequence[int], as_json: bool) -> None:

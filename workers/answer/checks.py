@@ -196,13 +196,18 @@ def _worse_than_linear(found: Found) -> Iterator[Check]:
 
 
 def _separable(found: Found) -> Iterator[Check]:
-    folds = max((t.facts.separated_folds or 0 for t in found.evidence.candidates), default=0)
+    trials, spec = found.evidence.candidates, found.evidence.spec
+    folds = max((trial.facts.separated_folds or 0 for trial in trials), default=0)
+    strengths = [float(trial.params.get("lambda", 0)) for trial in trials]
+    least = min((own for own in strengths if own > 0), default=None)
+    bound = "" if least is None else f"; λ = {number(least)} is the least tried that bounds it"
     if folds:
         yield Check(
             code="separable",
-            sentence=f"In {folds} training splits the inputs tell the classes apart without an "
-            "error: the unpenalised optimum is infinite there.",
-            remedy="Use a penalised model; what no penalty reached is where its solver stopped.",
+            sentence=f"In {folds} of {spec.folds} training splits the inputs tell the classes "
+            "apart without an error. There the unpenalised optimum is infinite, and trials "
+            f"without a penalty show where their solver stopped{bound}.",
+            remedy="Use a penalised model.",
         )
 
 

@@ -14,7 +14,7 @@ def warnings_of(
     spec: JobSpec, candidates: Sequence[StudyTrial], refits: Sequence[Refit]
 ) -> list[str]:
     """Return warnings about roles that nobody fills, and about refits that failed."""
-    warnings = [*_unconverged(spec, candidates, refits), *_separated(spec, candidates)]
+    warnings = _unconverged(spec, candidates, refits)
     if UNPENALISED in spec.search.penalty and all(refit.role != "none" for refit in refits):
         warnings.append(
             "No trial with penalty `none` was complete: nothing unpenalised to compare."
@@ -70,18 +70,3 @@ def _unconverged(
                 f"{spec.epochs} epochs; more `epochs` let it arrive."
             )
     return warnings
-
-
-def _separated(spec: JobSpec, candidates: Sequence[StudyTrial]) -> list[str]:
-    """Return that some optimum is infinite, which no solver reaches."""
-    folds = max((trial.facts.separated_folds or 0 for trial in candidates), default=0)
-    if not folds:
-        return []
-    strengths = [float(trial.params.get("lambda", 0)) for trial in candidates]
-    least = min((own for own in strengths if own > 0), default=None)
-    bound = "" if least is None else f"; λ = {least:.3g} is the least tried that bounds it"
-    return [
-        f"In {folds} of {spec.folds} training splits the inputs tell the classes apart without an "
-        "error. There the unpenalised optimum is infinite, and trials without a penalty show where "
-        f"their solver stopped{bound}."
-    ]

@@ -12,8 +12,10 @@ from sqlalchemy.engine import Connection
 from ridgeway.jobs.leases import Lease
 from ridgeway.jobs.own_trials import own_numbers
 from ridgeway.spec.directions import as_loss
+from ridgeway.spec.validation import Validation
 from ridgeway.study import reading
 from workers.loop.workbench import Workbench
+from workers.population.results import error_of_differences
 from workers.sampling.axes import Indices
 from workers.sampling.ending import (
     FEWEST,
@@ -21,7 +23,6 @@ from workers.sampling.ending import (
     doublings,
     expected_gain,
     nearest,
-    paired_error,
     tried_enough,
 )
 from workers.sampling.space import penalties
@@ -49,7 +50,8 @@ def why_enough(
         return None
     losses = as_loss(values[complete], bench.spec.maximise)
     gain = expected_gain(losses, doublings(int(ended.sum()), trials))
-    error = _paired_error(transaction, lease.study_id, own[complete][nearest(losses)])
+    near = own[complete][nearest(losses)]
+    error = _paired_error(transaction, lease.study_id, near, bench.spec.validation)
     if error is None or not Prospect(gain, error).is_spent:
         return None
     return (
@@ -58,7 +60,9 @@ def why_enough(
     )
 
 
-def _paired_error(transaction: Connection, study_id: int, numbers: Indices) -> float | None:
+def _paired_error(
+    transaction: Connection, study_id: int, numbers: Indices, validation: Validation
+) -> float | None:
     """Return the paired standard error of trials, the best first; None where folds are missing."""
     found = reading.trials_numbered(transaction, study_id, numbers.tolist())
     folds = {trial.number: trial.facts.fold_values or [] for trial in found}
@@ -68,4 +72,4 @@ def _paired_error(transaction: Connection, study_id: int, numbers: Indices) -> f
         return None
     if not all(math.isfinite(value) for each in ordered for value in each):
         return None
-    return paired_error(ordered)
+    return error_of_differences(ordered, validation)

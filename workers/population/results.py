@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -168,3 +168,15 @@ def fold_errors(values: np.ndarray, validation: Validation) -> np.ndarray:
         judged = 1 / (validation.folds - 1)  # rows that judge over rows that train
         independent = 1 / (1 / folds + judged)
     return values.std(axis=1, ddof=1) / np.sqrt(independent)
+
+
+def error_of_differences(fold_values: Sequence[Sequence[float]], validation: Validation) -> float:
+    """Return the median standard error of the mean difference to the first trial, fold by fold.
+
+    fold_values (n, F): of trials, the best first; those that equal it in each fold are left out,
+    and without any other there is no error, 0.
+    """
+    differences = np.asarray(fold_values[1:]).reshape(-1, len(fold_values[0])) - fold_values[0]
+    errors = fold_errors(differences, validation)
+    told = errors[errors > 0]
+    return float(np.median(told)) if len(told) else 0.0

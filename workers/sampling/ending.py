@@ -8,7 +8,7 @@ doubling tells what the next will gain.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -64,14 +64,3 @@ def doublings(ended: int, trials: int) -> float:
 def nearest(losses: Floats) -> Indices:
     """Return the indices of the best of `losses` (n,) and those next to it, one of each value."""
     return np.unique(losses, return_index=True)[1][:NEAREST]
-
-
-def paired_error(fold_values: Sequence[Sequence[float]]) -> float:
-    """Return the median standard error of the mean difference to the first trial, fold by fold.
-
-    fold_values: of trials, the best first; those that equal it in each fold are left out.
-    """
-    best, others = np.asarray(fold_values[0]), fold_values[1:]
-    deviations = [float(np.std(np.asarray(other) - best, ddof=1)) for other in others]
-    told = [each for each in deviations if each > 0]
-    return float(np.median(told)) / math.sqrt(len(best)) if told else 0.0

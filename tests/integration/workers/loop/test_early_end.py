@@ -13,11 +13,13 @@ from ridgeway.database.engine import Database
 from ridgeway.jobs import lifecycle, lookups
 from ridgeway.jobs.extend import extend_job
 from ridgeway.settings import Settings
+from ridgeway.spec.validation import FoldsValidation
 from ridgeway.study import reading
 from ridgeway.study.reading import StudyTrial
 from ridgeway.views import Job
 from workers.loop.worker import Worker
-from workers.sampling.ending import doublings, expected_gain, nearest, paired_error
+from workers.population.results import error_of_differences
+from workers.sampling.ending import doublings, expected_gain, nearest
 
 TRIALS = 80
 LINEAR = {
@@ -65,7 +67,8 @@ def test_it_ends_once_the_rest_is_worth_less_than_a_tenth_of_the_error(
     assert told is not None, job.warnings
     losses = np.array([trial.value for trial in trials], float)
     gain = expected_gain(losses, doublings(count, TRIALS))
-    error = paired_error([trials[index].facts.fold_values or [] for index in nearest(losses)])
+    near = [trials[index].facts.fold_values or [] for index in nearest(losses)]
+    error = error_of_differences(near, FoldsValidation())
     assert gain <= 0.1 * error
     assert (float(told[1]), float(told[2])) == pytest.approx((gain, error), rel=0.06)
 

@@ -115,9 +115,11 @@ def test_a_job_says_that_its_unpenalised_optimum_is_infinite(
     search = {"penalty": ["none", "l2"], "lambda": [0.001, 0.1]}
     job = finished(http, database, service_settings, dataset="wine", search=search)
     assert job["state"] == "succeeded", job["error"]
-    (warning,) = job["warnings"]
-    assert warning.startswith("In 5 of 5 training splits the inputs tell the classes apart")
-    assert warning.endswith("λ = 0.001 is the least tried that bounds it.")
+    assert job["warnings"] == []
+    (found,) = (each for each in job["recommended"]["checks"] if each["code"] == "separable")
+    told = found["sentence"]
+    assert told.startswith("In 5 of 5 training splits the inputs tell the classes apart")
+    assert told.endswith("λ = 0.00100 is the least tried that bounds it.")
 
 
 def test_balanced_classes_and_penalised_intercepts_have_no_equivalent(

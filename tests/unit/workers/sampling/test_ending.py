@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy import stats
 
 from ridgeway.spec.wording import parse_spec
 from ridgeway.study.distributions import search_space
@@ -20,7 +19,6 @@ from workers.sampling.ending import (
     doublings,
     expected_gain,
     nearest,
-    paired_error,
     tried_enough,
 )
 from workers.sampling.floors import floor_of_each, penalties_in_turn
@@ -83,25 +81,6 @@ def test_a_configuration_that_is_proposed_again_and_again_counts_once():
 
 
 # --- what folds could show --------------------------------------------------------------------
-
-
-def test_the_error_of_a_difference_is_scipys_over_the_folds():
-    rng = np.random.default_rng(0)
-    trials = rng.normal(size=(4, 5))
-    errors = [stats.sem(trials[other] - trials[0]) for other in (1, 2, 3)]
-    assert paired_error(trials.tolist()) == pytest.approx(np.median(errors))
-
-
-def test_what_all_trials_share_is_no_error():
-    rng = np.random.default_rng(0)
-    folds, own = rng.normal(0, 10, 5), rng.normal(0, 0.1, (6, 5))
-    assert paired_error((folds + own).tolist()) == pytest.approx(paired_error(own.tolist()))
-
-
-def test_equal_trials_and_a_single_one_tell_nothing():
-    assert paired_error([[1.0, 2.0], [1.0, 2.0]]) == 0.0
-    assert paired_error([[1.0, 2.0]]) == 0.0
-    assert paired_error([[1.0, 2.0], [1.0, 2.0], [1.0, 3.0]]) == pytest.approx(0.5)
 
 
 @given(st.floats(0, 10), st.floats(0, 10))

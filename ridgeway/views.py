@@ -60,6 +60,7 @@ class Links(View):
 
     self: str
     trials: str
+    path: str = ""
     dashboard: str
 
 

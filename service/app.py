@@ -23,7 +23,7 @@ from service.limits import BodyLimit
 from service.looks import Looks
 from service.origins import SameOrigin
 from service.problems import describe_problems, handle_errors
-from service.routes import datasets, health, jobs
+from service.routes import datasets, health, jobs, results
 from service.scratch import scratch_folder
 from service.sweeper import Sweeper
 from service.writers import Writers
@@ -51,7 +51,7 @@ def create_app(settings: Settings) -> FastAPI:
         redirect_slashes=False,
         redoc_url=None,
     )
-    for routes in (jobs, datasets, health, dashboard):
+    for routes in (jobs, results, datasets, health, dashboard):
         app.include_router(routes.router)
     handle_errors(app)
     describe_problems(app)

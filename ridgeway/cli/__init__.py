@@ -12,6 +12,7 @@ from ridgeway.cli.jobs import (
     extend,
     front,
     jobs,
+    path,
     pause,
     resume,
     status,
@@ -35,7 +36,7 @@ def main() -> None:
 
 for command in (
     *(serve, worker, migrate, import_study, demo),
-    *(submit, status, jobs, trials, front, cancel, pause, resume, answer),
+    *(submit, status, jobs, trials, front, path, cancel, pause, resume, answer),
     *(extend, delete),
     datasets,
 ):

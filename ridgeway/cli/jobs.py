@@ -113,6 +113,23 @@ def front(id: str, as_json: bool, url: str) -> None:
 
 @click.command()
 @click.argument("id")
+@json_option
+@url_option
+def path(id: str, as_json: bool, url: str) -> None:
+    """Show what the recommended penalty comes to at other strengths."""
+    from ridgeway.client.show import write
+    from ridgeway.client.show_path import path_summary
+
+    with connect(url) as client:
+        found = client.path(id)
+    if as_json:
+        print_json(found)
+    else:
+        write(path_summary(found))
+
+
+@click.command()
+@click.argument("id")
 @url_option
 def cancel(id: str, url: str) -> None:
     """End a job; what its workers are training is discarded."""

@@ -17,6 +17,7 @@ from pydantic import BaseModel, ValidationError
 
 from ridgeway.client.refusals import problem_of, transport_reason
 from ridgeway.errors import InvalidInput, JobFailed, RidgewayError, Unreachable
+from ridgeway.paths import RegularisationPath
 from ridgeway.settings import Settings
 from ridgeway.spec.spec import JobSpec
 from ridgeway.spec.wording import parse_spec
@@ -176,6 +177,10 @@ class Client:
     def model(self, job: Job | str) -> bytes:
         """Fetch the recommended model: weights refitted on the development rows, safetensors."""
         return self._get(f"{_job_path(job)}/model").content
+
+    def path(self, job: Job | str) -> RegularisationPath:
+        """Fetch the regularisation path of the recommended penalty; NotFound without an answer."""
+        return self._read(self._get(f"{_job_path(job)}/path"), RegularisationPath)
 
     def wait(
         self,

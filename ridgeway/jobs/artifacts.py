@@ -13,6 +13,7 @@ from ridgeway.errors import NotFound
 from ridgeway.jobs.rows import read_job
 
 MODEL = "model.safetensors"  # the name of the recommended model
+PATH = "path.json"  # of the regularisation path
 
 
 @dataclass(frozen=True)

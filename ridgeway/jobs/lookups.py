@@ -169,6 +169,7 @@ def _job(row: Row[Any]) -> Job:
         links=Links(
             self=f"/v1/jobs/{row.id}",
             trials=f"/v1/jobs/{row.id}/trials",
+            path=f"/v1/jobs/{row.id}/path",
             dashboard=f"/dashboard/studies/{row.study_id}",
         ),
     )

@@ -1,10 +1,10 @@
-"""/v1/jobs: submit, look, pause, resume, cancel, extend, delete, take the model away."""
+"""/v1/jobs: submit, look, pause, resume, cancel, extend, delete."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
-from typing import IO, Annotated, Any
+from collections.abc import Callable
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Query, Response
 from fastapi.concurrency import run_in_threadpool
@@ -16,7 +16,7 @@ from sqlalchemy.exc import IntegrityError
 from ridgeway.data.catalogue import profile_of
 from ridgeway.errors import InvalidInput, NotFound, Unreadable
 from ridgeway.fleet import known_models
-from ridgeway.jobs import artifacts, lifecycle, lookups
+from ridgeway.jobs import lifecycle, lookups
 from ridgeway.jobs.deletion import delete_job
 from ridgeway.jobs.exports import exported
 from ridgeway.jobs.extend import extend_job
@@ -40,7 +40,6 @@ from service.context import (
 )
 from service.problems import LOCATION, problems
 
-SAFETENSORS = "application/octet-stream"
 CSV = "text/csv; charset=utf-8"
 LINES = "application/jsonl"
 LARGEST_NUMBER = 2**31 - 1  # of a trial, in the study database
@@ -272,33 +271,3 @@ async def extend(id: JobId, extension: Extension, context: InContext) -> Job:
     return await context.writers.write(
         lambda transaction: extend_job(transaction, id, extension.trials)
     )
-
-
-@router.get(
-    "/{id}/model",
-    response_class=StreamingResponse,
-    responses={
-        200: {
-            "content": {SAFETENSORS: {"schema": {"type": "string", "format": "binary"}}},
-            "description": "The recommended model's weights",
-        },
-        **problems(404),
-    },
-)
-def model(id: JobId, context: InContext) -> StreamingResponse:
-    """Return the recommended model, refitted on the development rows, as safetensors."""
-    with context.database.reading() as transaction:
-        artifact = artifacts.find_artifact(transaction, id, artifacts.MODEL)
-    headers = {
-        "Content-Length": str(artifact.bytes),
-        "Content-Disposition": f'attachment; filename="{id}.safetensors"',
-        "ETag": f'"{artifact.checksum}"',
-    }
-    file = context.store.open(artifact.address)
-    return StreamingResponse(_chunks(file), media_type=SAFETENSORS, headers=headers)
-
-
-def _chunks(file: IO[bytes]) -> Iterator[bytes]:
-    with file:
-        while chunk := file.read(2**16):
-            yield chunk

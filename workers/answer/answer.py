@@ -3,6 +3,7 @@
 chosen     the trials of the roles, by the search's folds and the job's rule
 confirmed  the finalists on fresh splits and seeds: what is told of them, and what is claimed
 refits     the models of the roles, on every development row
+path       the recommended penalty at other strengths
 sealed     what they predict for rows that nobody has looked at
 """
 
@@ -16,7 +17,8 @@ import numpy as np
 from torch import Tensor
 
 from ridgeway.answers import Baseline, Choice, LinearRival, Recommended
-from ridgeway.jobs.artifacts import MODEL, Artifact
+from ridgeway.jobs.artifacts import MODEL, PATH, Artifact
+from ridgeway.paths import RegularisationPath
 from ridgeway.spec.spec import JobSpec
 from ridgeway.study.reading import StudyTrial
 from workers.answer.artifact import constant_bytes, model_bytes
@@ -25,6 +27,7 @@ from workers.answer.choice import Role, choose, role_of, within_limits
 from workers.answer.confirmation import confirm, constant_values, twin
 from workers.answer.described import described, selected_columns
 from workers.answer.evidence import Evidence, finalists_of
+from workers.answer.path import described_path, grid, trace, traced_trial
 from workers.answer.refits import Refits, refitted
 from workers.answer.rival import Rival, linear_rival
 from workers.answer.sealed import BASELINE, SealedTest
@@ -64,19 +67,22 @@ def answer(
     evidence = _evidence(candidates, chosen, prepared, training)
     choice = _choice(evidence)
     refits = refitted(chosen, prepared, training)
+    path = _path(evidence, role_of(choice), prepared, training)
     # Only now, with every choice made and every model trained, are the sealed rows looked at.
     sealed = SealedTest.opened(prepared, _models(spec, refits, evidence.rival))
     recommended = _recommended(evidence, choice, refits, sealed, prepared)
     found = Found(evidence, recommended, refits, sealed, prepared, looks, training.strengths)
     recommended = recommended.model_copy(update={"checks": checks(found)})
-    artifacts: dict[str, Artifact] = {}
+    files: dict[str, bytes] = {}
     kept = refits.by_role[role_of(choice)]
     if choice == BASELINE:
-        artifacts[MODEL] = keep(MODEL, constant_bytes(prepared, sealed.fold))
+        files[MODEL] = constant_bytes(prepared, sealed.fold)
     elif not kept.model.diverged_at:
-        artifacts[MODEL] = keep(MODEL, model_bytes(kept, prepared, sealed.fold))
+        files[MODEL] = model_bytes(kept, prepared, sealed.fold)
+    if path is not None:
+        files[PATH] = path.model_dump_json().encode()
     warnings = [*refits.notes, *warnings_of(spec, candidates, list(refits.by_role.values()))]
-    return Answer(recommended, artifacts, warnings)
+    return Answer(recommended, {name: keep(name, own) for name, own in files.items()}, warnings)
 
 
 def _evidence(
@@ -104,6 +110,22 @@ def _choice(evidence: Evidence) -> Choice:
     # Within limits the rule's best may be another than the best of all.
     is_best = evidence.chosen["simplest"] is evidence.chosen["best"]
     return "best" if evidence.spec.rule == "best" and is_best else "simplest"
+
+
+def _path(
+    evidence: Evidence, role: Role, prepared: Prepared, training: Training
+) -> RegularisationPath | None:
+    """Trace the penalty of the role's trial; None of a search without a strength."""
+    spec = evidence.spec
+    trial = traced_trial(evidence.chosen[role], evidence.candidates, spec)
+    if trial is None:
+        return None
+    member = evidence.member(trial)
+    strengths = grid(member, prepared, training.strengths)
+    traced = trace(member, trial.facts.best_epoch or spec.epochs, strengths, prepared, training)
+    if traced is None or traced.best is None:
+        return None
+    return described_path(traced, trial, prepared, evidence.confirmed_value(trial))
 
 
 def _models(

@@ -78,6 +78,10 @@ class Evidence:
         """Return a trial's hyperparameters as its training uses them."""
         return Configuration.from_params(self.spec, trial.params)
 
+    def confirmed_value(self, trial: StudyTrial) -> float | None:
+        """Return a finalist's mean on fresh splits; None of others, and where it diverged."""
+        return self._mean(self.member(trial))
+
     def confirmation(self, initialisations: list[float]) -> Confirmation | None:
         """Return the finalists' values on fresh splits, as the answer shows them."""
         if self.confirmed is None:

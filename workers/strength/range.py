@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from ridgeway.spec.models import LinearModel
+from ridgeway.spec.names import PenaltyName
 from ridgeway.spec.space import quantile
 from ridgeway.spec.spec import JobSpec
 from ridgeway.spec.validation import ForwardValidation
 from workers.data.prepare import Fold, Prepared
 from workers.models.building import build_model
-from workers.models.layout import Layout
+from workers.models.layout import Group, Layout
 from workers.models.parameters import describe_parameters
 from workers.objectives.losses import kind_of, row_weights
 from workers.penalties.penalties import PENALTIES
@@ -62,19 +63,38 @@ def linear_range(spec: JobSpec, rows: Fold, outputs: int) -> StrengthRange:
 
 def critical_strengths(spec: JobSpec, rows: Fold, outputs: int) -> list[float]:
     """Return λ_max of each penalty searched that has a strength."""
+    ratio = quantile(spec.search.l1_ratio, 0.5)
+    slope = _slope(spec, rows, outputs)
+    return [
+        slope.critical(name, ratio) for name in spec.search.penalty if PENALTIES[name].has_strength
+    ]
+
+
+def critical_strength(
+    spec: JobSpec, rows: Fold, outputs: int, penalty: PenaltyName, l1_ratio: float
+) -> float:
+    """Return λ_max of one penalty, that of Σ |w| where it has none."""
+    return _slope(spec, rows, outputs).critical(penalty, l1_ratio)
+
+
+@dataclass(frozen=True)
+class _Slope:
+    """The gradient at zero weights over the penalised columns, and the groups among them."""
+
+    flat: Tensor
+    groups: Sequence[Group]
+
+    def critical(self, penalty: PenaltyName, l1_ratio: float) -> float:
+        return PENALTIES[penalty].largest_useful_strength(self.flat, l1_ratio, self.groups)
+
+
+def _slope(spec: JobSpec, rows: Fold, outputs: int) -> _Slope:
     model = build_model(spec.model, rows.train_inputs.shape[1], outputs)
     layout = Layout.of(describe_parameters(model, spec.penalize, spec.group_by))
     flat = torch.zeros(layout.columns, dtype=torch.float64)
     for name, own in gradient_at_zero(spec, rows, outputs).items():
         layout.views(flat)[name].copy_(own)
-    flat = flat[: layout.penalised_columns]
-    ratio = quantile(spec.search.l1_ratio, 0.5)
-    searched = (PENALTIES[name] for name in spec.search.penalty)
-    return [
-        penalty.largest_useful_strength(flat, ratio, layout.groups)
-        for penalty in searched
-        if penalty.has_strength
-    ]
+    return _Slope(flat[: layout.penalised_columns], layout.groups)
 
 
 def gradient_at_zero(spec: JobSpec, rows: Fold, outputs: int) -> dict[str, Tensor]:

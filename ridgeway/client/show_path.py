@@ -1,0 +1,84 @@
+"""A regularisation path as a person reads it: strengths from the largest down, and what is in."""
+
+from __future__ import annotations
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from ridgeway.client.show_answer import PENALTY, fact_table
+from ridgeway.paths import PathPoint, RegularisationPath
+from ridgeway.spec.names import OBJECTIVE_ROWS
+from ridgeway.words import number
+
+LINES = 16  # of strengths, beside those that have a name
+FEATURES = 12
+
+
+def path_summary(path: RegularisationPath) -> RenderableType:
+    """Show a part of the strengths, with those that have names, and what the recommended uses."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for name in ("λ", OBJECTIVE_ROWS[path.objective].label, "±", "features", "weights"):
+        table.add_column(name, justify="right")
+    table.add_column("")
+    names = _names(path)
+    step = max(1, len(path.points) // LINES)
+    for place, point in enumerate(path.points):
+        if place % step == 0 or place in names:
+            table.add_row(*_cells(point), Text(", ".join(names.get(place, [])), style="bold green"))
+    parts: list[RenderableType] = [fact_table(_facts(path)), table]
+    if used := _used(path):
+        parts.append(fact_table([("In the recommended", Text(used))]))
+    return Group(*parts)
+
+
+def _facts(path: RegularisationPath) -> list[tuple[str, Text]]:
+    facts = [("Penalty", Text(PENALTY.get(path.penalty, path.penalty), style="bold"))]
+    rates = {
+        "l1 ratio": path.l1_ratio,
+        "learning rate": path.learning_rate,
+        "weight decay": path.weight_decay,
+    }
+    held = ", ".join(f"{name} {number(own)}" for name, own in rates.items() if own is not None)
+    return [*facts, ("At", Text(held))] if held else facts
+
+
+def _names(path: RegularisationPath) -> dict[int, list[str]]:
+    """Return what the strengths are called, by their places."""
+    named = {
+        "best (λ_min)": path.best_strength,
+        "one standard error (λ_1se)": path.one_standard_error_strength,
+        "next to the recommended": path.recommended_strength,
+    }
+    found: dict[int, list[str]] = {}
+    for name, strength in named.items():
+        if strength is not None:
+            found.setdefault(_place(path, strength), []).append(name)
+    return found
+
+
+def _place(path: RegularisationPath, strength: float) -> int:
+    """Return the place of the strength that is nearest in ratio."""
+    ratios = [max(point.strength / strength, strength / point.strength) for point in path.points]
+    return ratios.index(min(ratios))
+
+
+def _cells(point: PathPoint) -> tuple[str, ...]:
+    shown = (point.value, point.standard_error, point.features, point.nonzero_weights)
+    return number(point.strength), *("" if own is None else number(own) for own in shown)
+
+
+def _used(path: RegularisationPath) -> str:
+    """Return the columns that the strength next to the recommended uses, the largest first."""
+    if path.recommended_strength is None:
+        return ""
+    point = path.points[_place(path, path.recommended_strength)]
+    if point.norms is not None:
+        sizes = point.norms
+    else:
+        sizes = {name: max(own, key=abs) for name, own in (point.coefficients or {}).items()}
+    ordered = sorted(sizes, key=lambda name: -abs(sizes[name]))
+    told = ", ".join(f"{name} {number(sizes[name])}" for name in ordered[:FEATURES])
+    more = len(ordered) - FEATURES
+    return f"{told} and {more} more" if more > 0 else told

@@ -1,0 +1,67 @@
+"""/v1/jobs/{id}/...: what an answer leaves to be taken away, its model and its path."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import IO
+
+from fastapi import APIRouter
+from fastapi.responses import StreamingResponse
+
+from ridgeway.jobs import artifacts
+from ridgeway.paths import RegularisationPath
+from service.context import Context, InContext, JobId
+from service.problems import problems
+
+SAFETENSORS = "application/octet-stream"
+JSON = "application/json"
+
+router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
+
+
+@router.get(
+    "/{id}/model",
+    response_class=StreamingResponse,
+    responses={
+        200: {
+            "content": {SAFETENSORS: {"schema": {"type": "string", "format": "binary"}}},
+            "description": "The recommended model's weights",
+        },
+        **problems(404),
+    },
+)
+def model(id: JobId, context: InContext) -> StreamingResponse:
+    """Return the recommended model, refitted on the development rows, as safetensors."""
+    name = f'attachment; filename="{id}.safetensors"'
+    return _kept(context, id, artifacts.MODEL, SAFETENSORS, {"Content-Disposition": name})
+
+
+@router.get(
+    "/{id}/path",
+    response_class=StreamingResponse,
+    responses={200: {"model": RegularisationPath, "description": "The path"}, **problems(404)},
+)
+def path(id: JobId, context: InContext) -> StreamingResponse:
+    """Return the regularisation path: the recommended penalty from its largest strength down.
+
+    Rate, decay and mixing are those of the recommended trial, or, where that has no penalty, of the
+    best one that has. A search of `none` alone has no path.
+    """
+    return _kept(context, id, artifacts.PATH, JSON, {})
+
+
+def _kept(
+    context: Context, id: str, name: str, kind: str, headers: dict[str, str]
+) -> StreamingResponse:
+    """Return a file of the job out of the store; a 404 says which one it has not."""
+    with context.database.reading() as transaction:
+        artifact = artifacts.find_artifact(transaction, id, name)
+    own = {"Content-Length": str(artifact.bytes), "ETag": f'"{artifact.checksum}"'}
+    file = context.store.open(artifact.address)
+    return StreamingResponse(_chunks(file), media_type=kind, headers={**own, **headers})
+
+
+def _chunks(file: IO[bytes]) -> Iterator[bytes]:
+    with file:
+        while chunk := file.read(2**16):
+            yield chunk

@@ -1,0 +1,270 @@
+"""The regularisation path of an answer: its penalty over a grid of strengths, all else equal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ridgeway.paths import PathPoint, RegularisationPath
+from ridgeway.spec.directions import as_loss
+from ridgeway.spec.models import LinearModel, MlpModel
+from ridgeway.spec.names import OPTIMIZER_ROWS
+from ridgeway.spec.space import quantile
+from ridgeway.spec.spec import JobSpec
+from ridgeway.study.reading import StudyTrial
+from workers.answer.choice import best_of
+from workers.answer.confirmation import SETTLING_SHARE
+from workers.answer.training import Training
+from workers.data.prepare import Prepared
+from workers.penalties.penalties import PENALTIES
+from workers.population.configuration import Configuration
+from workers.population.results import PopulationResult, TrainedModels, fold_errors
+from workers.strength.probe import UNPROBED
+from workers.strength.range import critical_strength
+
+EXACT = 100  # strengths of linear models that are solved to the optimum, as glmnet has them
+TRAINED = 32  # of models that are trained in steps, at most
+FEWEST = 8
+BEYOND = 10.0  # λ_max of Σ |w|, where no strength zeroes all weights
+LOWEST = {True: 1e-2, False: 1e-4}  # of λ_max: with fewer rows than inputs, and else, as glmnet's
+MOST_COLUMNS = 500  # whose coefficients are told
+
+
+@dataclass(frozen=True)
+class Traced:
+    """A path in training: its members, from the strongest down, their scores and their models."""
+
+    spec: JobSpec
+    members: Sequence[Configuration]
+    scores: PopulationResult
+    models: TrainedModels
+
+    @property
+    def strengths(self) -> np.ndarray:
+        """Strengths (P,), from the largest down."""
+        return np.array([member.strength for member in self.members])
+
+    @property
+    def best(self) -> int | None:
+        """The place of the best value, of equals the strongest; None where all diverged."""
+        losses = as_loss(self.scores.values, self.spec.maximise)
+        return int(np.nanargmin(losses)) if np.isfinite(losses).any() else None
+
+    @property
+    def one_standard_error(self) -> int | None:
+        """The place of the strongest whose value is within one standard error of the best."""
+        if self.best is None:
+            return None
+        losses = as_loss(self.scores.values, self.spec.maximise)
+        limit = losses[self.best] + np.nan_to_num(self.scores.standard_errors[self.best])
+        return int(np.flatnonzero(losses <= limit)[0])
+
+
+def traced_trial(
+    recommended: StudyTrial, candidates: Sequence[StudyTrial], spec: JobSpec
+) -> StudyTrial | None:
+    """Return the trial that the path varies: the recommended one, or else the best with a λ."""
+    if "lambda" in recommended.params:
+        return recommended
+    with_strength = [trial for trial in candidates if "lambda" in trial.params]
+    return best_of(with_strength, spec) if with_strength else None
+
+
+def trace(
+    member: Configuration,
+    epochs: int,
+    strengths: np.ndarray,
+    prepared: Prepared,
+    training: Training,
+) -> Traced | None:
+    """Train the member at each strength, on the job's folds and on every development row.
+
+    None where the model would not be trained.
+    """
+    members = [replace(member, strength=float(own)) for own in strengths]
+    problem = replace(training.problem, settling_share=SETTLING_SHARE)
+    scores = training.train(problem, members)
+    if scores is None:
+        return None
+    whole = replace(problem, folds=[prepared.development()])
+    models = training.refit(whole, members, [epochs] * len(members))
+    return Traced(training.problem.spec, members, scores, models)
+
+
+def grid(
+    member: Configuration, prepared: Prepared, searched: tuple[float, float] | None
+) -> np.ndarray:
+    """Return the strengths of an answer's path, from the largest down, evenly in logarithms.
+
+    Of linear models from λ_max of the development rows, or where no strength leaves nothing from
+    ten times that of Σ |w|; else over the range of the search.
+    """
+    spec = prepared.spec
+    low, high = _searched(spec, searched)
+    if isinstance(spec.model, LinearModel):
+        rows = prepared.development()
+        given = (spec, rows, prepared.outputs, member.penalty, member.l1_ratio)
+        largest = critical_strength(*given)
+        if largest > 0:  # else the data tell nothing
+            wide = prepared.inputs > len(rows.train_targets)
+            low = min(LOWEST[wide] * largest, member.strength)
+            high = largest if PENALTIES[member.penalty].sparse else BEYOND * largest
+    return np.geomspace(high, low, strengths_of(spec))
+
+
+def strengths_of(spec: JobSpec) -> int:
+    """Return how many strengths a path has: the search bounds what it may cost beside it."""
+    if OPTIMIZER_ROWS[spec.optimizer].has_rates:
+        return min(TRAINED, max(FEWEST, spec.trials // 6))
+    if spec.task == "regression":  # next to nothing
+        return EXACT
+    return min(EXACT, max(FEWEST, spec.trials // 2))
+
+
+def described_path(
+    traced: Traced, trial: StudyTrial, prepared: Prepared, confirmed: float | None
+) -> RegularisationPath:
+    """Return the path as the answer shows it; confirmed: the trial's value on fresh splits."""
+    spec, member = traced.spec, traced.members[0]
+    rates = OPTIMIZER_ROWS[spec.optimizer].has_rates
+    told, columns, left_out = _columns(traced, prepared)
+    return RegularisationPath(
+        penalty=member.penalty,
+        l1_ratio=member.l1_ratio if "l1_ratio" in PENALTIES[member.penalty].parameters else None,
+        learning_rate=member.learning_rate if rates else None,
+        weight_decay=member.weight_decay if rates else None,
+        objective=spec.objective,
+        outputs=_outputs(prepared),
+        columns=columns,
+        left_out=left_out,
+        best_strength=_strength(traced, traced.best),
+        one_standard_error_strength=_strength(traced, traced.one_standard_error),
+        recommended_strength=float(trial.params["lambda"]),
+        confirmed=confirmed,
+        trial=trial.number,
+        points=[
+            PathPoint(**_scores(traced, place), **told[place])
+            for place in range(len(traced.members))
+        ],
+    )
+
+
+# --- pieces -----------------------------------------------------------------------------------
+
+
+def _searched(spec: JobSpec, searched: tuple[float, float] | None) -> tuple[float, float]:
+    """Return the range of the search; a hundredth and a hundredfold of one fixed strength."""
+    if spec.search.strength == "auto":
+        return searched or UNPROBED
+    low, high = (quantile(spec.search.strength, end) for end in (0.0, 1.0))
+    return (low, high) if low < high else (low / 100, high * 100)
+
+
+def _strength(traced: Traced, place: int | None) -> float | None:
+    return None if place is None else traced.members[place].strength
+
+
+def _outputs(prepared: Prepared) -> list[str]:
+    if prepared.outputs > 1:
+        return list(prepared.classes)
+    return [prepared.classes[1] if prepared.classes else str(prepared.spec.target)]
+
+
+def _scores(traced: Traced, place: int) -> dict[str, Any]:
+    """Return what a strength came to on the folds."""
+    scores, models = traced.scores, traced.models
+    member, value = traced.members[place], float(scores.values[place])
+    error, paired = float(scores.standard_errors[place]), None
+    if scores.fold_values.shape[1] > 1 and traced.best is not None:
+        apart = scores.fold_values[place] - scores.fold_values[traced.best]
+        paired = float(fold_errors(apart[None], traced.spec.validation)[0])
+    diverged = bool(models.diverged_at[place])
+    return {
+        "strength": member.strength,
+        "value": _finite(value),
+        "standard_error": _finite(error),
+        "paired_error": None if paired is None else _finite(paired),
+        "nonzero_weights": float(scores.nonzero_weights[place].mean()),
+        "features": None if scores.features is None else float(scores.features[place].mean()),
+        "settled": bool(scores.settled[place]) if PENALTIES[member.penalty].sparse else None,
+        "refit_nonzero_weights": None if diverged else int(models.nonzero_weights[place, 0]),
+        "refit_features": None
+        if diverged or models.features is None
+        else int(models.features[place, 0]),
+    }
+
+
+def _finite(value: float) -> float | None:
+    return value if np.isfinite(value) else None
+
+
+def _columns(traced: Traced, prepared: Prepared) -> tuple[list[dict[str, Any]], list[str], int]:
+    """Return what each point tells of columns, which ones, and how many are left out."""
+    model, places = prepared.spec.model, range(len(traced.members))
+    if not isinstance(model, LinearModel | MlpModel):
+        return [{} for _ in places], [], 0
+    states = [traced.models.parameters(place, 0) for place in places]
+    if isinstance(model, LinearModel):
+        names = list(prepared.features)
+        in_units = [in_own_units(state, prepared) for state in states]
+        weights = np.stack([own for own, _ in in_units])  # (P, outputs, d)
+        kept = _largest(np.abs(weights).max(1) * _scales(prepared))
+        told = [
+            {
+                "coefficients": {
+                    names[column]: weights[place, :, column].tolist()
+                    for column in kept
+                    if weights[place, :, column].any()
+                },
+                "intercepts": intercepts.tolist(),
+            }
+            for place, (_, intercepts) in enumerate(in_units)
+        ]
+    else:
+        norms = [column_norms(state, prepared) for state in states]
+        names = list(norms[0])
+        kept = _largest(np.array([list(own.values()) for own in norms]))
+        told = [
+            {"norms": {names[column]: own[names[column]] for column in kept if own[names[column]]}}
+            for own in norms
+        ]
+    return told, [names[column] for column in kept], len(names) - len(kept)
+
+
+def _scales(prepared: Prepared) -> np.ndarray:
+    return np.array([column["scale"] for column in prepared.recipe()])
+
+
+def _largest(sizes: np.ndarray) -> list[int]:
+    """Return the columns, in their order, whose sizes (P, columns) somewhere are the largest."""
+    most = sizes.max(0)
+    return sorted(np.argsort(-most, kind="stable")[:MOST_COLUMNS].tolist())
+
+
+def in_own_units(
+    parameters: Mapping[str, Tensor], prepared: Prepared
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return a linear model's coefficients (outputs, d) and intercepts, in the table's units.
+
+    Of x' = (x - mean) / scale and y = target_mean + target_scale f(x'), as the recipe has them.
+    """
+    rows, columns = prepared.development(), prepared.recipe()
+    means = np.array([column["mean"] for column in columns])
+    weight, bias = (parameters[name].double().cpu().numpy() for name in ("weight", "bias"))
+    own = rows.target_scale * weight / _scales(prepared)
+    return own, rows.target_mean + rows.target_scale * bias - own @ means
+
+
+def column_norms(parameters: Mapping[str, Tensor], prepared: Prepared) -> dict[str, float]:
+    """Return the norm of each source column's outgoing weights in a net's first layer."""
+    first = next(tensor for tensor in parameters.values() if tensor.dim() == 2)  # (units, inputs)
+    names, place = np.unique(prepared.source_columns, return_inverse=True)
+    squares = torch.zeros(len(names), dtype=torch.float64)
+    squares.index_add_(0, torch.from_numpy(place), first.double().cpu().square().sum(0))
+    norms = dict(zip(names.tolist(), squares.sqrt().tolist(), strict=True))
+    return {name: norms[name] for name in dict.fromkeys(prepared.source_columns)}

@@ -18,7 +18,8 @@ FEATURES = 12
 
 def path_summary(path: RegularisationPath) -> RenderableType:
     """Show a part of the strengths, with those that have names, and what the recommended uses."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    caption = "λ_min: the best value; λ_1se: the largest λ within one standard error of it"
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, caption=caption, caption_justify="left")
     for name in ("λ", OBJECTIVE_ROWS[path.objective].label, "±", "features", "weights"):
         table.add_column(name, justify="right")
     table.add_column("")
@@ -47,8 +48,8 @@ def _facts(path: RegularisationPath) -> list[tuple[str, Text]]:
 def _names(path: RegularisationPath) -> dict[int, list[str]]:
     """Return what the strengths are called, by their places."""
     named = {
-        "best (λ_min)": path.best_strength,
-        "one standard error (λ_1se)": path.one_standard_error_strength,
+        "λ_min": path.best_strength,
+        "λ_1se": path.one_standard_error_strength,
         "next to the recommended": path.recommended_strength,
     }
     found: dict[int, list[str]] = {}

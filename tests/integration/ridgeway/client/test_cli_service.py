@@ -106,6 +106,8 @@ def test_a_job_without_trials_has_neither_trial_nor_model(client: Client) -> Non
         client.trial(job, 0)
     with pytest.raises(NotFound):
         client.model(job)
+    with pytest.raises(NotFound):
+        client.path(job)
     with pytest.raises(Conflict):
         client.resume(job)
 

@@ -14,6 +14,7 @@ from sklearn.linear_model import ElasticNet, Lasso, LogisticRegression, Ridge
 from ridgeway.data.store import Store
 from ridgeway.database.engine import Database
 from ridgeway.jobs import lifecycle
+from ridgeway.paths import RegularisationPath
 from ridgeway.settings import Settings
 from ridgeway.spec.wording import parse_spec
 from workers.data.bundled import bundled_frame
@@ -78,6 +79,12 @@ def test_the_recommended_model_is_scikit_learns_at_the_reported_strength(
     np.testing.assert_allclose(weight[0], np.ravel(model.coef_), rtol=0, atol=1e-5)
     np.testing.assert_allclose(bias, np.ravel(model.intercept_), rtol=0, atol=1e-5)
     assert chosen["refit_nonzero_weights"] == np.count_nonzero(model.coef_)
+    traced = http.get(job["links"]["path"])
+    assert traced.headers["content-type"] == "application/json"
+    told = RegularisationPath.model_validate(traced.json())
+    assert told.penalty == chosen["params"]["penalty"]
+    assert told.recommended_strength == chosen["params"]["lambda"]
+    assert all(point.value is not None for point in told.points)
     best = http.get(f"/v1/jobs/{job['id']}/trials/{job['best']['number']}").json()
     assert best["attributes"]["converged"]
     assert len(best["curve"]) == best["attributes"]["epochs"] < 30

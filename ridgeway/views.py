@@ -61,6 +61,7 @@ class Links(View):
     self: str
     trials: str
     path: str = ""
+    features: str = ""
     dashboard: str
 
 

@@ -10,6 +10,7 @@ from ridgeway.cli.jobs import (
     cancel,
     delete,
     extend,
+    features,
     front,
     jobs,
     path,
@@ -36,7 +37,7 @@ def main() -> None:
 
 for command in (
     *(serve, worker, migrate, import_study, demo),
-    *(submit, status, jobs, trials, front, path, cancel, pause, resume, answer),
+    *(submit, status, jobs, trials, front, path, features, cancel, pause, resume, answer),
     *(extend, delete),
     datasets,
 ):

@@ -130,6 +130,24 @@ def path(id: str, as_json: bool, url: str) -> None:
 
 @click.command()
 @click.argument("id")
+@limit_option
+@json_option
+@url_option
+def features(id: str, limit: int, as_json: bool, url: str) -> None:
+    """List what the recommended model makes of each feature, the largest first."""
+    from ridgeway.client.show import write
+    from ridgeway.client.show_features import feature_table
+
+    with connect(url) as client:
+        found = client.features(id)
+    if as_json:
+        print_json(found)
+    else:
+        write(feature_table(found, limit))
+
+
+@click.command()
+@click.argument("id")
 @url_option
 def cancel(id: str, url: str) -> None:
     """End a job; what its workers are training is discarded."""

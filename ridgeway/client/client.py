@@ -15,8 +15,10 @@ from urllib.parse import quote
 import httpx
 from pydantic import BaseModel, ValidationError
 
+from ridgeway.client.addresses import checked_url
 from ridgeway.client.refusals import problem_of, transport_reason
 from ridgeway.errors import InvalidInput, JobFailed, RidgewayError, Unreachable
+from ridgeway.features import Features
 from ridgeway.paths import RegularisationPath
 from ridgeway.settings import Settings
 from ridgeway.spec.spec import JobSpec
@@ -64,7 +66,7 @@ class Client:
         certificates = httpx.create_ssl_context()
         direct = httpx.HTTPTransport(verify=certificates)
         self._http = httpx.Client(
-            base_url=_checked_url(self.url),
+            base_url=checked_url(self.url),
             headers={"Authorization": f"Bearer {api_key}"} if api_key else {},
             timeout=timeout,
             verify=certificates,
@@ -181,6 +183,10 @@ class Client:
     def path(self, job: Job | str) -> RegularisationPath:
         """Fetch the regularisation path of the recommended penalty; NotFound without an answer."""
         return self._read(self._get(f"{_job_path(job)}/path"), RegularisationPath)
+
+    def features(self, job: Job | str) -> Features:
+        """Fetch what the recommended model makes of each feature; NotFound without an answer."""
+        return self._read(self._get(f"{_job_path(job)}/features"), Features)
 
     def wait(
         self,
@@ -304,20 +310,6 @@ class Client:
             raise Unreachable(
                 f"What answers at {self.url} is no Ridgeway service that this client understands."
             ) from None
-
-
-def _checked_url(url: str) -> httpx.URL:
-    try:
-        parsed = httpx.URL(url)
-        host = parsed.host
-    except (httpx.InvalidURL, UnicodeError) as error:  # the latter: no name of a host (IDNA)
-        raise InvalidInput.of("url", url, f"is no URL: {error}") from None
-    if parsed.scheme not in ("http", "https") or not host:
-        raise InvalidInput.of("url", url, "must be like http://127.0.0.1:8000")
-    if parsed.port is not None and not 0 < parsed.port < 2**16:
-        message = f"is no URL: port {parsed.port}; accepted: 1 to 65535"
-        raise InvalidInput.of("url", url, message)
-    return parsed
 
 
 def _job_path(job: Job | str) -> str:

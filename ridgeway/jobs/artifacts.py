@@ -14,6 +14,7 @@ from ridgeway.jobs.rows import read_job
 
 MODEL = "model.safetensors"  # the name of the recommended model
 PATH = "path.json"  # of the regularisation path
+FEATURES = "features.json"  # of what the recommended model uses
 
 
 @dataclass(frozen=True)

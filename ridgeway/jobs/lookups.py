@@ -170,6 +170,7 @@ def _job(row: Row[Any]) -> Job:
             self=f"/v1/jobs/{row.id}",
             trials=f"/v1/jobs/{row.id}/trials",
             path=f"/v1/jobs/{row.id}/path",
+            features=f"/v1/jobs/{row.id}/features",
             dashboard=f"/dashboard/studies/{row.study_id}",
         ),
     )

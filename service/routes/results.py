@@ -1,4 +1,4 @@
-"""/v1/jobs/{id}/...: what an answer leaves to be taken away, its model and its path."""
+"""/v1/jobs/{id}/...: what an answer leaves to be taken away, its model, path and features."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import IO
 from fastapi import APIRouter
 from fastapi.responses import StreamingResponse
 
+from ridgeway.features import Features
 from ridgeway.jobs import artifacts
 from ridgeway.paths import RegularisationPath
 from service.context import Context, InContext, JobId
@@ -48,6 +49,19 @@ def path(id: JobId, context: InContext) -> StreamingResponse:
     best one that has. A search of `none` alone has no path.
     """
     return _kept(context, id, artifacts.PATH, JSON, {})
+
+
+@router.get(
+    "/{id}/features",
+    response_class=StreamingResponse,
+    responses={200: {"model": Features, "description": "The features"}, **problems(404)},
+)
+def features(id: JobId, context: InContext) -> StreamingResponse:
+    """Return what the recommended model makes of each input column, the largest first.
+
+    Beside the constant it is the best trial's model. A plug-in's model has no such list.
+    """
+    return _kept(context, id, artifacts.FEATURES, JSON, {})
 
 
 def _kept(

@@ -4,6 +4,7 @@ chosen     the trials of the roles, by the search's folds and the job's rule
 confirmed  the finalists on fresh splits and seeds: what is told of them, and what is claimed
 refits     the models of the roles, on every development row
 path       the recommended penalty at other strengths
+used       on which folds, and on which halves of the rows, the recommended model uses what
 sealed     what they predict for rows that nobody has looked at
 """
 
@@ -17,7 +18,7 @@ import numpy as np
 from torch import Tensor
 
 from ridgeway.answers import Baseline, Choice, LinearRival, Recommended
-from ridgeway.jobs.artifacts import MODEL, PATH, Artifact
+from ridgeway.jobs.artifacts import FEATURES, MODEL, PATH, Artifact
 from ridgeway.paths import RegularisationPath
 from ridgeway.spec.spec import JobSpec
 from ridgeway.study.reading import StudyTrial
@@ -27,6 +28,7 @@ from workers.answer.choice import Role, choose, role_of, within_limits
 from workers.answer.confirmation import confirm, constant_values, twin
 from workers.answer.described import described, selected_columns
 from workers.answer.evidence import Evidence, finalists_of
+from workers.answer.features import described_features, usage
 from workers.answer.path import described_path, grid, trace, traced_trial
 from workers.answer.refits import Refits, refitted
 from workers.answer.rival import Rival, linear_rival
@@ -66,21 +68,26 @@ def answer(
     chosen = choose(candidates, spec)
     evidence = _evidence(candidates, chosen, prepared, training)
     choice = _choice(evidence)
+    role = role_of(choice)
     refits = refitted(chosen, prepared, training)
-    path = _path(evidence, role_of(choice), prepared, training)
+    path = _path(evidence, role, prepared, training)
+    used = usage(evidence.member(chosen[role]), prepared, training)
     # Only now, with every choice made and every model trained, are the sealed rows looked at.
     sealed = SealedTest.opened(prepared, _models(spec, refits, evidence.rival))
     recommended = _recommended(evidence, choice, refits, sealed, prepared)
     found = Found(evidence, recommended, refits, sealed, prepared, looks, training.strengths)
     recommended = recommended.model_copy(update={"checks": checks(found)})
     files: dict[str, bytes] = {}
-    kept = refits.by_role[role_of(choice)]
+    kept = refits.by_role[role]
     if choice == BASELINE:
         files[MODEL] = constant_bytes(prepared, sealed.fold)
     elif not kept.model.diverged_at:
         files[MODEL] = model_bytes(kept, prepared, sealed.fold)
     if path is not None:
         files[PATH] = path.model_dump_json().encode()
+    if used is not None and not kept.model.diverged_at:
+        features = described_features(choice, kept, used, sealed, prepared)
+        files[FEATURES] = features.model_dump_json().encode()
     warnings = [*refits.notes, *warnings_of(spec, candidates, list(refits.by_role.values()))]
     return Answer(recommended, {name: keep(name, own) for name, own in files.items()}, warnings)
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from ridgeway.paths import PathPoint, RegularisationPath
 from ridgeway.spec.directions import as_loss
@@ -18,7 +16,9 @@ from ridgeway.spec.space import quantile
 from ridgeway.spec.spec import JobSpec
 from ridgeway.study.reading import StudyTrial
 from workers.answer.choice import best_of
+from workers.answer.columns import column_norms, in_own_units, scales
 from workers.answer.confirmation import SETTLING_SHARE
+from workers.answer.extent import path_strengths
 from workers.answer.training import Training
 from workers.data.prepare import Prepared
 from workers.penalties.penalties import PENALTIES
@@ -27,9 +27,6 @@ from workers.population.results import PopulationResult, TrainedModels, fold_err
 from workers.strength.probe import UNPROBED
 from workers.strength.range import critical_strength
 
-EXACT = 100  # strengths of linear models that are solved to the optimum, as glmnet has them
-TRAINED = 32  # of models that are trained in steps, at most
-FEWEST = 8
 BEYOND = 10.0  # λ_max of Σ |w|, where no strength zeroes all weights
 LOWEST = {True: 1e-2, False: 1e-4}  # of λ_max: with fewer rows than inputs, and else, as glmnet's
 MOST_COLUMNS = 500  # whose coefficients are told
@@ -114,16 +111,7 @@ def grid(
             wide = prepared.inputs > len(rows.train_targets)
             low = min(LOWEST[wide] * largest, member.strength)
             high = largest if PENALTIES[member.penalty].sparse else BEYOND * largest
-    return np.geomspace(high, low, strengths_of(spec))
-
-
-def strengths_of(spec: JobSpec) -> int:
-    """Return how many strengths a path has: the search bounds what it may cost beside it."""
-    if OPTIMIZER_ROWS[spec.optimizer].has_rates:
-        return min(TRAINED, max(FEWEST, spec.trials // 6))
-    if spec.task == "regression":  # next to nothing
-        return EXACT
-    return min(EXACT, max(FEWEST, spec.trials // 2))
+    return np.geomspace(high, low, path_strengths(prepared))
 
 
 def described_path(
@@ -213,7 +201,7 @@ def _columns(traced: Traced, prepared: Prepared) -> tuple[list[dict[str, Any]], 
         names = list(prepared.features)
         in_units = [in_own_units(state, prepared) for state in states]
         weights = np.stack([own for own, _ in in_units])  # (P, outputs, d)
-        kept = _largest(np.abs(weights).max(1) * _scales(prepared))
+        kept = _largest(np.abs(weights).max(1) * scales(prepared))
         told = [
             {
                 "coefficients": {
@@ -236,35 +224,7 @@ def _columns(traced: Traced, prepared: Prepared) -> tuple[list[dict[str, Any]], 
     return told, [names[column] for column in kept], len(names) - len(kept)
 
 
-def _scales(prepared: Prepared) -> np.ndarray:
-    return np.array([column["scale"] for column in prepared.recipe()])
-
-
 def _largest(sizes: np.ndarray) -> list[int]:
     """Return the columns, in their order, whose sizes (P, columns) somewhere are the largest."""
     most = sizes.max(0)
     return sorted(np.argsort(-most, kind="stable")[:MOST_COLUMNS].tolist())
-
-
-def in_own_units(
-    parameters: Mapping[str, Tensor], prepared: Prepared
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return a linear model's coefficients (outputs, d) and intercepts, in the table's units.
-
-    Of x' = (x - mean) / scale and y = target_mean + target_scale f(x'), as the recipe has them.
-    """
-    rows, columns = prepared.development(), prepared.recipe()
-    means = np.array([column["mean"] for column in columns])
-    weight, bias = (parameters[name].double().cpu().numpy() for name in ("weight", "bias"))
-    own = rows.target_scale * weight / _scales(prepared)
-    return own, rows.target_mean + rows.target_scale * bias - own @ means
-
-
-def column_norms(parameters: Mapping[str, Tensor], prepared: Prepared) -> dict[str, float]:
-    """Return the norm of each source column's outgoing weights in a net's first layer."""
-    first = next(tensor for tensor in parameters.values() if tensor.dim() == 2)  # (units, inputs)
-    names, place = np.unique(prepared.source_columns, return_inverse=True)
-    squares = torch.zeros(len(names), dtype=torch.float64)
-    squares.index_add_(0, torch.from_numpy(place), first.double().cpu().square().sum(0))
-    norms = dict(zip(names.tolist(), squares.sqrt().tolist(), strict=True))
-    return {name: norms[name] for name in dict.fromkeys(prepared.source_columns)}

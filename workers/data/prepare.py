@@ -24,7 +24,7 @@ from ridgeway.spec.validation import ForwardValidation, HoldoutValidation
 from workers.data.encoding import Encoding, Standardisation, encode, recipe
 from workers.data.forward import places_in_order
 from workers.data.loading import canonical_table_of
-from workers.data.splits import Positions, Splits, resplit, split
+from workers.data.splits import Positions, Splits, halves, resplit, split
 from workers.optimizers.precision import dtype_of
 
 if TYPE_CHECKING:
@@ -117,6 +117,19 @@ class Prepared:
         labels = rows.targets if self.classes else np.zeros(len(rows.targets), np.int64)
         folds = resplit(self.spec, self.splits, labels, rows.groups, seed)
         return tuple(rows.fold(*each) for each in folds)
+
+    def halves(self, seed: int) -> tuple[Fold, Fold] | None:
+        """Part the development rows in two, each half judged by the other; None if classes forbid.
+
+        Groups stay together, and classes are shared out evenly.
+        """
+        rows = self._rows
+        labels = rows.targets if self.classes else np.zeros(len(rows.targets), np.int64)
+        parts = halves(self.splits.development, labels, rows.groups, seed)
+        if parts is None:
+            return None
+        one, other = parts
+        return rows.fold(one, other), rows.fold(other, one)
 
     def recipe(self) -> list[dict[str, Any]]:
         """Return how to make each input of the refitted model from raw columns, as plain JSON."""

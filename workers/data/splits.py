@@ -107,6 +107,29 @@ def resplit(
     return folds
 
 
+def halves(
+    rows: Positions, labels: Ints, groups: Ints | None, seed: int
+) -> tuple[Positions, Positions] | None:
+    """Part rows at random in two halves that both have each class; None where they don't.
+
+    labels (all rows,): class indices, zeros for a regression. Without groups the rows of a class
+    are dealt to both halves in turn, so that their sizes differ by one at most.
+    """
+    rng = np.random.default_rng(seed)
+    if groups is None:
+        shuffled = rng.permutation(rows)
+        dealt = shuffled[np.argsort(labels[shuffled], kind="stable")]
+        one, other = dealt[::2], dealt[1::2]
+    else:
+        drawn = rng.permutation(np.unique(groups[rows]))
+        is_one = np.isin(groups[rows], drawn[: len(drawn) // 2])
+        one, other = rows[is_one], rows[~is_one]
+    there = np.unique(labels[rows])
+    if any(len(np.setdiff1d(there, labels[half])) for half in (one, other)):
+        return None
+    return np.sort(one), np.sort(other)
+
+
 def _hold_out(
     labels: Ints, groups: Ints | None, fraction: float, stay: int, rng: np.random.Generator
 ) -> tuple[Positions, Positions]:

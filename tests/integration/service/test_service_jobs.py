@@ -318,6 +318,7 @@ def test_a_deleted_job_is_gone_and_its_idempotency_key_makes_another(http, datab
         ("GET", "/trials/0"),
         ("GET", "/model"),
         ("GET", "/path"),
+        ("GET", "/features"),
         ("DELETE", ""),
         ("POST", "/answer"),
         ("POST", "/cancel"),

@@ -108,6 +108,8 @@ def test_a_job_without_trials_has_neither_trial_nor_model(client: Client) -> Non
         client.model(job)
     with pytest.raises(NotFound):
         client.path(job)
+    with pytest.raises(NotFound):
+        client.features(job)
     with pytest.raises(Conflict):
         client.resume(job)
 

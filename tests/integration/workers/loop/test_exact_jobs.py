@@ -13,6 +13,7 @@ from sklearn.linear_model import ElasticNet, Lasso, LogisticRegression, Ridge
 
 from ridgeway.data.store import Store
 from ridgeway.database.engine import Database
+from ridgeway.features import Features
 from ridgeway.jobs import lifecycle
 from ridgeway.paths import RegularisationPath
 from ridgeway.settings import Settings
@@ -85,6 +86,10 @@ def test_the_recommended_model_is_scikit_learns_at_the_reported_strength(
     assert told.penalty == chosen["params"]["penalty"]
     assert told.recommended_strength == chosen["params"]["lambda"]
     assert all(point.value is not None for point in told.points)
+    features = Features.model_validate(http.get(job["links"]["features"]).json())
+    assert sum(feature.used for feature in features.features) == chosen["selected_features"]
+    assert features.stability is not None
+    assert features.stability.pairs == 50
     best = http.get(f"/v1/jobs/{job['id']}/trials/{job['best']['number']}").json()
     assert best["attributes"]["converged"]
     assert len(best["curve"]) == best["attributes"]["epochs"] < 30

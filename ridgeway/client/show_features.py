@@ -1,0 +1,63 @@
+"""The features of an answer as a person reads them: the largest first, and who agrees."""
+
+from __future__ import annotations
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from ridgeway.features import Feature, Features
+from ridgeway.words import number
+
+
+def feature_table(found: Features, limit: int) -> RenderableType:
+    """Show the first features, one a line, and what the columns of the table mean."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("feature")
+    for name in ("norm", "coefficient", "folds", "halves", "importance"):
+        table.add_column(name, justify="right")
+    for feature in found.features[:limit]:
+        style = "" if feature.used else "dim"
+        table.add_row(Text(feature.name, style=style), *_cells(feature), style=style)
+    parts: list[RenderableType] = []
+    if found.choice == "baseline":
+        parts.append(Text("The constant is recommended, which uses none: these are the best's."))
+    parts.append(table)
+    hidden = len(found.features) - limit
+    if hidden > 0:
+        parts.append(Text(f"and {hidden} more (--limit, --json)", style="dim"))
+    return Group(*parts, *(Text(line, style="dim") for line in _notes(found)))
+
+
+def _cells(feature: Feature) -> tuple[str, ...]:
+    low, high = feature.importance_interval or (None, None)
+    worth = "" if feature.importance is None else number(feature.importance)
+    if low is not None and high is not None:
+        worth = f"{worth} ({number(low)} to {number(high)})"
+    shares = ("" if own is None else f"{own:.0%}" for own in (feature.folds, feature.frequency))
+    return number(feature.norm), _coefficient(feature), *shares, worth
+
+
+def _coefficient(feature: Feature) -> str:
+    if feature.coefficients is None:
+        return ""
+    values = [value for own in feature.coefficients.values() for value in own]
+    return number(values[0]) if len(values) == 1 else f"{len(values)} of them"
+
+
+def _notes(found: Features) -> list[str]:
+    notes = [
+        "importance: rise of the sealed loss when the column is shuffled, and its 95 % interval"
+    ]
+    if found.stability is not None:
+        own = found.stability
+        stable = ", ".join(own.stable) or "none"
+        notes.append(
+            f"halves: share of {2 * own.pairs} halves of the rows that select it, {own.most} "
+            f"features each at most; from {own.threshold:.0%} on it is stable: {stable} (at most "
+            f"{number(own.false_selections)} of them expected to be false)"
+        )
+    if found.settled is False:
+        notes.append("The net's zeros had not come to rest: whether it uses a feature says little.")
+    return notes

@@ -8,15 +8,16 @@ constant, and that claim anything against it. arms: jobs with a signal and one p
 are dealt to two arms at random; the share in which the best trials of the arms are told apart on
 the search's folds, by the same corrected test at 5 %. power: real data sets (datasets.py), and what
 is claimed there. floors: how far the best trial without a penalty is behind a search for it alone
-with the budget of its floor, in that one's standard errors. Each job goes through REST, as a user's
-does.
+with the budget of its floor, in that one's standard errors. features: what is selected where the
+truth is known (a tenth of --jobs each). Each job goes through REST, as a user's does.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,9 @@ import pandas as pd
 from datasets import tables
 from demo import serving
 from rows import Row, parser
+from sklearn.datasets import make_friedman1
+from sklearn.linear_model import Lasso, LassoCV
+from sklearn.preprocessing import StandardScaler
 
 from ridgeway.answers import Comparison, Recommended
 from ridgeway.client.client import Client
@@ -131,6 +135,84 @@ def floors(client: Client, jobs: int, trials: int) -> Iterator[Row]:
     yield Row("within an error", within, "tables", None, None, {"tables": len(behind)})
 
 
+def features(client: Client, jobs: int, trials: int) -> Iterator[Row]:
+    """Yield precision and recall of what is selected where ten of 1,000 columns tell something.
+
+    n = 200. Beside them LassoCV, and the strongest of its path within one standard error. Then
+    Friedman's function of five of 100 columns by a net: how many of its first five are these.
+    """
+    search = {"penalty": ["none", "l1"]}
+    for ratio, rho in itertools.product((1.0, 5.0), (0.0, 0.9)):
+        found: dict[str, list[set[int]]] = {}
+        for seed in range(max(1, jobs // 10)):
+            table = sparse(seed, ratio, rho)
+            spec = {"model": LINEAR, "trials": trials, "search": search, "seed": seed}
+            job = finished(client, f"sparse-{ratio}-{rho}-{seed}", table, spec)
+            told = client.features(job)
+            used = [own.name for own in told.features if own.used and told.choice != "baseline"]
+            stable = [] if told.stability is None else told.stability.stable
+            for name, own in (("recommended", used), ("stable", stable)):
+                found.setdefault(name, []).append({int(column[1:]) for column in own})
+            for name, own in lassos(table).items():
+                found.setdefault(name, []).append(own)
+        for name, sets in found.items():
+            details = {"snr": ratio, "rho": rho, "by": name, "jobs": len(sets)}
+            yield from selection_rows(sets, details)
+    ranked: list[int] = []
+    for seed in range(max(1, jobs // 10)):
+        spec = {"model": NET, "trials": trials, "seed": seed}
+        told = client.features(finished(client, f"friedman-{seed}", friedman(seed), spec))
+        ranked.append(len({own.name for own in told.features[:5]} & {f"x{n}" for n in range(5)}))
+        stable = [] if told.stability is None else told.stability.stable
+        false = sum(int(name[1:]) >= 5 for name in stable)
+        own = {"stable": len(stable), "false": false, "seed": seed}
+        yield Row("Friedman, of the first 5", ranked[-1], "features", None, None, own)
+
+
+def selection_rows(sets: Sequence[set[int]], details: dict[str, Any]) -> Iterator[Row]:
+    """Yield means over jobs of precision, recall and false selections; columns 0 to 9 are true."""
+    true = [len(own & set(range(10))) for own in sets]
+    precise = [hits / len(own) for own, hits in zip(sets, true, strict=True) if own]
+    yield Row(
+        "precision", float(np.mean(precise)) if precise else math.nan, "", None, None, details
+    )
+    yield Row("recall", float(np.mean(true)) / 10, "", None, None, details)
+    false = [len(own) - hits for own, hits in zip(sets, true, strict=True)]
+    yield Row("false selections", float(np.mean(false)), "features", None, None, details)
+
+
+def sparse(seed: int, ratio: float, rho: float) -> pd.DataFrame:
+    """Return 200 rows of 1,000 columns, neighbours correlated by rho, of which ten tell y."""
+    draw = np.random.default_rng([seed, int(10 * ratio), int(10 * rho)])
+    inputs = draw.normal(size=(200, 1000))
+    order = draw.permutation(1000)  # the true ones are no neighbours
+    for place in range(1, 1000):
+        own, before = order[place], order[place - 1]
+        inputs[:, own] = rho * inputs[:, before] + math.sqrt(1 - rho**2) * inputs[:, own]
+    signal = inputs[:, :10] @ draw.choice([-1.0, 1.0], 10)
+    noise = draw.normal(size=200) * signal.std() / math.sqrt(ratio)
+    return pd.DataFrame(inputs).rename(columns="x{}".format).assign(y=signal + noise)
+
+
+def friedman(seed: int) -> pd.DataFrame:
+    """Return 500 rows of 100 columns, the first five of which are Friedman's (1991)."""
+    inputs, targets = make_friedman1(500, 100, noise=1.0, random_state=seed)
+    return pd.DataFrame(inputs).rename(columns="x{}".format).assign(y=targets)
+
+
+def lassos(table: pd.DataFrame) -> dict[str, set[int]]:
+    """Return the columns that LassoCV selects, and its one-standard-error rule."""
+    inputs = StandardScaler().fit_transform(table.drop(columns="y"))
+    targets = StandardScaler().fit_transform(table[["y"]]).ravel()
+    fitted = LassoCV(cv=5).fit(inputs, targets)
+    means = fitted.mse_path_.mean(axis=1)
+    errors = fitted.mse_path_.std(axis=1, ddof=1) / math.sqrt(5)
+    within = means <= means.min() + errors[means.argmin()]
+    strong = Lasso(alpha=float(fitted.alphas_[within].max())).fit(inputs, targets)
+    own = {"LassoCV": fitted.coef_, "LassoCV, 1 SE": strong.coef_}
+    return {name: set(np.flatnonzero(weights).tolist()) for name, weights in own.items()}
+
+
 def answered(client: Client, name: str, table: pd.DataFrame, spec: dict[str, Any]) -> Recommended:
     """Upload a table, search it, and return the answer."""
     found = finished(client, name, table, spec).recommended
@@ -165,7 +247,7 @@ def share(found: Any, answers: list[Recommended]) -> float:
     return 100 * float(np.mean([found(answer) for answer in answers]))
 
 
-MEASURES = {"noise": noise, "arms": arms, "power": power, "floors": floors}
+MEASURES = {"noise": noise, "arms": arms, "power": power, "floors": floors, "features": features}
 
 
 if __name__ == "__main__":

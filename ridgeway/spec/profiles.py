@@ -101,6 +101,7 @@ def resolve_spec(spec: JobSpec, profile: DatasetProfile) -> JobSpec:
         *_target_errors(spec, target, task),
         *_group_errors(spec, profile, target),
         *_order_errors(spec, profile, target),
+        *_drop_errors(spec, profile, target),
         *_input_errors(spec, profile, target),
     ]
     if not errors:
@@ -197,21 +198,30 @@ def _order_errors(
     return forward_errors(spec.validation, profile, target.name, _columns(profile))
 
 
+def _drop_errors(spec: JobSpec, profile: DatasetProfile, target: ColumnProfile) -> list[FieldError]:
+    errors: list[FieldError] = []
+    for place, name in enumerate(spec.drop):
+        if profile.column(name) is None:
+            errors.append(FieldError(f"drop.{place}", name, f"no such column; {_columns(profile)}"))
+        elif name == target.name:
+            errors.append(FieldError(f"drop.{place}", name, "is the target, which is no input"))
+    return errors
+
+
 def _input_errors(
     spec: JobSpec, profile: DatasetProfile, target: ColumnProfile
 ) -> list[FieldError]:
     """Refuse inputs that encode to too much: categories become a column for each level."""
     inputs = _inputs(spec, profile, target)
     if not inputs:
-        besides = "".join(f" besides '{name}'" for name in spec.apart)
-        besides = " besides the groups" if spec.groups else besides
-        return [FieldError("dataset", spec.dataset, f"has no input column{besides}")]
+        message = f"has no input column{_besides(spec)}"
+        return [FieldError("dataset", spec.dataset, message)]
     for column in inputs:
         if is_identifier(column, profile.rows):
             message = (
                 f"column '{column.name}' holds {column.distinct:,} different texts in "
                 f"{profile.rows:,} rows: an identifier or free text, no input for new rows; "
-                "leave it out of the file, or name it as `groups`"
+                "name it in `drop`, or as `groups`"
             )
             return [FieldError("dataset", spec.dataset, message)]
     width = _inputs_width(spec, profile, target)
@@ -219,6 +229,18 @@ def _input_errors(
         return []
     message = f"encodes to {profile.rows:,} rows of {width:,} inputs; at most {MAX_CELLS:,} numbers"
     return [FieldError("dataset", spec.dataset, message)]
+
+
+def _besides(spec: JobSpec) -> str:
+    """Return what the columns are that could have been inputs."""
+    order = spec.validation.by if isinstance(spec.validation, ForwardValidation) else None
+    columns = [
+        "the groups" if spec.groups else None,
+        f"'{order}'" if order else None,
+        "what `drop` names" if spec.drop else None,
+    ]
+    named = " and ".join(column for column in columns if column)
+    return f" besides {named}" if named else ""
 
 
 def is_identifier(column: ColumnProfile, rows: int) -> bool:

@@ -37,6 +37,7 @@ Precision: TypeAlias = Literal["float32", "float64", "tf32", "bf16"]
 
 MAX_TRIALS = 1_000_000
 MAX_EPOCHS = 100_000
+MAX_DROPPED = 10_000
 
 
 _Penalties: TypeAlias = Annotated[
@@ -159,6 +160,9 @@ class JobSpec(Strict):
     )
     target: Name | None = Field(None, description="column to predict; the last one by default")
     groups: Name | None = Field(None, description="column whose equal values stay in one split")
+    drop: Annotated[list[Name], Field(max_length=MAX_DROPPED), DISTINCT] = Field(
+        default=[], description="columns that are no inputs"
+    )
     task: Task | None = Field(None, description="told from the target column by default")
     model: ModelSpec = MlpModel()
     optimizer: Annotated[
@@ -288,7 +292,7 @@ class JobSpec(Strict):
     def apart(self) -> set[str]:
         """Return the columns beside the target that are no inputs."""
         order = self.validation.by if isinstance(self.validation, ForwardValidation) else None
-        return {name for name in (self.groups, order) if name is not None}
+        return {name for name in (self.groups, order, *self.drop) if name is not None}
 
     @property
     def maximise(self) -> bool:

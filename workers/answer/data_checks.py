@@ -99,7 +99,7 @@ def _leaking(found: Sequence[Leak]) -> list[Check]:
             code="leak_suspected",
             sentence=f"One column alone predicts the target nearly perfectly: {named}{more}.",
             remedy="Ask whether the column is known when a prediction is needed. If it is written "
-            "after the target, or from it, leave it out and search again.",
+            "after the target, or from it, name it in `drop` and search again.",
         )
     ]
 
@@ -132,8 +132,8 @@ def _identifying(prepared: Prepared) -> list[Check]:
         Check(
             code="identifiers",
             sentence=f"{named}{more} {verb} the rows: a model can learn only their order from it.",
-            remedy="Leave such columns out. If they name a subject with several rows, give the "
-            "column as `groups`.",
+            remedy="Name such columns in `drop`, or, if they name a subject with several rows, as "
+            "`groups`.",
         )
     ]
 

@@ -154,6 +154,20 @@ def test_a_table_needs_an_input_besides_target_and_groups() -> None:
     assert found["dataset"].message == "has no input column besides the groups"
 
 
+def test_dropped_columns_are_there_and_none_is_the_target() -> None:
+    table = profile(x=ROWS, who=[f"p{row}" for row in ROWS], y=repeated(0, 1))
+    dropped = resolve_spec(parse_spec({"dataset": "d", "drop": ["who"]}), table)
+    assert dropped.apart == {"who"}
+    found = refusals(table, drop=["who", "whom", "y"])
+    assert set(found) == {"drop.1", "drop.2"}
+    assert found["drop.1"].message.startswith("no such column; columns: x, who, y")
+    assert found["drop.2"].message == "is the target, which is no input"
+    found = refusals(table, drop=["who", "x"])
+    assert found["dataset"].message == "has no input column besides what `drop` names"
+    with pytest.raises(InvalidInput, match="may be named once"):
+        parse_spec({"dataset": "d", "drop": ["who", "who"]})
+
+
 def test_an_identifier_may_name_the_groups() -> None:
     found = profile(x=ROWS, who=[f"p{row}" for row in ROWS], y=repeated(0, 1))
     assert resolve_spec(parse_spec({"dataset": "d", "groups": "who"}), found).groups == "who"

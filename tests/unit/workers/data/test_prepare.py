@@ -375,3 +375,9 @@ def test_splitting_is_told_by_positions_whatever_the_frames_index() -> None:
     assert (
         split(one.spec, labels, ("0", "1", "2"), None).test.tolist() == positions(one)[0].tolist()
     )
+
+
+def test_dropped_columns_are_no_inputs() -> None:
+    frame = pd.DataFrame({"a": range(40), "b": range(40, 0, -1), "c": [1, 2] * 20, "y": range(40)})
+    spec = parse_spec({"dataset": "mine", "drop": ["b", "c"]})
+    assert check_and_prepare(spec, frame).source_columns == ("a",)

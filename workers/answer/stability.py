@@ -70,7 +70,10 @@ def selections(member: Configuration, prepared: Prepared, training: Training) ->
         halves = [half for pair in drawn if pair is not None for half in pair]
         if len(halves) < 2 * len(drawn):
             return None
-        problem = replace(training.problem, folds=halves, settling_share=SETTLING_SHARE)
+        # A seed of their own: a checkpoint is told by it from that of the next halves.
+        seed = derived_seed(prepared.spec.seed, "halves", start) % 2**32
+        spec = training.problem.spec.model_copy(update={"seed": seed})
+        problem = replace(training.problem, spec=spec, folds=halves, settling_share=SETTLING_SHARE)
         found = training.train(problem, [member])
         if found is None or found.diverged_at[0]:
             return None

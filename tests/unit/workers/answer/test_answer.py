@@ -22,7 +22,13 @@ from workers.data.prepare import Prepared, check_and_prepare
 
 def linear(**fields: Any) -> Prepared:
     spec = parse_spec(
-        {"dataset": "diabetes", "model": {"kind": "linear"}, "optimizer": "sgd", **fields}
+        {
+            "dataset": "diabetes",
+            "model": {"kind": "linear"},
+            "optimizer": "sgd",
+            "trials": 20,  # so many that paths and halves are short
+            **fields,
+        }
     )
     return check_and_prepare(spec, bundled_frame("diabetes"))
 

@@ -130,7 +130,9 @@ def test_the_best_within_a_limit_is_recommended_where_the_rule_is_the_best(tmp_p
 
 def test_a_net_is_set_beside_a_linear_model_and_its_other_initialisations(tmp_path: Path) -> None:
     prepared = check_and_prepare(
-        parse_spec({"dataset": "mine", "model": {"kind": "mlp", "hidden": [4]}, "epochs": 5}),
+        parse_spec(
+            {"dataset": "mine", "model": {"kind": "mlp", "hidden": [4]}, "epochs": 5, "trials": 9}
+        ),
         table(200, 5, 3),
     )
     params = [{"learning_rate": 0.01, **given} for given in PARAMS[:2]]

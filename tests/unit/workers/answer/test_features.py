@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
-from answering import give, trained_trials
+from answering import give, trained_trials, training_of
 
 from ridgeway.data.store import Store
 from ridgeway.features import Features
 from ridgeway.jobs.artifacts import FEATURES, PATH
 from ridgeway.paths import RegularisationPath
 from ridgeway.spec.wording import parse_spec
+from workers.answer import stability
 from workers.data.bundled import bundled_frame
 from workers.data.prepare import Prepared, check_and_prepare
 from workers.data.splits import halves
+from workers.population.configuration import Configuration
+from workers.population.problem import Problem
 
 LINEAR = {"model": {"kind": "linear"}}
 NONE = {"penalty": "none"}
@@ -131,6 +135,26 @@ def test_a_class_that_one_group_holds_leaves_no_halves() -> None:
     labels = np.where(rows < 10, 1, 0)
     assert halves(rows, labels, None, 0) is not None
     assert halves(rows, labels, np.maximum(rows, 9), 0) is None
+
+
+def test_halves_that_do_not_fit_at_once_are_trained_in_turn(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Each turn has a seed of its own, by which its checkpoint is known."""
+    prepared = prepared_of(sparse_table(100, 8))
+    doors, member = training_of(prepared), Configuration("l1", 0.1, 0.0, 0.0, 0.0)
+    seeds: list[int] = []
+
+    def train(problem: Problem, members: Any) -> Any:
+        seeds.append(problem.spec.seed)
+        return doors.train(problem, members)
+
+    watched = replace(doors, train=train)
+    at_once = stability.selections(member, prepared, watched)
+    assert len(seeds) == 1
+    monkeypatch.setattr(stability, "FLOATS", 8 * 80 * 20)  # of twenty pairs
+    assert stability.selections(member, prepared, watched) == at_once
+    assert len(set(seeds)) == len(seeds) - 1 == 3  # the first turn is the same
 
 
 def test_nets_rank_by_norm_and_say_whether_zeros_have_settled(tmp_path: Path) -> None:

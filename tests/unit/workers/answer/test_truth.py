@@ -17,7 +17,7 @@ from workers.data.prepare import check_and_prepare
 
 JOBS = 10
 LINEAR: dict[str, Any] = {"model": {"kind": "linear"}}
-NET: dict[str, Any] = {"model": {"kind": "mlp", "hidden": [8]}, "epochs": 10}
+NET: dict[str, Any] = {"model": {"kind": "mlp", "hidden": [8]}, "epochs": 10, "trials": 9}
 
 
 def answer_to_noise(seed: int, fields: dict[str, Any], classes: bool, folder: Path) -> Recommended:

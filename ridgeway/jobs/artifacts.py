@@ -11,6 +11,7 @@ from sqlalchemy.engine import Connection
 from ridgeway.database.tables import artifacts
 from ridgeway.errors import NotFound
 from ridgeway.jobs.rows import read_job
+from ridgeway.views import ENDED
 
 MODEL = "model.safetensors"  # the name of the recommended model
 PATH = "path.json"  # of the regularisation path
@@ -28,12 +29,13 @@ class Artifact:
 
 def find_artifact(transaction: Connection, job_id: str, name: str) -> Artifact:
     """Find a file of the job by its name; NotFound where it has none of that name."""
-    read_job(transaction, job_id)
+    job = read_job(transaction, job_id)
     row = transaction.execute(
         sa.select(artifacts).where(artifacts.c.job_id == job_id, artifacts.c.name == name)
     ).one_or_none()
     if row is None:
-        raise NotFound(f"Job {job_id} has no {name} yet.")
+        when = "" if job.state in ENDED else " yet"
+        raise NotFound(f"Job {job_id} has no {name}{when}.")
     return Artifact(row.address, row.checksum, row.bytes)
 
 

@@ -35,7 +35,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 PENALTIES = ("none", "l1", "l2", "elastic_net", "group_lasso")
-LOWEST = 1e-4  # of λ_max, as `"lambda": "auto"` searches it
+LOWEST = {False: 1e-4, True: 1e-3}  # of λ_max, as `"lambda": "auto"` searches it; of wide tables
 FOLDS = 5
 
 
@@ -119,11 +119,12 @@ def _work(folder: str, classes: bool, seed: int, seconds: float, ready: Any, end
         sampler=optuna.samplers.TPESampler(seed=seed),
     )
     largest = _largest_strength(inputs, targets, classes)
+    strengths = (LOWEST[inputs.shape[1] > len(inputs)] * largest, largest)
     ready.wait()
     started = time.perf_counter()
 
     def value(trial: optuna.Trial) -> float:
-        model = make_pipeline(StandardScaler(), _estimator(trial, largest, len(targets), classes))
+        model = make_pipeline(StandardScaler(), _estimator(trial, strengths, len(targets), classes))
         how = "predict_proba" if classes else "predict"
         told = cross_val_predict(model, inputs, targets, cv=FOLDS, method=how)
         return float(log_loss(targets, told) if classes else mean_squared_error(targets, told))
@@ -146,11 +147,13 @@ def _largest_strength(inputs: np.ndarray, targets: np.ndarray, classes: bool) ->
     return float(np.abs(scaled.T @ np.stack(each, axis=1)).max() / len(targets))
 
 
-def _estimator(trial: optuna.Trial, largest: float, rows: int, classes: bool) -> Any:
+def _estimator(
+    trial: optuna.Trial, strengths: tuple[float, float], rows: int, classes: bool
+) -> Any:
     penalty = trial.suggest_categorical("penalty", PENALTIES)
     if penalty == "none":
         return LogisticRegression(C=np.inf, max_iter=1000) if classes else LinearRegression()
-    strength = trial.suggest_float("lambda", LOWEST * largest, largest, log=True)
+    strength = trial.suggest_float("lambda", *strengths, log=True)
     share = {"l2": 0.0, "elastic_net": 0.5}.get(penalty, 1.0)
     if classes:
         inverse = 1 / (rows * strength)

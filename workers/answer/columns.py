@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -11,23 +12,32 @@ from torch import Tensor
 from workers.data.prepare import Prepared
 
 
-def scales(prepared: Prepared) -> np.ndarray:
-    """Return what the development rows' inputs were divided by, (d,)."""
-    return np.array([column["scale"] for column in prepared.recipe()])
+@dataclass(frozen=True)
+class Units:
+    """What turns a linear model's weights into those of the table's columns and target.
 
-
-def in_own_units(
-    parameters: Mapping[str, Tensor], prepared: Prepared
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return a linear model's coefficients (outputs, d) and intercepts, in the table's units.
-
-    Of x' = (x - mean) / scale and y = target_mean + target_scale f(x'), as the recipe has them.
+    x' = (x - means) / scales, both (d,); y = target_mean + target_scale f(x').
     """
-    rows, columns = prepared.development(), prepared.recipe()
-    means = np.array([column["mean"] for column in columns])
-    weight, bias = (parameters[name].double().cpu().numpy() for name in ("weight", "bias"))
-    own = rows.target_scale * weight / scales(prepared)
-    return own, rows.target_mean + rows.target_scale * bias - own @ means
+
+    means: np.ndarray
+    scales: np.ndarray
+    target_mean: float
+    target_scale: float
+
+    @classmethod
+    def of(cls, prepared: Prepared) -> Units:
+        """Return those of the development rows, as a refit has them."""
+        rows, columns = prepared.development(), prepared.recipe()
+        means, scales = (
+            np.array([column[name] for column in columns]) for name in ("mean", "scale")
+        )
+        return cls(means, scales, rows.target_mean, rows.target_scale)
+
+    def coefficients(self, parameters: Mapping[str, Tensor]) -> tuple[np.ndarray, np.ndarray]:
+        """Return a linear model's coefficients (outputs, d) and intercepts (outputs,)."""
+        weight, bias = (parameters[name].double().cpu().numpy() for name in ("weight", "bias"))
+        own = self.target_scale * weight / self.scales
+        return own, self.target_mean + self.target_scale * bias - own @ self.means
 
 
 def column_norms(parameters: Mapping[str, Tensor], prepared: Prepared) -> dict[str, float]:

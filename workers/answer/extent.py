@@ -12,6 +12,7 @@ FEWEST = 8
 PRODUCTS = 6e10  # of the curvatures of classes, one for each model of a path; of halves a third
 PAIRS = 50  # of complementary halves (Shah & Samworth 2013)
 FEWEST_PAIRS = 5
+NUMBERS = 1e8  # of inputs, one for each pair
 
 
 def path_strengths(prepared: Prepared) -> int:
@@ -28,11 +29,17 @@ def path_strengths(prepared: Prepared) -> int:
 
 
 def pairs_of_halves(prepared: Prepared) -> int:
-    """Return how many pairs of halves; of models trained in steps a quarter of the trials."""
+    """Return how many pairs of halves; of models trained in steps a quarter of the trials.
+
+    No more of large tables than can be standardised beside the search.
+    """
     spec = prepared.spec
+    affordable = NUMBERS / (len(prepared.splits.development) * prepared.inputs)
     if OPTIMIZER_ROWS[spec.optimizer].has_rates:
-        return min(PAIRS, max(FEWEST_PAIRS, spec.trials // 4))
-    return _within(PRODUCTS / 3 / max(1.0, _products(prepared)), FEWEST_PAIRS, PAIRS)
+        affordable = min(affordable, spec.trials // 4)
+    else:
+        affordable = min(affordable, PRODUCTS / 3 / max(1.0, _products(prepared)))
+    return _within(affordable, FEWEST_PAIRS, PAIRS)
 
 
 def _products(prepared: Prepared) -> float:

@@ -14,7 +14,7 @@ from ridgeway.features import Feature, Features
 from ridgeway.spec.models import LinearModel, MlpModel
 from ridgeway.spec.spec import JobSpec
 from workers.answer.choice import Refit
-from workers.answer.columns import column_norms, in_own_units
+from workers.answer.columns import Units, column_norms
 from workers.answer.comparing import percentile_interval
 from workers.answer.confirmation import SETTLING_SHARE
 from workers.answer.sealed import SealedTest
@@ -105,7 +105,7 @@ def _weights(
     """Return a linear model's coefficients in the table's units, by source and encoded column."""
     if not isinstance(prepared.spec.model, LinearModel):
         return None
-    weights, _ = in_own_units(parameters, prepared)
+    weights, _ = Units.of(prepared).coefficients(parameters)
     found: dict[str, dict[str, list[float]]] = {name: {} for name in prepared.source_columns}
     for place, source in enumerate(prepared.source_columns):
         found[source][prepared.features[place]] = weights[:, place].tolist()

@@ -16,7 +16,7 @@ from ridgeway.spec.space import quantile
 from ridgeway.spec.spec import JobSpec
 from ridgeway.study.reading import StudyTrial
 from workers.answer.choice import best_of
-from workers.answer.columns import column_norms, in_own_units, scales
+from workers.answer.columns import Units, column_norms
 from workers.answer.confirmation import SETTLING_SHARE
 from workers.answer.extent import path_strengths
 from workers.answer.training import Training
@@ -199,9 +199,10 @@ def _columns(traced: Traced, prepared: Prepared) -> tuple[list[dict[str, Any]], 
     states = [traced.models.parameters(place, 0) for place in places]
     if isinstance(model, LinearModel):
         names = list(prepared.features)
-        in_units = [in_own_units(state, prepared) for state in states]
+        units = Units.of(prepared)
+        in_units = [units.coefficients(state) for state in states]
         weights = np.stack([own for own, _ in in_units])  # (P, outputs, d)
-        kept = _largest(np.abs(weights).max(1) * scales(prepared))
+        kept = _largest(np.abs(weights).max(1) * units.scales)
         told = [
             {
                 "coefficients": {

@@ -24,6 +24,7 @@ from workers.population.problem import Problem
 from workers.population.watch import Watch
 from workers.strength.probe import BELOW, UNPROBED, StrengthRange, probe_range
 
+BELOW_OF_WIDE = 1e-3  # λ_max, the low end where rows are fewer than inputs
 ROUNDING = 1e-12  # of the gradient of data that tell nothing
 ROWS_AT_ONCE = 2**14  # as doubles
 
@@ -49,6 +50,7 @@ def strength_range(
 def linear_range(spec: JobSpec, rows: Fold, outputs: int) -> StrengthRange:
     """Return 1e-4 of the smallest to the largest λ_max of the searched penalties, on these rows.
 
+    1e-3 with fewer rows than inputs, as further down all models go through their training rows.
     λ_max is the smallest λ whose solution is all zeros, or that of Σ |w| where there is none. Where
     l1_ratio or label_smoothing are searched it is that of their middles.
     """
@@ -57,7 +59,9 @@ def linear_range(spec: JobSpec, rows: Fold, outputs: int) -> StrengthRange:
     if not usable:  # nothing to explain: constant columns, or a search without a penalty
         return StrengthRange(*UNPROBED)
     # Rounded, so that the last bits of a target in other units change no distribution.
-    low, high = (float(f"{end:.7g}") for end in (BELOW * min(usable), max(usable)))
+    wide = rows.train_inputs.shape[1] > len(rows.train_inputs)
+    ends = ((BELOW_OF_WIDE if wide else BELOW) * min(usable), max(usable))
+    low, high = (float(f"{end:.7g}") for end in ends)
     return StrengthRange(low, high)
 
 

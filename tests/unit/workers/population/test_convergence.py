@@ -159,6 +159,14 @@ def test_the_range_spans_the_critical_strengths_of_the_searched_penalties() -> N
     assert ends("elastic_net", ratio=0.0) == (low, high)
 
 
+def test_with_fewer_rows_than_inputs_the_range_ends_earlier() -> None:
+    rows, task, outputs = rows_of(load_breast_cancer)
+    spec = job(task=task, model={"kind": "linear"}, search={"penalty": ["l1"]})
+    few = replace(rows, train_inputs=rows.train_inputs[:25], train_targets=rows.train_targets[:25])
+    found = linear_range(spec, few, outputs)
+    assert found.low == pytest.approx(1e-3 * found.high)
+
+
 def test_hopeless_data_search_a_fixed_range() -> None:
     rows, task, outputs = rows_of(load_breast_cancer)
     constant = replace(rows, train_inputs=torch.zeros_like(rows.train_inputs))

@@ -15,11 +15,13 @@ def feature_table(found: Features, limit: int) -> RenderableType:
     """Show the first features, one a line, and what the columns of the table mean."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("feature")
-    for name in ("norm", "coefficient", "folds", "halves", "importance"):
+    linear = any(feature.coefficients is not None for feature in found.features)
+    for name in ("norm", *(("coefficient",) if linear else ()), "folds", "halves", "importance"):
         table.add_column(name, justify="right")
     for feature in found.features[:limit]:
         style = "" if feature.used else "dim"
-        table.add_row(Text(feature.name, style=style), *_cells(feature), style=style)
+        cells = _cells(feature, linear)
+        table.add_row(Text(feature.name, style=style), *cells, style=style)
     parts: list[RenderableType] = []
     if found.choice == "baseline":
         parts.append(Text("The constant is recommended, which uses none: these are the best's."))
@@ -30,13 +32,14 @@ def feature_table(found: Features, limit: int) -> RenderableType:
     return Group(*parts, *(Text(line, style="dim") for line in _notes(found)))
 
 
-def _cells(feature: Feature) -> tuple[str, ...]:
+def _cells(feature: Feature, linear: bool) -> tuple[str, ...]:
     low, high = feature.importance_interval or (None, None)
     worth = "" if feature.importance is None else number(feature.importance)
     if low is not None and high is not None:
         worth = f"{worth} ({number(low)} to {number(high)})"
     shares = ("" if own is None else f"{own:.0%}" for own in (feature.folds, feature.frequency))
-    return number(feature.norm), _coefficient(feature), *shares, worth
+    weights = (_coefficient(feature),) if linear else ()
+    return number(feature.norm), *weights, *shares, worth
 
 
 def _coefficient(feature: Feature) -> str:

@@ -69,3 +69,10 @@ def test_it_says_what_it_does_not_show_and_what_little_it_says() -> None:
     assert "and 2 more" in text
     assert "had not come to rest" in text
     assert "halves: share" not in text
+
+
+def test_nets_have_no_column_of_coefficients() -> None:
+    own = Feature(name="age", rank=1, norm=2.0, used=True, folds=1.0, importance=0.1)
+    text = shown(found(features=[own]))
+    assert "coefficient" not in text
+    assert "0.100" in text

@@ -62,10 +62,10 @@ class RegularisationPath(View):
         description="the largest whose value is within one standard error of the best: λ_1se"
     )
     recommended_strength: float | None = Field(
-        default=None, description="of the recommended trial, where it has this penalty"
+        default=None, description="of the trial whose rate and mixing it has; null where that is 0"
     )
     confirmed: float | None = Field(
-        default=None, description="value of the recommended trial on the confirmation's splits"
+        default=None, description="that trial's value on the confirmation's splits"
     )
     trial: int | None = Field(
         default=None, description="the trial whose rate, decay and mixing the path has"

@@ -24,7 +24,7 @@ from workers.data.prepare import Prepared
 from workers.penalties.penalties import PENALTIES
 from workers.population.configuration import Configuration
 from workers.population.results import PopulationResult, TrainedModels, fold_errors
-from workers.strength.probe import UNPROBED
+from workers.strength.probe import BELOW, UNPROBED
 from workers.strength.range import critical_strength
 
 BEYOND = 10.0  # λ_max of Σ |w|, where no strength zeroes all weights
@@ -108,8 +108,8 @@ def grid(
         given = (spec, rows, prepared.outputs, member.penalty, member.l1_ratio)
         largest = critical_strength(*given)
         if largest > 0:  # else the data tell nothing
-            wide = prepared.inputs > len(rows.train_targets)
-            low = min(LOWEST[wide] * largest, member.strength)
+            low = LOWEST[prepared.inputs > len(rows.train_targets)] * largest
+            low = min(low, member.strength or low)
             high = largest if PENALTIES[member.penalty].sparse else BEYOND * largest
     return np.geomspace(high, low, path_strengths(prepared))
 
@@ -132,7 +132,7 @@ def described_path(
         left_out=left_out,
         best_strength=_strength(traced, traced.best),
         one_standard_error_strength=_strength(traced, traced.one_standard_error),
-        recommended_strength=float(trial.params["lambda"]),
+        recommended_strength=float(trial.params["lambda"]) or None,
         confirmed=confirmed,
         trial=trial.number,
         points=[
@@ -146,11 +146,15 @@ def described_path(
 
 
 def _searched(spec: JobSpec, searched: tuple[float, float] | None) -> tuple[float, float]:
-    """Return the range of the search; a hundredth and a hundredfold of one fixed strength."""
+    """Return the range of the search, whose strengths may be one, or 0: paths have many above 0."""
     if spec.search.strength == "auto":
         return searched or UNPROBED
     low, high = (quantile(spec.search.strength, end) for end in (0.0, 1.0))
-    return (low, high) if low < high else (low / 100, high * 100)
+    if high <= 0:
+        return UNPROBED
+    if low == high:
+        return low / 100, high * 100
+    return low or BELOW * high, high
 
 
 def _strength(traced: Traced, place: int | None) -> float | None:

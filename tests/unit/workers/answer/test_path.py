@@ -166,6 +166,23 @@ def test_a_path_of_nets_goes_from_no_feature_to_all(tmp_path: Path) -> None:
     assert all(point.coefficients is None for point in path.points)
 
 
+@pytest.mark.parametrize("strength", [0.0, [0.0, 0.1], 0.1, {"low": 0.0, "high": 1.0}])
+@pytest.mark.parametrize("model", [{"kind": "linear"}, {"kind": "mlp", "hidden": [4]}])
+def test_searches_of_one_strength_and_of_none_have_paths_too(
+    tmp_path: Path, strength: Any, model: dict[str, Any]
+) -> None:
+    fields = {"search": {"lambda": strength}, "epochs": 2, "trials": 8, "model": model}
+    prepared = prepared_of("diabetes", **fields)
+    rates = {"learning_rate": 0.01, "weight_decay": 0.0}
+    for tried in (0.0, 0.1):
+        path = path_of(tmp_path, prepared, {"penalty": "l1", "lambda": tried, **rates})
+        assert path is not None
+        strengths = [point.strength for point in path.points]
+        assert strengths == sorted(strengths, reverse=True)
+        assert strengths[-1] > 0
+        assert path.recommended_strength == (tried or None)
+
+
 def test_of_many_columns_the_largest_are_told(tmp_path: Path) -> None:
     draw = np.random.default_rng(0)
     table = pd.DataFrame(draw.normal(size=(60, 600))).rename(columns="x{}".format)

@@ -26,6 +26,7 @@ from ridgeway.jobs.extend import extend_job
 from ridgeway.jobs.lookups import list_trials
 from ridgeway.settings import Settings
 from ridgeway.views import Job, Trial
+from workers.answer.confirmation import SETTLING_SHARE
 from workers.loop import control
 from workers.loop import worker as worker_module
 from workers.loop.tools import Doors
@@ -432,7 +433,7 @@ def test_what_was_measured_is_remembered_and_used_by_the_next_worker(
     used: list[int] = []
 
     def trained(problem: Problem, *arguments: Any) -> PopulationResult:
-        if problem.seed == 0:  # of the search, not of the confirmation
+        if problem.settling_share < SETTLING_SHARE:  # of the search, not of the answer
             used.append(solver_of(problem).together)
         return train(problem, *arguments)
 
@@ -475,4 +476,4 @@ def test_the_first_worker_chooses_the_backend_for_all(database, store, settings)
         )
     run_dry(worker)
     assert set(used) == {"vmap"}
-    assert refitted == ["vmap"] * 3  # initialisations
+    assert refitted == ["vmap"] * 4  # three initialisations, and the path

@@ -10,6 +10,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 BY_FILE := --dist loadfile --no-loadscope-reorder
+# Of tests, which wait for services and databases: one more than cores, and no more than four.
+PROCESSES := $(shell cores=$$(nproc); echo $$((cores < 4 ? cores + 1 : 4)))
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo serve test soak coverage check format clean
@@ -48,8 +50,8 @@ serve: $(INSTALLED)  ## keep service and workers running on ridgeway-data/ (what
 # own come last, two files at a time, as they wait more than they compute. Files start in the order
 # of their names, which puts many small ones at the end.
 test: $(INSTALLED)  ## run every test, PostgreSQL included
-	$(BIN)/python -m pytest -n auto --maxprocesses 4 $(BY_FILE) --ignore tests/acceptance
-	$(BIN)/python -m pytest -n auto --maxprocesses 2 $(BY_FILE) tests/acceptance
+	$(BIN)/python -m pytest -n $(PROCESSES) $(BY_FILE) --ignore tests/acceptance
+	$(BIN)/python -m pytest -n 2 $(BY_FILE) tests/acceptance
 
 soak: $(INSTALLED)  ## hinder simulated workers for MINUTES (10) on jobs of TRIALS (100000), check nothing is lost
 	PYTHONPATH=tests/helpers $(BIN)/python tests/soak.py \

@@ -18,6 +18,7 @@ from ridgeway.data.store import Store
 from ridgeway.jobs.artifacts import PATH
 from ridgeway.paths import RegularisationPath
 from ridgeway.spec.wording import parse_spec
+from workers.answer import path as path_module
 from workers.data.bundled import bundled_frame
 from workers.data.prepare import Prepared, check_and_prepare
 
@@ -183,17 +184,20 @@ def test_searches_of_one_strength_and_of_none_have_paths_too(
         assert path.recommended_strength == (tried or None)
 
 
-def test_of_many_columns_the_largest_are_told(tmp_path: Path) -> None:
+def test_of_many_columns_the_largest_are_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(path_module, "MOST_COLUMNS", 50)
     draw = np.random.default_rng(0)
-    table = pd.DataFrame(draw.normal(size=(60, 600))).rename(columns="x{}".format)
-    table["y"] = table["x7"] - table["x599"] + 0.1 * draw.normal(size=60)
+    table = pd.DataFrame(draw.normal(size=(60, 70))).rename(columns="x{}".format)
+    table["y"] = table["x7"] - table["x69"] + 0.1 * draw.normal(size=60)
     spec = parse_spec({"dataset": "wide", "model": {"kind": "linear"}})
     prepared = check_and_prepare(spec, table)
     path = path_of(tmp_path, prepared, {"penalty": "l2", "lambda": 0.1}, NONE)
     assert path is not None
-    assert (len(path.columns), path.left_out) == (500, 100)
-    assert {"x7", "x599"} <= set(path.columns)
-    assert all(len(point.coefficients or {}) <= 500 for point in path.points)
+    assert (len(path.columns), path.left_out) == (50, 20)
+    assert {"x7", "x69"} <= set(path.columns)
+    assert all(len(point.coefficients or {}) <= 50 for point in path.points)
 
 
 def test_data_that_tell_nothing_have_a_path_of_nothing(tmp_path: Path) -> None:

@@ -19,11 +19,12 @@ from ridgeway.database.engine import Database
 from ridgeway.database.tables import artifacts
 from ridgeway.database.tables import leases as lease_table
 from ridgeway.errors import Unreachable
+from ridgeway.jobs.artifacts import MODEL
 from ridgeway.views import Job
 
 
 def check_invariants(deployment: Deployment, job: Job, budget: int) -> None:
-    """Every trial exactly once, each in a final state, no lease alive, one answer and its model."""
+    """Every trial exactly once, each in a final state, no lease alive, one answer and its files."""
     with deployment.client as client:
         trials = list(client.trials(job))
     assert [trial.number for trial in trials] == list(range(budget))
@@ -32,7 +33,8 @@ def check_invariants(deployment: Deployment, job: Job, budget: int) -> None:
     with database.reading() as transaction:
         kept = transaction.execute(sa.select(artifacts).where(artifacts.c.job_id == job.id)).all()
     database.close()
-    assert len(kept) == 1
+    assert MODEL in {row.name for row in kept}
+    assert len({row.address.rpartition("/")[0] for row in kept}) == 1
 
 
 def finished(deployment: Deployment, job: Job) -> Job:

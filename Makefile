@@ -47,11 +47,10 @@ serve: $(INSTALLED)  ## keep service and workers running on ridgeway-data/ (what
 	@$(BIN)/ridgeway serve
 
 # A file's tests stay in one process: some share a server. Those with services and workers of their
-# own come last, two files at a time, as they wait more than they compute. Files start in the order
-# of their names, which puts many small ones at the end.
+# own come last. Files start in the order of their names, which puts many small ones at the end.
 test: $(INSTALLED)  ## run every test, PostgreSQL included
 	$(BIN)/python -m pytest -n $(PROCESSES) $(BY_FILE) --ignore tests/acceptance
-	$(BIN)/python -m pytest -n 2 $(BY_FILE) tests/acceptance
+	$(BIN)/python -m pytest -n $(PROCESSES) $(BY_FILE) tests/acceptance
 
 soak: $(INSTALLED)  ## hinder simulated workers for MINUTES (10) on jobs of TRIALS (100000), check nothing is lost
 	PYTHONPATH=tests/helpers $(BIN)/python tests/soak.py \

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from itertools import islice
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -20,6 +21,8 @@ from ridgeway.errors import InvalidInput, JobFailed
 from ridgeway.views import JobState
 
 if TYPE_CHECKING:
+    from rich.console import RenderableType
+
     from ridgeway.client.client import Client
 
 # What a command needs is imported in it: `--help` must stay quick.
@@ -101,14 +104,10 @@ def trials(id: str, kind: Any, limit: int, url: str) -> None:
 @url_option
 def front(id: str, as_json: bool, url: str) -> None:
     """List the trials of a job that no other beats in every objective."""
-    from ridgeway.client.show import front_table, write
+    from ridgeway.client.show import front_table
 
     with connect(url) as client:
-        found = client.front(id)
-    if as_json:
-        print_json(found)
-    else:
-        write(front_table(found))
+        _write(client.front(id), as_json, front_table)
 
 
 @click.command()
@@ -117,15 +116,10 @@ def front(id: str, as_json: bool, url: str) -> None:
 @url_option
 def path(id: str, as_json: bool, url: str) -> None:
     """Show what the recommended penalty comes to at other strengths."""
-    from ridgeway.client.show import write
     from ridgeway.client.show_path import path_summary
 
     with connect(url) as client:
-        found = client.path(id)
-    if as_json:
-        print_json(found)
-    else:
-        write(path_summary(found))
+        _write(client.path(id), as_json, path_summary)
 
 
 @click.command()
@@ -135,15 +129,10 @@ def path(id: str, as_json: bool, url: str) -> None:
 @url_option
 def features(id: str, limit: int, as_json: bool, url: str) -> None:
     """List what the recommended model makes of each feature, the largest first."""
-    from ridgeway.client.show import write
     from ridgeway.client.show_features import feature_table
 
     with connect(url) as client:
-        found = client.features(id)
-    if as_json:
-        print_json(found)
-    else:
-        write(feature_table(found, limit))
+        _write(client.features(id), as_json, lambda found: feature_table(found, limit))
 
 
 @click.command()
@@ -200,6 +189,15 @@ def extend(id: str, trials: int, url: str) -> None:
     """Give a job so many more trials; one that has succeeded runs again."""
     with connect(url) as client:
         click.echo(client.extend(id, trials).state)
+
+
+def _write(found: Any, as_json: bool, show: Callable[[Any], RenderableType]) -> None:
+    from ridgeway.client.show import write
+
+    if as_json:
+        print_json(found)
+    else:
+        write(show(found))
 
 
 def _read_spec(file: Any) -> dict[str, Any]:

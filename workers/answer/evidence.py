@@ -69,7 +69,7 @@ class Evidence:
             standard_error=arm.facts.standard_error,
             behind=behind,
             behind_error=None if worse is None else paired_error(worse, self.spec),
-            confirmed=self._mean(self.member(arm)),
+            confirmed=self.confirmed_value(arm),
         )
 
     # --- the confirmation -----------------------------------------------------------------------

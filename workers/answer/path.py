@@ -42,11 +42,6 @@ class Traced:
     models: TrainedModels
 
     @property
-    def strengths(self) -> np.ndarray:
-        """Strengths (P,), from the largest down."""
-        return np.array([member.strength for member in self.members])
-
-    @property
     def best(self) -> int | None:
         """The place of the best value, of equals the strongest; None where all diverged."""
         losses = as_loss(self.scores.values, self.spec.maximise)

@@ -6,7 +6,10 @@
 
 #include <stdlib.h>
 
-#define WIDE 4 /* doubles in a vector of 256 bits */
+#define WIDE 4      /* doubles in a vector of 256 bits */
+#define SLIDES 4    /* rounds of them before a Newton step */
+#define TOGETHER 16 /* of l2's bends in one pivot */
+#define NEARLY 1e-2 /* of a curvature, what l2 may explain of it */
 
 typedef double doubles __attribute__((vector_size(8 * WIDE), aligned(8), may_alias));
 
@@ -189,8 +192,9 @@ INLINE void factor_row(double *matrix, int64_t size, int64_t i, int64_t from, in
 }
 
 /* Factor a symmetric matrix (size, size) in place into its lower triangle. A coordinate that those
-   before it determine, but for the noise, gets an infinite pivot: it is held where it is. */
-static void factorise(double *matrix, int64_t size, double noise) {
+   before it determine, but for the noise and the slack, gets an infinite pivot: it is held where it
+   is. */
+static void factorise(double *matrix, int64_t size, double noise, double slack) {
     for (int64_t first = 0; first < size; first += 4) {
         int64_t tall = size - first < 4 ? size - first : 4;
         double sums[4][4];
@@ -209,7 +213,9 @@ static void factorise(double *matrix, int64_t size, double noise) {
             for (int64_t j = first; j < i; j++)
                 row[j] = (row[j] - dot(row, matrix + j * size, j)) / matrix[j * size + j];
             double left = row[i] - dot(row, row, i);
-            row[i] = left > noise * row[i] ? sqrt(left) : INFINITY;
+            double most = NEARLY * row[i];
+            double held = noise * row[i] + (slack < most ? slack : most);
+            row[i] = left > held ? sqrt(left) : INFINITY;
         }
     }
 }
@@ -310,6 +316,11 @@ static int slide(const Quadratic *given, const Scratch *room, int64_t held, int6
     along[held] = 1;
     for (int64_t j = 0; j < held; j++)
         if (fabs(along[j]) < given->noise) along[j] = 0;
+    for (int64_t j = 0; j < held; j++) { /* what has come to zero since then stays there */
+        int64_t place = room->places[j];
+        const Pull *pull = given->pulls + place / given->outputs;
+        if (along[j] != 0 && given->weights[place] == 0 && (pull->l1 > 0 || pull->group > 0)) return 0;
+    }
     double slope = gain(given, room, along, count);
     if (!(slope < 0)) {
         for (int64_t j = 0; j <= held; j++) along[j] = -along[j];
@@ -339,48 +350,89 @@ static int slide(const Quadratic *given, const Scratch *room, int64_t held, int6
     return 1;
 }
 
-/* Factor the curvature between the free coordinates, once those that the others determine have gone
-   to where some are zero; the number of the free ones. */
+/* How often features may slide to where some are zero: once where no penalty holds them there. */
+static int rounds_of_slides(const Quadratic *given) {
+    for (int64_t j = 0; j < given->features; j++)
+        if (given->pulls[j].l1 + given->pulls[j].group > 0) return SLIDES;
+    return 1;
+}
+
+/* Below which a pivot is put down to l2: where weights determine each other, some levels of categories
+   times classes at once, only l2 bends the model. 0 where that is enough for a Newton step. */
+static double bend_of_l2(const Quadratic *given) {
+    double most = 0;
+    for (int64_t j = 0; j < given->features; j++) {
+        const Pull *pull = given->pulls + j;
+        if (pull->l2 < pull->l1 && pull->l2 > most) most = pull->l2;
+    }
+    return TOGETHER * most;
+}
+
+/* Factor the curvature between the free coordinates, once those that the others all but determine
+   have gone to where some are zero; the number of the free ones. */
 static int64_t factor_free(const Quadratic *given, const Scratch *room) {
-    for (int once = 0;; once++) {
+    double slack = bend_of_l2(given);
+    int most = rounds_of_slides(given);
+    for (int turn = 0;; turn++) {
         int64_t count = free_coordinates(given, room->places);
         free_curvature(given, room, count);
-        factorise(room->factor, count, given->noise);
-        if (once) return count;
-        int moved = 0;
-        for (int64_t i = 0; i < count; i++)
-            if (room->factor[i * count + i] == INFINITY) moved |= slide(given, room, i, count);
-        if (!moved) return count;
+        factorise(room->factor, count, given->noise, turn < most ? slack : 0);
+        if (turn == most) return count;
+        int held = 0, moved = 0;
+        for (int64_t i = 0; i < count; i++) {
+            if (room->factor[i * count + i] != INFINITY) continue;
+            moved |= slide(given, room, i, count);
+            held = 1;
+        }
+        if (!moved && (!held || slack == 0)) return count;
+        if (!moved) turn = most - 1; /* what l2 bends is for the Newton step */
     }
 }
 
-/* Take a Newton step on the free coordinates, or a shorter one, if it lowers the model. */
+/* Go this part of the step (count) of the free coordinates from the weights that were kept; 1 if that
+   lowers the model. Otherwise all stays. */
+static int go(const Quadratic *given, const Scratch *room, double length, int64_t count) {
+    int64_t size = given->features * given->outputs;
+    for (int64_t i = 0; i < count; i++)
+        given->weights[room->places[i]] = room->kept[room->places[i]] + length * room->step[i];
+    hold_at_zero(given, room->kept);
+    memset(room->bent, 0, size * sizeof *room->bent);
+    double gained = penalties(given, given->weights) - penalties(given, room->kept);
+    for (int64_t i = 0; i < count; i++) {
+        double by = given->weights[room->places[i]] - room->kept[room->places[i]];
+        add_scaled(room->bent, by, given->curvature + room->places[i] * size, size);
+    }
+    for (int64_t c = 0; c < size; c++)
+        gained += (given->weights[c] - room->kept[c]) * (given->slope[c] + room->bent[c] / 2);
+    if (gained < 0) add_scaled(given->slope, 1, room->bent, size);
+    else memcpy(given->weights, room->kept, size * sizeof *room->kept);
+    return gained < 0;
+}
+
+/* The part of the step after which l1 or a group's penalty holds the first weight at zero, and a little
+   more; 1 where there is none. */
+static double first_zero(const Quadratic *given, const Scratch *room, int64_t count) {
+    double length = 1;
+    for (int64_t i = 0; i < count; i++) {
+        const Pull *pull = given->pulls + room->places[i] / given->outputs;
+        double reached = -given->weights[room->places[i]] / room->step[i];
+        if (pull->l1 + pull->group > 0 && reached > 0 && reached < length) length = reached;
+    }
+    return length * (1 + 1e-12);
+}
+
+/* Take a Newton step on the free coordinates, or a shorter one, if it lowers the model: that to the
+   first zero does, as until there the model is all but quadratic. */
 static void newton(const Quadratic *given, const Scratch *room, double *left) {
-    int64_t outputs = given->outputs, size = given->features * outputs;
-    int64_t count = factor_free(given, room);
+    int64_t size = given->features * given->outputs, count = factor_free(given, room);
     largest_subgradient(given, left);
     for (int64_t i = 0; i < count; i++) room->step[i] = -left[room->places[i]];
     solve_factored(room->factor, count, room->step);
     memcpy(room->kept, given->weights, size * sizeof *room->kept);
-    double before = penalties(given, room->kept);
-    for (double length = 1; length > 0.02; length /= 3) {
-        for (int64_t i = 0; i < count; i++)
-            given->weights[room->places[i]] = room->kept[room->places[i]] + length * room->step[i];
-        hold_at_zero(given, room->kept);
-        memset(room->bent, 0, size * sizeof *room->bent);
-        double gained = penalties(given, given->weights) - before;
-        for (int64_t i = 0; i < count; i++) {
-            double by = given->weights[room->places[i]] - room->kept[room->places[i]];
-            add_scaled(room->bent, by, given->curvature + room->places[i] * size, size);
-        }
-        for (int64_t c = 0; c < size; c++)
-            gained += (given->weights[c] - room->kept[c]) * (given->slope[c] + room->bent[c] / 2);
-        if (gained < 0) {
-            add_scaled(given->slope, 1, room->bent, size);
-            return;
-        }
-    }
-    memcpy(given->weights, room->kept, size * sizeof *room->kept);
+    for (double length = 1; length > 0.02; length /= 3)
+        if (go(given, room, length, count)) return;
+    double length = first_zero(given, room, count);
+    if (length < 1) go(given, room, length, count);
 }
 
 /* Minimise until no entry of the smallest subgradient is above the tolerance; what is left of it.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any
 
@@ -37,10 +38,12 @@ def load_frame(name: str, stored: StoredDataset | None, store: Store) -> pd.Data
 
 
 def give_back_memory() -> None:
-    """Give back to the system what reading a table took, which Arrow's pool would keep."""
+    """Give back to the system what was freed, which Arrow's pool and the C library would keep."""
     import pyarrow as pa
 
     pa.default_memory_pool().release_unused()
+    if trim := getattr(ctypes.CDLL(None), "malloc_trim", None):  # where the C library is glibc
+        trim(0)
 
 
 def _stored_frame(name: str, stored: StoredDataset, store: Store) -> pd.DataFrame:

@@ -209,6 +209,7 @@ class Worker:
             if lease.kind == "answer":
                 AnswerWork(lease, bench, self._tools).do(keeping)
                 self._benches.forget(lease.job_id)
+                give_back_memory()
             else:
                 PopulationWork(lease, bench, self._tools).do(keeping)
 

@@ -8,6 +8,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 from ridgeway.errors import FieldError, InvalidInput
+from ridgeway.spec.apart import drop_errors, group_errors
 from ridgeway.spec.combinations import combination_errors, task_errors
 from ridgeway.spec.forward import forward_errors
 from ridgeway.spec.models import MlpModel, PluginModel
@@ -76,6 +77,12 @@ class DatasetProfile(BaseModel):
         """Return the column of this name; None where there is none."""
         return next((column for column in self.columns if column.name == name), None)
 
+    def where_known(self, target: ColumnProfile) -> DatasetProfile:
+        """Return what is known of the rows that have a target: of other columns at most that."""
+        known = target.model_copy(update={"missing": 0})
+        columns = [known if column is target else column for column in self.columns]
+        return DatasetProfile(rows=self.rows - target.missing, columns=columns)
+
 
 def infer_task(target: ColumnProfile) -> Task:
     """Infer classification for categories and for few distinct integers, else regression."""
@@ -96,12 +103,15 @@ def resolve_spec(spec: JobSpec, profile: DatasetProfile) -> JobSpec:
     workers, save that groups may happen to hold a class together: only the rows tell.
     """
     target = _target(spec, profile)
-    task = spec.task or infer_task(target)
+    if spec.missing_target == "drop":
+        profile = profile.where_known(target)
+        target = _target(spec, profile)
+    task, columns = spec.task or infer_task(target), _columns(profile)
     errors = [
         *_target_errors(spec, target, task),
-        *_group_errors(spec, profile, target),
-        *_order_errors(spec, profile, target),
-        *_drop_errors(spec, profile, target),
+        *group_errors(spec, profile, target, columns),
+        *_order_errors(spec, profile, target, columns),
+        *drop_errors(spec, profile, target, columns),
         *_input_errors(spec, profile, target),
     ]
     if not errors:
@@ -153,7 +163,10 @@ def _columns(profile: DatasetProfile) -> str:
 def _target_errors(spec: JobSpec, target: ColumnProfile, task: Task) -> list[FieldError]:
     errors: list[FieldError] = []
     if target.missing:
-        message = f"has {target.missing} missing values; every row needs a target"
+        message = (
+            f"has {target.missing} missing values; every row needs a target, or "
+            '"missing_target": "drop" leaves such rows out'
+        )
         errors.append(FieldError("target", target.name, message))
     if target.distinct < 2:
         message = "holds one value only; there is nothing to predict"
@@ -170,42 +183,12 @@ def _target_errors(spec: JobSpec, target: ColumnProfile, task: Task) -> list[Fie
     return errors
 
 
-def _group_errors(
-    spec: JobSpec, profile: DatasetProfile, target: ColumnProfile
-) -> list[FieldError]:
-    if spec.groups is None:
-        return []
-    column = profile.column(spec.groups)
-    if column is None:
-        return [FieldError("groups", spec.groups, f"no such column; {_columns(profile)}")]
-    if column.name == target.name:
-        return [FieldError("groups", spec.groups, "is the target; groups need another column")]
-    if column.missing:
-        message = f"has {column.missing} missing values; every row needs a group"
-        return [FieldError("groups", spec.groups, message)]
-    needed = spec.validation.parts + 1
-    if column.distinct < needed:
-        message = f"has {column.distinct} groups; the splits need at least {needed}"
-        return [FieldError("groups", spec.groups, message)]
-    return []
-
-
 def _order_errors(
-    spec: JobSpec, profile: DatasetProfile, target: ColumnProfile
+    spec: JobSpec, profile: DatasetProfile, target: ColumnProfile, columns: str
 ) -> list[FieldError]:
     if not isinstance(spec.validation, ForwardValidation):
         return []
-    return forward_errors(spec.validation, profile, target.name, _columns(profile))
-
-
-def _drop_errors(spec: JobSpec, profile: DatasetProfile, target: ColumnProfile) -> list[FieldError]:
-    errors: list[FieldError] = []
-    for place, name in enumerate(spec.drop):
-        if profile.column(name) is None:
-            errors.append(FieldError(f"drop.{place}", name, f"no such column; {_columns(profile)}"))
-        elif name == target.name:
-            errors.append(FieldError(f"drop.{place}", name, "is the target, which is no input"))
-    return errors
+    return forward_errors(spec.validation, profile, target.name, columns)
 
 
 def _input_errors(

@@ -163,6 +163,9 @@ class JobSpec(Strict):
     drop: Annotated[list[Name], Field(max_length=MAX_DROPPED), DISTINCT] = Field(
         default=[], description="columns that are no inputs"
     )
+    missing_target: Literal["refuse", "drop"] = Field(
+        "refuse", description="`drop`: rows without a target are left out"
+    )
     task: Task | None = Field(None, description="told from the target column by default")
     model: ModelSpec = MlpModel()
     optimizer: Annotated[

@@ -163,6 +163,8 @@ def check_and_prepare(spec: JobSpec, frame: pd.DataFrame) -> Prepared:
 def _prepared(spec: JobSpec, frame: pd.DataFrame) -> Prepared:
     assert spec.target is not None
     assert spec.task is not None
+    if spec.missing_target == "drop":
+        frame = frame.dropna(subset=[spec.target], ignore_index=True)
     targets, classes = _targets(frame[spec.target].to_numpy(), spec.task)
     groups = None if spec.groups is None else _group_indices(frame[spec.groups].to_numpy())
     order = None

@@ -154,6 +154,13 @@ def test_a_table_needs_an_input_besides_target_and_groups() -> None:
     assert found["dataset"].message == "has no input column besides the groups"
 
 
+def test_rows_without_a_target_are_left_out_where_the_job_says_so() -> None:
+    half = profile(x=ROWS, y=repeated(0, 1, None))
+    assert checked(half, missing_target="drop").task == "classification"
+    few = profile(x=ROWS, y=[0, 1, *[None] * (len(ROWS) - 2)])
+    assert "validation.folds" in refusals(few, missing_target="drop")
+
+
 def test_dropped_columns_are_there_and_none_is_the_target() -> None:
     table = profile(x=ROWS, who=[f"p{row}" for row in ROWS], y=repeated(0, 1))
     dropped = resolve_spec(parse_spec({"dataset": "d", "drop": ["who"]}), table)

@@ -381,3 +381,16 @@ def test_dropped_columns_are_no_inputs() -> None:
     frame = pd.DataFrame({"a": range(40), "b": range(40, 0, -1), "c": [1, 2] * 20, "y": range(40)})
     spec = parse_spec({"dataset": "mine", "drop": ["b", "c"]})
     assert check_and_prepare(spec, frame).source_columns == ("a",)
+
+
+def test_rows_without_a_target_are_left_out_where_the_job_says_so() -> None:
+    frame = pd.DataFrame({"a": np.arange(60.0), "y": [0.5, None, 1.5] * 20})
+    prepared = check_and_prepare(spec(dataset="mine", missing_target="drop"), frame)
+    known = frame.dropna().reset_index(drop=True)
+    whole = check_and_prepare(spec(dataset="mine"), known)
+    assert prepared.rows == 40
+    for one, other in zip(prepared.folds, whole.folds, strict=True):
+        assert all(map(torch.equal, tensors(one), tensors(other)))
+    texts = frame.assign(y=["yes", None, "no"] * 20)
+    prepared = check_and_prepare(spec(dataset="mine", missing_target="drop"), texts)
+    assert (prepared.rows, prepared.classes) == (40, ("no", "yes"))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ctypes
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import torch
@@ -20,6 +19,8 @@ ROW_ALIGNMENT = 8  # rows are padded to a multiple of it
 MOST_COORDINATES = 1024  # in a working set: features times outputs
 MOST_MOMENTS = 2048  # columns of least squares whose moments pay, if there are as many rows
 NUMBERS_AT_ONCE = 2**17  # of rows whose moments are summed: as doubles these lie in a cache
+SAMPLED = 16  # of how many rows one tells about where a column's mean lies
+STILL = 1e-12  # of a mean's square: columns that vary by less may be constant
 STRIP = 512  # rows whose columns lie side by side, ROWS_AT_ONCE in linear.c
 
 
@@ -274,26 +275,40 @@ class Moments(SolvableRows):
         self._cross = torch.zeros(features, dtype=torch.float64)
         self._square = given.shares @ targets.square()
         if given.centred:
-            for part in self._parts():
-                self.means += given.shares[part] @ given.inputs[part].double()
-        for part in self._parts():
-            own = torch.ones(len(targets[part]), features, dtype=torch.float64)
-            own[:, :-1] = given.inputs[part]
-            own[:, :-1] -= self.means
-            weighted = own * (2 * given.shares[part, None])
-            self._curvature += weighted.T @ own
-            self._cross += weighted.T @ targets[part]
+            self.means += given.inputs[::SAMPLED].double().mean(0)  # about, so that little cancels
+        self._add_up(given, targets)
         if given.centred:
-            # Rounding must leave nothing of a constant column: it would look like a signal.
-            flat = (given.inputs == given.inputs[0]).all(0).nonzero().flatten()
-            self._curvature[flat] = self._curvature[:, flat] = self._cross[flat] = 0
+            self._centre(given.inputs)
         self._structure = MomentsStructure(
             features, self._curvature.data_ptr(), self._cross.data_ptr(), self._square.item()
         )
 
-    def _parts(self) -> Iterator[slice]:
-        size = max(256, NUMBERS_AT_ONCE // self.features)
-        return (slice(start, start + size) for start in range(0, self.rows, size))
+    def _add_up(self, given: LinearRows, targets: Tensor) -> None:
+        at_once = max(256, NUMBERS_AT_ONCE // self.features)
+        roots = (2 * given.shares).sqrt()
+        room = torch.empty(at_once, self.features, dtype=torch.float64)
+        for start in range(0, self.rows, at_once):
+            part = slice(start, start + at_once)
+            own = room[: len(targets[part])]
+            own[:, :-1] = given.inputs[part]
+            own[:, :-1] -= self.means
+            own[:, -1] = 1
+            own *= roots[part, None]
+            self._curvature += own.T @ own
+            self._cross += (roots[part] * targets[part]) @ own
+
+    def _centre(self, inputs: Tensor) -> None:
+        """Take off the inputs what their means were off by."""
+        curvature, cross, left = self._curvature, self._cross, self._curvature[-1, :-1] / 2
+        self.means += left
+        curvature[:-1, :-1] -= 2 * torch.outer(left, left)
+        curvature[-1, :-1] = curvature[:-1, -1] = 0
+        cross[:-1] -= left * cross[-1]
+        # Rounding must leave nothing of a constant column: it would look like a signal.
+        still = curvature.diagonal()[:-1] <= STILL * self.means.square()
+        for column in still.nonzero().flatten().tolist():
+            if (inputs[:, column] == inputs[0, column]).all():
+                curvature[column] = curvature[:, column] = cross[column] = 0
 
     @property
     def takes_all(self) -> bool:

@@ -45,7 +45,8 @@ class ExactFold:
     """One fold: its rows for penalties that leave zeros, and turned ones for those that don't.
 
     Without zeros all features weigh something. Of more features than rows only the directions of
-    the rows matter (Hastie & Tibshirani 2004), and the solver gets no more than these.
+    the rows matter (Hastie & Tibshirani 2004), and the solver gets no more than these: of models
+    without a penalty that fit as well, the one with the shortest weights.
     """
 
     def __init__(self, fit: LinearFit, rows: TrainingRows, library: Library) -> None:
@@ -70,11 +71,17 @@ class ExactFold:
     def _solved(self, member: Wanted) -> Solved | None:
         if self._fit.group_by == "neuron" and member.components.group > 0:
             return None
-        if member.sparse or self._own.takes_all:
+        if member.sparse or self._in_full:
             return self._in_own_units(self._paths, member, None)
         if self._turned is None:
             return None
         return self._in_own_units(self._turned.paths, member, self._turned.directions)
+
+    @property
+    def _in_full(self) -> bool:
+        """True where all features are solved at once, as there are rows to tell their weights."""
+        rows, inputs = self._rows.inputs.shape
+        return self._own.takes_all and inputs < rows
 
     def work(self, members: Sequence[Wanted]) -> list[int]:
         """Return how many solutions each member takes: its own, and rungs that it is first at."""

@@ -14,7 +14,13 @@ import torch
 from populations import CPU, job, made_up_fold, one_fold, same_bits
 from scipy.optimize import minimize
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits, load_wine
-from sklearn.linear_model import ElasticNet, Lasso, LogisticRegression, Ridge
+from sklearn.linear_model import (
+    ElasticNet,
+    Lasso,
+    LinearRegression,
+    LogisticRegression,
+    Ridge,
+)
 from torch import Tensor
 
 from workers.data.prepare import Fold
@@ -528,6 +534,16 @@ def test_correlated_columns_are_solved_as_scikit_learn_solves_them(
         found = solver.weights[0, member, 0].numpy()
         assert found == pytest.approx(theirs, abs=1e-6)
         assert ((found != 0) == (np.abs(theirs) > 1e-9)).all()
+
+
+@pytest.mark.parametrize("columns", [60, 200, 1200])
+def test_without_a_penalty_many_columns_get_the_shortest_weights(way: str, columns: int) -> None:
+    """All that fit the rows are optima: which one is no matter of the columns' order."""
+    inputs, targets = simulated(40, columns, classes=False)
+    solver = solved(way, [rows_of(inputs, targets)], "regression", [Components()])
+    assert solver.converged.all()
+    theirs = LinearRegression().fit(inputs, targets)
+    assert solver.weights[0, 0, 0].numpy() == pytest.approx(theirs.coef_, abs=1e-6)
 
 
 @pytest.mark.parametrize("kind", ["regression", "binary"])

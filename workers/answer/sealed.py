@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -76,8 +77,7 @@ class SealedTest:
         """Return the 95 % interval of a role's score over resampled rows or groups."""
         if role not in self.logits:
             return None
-        (replicates,) = self._replicates([role], metric)
-        return percentile_interval(replicates.numpy(), 0.95)
+        return percentile_interval(self._replicates[metric][role].numpy(), 0.95)
 
     def difference(self, role: str, rival: str) -> tuple[float, Interval] | None:
         """Return by how much a role is better than a rival in the objective, and its interval.
@@ -88,8 +88,9 @@ class SealedTest:
         own, its = self.value(role, metric), self.value(rival, metric)
         if own is None or its is None:
             return None
-        ours, theirs = self._replicates([role, rival], metric)
-        interval = percentile_interval(as_loss(theirs - ours, maximise).numpy(), 0.98)
+        replicates = self._replicates[metric]
+        apart = as_loss(replicates[rival] - replicates[role], maximise)
+        interval = percentile_interval(apart.numpy(), 0.98)
         return None if interval is None else (as_loss(its - own, maximise), interval)
 
     def scores(self, recommended: str) -> SealedScores:
@@ -127,17 +128,23 @@ class SealedTest:
     def _targets(self) -> Tensor:
         return self.fold.valid_targets
 
-    def _replicates(self, roles: list[str], metric: Objective) -> Tensor:
-        """Return the metric on resampled rows, the same ones for all roles: (roles, R)."""
-        logits = torch.stack([self.logits[role] for role in roles])
+    @cached_property
+    def _replicates(self) -> dict[Objective, dict[str, Tensor]]:
+        """The objective and the metric shown, of every role on the same resampled rows: (R,)."""
+        logits = torch.stack(list(self.logits.values()))
         seed = derived_seed(self.spec.seed, "sealed bootstrap")
         count = int(min(REPLICATES, max(200, NUMBERS / self.rows)))
-        drawn = resampled_weights(self.rows, self.fold.valid_groups, seed, count)
-        scores = [
-            weighted_score(metric, logits, self._targets, weights, self.spec.task)
-            for weights in drawn
-        ]
-        return torch.cat(scores, dim=-1)
+        parts: dict[Objective, list[Tensor]] = {
+            metric: [] for metric in (self.spec.objective, sealed_metric(self.spec))
+        }
+        # Drawing the rows takes longer than to score them: it is done once.
+        for weights in resampled_weights(self.rows, self.fold.valid_groups, seed, count):
+            for metric, own in parts.items():
+                own.append(weighted_score(metric, logits, self._targets, weights, self.spec.task))
+        return {
+            metric: dict(zip(self.logits, torch.cat(own, dim=-1), strict=True))
+            for metric, own in parts.items()
+        }
 
     def _metrics(self, role: str) -> dict[str, float]:
         """Return every metric of the task that is a number here, by name."""

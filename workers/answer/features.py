@@ -24,12 +24,12 @@ from workers.data.prepare import Fold, Prepared
 from workers.data.seeds import derived_seed
 from workers.models.building import predict
 from workers.objectives.losses import kind_of, row_losses
-from workers.objectives.metrics import resampled_weights
+from workers.objectives.metrics import resampled_units
 from workers.penalties.penalties import PENALTIES
 from workers.population.configuration import Configuration
 
 MOST_SHUFFLED = 100  # features, those with the largest norms, whose importance is worked out
-NUMBERS = 2e8  # inputs that shuffled rows have in all
+NUMBERS = 5e7  # inputs that shuffled rows have in all
 SHUFFLES = 10
 REPLICATES = 1000
 
@@ -137,14 +137,15 @@ def importances(
     before = _losses(spec, parameters, inputs, fold, outputs)
     generator = torch.Generator().manual_seed(derived_seed(spec.seed, "importance") % 2**63)
     orders = [torch.randperm(len(inputs), generator=generator) for _ in range(shuffles)]
+    shuffled = inputs.clone()
     rises: list[Tensor] = []
     for name in names:
         places = [at for at, source in enumerate(prepared.source_columns) if source == name]
-        total = torch.zeros_like(before)
+        own, total = inputs[:, places], torch.zeros_like(before)
         for order in orders:
-            shuffled = inputs.clone()
-            shuffled[:, places] = inputs[order][:, places]
+            shuffled[:, places] = own[order]
             total += _losses(spec, parameters, shuffled, fold, outputs) - before
+        shuffled[:, places] = own
         rises.append(total / shuffles)
     if not rises:
         return {}
@@ -164,7 +165,8 @@ def _losses(
 
 
 def _intervals(rises: Tensor, fold: Fold, seed: int) -> list[Interval | None]:
-    rows = rises.shape[1]
-    drawn = resampled_weights(rows, fold.valid_groups, seed, REPLICATES)
-    means = torch.cat([weights @ rises.T / weights.sum(1, keepdim=True) for weights in drawn])
+    unit, drawn = resampled_units(rises.shape[1], fold.valid_groups, seed, REPLICATES)
+    sizes = unit.bincount().double()
+    sums = rises.new_zeros(len(sizes), len(rises)).index_add_(0, unit, rises.T)
+    means = torch.cat([counts @ sums / (counts @ sizes)[:, None] for counts in drawn])
     return [percentile_interval(own.numpy(), 0.95) for own in means.T]

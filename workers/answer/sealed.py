@@ -23,7 +23,7 @@ from workers.objectives.metrics import resampled_weights, score, weighted_score
 from workers.population.results import TrainedModel
 
 REPLICATES = 2000  # of a bootstrap over sealed rows
-NUMBERS = 4e8  # of rows drawn in all of them, where rows are many; 200 replicates at least
+NUMBERS = 1e8  # of rows in all of them, where rows are many; 200 replicates at least
 BASELINE = "baseline"
 
 

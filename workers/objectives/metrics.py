@@ -18,6 +18,7 @@ from workers.models.alignment import ROW_ALIGNMENT, rounded_up
 from workers.objectives.losses import Kind, finite, kind_of, row_losses
 
 REPLICATES = 200
+MOST_UNITS = 10_000  # that a bootstrap draws; where there are more, random blocks of them
 BLOCK = 2**22  # numbers in one temporary tensor of a bootstrap
 
 
@@ -78,17 +79,38 @@ def resampled_weights(
 ) -> Iterator[Tensor]:
     """Yield how often each row is drawn, in some replicates at a time: (r, rows) float64.
 
-    Rows of a group (rows,) are drawn together.
+    Rows of a unit are drawn together.
+    """
+    unit, drawn = resampled_units(rows, groups, seed, replicates)
+    return (counts[:, unit] for counts in drawn)
+
+
+def resampled_units(
+    rows: int, groups: Tensor | None, seed: int, replicates: int
+) -> tuple[Tensor, Iterator[Tensor]]:
+    """Return each row's unit (rows,), and how often units are drawn, (r, units) float64 a time.
+
+    A unit is a row, or a group of rows (rows,). Of more than MOST_UNITS random blocks of equal size
+    are drawn instead: the variance of a mean between blocks is that between rows, known to
+    √(2 / MOST_UNITS) of it.
     """
     unit = torch.arange(rows) if groups is None else groups.cpu()
     _, unit = torch.unique(unit, return_inverse=True)
     units = int(unit.max()) + 1
     generator = torch.Generator().manual_seed(seed)
-    at_once = max(1, BLOCK // rows)
+    if units > MOST_UNITS:
+        unit = torch.randperm(units, generator=generator)[unit] % MOST_UNITS
+        units = MOST_UNITS
+    return unit, _draws(units, generator, replicates, max(1, BLOCK // rows))
+
+
+def _draws(
+    units: int, generator: torch.Generator, replicates: int, at_once: int
+) -> Iterator[Tensor]:
     for start in range(0, replicates, at_once):
         drawn = torch.randint(units, (min(at_once, replicates - start), units), generator=generator)
         counts = torch.zeros(drawn.shape, dtype=torch.float64)
-        yield counts.scatter_add_(1, drawn, torch.ones_like(counts))[:, unit]
+        yield counts.scatter_add_(1, drawn, torch.ones_like(counts))
 
 
 # --- metrics ----------------------------------------------------------------------------------

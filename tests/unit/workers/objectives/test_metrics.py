@@ -17,7 +17,14 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 import workers.objectives.metrics
 from ridgeway.spec.names import OBJECTIVE_ROWS, objectives_of
-from workers.objectives.metrics import METRICS, bootstrap_error, score, weighted_score
+from workers.objectives.metrics import (
+    METRICS,
+    MOST_UNITS,
+    bootstrap_error,
+    resampled_units,
+    score,
+    weighted_score,
+)
 
 
 def test_every_objective_of_the_spec_has_its_metric() -> None:
@@ -107,6 +114,18 @@ def test_the_bootstrap_error_of_a_mean_is_its_textbook_error() -> None:
     error = bootstrap_error("accuracy", logits, targets, None, seed=0)
     accuracy = score("accuracy", logits, targets)
     assert torch.allclose(error, (accuracy * (1 - accuracy) / 400).sqrt(), rtol=0.15)
+
+
+def test_many_rows_are_drawn_in_random_blocks_with_the_same_error() -> None:
+    rows = 3 * MOST_UNITS + 7
+    logits, targets = logits_of(1, rows, 1)
+    ordered = targets.argsort()  # neighbours alike, as in a file that is sorted
+    unit, drawn = resampled_units(rows, None, seed=0, replicates=1)
+    assert unit.bincount().tolist() == [4] * 7 + [3] * (MOST_UNITS - 7)
+    assert next(drawn).shape == (1, MOST_UNITS)
+    error = bootstrap_error("accuracy", logits[:, ordered], targets[ordered], None, seed=0)
+    accuracy = score("accuracy", logits, targets)
+    assert torch.allclose(error, (accuracy * (1 - accuracy) / rows).sqrt(), rtol=0.15)
 
 
 def test_rows_of_one_group_are_drawn_together() -> None:

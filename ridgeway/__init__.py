@@ -1,7 +1,7 @@
 """Ridgeway: which penalty, and how strong?
 
-`from ridgeway import Client` is all that a program or a notebook needs; importing it brings no
-SQLAlchemy, Optuna, FastAPI or torch.
+`from ridgeway import Client` is all that a program or a notebook needs, and `load_model` what
+predicts; importing them brings no SQLAlchemy, Optuna, FastAPI or torch.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ridgeway.client.client import Client
+    from ridgeway.client.loading import load_model
     from ridgeway.errors import (
         Conflict,
         InvalidInput,
@@ -30,8 +31,13 @@ __all__ = [
     "NotFound",
     "RidgewayError",
     "Unreachable",
+    "load_model",
 ]
-_HOME = {"Client": "ridgeway.client.client", "JobSpec": "ridgeway.spec.spec"}
+_HOME = {
+    "Client": "ridgeway.client.client",
+    "JobSpec": "ridgeway.spec.spec",
+    "load_model": "ridgeway.client.loading",
+}
 
 
 def __getattr__(name: str) -> Any:

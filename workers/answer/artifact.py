@@ -8,6 +8,7 @@ import torch
 from safetensors.torch import save
 from torch import Tensor
 
+from ridgeway.model.file import FORMAT
 from ridgeway.spec.models import LinearModel
 from ridgeway.spec.spec import JobSpec
 from workers.answer.choice import Refit
@@ -18,13 +19,16 @@ from workers.objectives.constant import constant_logits
 def model_bytes(refit: Refit, prepared: Prepared, sealed: Fold) -> bytes:
     """Return the refitted model as safetensors, with all that it takes to use it in the metadata.
 
-    An input is (x - mean) / scale, x the source column's number (`fill` where it is missing), or
-    1 or 0 for a level and for "is missing". A regression predicts target_mean + target_scale * y.
+    docs/model-file.md has every key, and ridgeway/model/ reads them.
     """
     tensors = {
         name: tensor.detach().cpu().contiguous() for name, tensor in refit.model.parameters.items()
     }
-    own = {"trial": str(refit.trial.number), "params": json.dumps(refit.trial.params)}
+    own = {
+        "role": refit.role,
+        "trial": str(refit.trial.number),
+        "params": json.dumps(refit.trial.params),
+    }
     return _bytes(tensors, prepared.spec, {**own, **_use(prepared, sealed)})
 
 
@@ -41,9 +45,25 @@ def _bytes(tensors: dict[str, Tensor], spec: JobSpec, words: dict[str, str]) -> 
     return save(tensors, metadata={"spec": spec.model_dump_json(), **words})
 
 
+def _link(prepared: Prepared) -> str:
+    """Return what turns a model's outputs into predictions."""
+    if not prepared.classes:
+        return "identity"
+    return "logit" if prepared.outputs == 1 else "softmax"
+
+
 def _use(prepared: Prepared, sealed: Fold) -> dict[str, str]:
     """Return what it takes to use a model of these data."""
+    medians = prepared.medians()
+    columns = [
+        {"name": name, "kind": kind, **({"fill": medians[name]} if name in medians else {})}
+        for name, kind in prepared.columns.items()
+    ]
     return {
+        "format": FORMAT,
+        "link": _link(prepared),
+        "columns": json.dumps(columns),
+        "target": json.dumps({"name": prepared.spec.target, "kind": prepared.target_kind}),
         "outputs": str(prepared.outputs),
         "classes": json.dumps(list(prepared.classes)),
         "inputs": json.dumps(prepared.recipe()),

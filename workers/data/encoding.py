@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Floats = npt.NDArray[np.float64]
+ColumnKind: TypeAlias = Literal["number", "category"]
 ROWS_AT_ONCE = 2**14  # that are standardised
 LARGEST = 1e30  # an outlier of a column that is constant in training must not become infinite
 
@@ -32,6 +33,11 @@ class Encoding:
     gaps: Positions  # columns with NaN in any row
 
 
+def column_kind(dtype: Any) -> ColumnKind:
+    """Return what a column of a canonical table holds, by its type in pandas."""
+    return "number" if dtype.kind == "f" else "category"
+
+
 def encode(frame: pd.DataFrame, development: Positions) -> Encoding:
     """Lay the columns out once, by the development rows (positions in `frame`).
 
@@ -39,7 +45,7 @@ def encode(frame: pd.DataFrame, development: Positions) -> Encoding:
     a column `x=level` for each level of a category; a missing category is a level of its own, a
     level that only sealed rows hold is no column.
     """
-    is_number = [dtype.kind == "f" for dtype in frame.dtypes]
+    is_number = [column_kind(dtype) == "number" for dtype in frame.dtypes]
     numbers = [name for name, yes in zip(frame.columns, is_number, strict=True) if yes]
     categories = [name for name, yes in zip(frame.columns, is_number, strict=True) if not yes]
     values = frame[numbers].to_numpy(np.float64)
@@ -93,6 +99,12 @@ class Standardisation:
             part = slice(start, start + ROWS_AT_ONCE)
             found[part] = torch.from_numpy(self.apply(values[rows[part]]))
         return found
+
+
+def median_of(column: Floats) -> float:
+    """Return the median of a column (n,) without its missing values; 0 where all are missing."""
+    known = column[~np.isnan(column)]
+    return float(np.median(known)) if len(known) else 0.0
 
 
 def _filled(values: Floats, gaps: Positions, imputer: SimpleImputer | None) -> Floats:

@@ -6,6 +6,7 @@ regression's target; every statistic comes from the training rows of its own spl
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +22,15 @@ from ridgeway.spec.names import Task
 from ridgeway.spec.profiles import label_of, resolve_spec
 from ridgeway.spec.spec import JobSpec
 from ridgeway.spec.validation import ForwardValidation, HoldoutValidation
-from workers.data.encoding import Encoding, Standardisation, encode, recipe
+from workers.data.encoding import (
+    ColumnKind,
+    Encoding,
+    Standardisation,
+    column_kind,
+    encode,
+    median_of,
+    recipe,
+)
 from workers.data.forward import places_in_order
 from workers.data.loading import canonical_table_of
 from workers.data.splits import Positions, Splits, halves, resplit, split
@@ -89,6 +98,8 @@ class Prepared:
     classes: tuple[str, ...]  # in the order of class indices; () for regression
     features: tuple[str, ...]  # encoded columns, d of them
     source_columns: tuple[str, ...]  # the raw column that each encoded one came from
+    columns: Mapping[str, ColumnKind]  # raw columns that are inputs, in the table's order
+    target_kind: ColumnKind
     folds: tuple[Fold, ...]
     _rows: EncodedRows = field(repr=False)
     splits: Splits = field(repr=False)
@@ -137,6 +148,17 @@ class Prepared:
         fitted = Standardisation.fit(encoding.values[self.splits.development], encoding.gaps)
         return recipe(encoding, fitted)
 
+    def medians(self) -> dict[str, float]:
+        """Return what a missing number is filled with by raw column, where no row missed it too."""
+        encoding, rows = self._rows.encoding, self.splits.development
+        return {
+            name: median_of(encoding.values[rows, place])
+            for place, (name, source) in enumerate(
+                zip(encoding.names, encoding.sources, strict=True)
+            )
+            if name == source
+        }
+
 
 def prepare(spec: JobSpec, frame: pd.DataFrame) -> Prepared:
     """Split and encode a data set for a job whose spec the door has checked against its profile.
@@ -173,6 +195,7 @@ def _prepared(spec: JobSpec, frame: pd.DataFrame) -> Prepared:
     splits = split(spec, targets, classes, groups, order)
     raw = frame.drop(columns=[spec.target, *spec.apart])
     encoding = encode(raw, splits.development)
+    kinds: list[ColumnKind] = [column_kind(dtype) for dtype in raw.dtypes]
     rows = EncodedRows(encoding, targets, groups, dtype_of(spec))
     holdout = isinstance(spec.validation, HoldoutValidation)
     return Prepared(
@@ -182,6 +205,8 @@ def _prepared(spec: JobSpec, frame: pd.DataFrame) -> Prepared:
         classes=classes,
         features=encoding.names,
         source_columns=encoding.sources,
+        columns=dict(zip(raw.columns, kinds, strict=True)),
+        target_kind=column_kind(frame.dtypes[spec.target]),
         folds=tuple(rows.fold(*each, with_groups=holdout) for each in splits.folds),
         _rows=rows,
         splits=splits,

@@ -1,0 +1,52 @@
+"""A job's model for a program or a notebook: from its file, or from the service."""
+
+from __future__ import annotations
+
+import uuid
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ridgeway.errors import InvalidInput, RidgewayError
+
+if TYPE_CHECKING:
+    from ridgeway.model.model import Model
+    from ridgeway.views import Job
+
+
+def load_model(source: Job | str | Path | bytes, url: str | None = None) -> Model:
+    """Load a job's recommended model: from its file (a path or bytes), or by the job or its id.
+
+    `url` is the service's, by default RIDGEWAY_URL. InvalidInput where the source is no model,
+    NotFound where the job has none; RidgewayError where numpy or safetensors lack.
+    """
+    try:
+        from ridgeway.model.model import read_model
+    except ModuleNotFoundError as error:
+        if error.name not in ("numpy", "safetensors"):
+            raise
+        message = f"To load a model takes {error.name}: pip install 'ridgeway[model]'."
+        raise RidgewayError(message) from None
+    return read_model(_data(source, url))
+
+
+def _data(source: Job | str | Path | bytes, url: str | None) -> bytes:
+    if isinstance(source, bytes):
+        return source
+    if isinstance(source, Path) or (isinstance(source, str) and not _is_id(source)):
+        try:
+            return Path(source).read_bytes()
+        except (OSError, ValueError) as error:
+            reason = error.strerror if isinstance(error, OSError) else str(error)
+            message = f"is neither a model's file nor a job's id: {reason}"
+            raise InvalidInput.of("model", str(source), message) from None
+    from ridgeway.client.client import Client
+
+    with Client(url) as client:
+        return client.model(source)
+
+
+def _is_id(text: str) -> bool:
+    try:
+        return str(uuid.UUID(text)) == text.lower()
+    except ValueError:
+        return False

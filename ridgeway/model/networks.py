@@ -1,0 +1,101 @@
+"""Linear models and multilayer perceptrons in numpy: from inputs to outputs."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from safetensors.numpy import load
+
+from ridgeway.errors import Unreadable
+from ridgeway.model.file import Description
+from ridgeway.model.preparation import Floats
+
+_erf = np.frompyfunc(math.erf, 1, 1)
+
+
+class Network(Protocol):
+    """A model's function. weights: of its first layer (units, d); None where that is unknown."""
+
+    @property
+    def weights(self) -> Floats | None: ...
+
+    def outputs(self, inputs: Floats) -> Floats:
+        """Return the outputs (n, outputs) for standardised inputs (n, d)."""
+        ...
+
+
+def _relu(x: Floats) -> Floats:
+    return np.maximum(x, 0.0)
+
+
+def _gelu(x: Floats) -> Floats:
+    """Return x Φ(x), as torch's GELU does by default (Hendrycks & Gimpel 2016)."""
+    return x * 0.5 * (1.0 + np.asarray(_erf(x / math.sqrt(2.0)), np.float64))
+
+
+def _silu(x: Floats) -> Floats:
+    return x * sigmoid(x)
+
+
+ACTIVATIONS: Mapping[str, Callable[[Floats], Floats]] = {
+    "relu": _relu,
+    "gelu": _gelu,
+    "tanh": np.tanh,
+    "silu": _silu,
+}
+
+
+@dataclass(frozen=True)
+class Layers:
+    """x -> W x + b, an activation, and so on; the last layer has none. W is (units, before)."""
+
+    layers: tuple[tuple[Floats, Floats], ...]
+    activation: Callable[[Floats], Floats]
+
+    @classmethod
+    def read(cls, description: Description, data: bytes) -> Layers:
+        """Read the tensors of a `linear` or `mlp`; Unreadable where they don't fit each other."""
+        tensors = {name: np.asarray(each, np.float64) for name, each in load(data).items()}
+        names = [name for name in tensors if name.endswith("weight")]
+        names.sort(key=lambda name: int(name.partition(".")[0]) if "." in name else 0)
+        layers = [(tensors[name], tensors[name.removesuffix("weight") + "bias"]) for name in names]
+        widths = [weight.shape for weight, _ in layers]
+        fits = all(before[0] == after[1] for before, after in itertools.pairwise(widths))
+        if not fits or (widths[0][1], widths[-1][0]) != (
+            len(description.inputs),
+            description.outputs,
+        ):
+            raise Unreadable(f"The model's layers don't fit its inputs and outputs: {widths}.")
+        activation = description.options.get("activation", "relu")
+        if activation not in ACTIVATIONS:
+            raise Unreadable(f"The model's activation is {activation!r}, unknown to this release.")
+        return cls(tuple(layers), ACTIVATIONS[activation])
+
+    @property
+    def weights(self) -> Floats:
+        """Return those of the first layer."""
+        return self.layers[0][0]
+
+    def outputs(self, inputs: Floats) -> Floats:
+        """Return the outputs (n, outputs) for standardised inputs (n, d)."""
+        *hidden, (weight, bias) = self.layers
+        for inner, own in hidden:
+            inputs = self.activation(inputs @ inner.T + own)
+        return inputs @ weight.T + bias
+
+
+def sigmoid(x: Floats) -> Floats:
+    """Return 1 / (1 + exp(-x)), whatever the size of x."""
+    power = np.exp(-np.abs(x))
+    return np.where(x >= 0, 1.0, power) / (1.0 + power)
+
+
+def softmax(x: Floats) -> Floats:
+    """Return exp(x) by row, made to sum to one."""
+    powers: Any = np.exp(x - x.max(axis=1, keepdims=True))
+    return powers / powers.sum(axis=1, keepdims=True)

@@ -1,0 +1,167 @@
+"""Rows as people have them, made columns: DataFrames, Arrow tables, arrays, lists of objects.
+
+Columns are found by name, in any order, beside others; an array's by the position of its features.
+A frame and a table are known by what they can do, so that pandas and pyarrow need not be there.
+"""
+
+from __future__ import annotations
+
+import math
+import numbers
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from decimal import Decimal
+from typing import Any, TypeAlias, cast
+
+import numpy as np
+import numpy.typing as npt
+
+from ridgeway.errors import FieldError, InvalidInput
+from ridgeway.model.file import Column
+from ridgeway.spec.profiles import label_of
+
+Rows: TypeAlias = Any  # a pandas DataFrame, pyarrow Table, array (rows, features), list of objects
+Array: TypeAlias = npt.NDArray[Any]
+
+MAX_MAGNITUDE = 1e30  # of a number, as of those in a data set
+MISSING_COLUMN = "is missing: the model needs this column"
+
+
+def columns_of(rows: Rows, columns: Sequence[Column]) -> dict[str, Array]:
+    """Return each column as numbers or texts; InvalidInput names those that lack or don't fit."""
+    found = _read(rows, columns)
+    errors: list[FieldError] = []
+    made = {column.name: _converted(column, found[column.name], errors) for column in columns}
+    refuse(errors)
+    if len({len(values) for values in made.values()}) > 1:
+        raise InvalidInput.of("rows", None, "must have the same number of rows in each column")
+    return made
+
+
+def _read(rows: Rows, columns: Sequence[Column]) -> dict[str, Array]:
+    if hasattr(rows, "iloc") and hasattr(rows, "columns"):
+        names = [str(name) for name in rows.columns]
+        return _by_name(columns, names, lambda place: _series(rows.iloc[:, place]))
+    if hasattr(rows, "column_names"):
+        return _by_name(columns, rows.column_names, lambda place: _arrow(rows.column(place)))
+    if isinstance(rows, Mapping):
+        given = cast("Mapping[str, Any]", rows)
+        return _by_name(columns, list(given), lambda place: _array(list(given.values())[place]))
+    if isinstance(rows, Sequence) and not isinstance(rows, str | bytes):
+        objects = cast("Sequence[Any]", rows)
+        if objects and all(isinstance(row, Mapping) for row in objects):
+            return _objects(objects, columns)
+    array: Array = np.asarray(cast("Any", rows))
+    if array.ndim != 2 or array.shape[1] != len(columns):
+        message = (
+            f"must be a DataFrame, an Arrow table, a list of objects or an array of shape "
+            f"(rows, {len(columns)}); met {type(cast('Any', rows)).__name__} of shape {array.shape}"
+        )
+        raise InvalidInput.of("rows", None, message)
+    return {column.name: array[:, place] for place, column in enumerate(columns)}
+
+
+def _by_name(
+    columns: Sequence[Column], names: Sequence[str], read: Callable[[int], Array]
+) -> dict[str, Array]:
+    """Read the columns that are needed, by their place among these names."""
+    places = {name: place for place, name in enumerate(names)}
+    refuse([FieldError(c.name, None, MISSING_COLUMN) for c in columns if c.name not in places])
+    return {column.name: read(places[column.name]) for column in columns}
+
+
+def _series(series: Any) -> Array:
+    """Return a pandas Series as an array; as objects where it is no plain array of numbers."""
+    if type(series.dtype).__module__.startswith("numpy") and series.dtype.kind != "O":
+        return series.to_numpy()
+    objects: Array = series.to_numpy(dtype=object)
+    return np.where(series.isna().to_numpy(), np.array(None, object), objects)
+
+
+def _arrow(column: Any) -> Array:
+    return _array(column.to_pylist())
+
+
+def _array(values: Any) -> Array:
+    """Return a plain array as it is, anything else as objects."""
+    if isinstance(values, np.ndarray):
+        return cast("Array", values)
+    listed = list(cast("Iterable[Any]", values))
+    made = np.empty(len(listed), object)
+    made[:] = listed
+    return made
+
+
+def _objects(rows: Sequence[Mapping[str, Any]], columns: Sequence[Column]) -> dict[str, Array]:
+    errors: list[FieldError] = []
+    made: dict[str, Array] = {}
+    for column in columns:
+        made[column.name] = values = np.empty(len(rows), object)
+        for place, row in enumerate(rows):
+            if column.name not in row:
+                field = f"rows.{place}.{column.name}"
+                errors.append(FieldError(field, None, f"{MISSING_COLUMN}; null where unknown"))
+                break
+            values[place] = row[column.name]
+    refuse(errors)
+    return made
+
+
+# --- values -----------------------------------------------------------------------------------
+
+
+def number_of(value: Any) -> float:
+    """Return a value of a column of numbers, NaN where it is missing; ValueError says what not."""
+    if value is None:
+        return math.nan
+    if isinstance(value, bool) or not isinstance(value, numbers.Real | Decimal):
+        raise ValueError(f"must be a number, or null where unknown; met {_met(value)}")
+    try:
+        number = float(value)
+    except OverflowError:
+        number = math.inf
+    if abs(number) > MAX_MAGNITUDE:
+        raise ValueError(f"must be at most {MAX_MAGNITUDE:g} in size")
+    return number
+
+
+def text_of(value: Any) -> str | None:
+    """Return a value of a category as data sets write it, None where it is missing.
+
+    Whole numbers have no point, booleans are `true` and `false`; ValueError for all else.
+    """
+    if value is None or isinstance(value, str):
+        return value
+    if isinstance(value, bool | np.bool_):
+        return "true" if value else "false"
+    if isinstance(value, numbers.Integral):
+        return str(int(value))
+    if isinstance(value, numbers.Real | Decimal) and not math.isinf(value):
+        return None if math.isnan(value) else label_of(float(value))
+    raise ValueError(f"must be a text, a number or a boolean, or null; met {_met(value)}")
+
+
+def _converted(column: Column, values: Array, errors: list[FieldError]) -> Array:
+    """Return numbers (rows,) or texts (rows,); add the first value that is none to `errors`."""
+    if column.kind == "number" and values.dtype.kind in "iuf":
+        made = values.astype(np.float64)
+        if not (np.abs(made) > MAX_MAGNITUDE).any():
+            return made
+    is_number = column.kind == "number"
+    made = np.empty(len(values), np.float64 if is_number else object)
+    for place, value in enumerate(values.tolist()):
+        try:
+            made[place] = number_of(value) if is_number else text_of(value)
+        except ValueError as error:
+            errors.append(FieldError(f"rows.{place}.{column.name}", value, str(error)))
+            break
+    return made
+
+
+def _met(value: Any) -> str:
+    return f"{str(value)[:50]!r}" if isinstance(value, str) else f"a {type(value).__name__}"
+
+
+def refuse(errors: Sequence[FieldError]) -> None:
+    """Raise InvalidInput with these bad fields, if there are any."""
+    if errors:
+        raise InvalidInput("; ".join(f"{e.field}: {e.message}" for e in errors), errors)

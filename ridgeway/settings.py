@@ -70,6 +70,10 @@ class Settings(BaseSettings):
     )
     max_columns: int = Field(default=20_000, gt=0, description="most columns of a data file")
     max_rows: int = Field(default=5_000_000, gt=0, description="most rows of a data file")
+    max_predict_bytes: int = Field(
+        default=10 * 2**20, gt=0, description="largest body with rows to predict"
+    )
+    max_predict_rows: int = Field(default=10_000, gt=0, description="most rows predicted at once")
     max_body_bytes: int = Field(default=2**20, gt=0, description="largest JSON body of a request")
 
     @field_validator("hosts")

@@ -21,9 +21,10 @@ from service.hosts import KnownHost, own_names
 from service.ingest import READERS
 from service.limits import BodyLimit
 from service.looks import Looks
+from service.models import Models
 from service.origins import SameOrigin
 from service.problems import describe_problems, handle_errors
-from service.routes import datasets, health, jobs, results
+from service.routes import datasets, health, jobs, predictions, results
 from service.scratch import scratch_folder
 from service.sweeper import Sweeper
 from service.writers import Writers
@@ -51,7 +52,7 @@ def create_app(settings: Settings) -> FastAPI:
         redirect_slashes=False,
         redoc_url=None,
     )
-    for routes in (jobs, results, datasets, health, dashboard):
+    for routes in (jobs, results, predictions, datasets, health, dashboard):
         app.include_router(routes.router)
     handle_errors(app)
     describe_problems(app)
@@ -83,6 +84,7 @@ async def _shared(settings: Settings) -> AsyncGenerator[Context]:
                 Admission(settings.max_upload_bytes),
                 asyncio.Semaphore(READERS),
                 sweeper,
+                Models(store),
             )
         finally:
             sweeper.stop()
@@ -96,7 +98,9 @@ def _guard(app: FastAPI, settings: Settings) -> None:
     """Put before every endpoint what turns requests away; the last added is asked first."""
 
     def limit_of(path: str) -> int:
-        return settings.max_upload_bytes if path == "/v1/datasets" else settings.max_body_bytes
+        if path == "/v1/datasets":
+            return settings.max_upload_bytes
+        return settings.max_predict_bytes if path.endswith("/predict") else settings.max_body_bytes
 
     app.add_middleware(BodyLimit, limit_of=limit_of)
     app.add_middleware(SameOrigin)

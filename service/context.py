@@ -19,6 +19,7 @@ from ridgeway.settings import Settings
 from service.admission import Admission
 from service.dashboard import Dashboard
 from service.looks import Looks
+from service.models import Models
 from service.sweeper import Sweeper
 from service.writers import Writers
 
@@ -39,6 +40,7 @@ class Context:
     admission: Admission  # of uploads
     readers: asyncio.Semaphore  # of uploads: each one reads in a process of its own
     sweeper: Sweeper
+    models: Models  # that are predicted with
 
 
 async def _context(request: Request) -> Context:

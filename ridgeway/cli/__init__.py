@@ -20,6 +20,7 @@ from ridgeway.cli.jobs import (
     submit,
     trials,
 )
+from ridgeway.cli.predicting import predict
 from ridgeway.cli.processes import demo, import_study, migrate, serve, worker
 from ridgeway.cli.refusals import Commands
 
@@ -38,7 +39,7 @@ def main() -> None:
 for command in (
     *(serve, worker, migrate, import_study, demo),
     *(submit, status, jobs, trials, front, path, features, cancel, pause, resume, answer),
-    *(extend, delete),
+    *(extend, delete, predict),
     datasets,
 ):
     main.add_command(command)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from types import TracebackType
@@ -17,12 +16,13 @@ from pydantic import BaseModel, ValidationError
 
 from ridgeway.client.addresses import checked_url
 from ridgeway.client.refusals import problem_of, transport_reason
+from ridgeway.client.sending import rows_body, spec_body
 from ridgeway.errors import InvalidInput, JobFailed, RidgewayError, Unreachable
 from ridgeway.features import Features
 from ridgeway.paths import RegularisationPath
+from ridgeway.predictions import Predictions
 from ridgeway.settings import Settings
 from ridgeway.spec.spec import JobSpec
-from ridgeway.spec.wording import parse_spec
 from ridgeway.views import (
     Dataset,
     DatasetPage,
@@ -107,7 +107,7 @@ class Client:
             "Idempotency-Key": idempotency_key or str(uuid.uuid4()),
             "Content-Type": "application/json",
         }
-        content = _encoded({**body, **fields})
+        content = spec_body({**body, **fields})
         response = self._call("POST", "/v1/jobs", retry=True, headers=headers, content=content)
         return self._read(response, Job)
 
@@ -179,6 +179,13 @@ class Client:
     def model(self, job: Job | str) -> bytes:
         """Fetch the recommended model: weights refitted on the development rows, safetensors."""
         return self._get(f"{_job_path(job)}/model").content
+
+    def predict(self, job: Job | str, rows: Sequence[Mapping[str, Any]]) -> Predictions:
+        """Have the service predict rows, each of them values by column; NaN or None: unknown."""
+        path, headers = f"{_job_path(job)}/predict", {"Content-Type": "application/json"}
+        content = rows_body(rows)
+        response = self._call("POST", path, retry=True, headers=headers, content=content)
+        return self._read(response, Predictions)
 
     def path(self, job: Job | str) -> RegularisationPath:
         """Fetch the regularisation path of the recommended penalty; NotFound without an answer."""
@@ -314,15 +321,6 @@ class Client:
 
 def _job_path(job: Job | str) -> str:
     return f"/v1/jobs/{quote(job.id if isinstance(job, Job) else job, safe='')}"
-
-
-def _encoded(body: Mapping[str, Any]) -> bytes:
-    """Return the body as JSON; name what JSON can't say as the spec's own check would."""
-    try:
-        return json.dumps(body, allow_nan=False).encode()
-    except (TypeError, ValueError) as error:
-        parse_spec(body)
-        raise InvalidInput(f"The spec can't be written as JSON: {error}.") from None
 
 
 def _succeeded(job: Job) -> Job:

@@ -38,12 +38,9 @@ class Model:
 
     def predict(self, rows: Rows) -> npt.NDArray[Any]:
         """Return a label or number for each row (rows,): the most probable class, or the target."""
-        outputs = self._outputs(rows)
         if not self._description.classes:
-            return outputs[:, 0]
-        if self._description.link == "logit":
-            return self.classes_[(outputs[:, 0] > 0).astype(np.int64)]
-        return self.classes_[outputs.argmax(axis=1)]
+            return self._outputs(rows)[:, 0]
+        return self.most_probable(self.predict_proba(rows))
 
     def predict_proba(self, rows: Rows) -> Floats:
         """Return the probability of each class (rows, classes), in the order of `classes_`.
@@ -56,6 +53,10 @@ class Model:
         if self._description.link == "logit":
             return np.concatenate([sigmoid(-outputs), sigmoid(outputs)], axis=1)
         return softmax(outputs)
+
+    def most_probable(self, probabilities: Floats) -> npt.NDArray[Any]:
+        """Return the class (rows,) of the largest of these (rows, classes); of equals the first."""
+        return self.classes_[probabilities.argmax(axis=1)]
 
     # --- what it is ---------------------------------------------------------------------------
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import ast
+import json
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 import ridgeway
 
@@ -44,6 +47,20 @@ def test_clients_and_supervisors_stay_light(statement: str) -> None:
 
 def test_the_commands_do_not_load_the_client_before_they_need_it() -> None:
     assert not imported("import ridgeway.cli, ridgeway.host.serve") & {"httpx", "rich"}
+
+
+def test_a_model_brings_numpy_and_safetensors_alone(tmp_path: Path) -> None:
+    inputs = [{"name": "x", "source": "x", "mean": 1.0, "scale": 2.0}]
+    words = {"outputs": "1", "classes": "[]", "target_mean": "0", "target_scale": "1"}
+    words |= {"inputs": json.dumps(inputs), "spec": '{"model": {"kind": "linear"}, "task": "r"}'}
+    words |= {"target": '{"name": "y", "kind": "number"}'}
+    tensors = {"weight": np.ones((1, 1)), "bias": np.zeros(1)}
+    save_file(tensors, tmp_path / "model", metadata=words)
+    path = str(tmp_path / "model")
+    loaded = imported(f"import ridgeway; print(ridgeway.load_model({path!r}).predict([[3]]))")
+    assert "[1.]" in loaded  # printed: (3 - 1) / 2
+    assert "numpy" in loaded
+    assert not loaded & ({*HEAVY, "httpx", "sklearn"} - {"numpy"})
 
 
 def test_the_service_loads_neither_torch_nor_the_dashboard() -> None:

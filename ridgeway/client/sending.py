@@ -1,0 +1,35 @@
+"""What a program gives a client as the JSON that is sent."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ridgeway.errors import InvalidInput
+from ridgeway.spec.wording import parse_spec
+
+
+def spec_body(body: Mapping[str, Any]) -> bytes:
+    """Write a spec as JSON; name what JSON can't say as the spec's own check would."""
+    try:
+        return json.dumps(body, allow_nan=False).encode()
+    except (TypeError, ValueError) as error:
+        parse_spec(body)
+        raise InvalidInput(f"The spec can't be written as JSON: {error}.") from None
+
+
+def rows_body(rows: Sequence[Mapping[str, Any]]) -> bytes:
+    """Write rows to predict as JSON, NaN as null; InvalidInput for what JSON can't say."""
+    known = [
+        {name: None if _is_nan(value) else value for name, value in row.items()} for row in rows
+    ]
+    try:
+        return json.dumps({"rows": known}, allow_nan=False).encode()
+    except (TypeError, ValueError) as error:
+        raise InvalidInput(f"The rows can't be written as JSON: {error}.") from None
+
+
+def _is_nan(value: Any) -> bool:
+    return isinstance(value, float) and math.isnan(value)

@@ -119,7 +119,7 @@ def _description(words: Mapping[str, str]) -> Description:
         classes=tuple(int(label) if numbers else label for label in labels),
         columns=_columns(words, inputs),
         inputs=inputs,
-        target=str(target.get("name", spec["target"])),
+        target=str(target["name"] if target else spec["target"]),
         target_mean=float(words["target_mean"]),
         target_scale=float(words["target_scale"]),
         role=words.get("role"),

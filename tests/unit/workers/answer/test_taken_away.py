@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ import pyarrow as pa
 import pytest
 import torch
 from answering import told_trials
+from populations import install_models
 
 import ridgeway
 from ridgeway.errors import InvalidInput, Unreadable
@@ -273,6 +275,32 @@ def test_a_file_of_another_release_is_read_or_refused_in_words(regression: Any) 
     for other in (b"", b"PK", data[8:], b"\x02" + bytes(7) + b"{}"):
         with pytest.raises(InvalidInput, match="is no model of a job"):
             ridgeway.load_model(other)
+
+
+def test_a_plug_ins_model_predicts_where_its_package_is_installed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = """
+from torch import nn
+
+def normed(inputs, outputs, width):
+    return nn.Sequential(nn.Linear(inputs, width), nn.BatchNorm1d(width), nn.Linear(width, outputs))
+"""
+    with monkeypatch.context() as installed:
+        install_models(tmp_path, installed, source, ["normed"])
+        prepared, frame = job(word, model={"kind": "normed", "width": 3})
+        module = build_model(prepared.spec.model, prepared.inputs, prepared.outputs)
+        parameters = module.state_dict()
+        data = kept(prepared, parameters)
+        model = ridgeway.load_model(data)
+        shares = model.predict_proba(frame.iloc[prepared.splits.test])
+        expected = 1 / (1 + np.exp(-theirs(prepared, parameters)[:, 0]))
+        np.testing.assert_allclose(shares[:, 1], expected, rtol=0, atol=1e-6)
+        assert model.features is None
+        with pytest.raises(AttributeError, match="'normed' has no coef_"):
+            model.coef_  # noqa: B018 - the look-up is what is tested
+    with pytest.raises(InvalidInput, match="a plug-in's model that no package here offers"):
+        ridgeway.load_model(data)
 
 
 def changed(data: bytes, words: dict[str, str | None]) -> bytes:

@@ -2,7 +2,7 @@
 
 `"optimizer": "exact"`, which linear models have by default, solves each to its optimum, so that a
 trial's value and its zeros depend on penalty and strength alone, as scikit-learn's do. Prints the
-recommended strength in scikit-learn's terms too, and the coefficients of the standardised inputs.
+recommended strength in scikit-learn's terms too, and the coefficients in the table's units.
 
     .venv/bin/python examples/linear_to_the_optimum.py
 
@@ -12,20 +12,9 @@ RIDGEWAY_URL says where, if not on this machine.
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
-from safetensors import safe_open
-
-from ridgeway import Client
-
-
-def coefficients(model: Path) -> dict[str, float]:
-    """Return the coefficient of each standardised input of a linear regression, by its name."""
-    with safe_open(model, "np") as file:
-        inputs = json.loads(file.metadata()["inputs"])
-        (weights,) = file.get_tensor("weight")
-    return {column["name"]: float(weight) for column, weight in zip(inputs, weights, strict=True)}
+from ridgeway import Client, load_model
 
 
 def main() -> None:
@@ -40,13 +29,14 @@ def main() -> None:
             trials=40,
         )
         done = client.wait(job, progress=True)
-        model = Path("diabetes.safetensors")
-        model.write_bytes(client.model(job))
+        file = Path("diabetes.safetensors")
+        file.write_bytes(client.model(job))
     simplest = done.recommended.simplest
     print(f"recommended: {simplest.params}")
     for library, arguments in (simplest.equivalents or {}).items():
         print(f"  for {library}: {arguments}")
-    for name, weight in coefficients(model).items():
+    model = load_model(file)
+    for name, weight in zip(model.encoded_names_, model.coef_, strict=True):
         print(f"{name:>6} {weight:8.4f}" if weight else f"{name:>6}     left out")
     for warning in done.warnings:
         print(f"note: {warning}")

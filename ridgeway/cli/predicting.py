@@ -39,7 +39,7 @@ def predict(model: str, data: Path, out: Path | None, url: str) -> None:
         echo_plain(text, newline=False)
         return
     try:
-        out.write_text(text)
+        out.write_text(text, encoding="utf-8")
     except OSError as error:
         raise InvalidInput.of("--out", str(out), error.strerror or str(error)) from None
 

@@ -71,7 +71,7 @@ class Preparation:
             x[:, place] = np.isnan(values) if name in self.numbers else _is_none(values)
         for name, places in self.levels.items():
             values = columns[name][rows]
-            found = np.array([places.get(value, -1) for value in values.tolist()])
+            found = np.array([places.get(value, -1) for value in values.tolist()], np.int64)
             known = np.flatnonzero(found >= 0)
             x[known, found[known]] = 1.0
         return np.clip((x - self.means) / self.scales, -LARGEST, LARGEST)

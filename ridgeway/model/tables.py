@@ -78,7 +78,7 @@ def _series(series: Any) -> Array:
 
 
 def _arrow(column: Any) -> Array:
-    return _array(column.to_pylist())
+    return _array(column.to_pylist() if column.null_count else column.to_numpy())
 
 
 def _array(values: Any) -> Array:
@@ -147,6 +147,10 @@ def _converted(column: Column, values: Array, errors: list[FieldError]) -> Array
         if not (np.abs(made) > MAX_MAGNITUDE).any():
             return made
     is_number = column.kind == "number"
+    if values.dtype.kind in "mM":  # else taken for numbers: of nanoseconds
+        message = f"holds dates or times ({values.dtype}), which no data set has"
+        errors.append(FieldError(column.name, None, message))
+        return values
     made = np.empty(len(values), np.float64 if is_number else object)
     for place, value in enumerate(values.tolist()):
         try:

@@ -7,11 +7,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import optuna
 import pytest
 from invariants import check
 from safetensors.torch import load
 
+from ridgeway import load_model
 from ridgeway.data.store import Store
 from ridgeway.database.engine import Database
 from ridgeway.database.schema import require_schema
@@ -181,3 +183,15 @@ def test_the_recommended_model_can_be_taken_away(continued, name):
     with opened.database.reading() as transaction:
         artifact = artifacts.find_artifact(transaction, job.id, "model.safetensors")
     assert load(opened.store.get(artifact.address))
+
+
+def test_the_model_that_the_earlier_release_kept_predicts(continued):
+    (file,) = (continued.opened.settings.data / "store").glob("jobs/*/13-1/model.safetensors")
+    model = load_model(file)
+    row = {name: None for name in model.feature_names_in_}
+    predicted = model.predict([row, {**row, "depth": 1.0}])
+    assert np.isfinite(predicted).all()
+    place = model.encoded_names_.tolist().index("depth")
+    inputs = model.description.inputs[place]
+    fill = inputs.mean if inputs.fill is None else inputs.fill
+    assert predicted[1] - predicted[0] == pytest.approx(model.coef_[place] * (1.0 - fill))

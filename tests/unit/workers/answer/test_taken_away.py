@@ -175,6 +175,7 @@ def test_rows_may_come_in_any_form(regression: Any) -> None:
         rows.assign(city=rows["city"].astype("category"), age=rows["age"].astype("Float64")),
     ):
         np.testing.assert_array_equal(model.predict(given), predicted)
+    assert model.predict(rows.head(0)).tolist() == []
     # One row at a time, and more than are worked on at once.
     singly = [model.predict(rows.iloc[[place]])[0] for place in range(40)]
     np.testing.assert_allclose(singly, predicted, rtol=1e-12)
@@ -244,8 +245,12 @@ def test_values_that_are_none_are_refused_by_name(
     assert said in error.message
 
 
-def test_missing_columns_are_named(regression: Any) -> None:
+def test_columns_that_lack_or_hold_dates_are_named(regression: Any) -> None:
     _, frame, _, model = regression
+    dated = frame.assign(age=pd.Timestamp("2026-11-26"))
+    for rows in (dated, pa.Table.from_pandas(dated, preserve_index=False)):
+        with pytest.raises(InvalidInput, match="age: holds dates or times"):
+            model.predict(rows)
     with pytest.raises(InvalidInput) as refused:
         model.predict(frame.drop(columns=["age", "city"]))
     assert [error.field for error in refused.value.errors] == ["city", "age"]

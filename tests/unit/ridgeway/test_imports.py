@@ -63,6 +63,14 @@ def test_a_model_brings_numpy_and_safetensors_alone(tmp_path: Path) -> None:
     assert not loaded & ({*HEAVY, "httpx", "sklearn"} - {"numpy"})
 
 
+def test_without_numpy_a_model_says_what_to_install() -> None:
+    told = imported(
+        "sys.modules['numpy'] = None\nimport ridgeway\n"
+        "try:\n    ridgeway.load_model(b'')\nexcept ridgeway.RidgewayError as error:\n    print(error)"
+    )
+    assert "'ridgeway[model]'." in told
+
+
 def test_the_service_loads_neither_torch_nor_the_dashboard() -> None:
     assert not imported("import service.app") & {"torch", "sklearn", "optuna_dashboard"}
 

@@ -12,6 +12,7 @@ from ridgeway.spec.names import OPTIMIZER_ROWS, SAMPLER_ROWS, Task, objectives_o
 from ridgeway.spec.spec import JobSpec
 from ridgeway.spec.steps import WITHOUT_STEPS, value_at
 from ridgeway.spec.validation import ForwardValidation
+from ridgeway.spec.weights import weights_used_twice
 
 REGRESSION_ACCEPTS: dict[str, tuple[Any, ...]] = {
     "class_weights": ("none",),
@@ -28,6 +29,7 @@ def combination_errors(spec: JobSpec) -> list[FieldError]:
         *_limit_errors(spec),
         *_warmup_errors(spec),
         *_twice_given_errors(spec),
+        *weights_used_twice(spec),
         *grid_errors(spec),
     ]
     if isinstance(spec.validation, ForwardValidation):

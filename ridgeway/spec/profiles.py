@@ -15,6 +15,7 @@ from ridgeway.spec.models import MlpModel, PluginModel
 from ridgeway.spec.names import Task
 from ridgeway.spec.spec import JobSpec
 from ridgeway.spec.validation import FoldsValidation, ForwardValidation, HoldoutValidation
+from ridgeway.spec.weights import weight_errors
 
 MAX_CLASSES = 1000
 INFERRED_CLASSES = 20  # a numeric target of more distinct integers than this is a regression's
@@ -110,6 +111,7 @@ def resolve_spec(spec: JobSpec, profile: DatasetProfile) -> JobSpec:
     errors = [
         *_target_errors(spec, target, task),
         *group_errors(spec, profile, target, columns),
+        *weight_errors(spec, profile, target, columns),
         *_order_errors(spec, profile, target, columns),
         *drop_errors(spec, profile, target, columns),
         *_input_errors(spec, profile, target),
@@ -219,6 +221,7 @@ def _besides(spec: JobSpec) -> str:
     order = spec.validation.by if isinstance(spec.validation, ForwardValidation) else None
     columns = [
         "the groups" if spec.groups else None,
+        "the weights" if spec.weights else None,
         f"'{order}'" if order else None,
         "what `drop` names" if spec.drop else None,
     ]

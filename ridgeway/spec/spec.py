@@ -160,6 +160,9 @@ class JobSpec(Strict):
     )
     target: Name | None = Field(None, description="column to predict; the last one by default")
     groups: Name | None = Field(None, description="column whose equal values stay in one split")
+    weights: Name | None = Field(
+        None, description="a column of sample weights, numbers >= 0; it is no input"
+    )
     drop: Annotated[list[Name], Field(max_length=MAX_DROPPED), DISTINCT] = Field(
         default=[], description="columns that are no inputs"
     )
@@ -295,7 +298,8 @@ class JobSpec(Strict):
     def apart(self) -> set[str]:
         """Return the columns beside the target that are no inputs."""
         order = self.validation.by if isinstance(self.validation, ForwardValidation) else None
-        return {name for name in (self.groups, order, *self.drop) if name is not None}
+        named = (self.groups, self.weights, order, *self.drop)
+        return {name for name in named if name is not None}
 
     @property
     def maximise(self) -> bool:

@@ -169,7 +169,7 @@ def _recommended(
         unpenalised=by_rival.get("none"),
         best=by_rival.get("best"),
         features=None if used is None else (len(used), columns),
-        rows=sealed.rows,
+        rows=sealed.effective_rows,
         confirmation=confirmation,
     )
     return Recommended(

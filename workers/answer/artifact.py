@@ -34,7 +34,7 @@ def model_bytes(refit: Refit, prepared: Prepared, sealed: Fold) -> bytes:
 
 def constant_bytes(prepared: Prepared, sealed: Fold) -> bytes:
     """Return the constant predictor in the same form: a linear model whose weights are zero."""
-    constant = constant_logits(sealed.train_targets, prepared.outputs)
+    constant = constant_logits(sealed.train_targets, prepared.outputs, sealed.train_weights)
     bias = constant.nan_to_num(neginf=-1e4).to(torch.float32)
     tensors = {"weight": torch.zeros(prepared.outputs, prepared.inputs), "bias": bias}
     spec = prepared.spec.model_copy(update={"model": LinearModel()})

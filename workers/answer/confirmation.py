@@ -115,10 +115,11 @@ def constant_values(spec: JobSpec, folds: Sequence[Fold], outputs: int) -> np.nd
 
 
 def _constant_value(spec: JobSpec, fold: Fold, outputs: int) -> float:
-    constant = constant_logits(fold.train_targets, outputs) * fold.target_scale + fold.target_mean
-    rows = len(fold.valid_targets)
+    constant = constant_logits(fold.train_targets, outputs, fold.train_weights)
+    constant = constant * fold.target_scale + fold.target_mean
     constant = constant.clamp(-1e30, 1e30)  # of a class that a training part may not hold
-    own = score(spec.objective, constant.expand(1, rows, outputs), fold.valid_targets, spec.task)
+    logits = constant.expand(1, len(fold.valid_targets), outputs)
+    own = score(spec.objective, logits, fold.valid_targets, spec.task, fold.valid_weights)
     return float(own[0]) if math.isfinite(float(own[0])) else math.nan
 
 

@@ -16,6 +16,7 @@ from workers.answer.leaks import Leak, leaks, sampled_rows
 from workers.data.encoding import Floats
 from workers.data.prepare import Prepared
 from workers.data.splits import Positions
+from workers.data.weights import effective_rows
 from workers.penalties.penalties import PENALTIES
 
 FEWEST_IDENTIFIED = 20  # rows below which a column may number them by chance
@@ -106,12 +107,15 @@ def _leaking(found: Sequence[Leak]) -> list[Check]:
 
 def _few_rows(prepared: Prepared) -> list[Check]:
     rows = len(prepared.splits.test)
-    if rows >= LEAST_ROWS:
+    weights = prepared.encoded.weights_of(prepared.splits.test)
+    counted = rows if weights is None else effective_rows(weights)
+    if counted >= LEAST_ROWS:
         return []
+    by_weight = "" if weights is None else f", which count by their weights as {counted}"
     return [
         Check(
             code="few_rows",
-            sentence=f"The sealed test set has {rows} rows; a claim needs {LEAST_ROWS}.",
+            sentence=f"The sealed test set has {rows} rows{by_weight}; a claim needs {LEAST_ROWS}.",
             remedy="Read the sealed score with its interval. More rows, or a larger "
             "`test_fraction`, make it narrower.",
         )

@@ -69,7 +69,7 @@ def equivalents(
     terms = (own.penalty, own.strength, own.l1_ratio)
     library = sklearn_least_squares if regression else sklearn_logistic
     return {
-        "sklearn": library(*terms, len(prepared.splits.development)),
+        "sklearn": library(*terms, prepared.encoded.weight(prepared.splits.development)),
         "glmnet": glmnet(*terms, gaussian=regression),
     }
 

@@ -174,7 +174,7 @@ def _compared(
     if folds is None:
         return None
     rows = sealed.difference(role, BASELINE if rival == "baseline" else rival)
-    enough = sealed.rows >= LEAST_ROWS and sealed.units >= LEAST_UNITS
+    enough = sealed.effective_rows >= LEAST_ROWS and sealed.units >= LEAST_UNITS
     return Comparison(
         rival=rival,
         difference=folds.difference,

@@ -151,8 +151,9 @@ def importances(
         return {}
     table = torch.stack(rises)  # (names, rows)
     intervals = _intervals(table, fold, derived_seed(spec.seed, "importance bootstrap") % 2**63)
+    weighted = table if fold.valid_weights is None else table * fold.valid_weights
     return {
-        name: (float(table[place].mean()), intervals[place]) for place, name in enumerate(names)
+        name: (float(weighted[place].mean()), intervals[place]) for place, name in enumerate(names)
     }
 
 
@@ -166,7 +167,8 @@ def _losses(
 
 def _intervals(rises: Tensor, fold: Fold, seed: int) -> list[Interval | None]:
     unit, drawn = resampled_units(rises.shape[1], fold.valid_groups, seed, REPLICATES)
-    sizes = unit.bincount().double()
-    sums = rises.new_zeros(len(sizes), len(rises)).index_add_(0, unit, rises.T)
+    weights = rises.new_ones(rises.shape[1]) if fold.valid_weights is None else fold.valid_weights
+    sizes = unit.bincount(weights)
+    sums = rises.new_zeros(len(sizes), len(rises)).index_add_(0, unit, (rises * weights).T)
     means = torch.cat([counts @ sums / (counts @ sizes)[:, None] for counts in drawn])
     return [percentile_interval(own.numpy(), 0.95) for own in means.T]

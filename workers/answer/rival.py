@@ -65,7 +65,8 @@ def linear_rival(prepared: Prepared, training: Training) -> Rival | None:
 
 def _linear_spec(spec: JobSpec) -> JobSpec:
     """Return the same job with a linear model, without what only training in steps has."""
-    of_data = ("dataset", "target", "groups", "drop", "task", "validation", "test_fraction")
-    kept = (*of_data, "class_weights", "objective", "seed")
+    of_data = ("dataset", "target", "groups", "weights", "drop", "task")
+    of_splits = ("validation", "test_fraction")
+    kept = (*of_data, *of_splits, "class_weights", "objective", "seed")
     fields = {name: getattr(spec, name) for name in kept}
     return JobSpec(**fields, model=LinearModel())

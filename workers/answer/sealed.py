@@ -17,6 +17,7 @@ from ridgeway.spec.spec import JobSpec
 from workers.answer.comparing import percentile_interval
 from workers.data.prepare import Fold, Prepared
 from workers.data.seeds import derived_seed
+from workers.data.weights import effective_rows
 from workers.models.building import predict
 from workers.objectives.constant import constant_logits
 from workers.objectives.metrics import resampled_weights, score, weighted_score
@@ -49,7 +50,8 @@ class SealedTest:
             for role, (spec, parameters) in models.items()
         }
         rows = len(fold.valid_targets)
-        given[BASELINE] = constant_logits(fold.train_targets, outputs).expand(rows, -1)
+        constant = constant_logits(fold.train_targets, outputs, fold.train_weights)
+        given[BASELINE] = constant.expand(rows, -1)
         own_units = {
             role: logits * fold.target_scale + fold.target_mean for role, logits in given.items()
         }
@@ -61,6 +63,12 @@ class SealedTest:
         return len(self.fold.valid_targets)
 
     @property
+    def effective_rows(self) -> int:
+        """The number of rows, or of rows of one weight that would tell as much as these."""
+        weights = self.fold.valid_weights
+        return self.rows if weights is None else effective_rows(weights.numpy())
+
+    @property
     def units(self) -> int:
         """The number of rows, or of groups of rows, that are resampled."""
         groups = self.fold.valid_groups
@@ -70,7 +78,7 @@ class SealedTest:
         """Score a role; None where its refit diverged."""
         if role not in self.logits:
             return None
-        value = float(score(metric, self.logits[role][None], self._targets, self.spec.task)[0])
+        value = self._score(metric, self.logits[role])
         return value if math.isfinite(value) else None
 
     def interval(self, role: str, metric: Objective) -> Interval | None:
@@ -119,7 +127,7 @@ class SealedTest:
                 continue
             logits = predict(self.spec, model.parameters, self.fold.valid_inputs, outputs)
             own = logits.double().cpu() * self.fold.target_scale + self.fold.target_mean
-            losses.append(float(score("loss", own[None], self._targets, self.spec.task)[0]))
+            losses.append(self._score("loss", own))
         return losses
 
     # --- pieces -------------------------------------------------------------------------------
@@ -127,6 +135,14 @@ class SealedTest:
     @property
     def _targets(self) -> Tensor:
         return self.fold.valid_targets
+
+    def _score(self, metric: Objective, logits: Tensor) -> float:
+        weights = self.fold.valid_weights
+        return float(score(metric, logits[None], self._targets, self.spec.task, weights)[0])
+
+    def _mean(self, rows: Tensor) -> float:
+        weights = self.fold.valid_weights
+        return float((rows if weights is None else rows * weights).mean())
 
     @cached_property
     def _replicates(self) -> dict[Objective, dict[str, Tensor]]:
@@ -138,7 +154,9 @@ class SealedTest:
             metric: [] for metric in (self.spec.objective, sealed_metric(self.spec))
         }
         # Drawing the rows takes longer than to score them: it is done once.
-        for weights in resampled_weights(self.rows, self.fold.valid_groups, seed, count):
+        fold = self.fold
+        drawn = resampled_weights(self.rows, fold.valid_groups, seed, count, fold.valid_weights)
+        for weights in drawn:
             for metric, own in parts.items():
                 own.append(weighted_score(metric, logits, self._targets, weights, self.spec.task))
         return {
@@ -152,9 +170,9 @@ class SealedTest:
         assert task is not None
         values = {str(name): self.value(role, name) for name in objectives_of(task)}
         if task == "regression":
-            values["mae"] = float((logits.squeeze(-1) - self._targets).abs().mean())
+            values["mae"] = self._mean((logits.squeeze(-1) - self._targets).abs())
         else:
-            values["brier"] = float(_squared_error_of_shares(logits, self._targets).mean())
+            values["brier"] = self._mean(_squared_error_of_shares(logits, self._targets))
         return {
             name: value
             for name, value in values.items()

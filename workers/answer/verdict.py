@@ -18,7 +18,7 @@ class Findings:
 
     Beside the constant, the trial is the best one. constant, unpenalised, best: the trial against
     each; None where it is the same, or one of the two is missing. features: used, of how many; None
-    where it isn't known. rows: sealed ones.
+    where it isn't known. rows: sealed ones, or of one weight how many would tell as much.
     """
 
     spec: JobSpec
@@ -176,7 +176,10 @@ def _power(against: Comparison) -> str:
 def _unclaimed(found: Findings, against: Comparison) -> str:
     """Return why a difference that fresh splits show is not claimed."""
     if found.rows < LEAST_ROWS:
-        return f"{found.rows} sealed rows are too few to claim it ({LEAST_ROWS})"
+        if found.spec.weights is None:
+            return f"{found.rows} sealed rows are too few to claim it ({LEAST_ROWS})"
+        told = f"the sealed rows count by their weights as {found.rows}"
+        return f"{told}, too few to claim it ({LEAST_ROWS})"
     if against.sealed_interval is None:
         return "no sealed rows bear it out"
     low, high = against.sealed_interval

@@ -69,27 +69,32 @@ def encode(frame: pd.DataFrame, development: Positions) -> Encoding:
     return Encoding(joined, tuple(names), tuple(sources), incomplete)
 
 
+def even(weights: Floats | None) -> Floats | None:
+    """Return weights (n,) that are 1 on average, as all are without any."""
+    return None if weights is None else weights / weights.mean()
+
+
 @dataclass(frozen=True)
 class Standardisation:
     """Medians, means and deviations (ddof 0) of some rows; a constant column has scale 1."""
 
     gaps: Positions  # columns with missing values
-    imputer: SimpleImputer | None
+    medians: Floats  # of these columns, which fill their gaps
     scaler: StandardScaler
 
     @classmethod
-    def fit(cls, values: Floats, gaps: Positions) -> Standardisation:
-        """Fit to these rows (n, d) alone; `gaps` are the columns that miss values in any row."""
-        imputer = None
-        if len(gaps):
-            # A column that training rows miss altogether is 0, as its mean will be.
-            imputer = SimpleImputer(strategy="median", keep_empty_features=True)
-            imputer.fit(values[:, gaps])
-        return cls(gaps, imputer, StandardScaler().fit(_filled(values, gaps, imputer)))
+    def fit(cls, values: Floats, gaps: Positions, weights: Floats | None) -> Standardisation:
+        """Fit to these rows (n, d) alone; `gaps` are the columns that miss values in any row.
+
+        weights (n,) above 0, of each row in every statistic; None where all weigh the same.
+        """
+        medians = medians_of(values[:, gaps], weights)
+        filled = _filled(values, gaps, medians)
+        return cls(gaps, medians, StandardScaler().fit(filled, sample_weight=even(weights)))
 
     def apply(self, values: Floats) -> Floats:
         """Standardise any rows (m, d) by the fitted ones."""
-        filled = _filled(values, self.gaps, self.imputer)
+        filled = _filled(values, self.gaps, self.medians)
         return np.clip(np.asarray(self.scaler.transform(filled)), -LARGEST, LARGEST)
 
     def tensor(self, values: Floats, rows: Positions, dtype: torch.dtype) -> Tensor:
@@ -101,17 +106,38 @@ class Standardisation:
         return found
 
 
-def median_of(column: Floats) -> float:
-    """Return the median of a column (n,) without its missing values; 0 where all are missing."""
-    known = column[~np.isnan(column)]
-    return float(np.median(known)) if len(known) else 0.0
+def medians_of(values: Floats, weights: Floats | None) -> Floats:
+    """Return the medians (d,) of what is there of values (n, d); 0 of columns without any."""
+    if not values.shape[1]:
+        return np.zeros(0)
+    if weights is None:
+        # A column that training rows miss altogether is 0, as its mean will be.
+        imputer = SimpleImputer(strategy="median", keep_empty_features=True).fit(values)
+        return np.asarray(imputer.statistics_, np.float64)
+    return np.array([_weighted_median(column, weights) for column in values.T])
 
 
-def _filled(values: Floats, gaps: Positions, imputer: SimpleImputer | None) -> Floats:
-    if imputer is None:
+def _weighted_median(values: Floats, weights: Floats) -> float:
+    """Return what half of the weight (n,) lies below: the median of rows repeated by weights.
+
+    Where exactly half of it lies below one value, the middle between that and the next.
+    """
+    there = ~np.isnan(values)
+    if not there.any():
+        return 0.0
+    known, own = values[there], weights[there]
+    low, high = (
+        sign * np.quantile(sign * known, 0.5, weights=own, method="inverted_cdf")
+        for sign in (1, -1)
+    )
+    return float(low + (high - low) / 2)
+
+
+def _filled(values: Floats, gaps: Positions, medians: Floats) -> Floats:
+    if not len(gaps):
         return values
     values = values.copy()
-    values[:, gaps] = np.asarray(imputer.transform(values[:, gaps]))
+    values[:, gaps] = np.where(np.isnan(values[:, gaps]), medians, values[:, gaps])
     return values
 
 
@@ -121,11 +147,10 @@ def recipe(encoding: Encoding, standardisation: Standardisation) -> list[dict[st
     x is the source column's number, `fill` where that is missing; or, where there is a `level`, 1
     in rows that hold it and else 0 (a null level: in rows where the source column is missing).
     """
-    imputer = standardisation.imputer
-    medians = [] if imputer is None else np.asarray(imputer.statistics_).tolist()
-    fills: dict[int, float] = dict(zip(standardisation.gaps.tolist(), medians, strict=True))
-    means = np.asarray(standardisation.scaler.mean_).tolist()
-    scales = np.asarray(standardisation.scaler.scale_).tolist()
+    fitted = standardisation
+    fills = dict(zip(fitted.gaps.tolist(), fitted.medians.tolist(), strict=True))
+    means = np.asarray(fitted.scaler.mean_).tolist()
+    scales = np.asarray(fitted.scaler.scale_).tolist()
     columns: list[dict[str, Any]] = []
     for index, (name, source) in enumerate(zip(encoding.names, encoding.sources, strict=True)):
         column: dict[str, Any] = {"name": name, "source": source}

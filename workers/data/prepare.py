@@ -25,15 +25,18 @@ from ridgeway.spec.validation import ForwardValidation, HoldoutValidation
 from workers.data.encoding import (
     ColumnKind,
     Encoding,
+    Floats,
     Standardisation,
     column_kind,
     encode,
-    median_of,
+    even,
+    medians_of,
     recipe,
 )
 from workers.data.forward import places_in_order
 from workers.data.loading import canonical_table_of
 from workers.data.splits import Positions, Splits, halves, resplit, split
+from workers.data.weights import checked_weights, weighing
 from workers.optimizers.precision import dtype_of
 
 if TYPE_CHECKING:
@@ -51,30 +54,51 @@ class Fold:
     target_mean: float  # regression: y = target_mean + target_scale * standardised; else 0.0
     target_scale: float  # else 1.0
     valid_groups: Tensor | None = None  # (m,) int64, where groups are and rows are resampled
+    train_weights: Tensor | None = None  # (n,) float64 above 0, 1 on average; None: all equal
+    valid_weights: Tensor | None = None  # (m,) likewise
 
 
 @dataclass(frozen=True)
 class EncodedRows:
     """Every row of a data set, encoded; folds are made of them.
 
-    targets (rows,): class indices int64, or float64 numbers of a regression. groups (rows,), where
-    the job has some. dtype: of the folds' inputs.
+    targets (rows,): class indices int64, or float64 numbers of a regression. groups (rows,) and
+    weights (rows,), where the job has some. dtype: of the folds' inputs.
     """
 
     encoding: Encoding
     targets: npt.NDArray[Any]
     groups: npt.NDArray[np.int64] | None
     dtype: torch.dtype
+    weights: Floats | None = None
+
+    def medians(self, rows: Positions, columns: Positions) -> Floats:
+        """Return what these columns' missing values are filled with, by these rows."""
+        weights = None if self.weights is None else self.weights[rows]
+        return medians_of(self.encoding.values[np.ix_(rows, columns)], weights)
+
+    def standardisation(self, rows: Positions) -> Standardisation:
+        """Return the statistics of these rows."""
+        weights = None if self.weights is None else self.weights[rows]
+        return Standardisation.fit(self.encoding.values[rows], self.encoding.gaps, weights)
+
+    def weights_of(self, rows: Positions) -> Floats | None:
+        """Return the weights of these rows, 1 on average; None where all weigh the same."""
+        return None if self.weights is None else even(self.weights[rows])
+
+    def weight(self, rows: Positions) -> float:
+        """Return the weight of these rows in all: their number where there are no weights."""
+        return float(len(rows) if self.weights is None else self.weights[rows].sum())
 
     def fold(self, train: Positions, valid: Positions, *, with_groups: bool = False) -> Fold:
         """Return the fold of these rows, standardised by those to train on."""
         values, targets = self.encoding.values, self.targets
-        fitted = Standardisation.fit(values[train], self.encoding.gaps)
+        fitted, weights = self.standardisation(train), self.weights_of(train)
         inputs = fitted.tensor(values, train, self.dtype)
         mean, scale, kind = 0.0, 1.0, torch.int64
         train_targets = targets[train]
         if targets.dtype == np.float64:  # a regression
-            mean, scale = _mean_and_scale(train_targets)
+            mean, scale = _mean_and_scale(train_targets, weights)
             train_targets, kind = (train_targets - mean) / scale, self.dtype
         groups = self.groups if with_groups else None
         return Fold(
@@ -84,7 +108,9 @@ class EncodedRows:
             valid_targets=torch.as_tensor(targets[valid]),
             target_mean=mean,
             target_scale=scale,
-            valid_groups=None if groups is None else torch.as_tensor(groups[valid]),
+            valid_groups=None if groups is None else _tensor(groups[valid]),
+            train_weights=_tensor(weights),
+            valid_weights=_tensor(self.weights_of(valid)),
         )
 
 
@@ -144,20 +170,14 @@ class Prepared:
 
     def recipe(self) -> list[dict[str, Any]]:
         """Return how to make each input of the refitted model from raw columns, as plain JSON."""
-        encoding = self._rows.encoding
-        fitted = Standardisation.fit(encoding.values[self.splits.development], encoding.gaps)
-        return recipe(encoding, fitted)
+        return recipe(self._rows.encoding, self._rows.standardisation(self.splits.development))
 
     def medians(self) -> dict[str, float]:
         """Return what a missing number is filled with by raw column, where no row missed it too."""
-        encoding, rows = self._rows.encoding, self.splits.development
-        return {
-            name: median_of(encoding.values[rows, place])
-            for place, (name, source) in enumerate(
-                zip(encoding.names, encoding.sources, strict=True)
-            )
-            if name == source
-        }
+        names, sources = np.array(self.features), np.array(self.source_columns)
+        numbers = np.flatnonzero(names == sources)
+        found = self._rows.medians(self.splits.development, numbers)
+        return dict(zip(names[numbers].tolist(), found.tolist(), strict=True))
 
 
 def prepare(spec: JobSpec, frame: pd.DataFrame) -> Prepared:
@@ -189,14 +209,17 @@ def _prepared(spec: JobSpec, frame: pd.DataFrame) -> Prepared:
         frame = frame.dropna(subset=[spec.target], ignore_index=True)
     targets, classes = _targets(frame[spec.target].to_numpy(), spec.task)
     groups = None if spec.groups is None else _group_indices(frame[spec.groups].to_numpy())
+    weights = None if spec.weights is None else checked_weights(frame[spec.weights].to_numpy())
     order = None
     if isinstance(spec.validation, ForwardValidation):
         order = places_in_order(frame[spec.validation.by].to_numpy())
     splits = split(spec, targets, classes, groups, order)
+    if weights is not None:
+        splits = weighing(spec, splits, weights, targets, classes)
     raw = frame.drop(columns=[spec.target, *spec.apart])
     encoding = encode(raw, splits.development)
     kinds: list[ColumnKind] = [column_kind(dtype) for dtype in raw.dtypes]
-    rows = EncodedRows(encoding, targets, groups, dtype_of(spec))
+    rows = EncodedRows(encoding, targets, groups, dtype_of(spec), weights)
     holdout = isinstance(spec.validation, HoldoutValidation)
     return Prepared(
         spec=spec,
@@ -225,7 +248,11 @@ def _group_indices(values: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
     return np.unique(values, return_inverse=True)[1].astype(np.int64)
 
 
-def _mean_and_scale(targets: npt.NDArray[np.float64]) -> tuple[float, float]:
+def _tensor(values: npt.NDArray[Any] | None) -> Tensor | None:
+    return None if values is None else torch.as_tensor(values)
+
+
+def _mean_and_scale(targets: Floats, weights: Floats | None) -> tuple[float, float]:
     """Return mean and standard deviation (ddof 0), 1 for a constant, by scikit-learn's scaler."""
-    scaler = StandardScaler().fit(targets[:, None])
+    scaler = StandardScaler().fit(targets[:, None], sample_weight=weights)
     return float(np.asarray(scaler.mean_)[0]), float(np.asarray(scaler.scale_)[0])

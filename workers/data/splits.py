@@ -86,7 +86,7 @@ def resplit(
     """Split the development rows anew, by another seed: as many folds, or some holdouts.
 
     Folds that go forward stay as they are: there is one order. labels (rows,): class indices, zeros
-    for a regression. JobUnrunnable where groups hold a class together under this seed.
+    for a regression. JobUnrunnable where groups, or weights of 0, leave a part without a class.
     """
     if isinstance(spec.validation, ForwardValidation):
         return splits.folds
@@ -100,10 +100,10 @@ def resplit(
         parts = _fold(labels_left, groups_left, spec.validation.folds, seed)
     folds = tuple((development[train], development[valid]) for train, valid in parts)
     for train, valid in folds:
-        if groups is not None and (
+        if (groups is not None or spec.weights is not None) and (
             not len(valid) or len(np.setdiff1d(labels[development], labels[train]))
         ):
-            raise JobUnrunnable("Groups hold a class together in these splits.")
+            raise JobUnrunnable("Groups or weights hold a class together in these splits.")
     return folds
 
 

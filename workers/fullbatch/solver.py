@@ -65,7 +65,9 @@ class FullBatch(Solver):
         self.fit = LinearFit(
             [
                 TrainingRows(
-                    fold.train_inputs, fold.train_targets, row_weights(spec, fold.train_targets)
+                    fold.train_inputs,
+                    fold.train_targets,
+                    row_weights(spec, fold.train_targets, fold.train_weights),
                 )
                 for fold in folds
             ],

@@ -30,7 +30,9 @@ class Feed:
         self.dtype, self.device, self._batch_size = problem.dtype, device, spec.batch_size
         inputs = torch.cat([fold.train_inputs for fold in folds])
         targets = torch.cat([fold.train_targets for fold in folds])
-        weights = torch.cat([row_weights(spec, fold.train_targets) for fold in folds])
+        weights = torch.cat(
+            [row_weights(spec, fold.train_targets, fold.train_weights) for fold in folds]
+        )
         self.inputs = inputs.to(device, self.dtype)
         kind = self.dtype if problem.kind == "regression" else torch.int64
         self.targets = targets.to(device, kind)

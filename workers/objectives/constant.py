@@ -9,31 +9,36 @@ from ridgeway.spec.spec import JobSpec
 from workers.objectives.losses import kind_of, row_losses, row_weights
 
 
-def constant_logits(targets: Tensor, outputs: int) -> Tensor:
+def constant_logits(targets: Tensor, outputs: int, weights: Tensor | None = None) -> Tensor:
     """Return the logits (outputs,) float64 of the best constant for training rows (n,).
 
     They are the classes' log shares, for two classes the log odds, and 0 for standardised targets
-    of a regression.
+    of a regression. weights (n,): of the rows, as they were standardised by.
     """
     if targets.is_floating_point():
         return torch.zeros(outputs, dtype=torch.float64)
-    counts = torch.bincount(targets, minlength=max(2, outputs)).double()
+    counts = torch.bincount(targets, weights, minlength=max(2, outputs)).double()
     shares = counts.log() - counts.sum().log()
     return (shares[1:] - shares[:1]) if outputs == 1 else shares
 
 
-def explained_share(spec: JobSpec, logits: Tensor, targets: Tensor) -> float:
+def explained_share(
+    spec: JobSpec, logits: Tensor, targets: Tensor, weights: Tensor | None = None
+) -> float:
     """Return 1 - loss / loss of the best constant on training rows; 0 if that loss is 0.
 
-    logits (n, outputs), targets (n,). The loss is the unpenalised one, rows weighted as in
-    training.
+    logits (n, outputs), targets (n,), weights (n,) or None. The loss is the unpenalised one, rows
+    weighted as in training.
     """
     losses = row_losses(kind_of(spec.task, logits.shape[1]), logits.double(), targets)
-    if targets.is_floating_point():
+    shares = row_weights(spec, targets, weights) / len(targets)
+    if not targets.is_floating_point():
+        loss, constant = losses @ shares, _entropy(targets, shares)
+    elif weights is None:
         loss, constant = losses.mean(), targets.double().var(correction=0)
     else:
-        weights = row_weights(spec, targets) / len(targets)
-        loss, constant = losses @ weights, _entropy(targets, weights)
+        away = targets.double() - shares @ targets.double()
+        loss, constant = losses @ shares, shares @ away.square()
     return float(1 - loss / constant) if constant > 0 else 0.0
 
 

@@ -21,15 +21,17 @@ def kind_of(task: Task | None, outputs: int) -> Kind:
     return "binary" if outputs == 1 else "multiclass"
 
 
-def row_weights(spec: JobSpec, targets: Tensor) -> Tensor:
+def row_weights(spec: JobSpec, targets: Tensor, weights: Tensor | None = None) -> Tensor:
     """Return the weights of training rows (n,) in the mean loss: float64, 1 on average.
 
-    With `balanced` class weights a row of class c has n / (k n_c), as in scikit-learn.
+    weights (n,): the job's sample weights, 1 on average. With `balanced` class weights a row of
+    class c has n / (k n_c) times that, n_c the weight of its class, as in scikit-learn.
     """
+    own = torch.ones(len(targets), dtype=torch.float64) if weights is None else weights
     if spec.class_weights == "none":
-        return torch.ones(len(targets), dtype=torch.float64)
-    counts = torch.bincount(targets).double()
-    return (len(targets) / (counts.count_nonzero() * counts))[targets]
+        return own
+    counts = torch.bincount(targets, own)
+    return (len(targets) / (counts.count_nonzero() * counts))[targets] * own
 
 
 def row_losses(

@@ -22,13 +22,21 @@ MOST_UNITS = 10_000  # that a bootstrap draws; where there are more, random bloc
 BLOCK = 2**22  # numbers in one temporary tensor of a bootstrap
 
 
-def score(metric: Objective, logits: Tensor, targets: Tensor, task: Task | None = None) -> Tensor:
+def score(
+    metric: Objective,
+    logits: Tensor,
+    targets: Tensor,
+    task: Task | None = None,
+    weights: Tensor | None = None,
+) -> Tensor:
     """Return the metric of each member, (P,) float64; NaN where a logit is not finite.
 
-    Without a task, floating targets are those of a regression.
+    Without a task, floating targets are those of a regression. weights (m,): of the rows; all
+    equal by default.
     """
-    ones = torch.ones(1, targets.shape[0], dtype=torch.float64, device=logits.device)
-    return weighted_score(metric, logits, targets, ones, task).squeeze(-1)
+    if weights is None:
+        weights = torch.ones(targets.shape[0], dtype=torch.float64, device=logits.device)
+    return weighted_score(metric, logits, targets, weights[None], task).squeeze(-1)
 
 
 def weighted_score(
@@ -52,18 +60,15 @@ def bootstrap_error(
     targets: Tensor,
     groups: Tensor | None,
     seed: int,
-    task: Task | None = None,
+    weights: Tensor | None = None,
 ) -> Tensor:
     """Return the metric's standard deviation (P,) over resampled rows, or resampled groups (m,).
 
-    Replicates without a value, such as roc_auc without a positive row, are left out; NaN where
-    fewer than two have one.
+    weights (m,): of the rows. Replicates without a value, such as roc_auc without a positive row,
+    are left out; NaN where fewer than two have one.
     """
-    drawn = resampled_weights(len(targets), groups, seed, REPLICATES)
-    scores = [
-        weighted_score(metric, logits, targets, weights.to(logits.device), task)
-        for weights in drawn
-    ]
+    drawn = resampled_weights(len(targets), groups, seed, REPLICATES, weights)
+    scores = [weighted_score(metric, logits, targets, own.to(logits.device)) for own in drawn]
     values = torch.cat(scores, dim=-1)  # (P, REPLICATES)
     present = ~values.isnan()
     found = present.sum(-1, keepdim=True)
@@ -75,14 +80,18 @@ def bootstrap_error(
 
 
 def resampled_weights(
-    rows: int, groups: Tensor | None, seed: int, replicates: int
+    rows: int, groups: Tensor | None, seed: int, replicates: int, weights: Tensor | None = None
 ) -> Iterator[Tensor]:
     """Yield how often each row is drawn, in some replicates at a time: (r, rows) float64.
 
-    Rows of a unit are drawn together.
+    Rows of a unit are drawn together. With weights (rows,) a row counts as often times its weight;
+    each is as likely to be drawn as any other.
     """
     unit, drawn = resampled_units(rows, groups, seed, replicates)
-    return (counts[:, unit] for counts in drawn)
+    if weights is None:
+        return (counts[:, unit] for counts in drawn)
+    own = weights.cpu()
+    return (counts[:, unit] * own for counts in drawn)
 
 
 def resampled_units(

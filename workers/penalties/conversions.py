@@ -1,6 +1,7 @@
 """A linear model's strength in the terms of scikit-learn and glmnet, to compare or to go on there.
 
-They hold for weight decay 0, inputs and target standardised, and an unpenalised intercept.
+They hold for weight decay 0, inputs and target standardised, and an unpenalised intercept. With
+sample weights, `rows` is their sum: of these two libraries scikit-learn takes them as they are.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ def convertible(penalty: PenaltyName) -> bool:
 
 
 def sklearn_least_squares(
-    penalty: PenaltyName, strength: float, l1_ratio: float, rows: int, target_scale: float = 1.0
+    penalty: PenaltyName, strength: float, l1_ratio: float, rows: float, target_scale: float = 1.0
 ) -> dict[str, float]:
     """Return the arguments of scikit-learn's Lasso, Ridge or ElasticNet, as the penalty asks.
 
@@ -30,7 +31,7 @@ def sklearn_least_squares(
 
 
 def sklearn_logistic(
-    penalty: PenaltyName, strength: float, l1_ratio: float, rows: int
+    penalty: PenaltyName, strength: float, l1_ratio: float, rows: float
 ) -> dict[str, float]:
     """Return the arguments of LogisticRegression for two classes: C and l1_ratio."""
     own = _mixture(penalty, "scikit-learn has no logistic regression with penalty")

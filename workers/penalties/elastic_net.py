@@ -29,7 +29,7 @@ class ElasticNet(Mixture):
     ) -> float:
         return gradient.abs().max().item() / l1_ratio if l1_ratio > 0 else math.inf
 
-    def least_squares(self, l1: float, l2: float, rows: int) -> dict[str, float]:
+    def least_squares(self, l1: float, l2: float, rows: float) -> dict[str, float]:
         """Return the arguments of ElasticNet."""
         alpha = l1 + l2
         return {"alpha": alpha, "l1_ratio": l1 / alpha if alpha > 0 else 0.0}

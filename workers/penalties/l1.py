@@ -28,6 +28,6 @@ class L1(Mixture):
     ) -> float:
         return gradient.abs().max().item()
 
-    def least_squares(self, l1: float, l2: float, rows: int) -> dict[str, float]:
+    def least_squares(self, l1: float, l2: float, rows: float) -> dict[str, float]:
         """Return the arguments of Lasso."""
         return {"alpha": l1}

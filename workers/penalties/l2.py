@@ -17,6 +17,6 @@ class L2(Mixture):
     def l1_share(self, l1_ratio: float) -> float:
         return 0.0
 
-    def least_squares(self, l1: float, l2: float, rows: int) -> dict[str, float]:
+    def least_squares(self, l1: float, l2: float, rows: float) -> dict[str, float]:
         """Return the arguments of Ridge."""
         return {"alpha": rows * l2}

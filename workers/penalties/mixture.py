@@ -16,7 +16,7 @@ class Mixture(Penalty):
         """Return r, where a trial's own l1_ratio is this one."""
 
     @abstractmethod
-    def least_squares(self, l1: float, l2: float, rows: int) -> dict[str, float]:
+    def least_squares(self, l1: float, l2: float, rows: float) -> dict[str, float]:
         """Return the arguments of scikit-learn's linear model that minimises the same.
 
         l1, l2: strengths beside half of the mean squared error, on so many training rows.

@@ -54,6 +54,8 @@ class Judge:
         self.problem, self.backend = problem, backend
         folds, device = problem.folds, problem.device
         self.targets = [fold.valid_targets.to(device) for fold in folds]
+        given = [fold.valid_weights for fold in folds]
+        self.weights = [None if own is None else own.to(device) for own in given]
         longest = rounded_up(max(len(fold.valid_inputs) for fold in folds), ROW_ALIGNMENT)
         shape = (len(folds), longest, problem.inputs)
         self.inputs = torch.zeros(shape, dtype=problem.dtype, device=device)  # (F, m, d)
@@ -73,8 +75,8 @@ class Judge:
             own = own[..., : len(self.targets[number])].transpose(1, 2)  # (P, m, outputs)
             healthy &= finite(own)
             own = self._own_units(own, number)
-            spec, targets = self.problem.spec, self.targets[number]
-            values.append(score(spec.objective, own, targets, spec.task))
+            spec, targets, weights = self.problem.spec, self.targets[number], self.weights[number]
+            values.append(score(spec.objective, own, targets, spec.task, weights))
             if with_errors and len(self.targets) == 1:
                 errors = self._bootstrap_errors(own, number)
         return Scores(torch.stack(values, 1).cpu(), errors.cpu(), healthy.cpu())
@@ -94,10 +96,8 @@ class Judge:
 
     def _bootstrap_errors(self, logits: Tensor, number: int) -> Tensor:
         spec, groups = self.problem.spec, self.problem.folds[number].valid_groups
-        seed = derived_seed(spec.seed, "bootstrap")
-        return bootstrap_error(
-            spec.objective, logits, self.targets[number], groups, seed, spec.task
-        )
+        seed, targets = derived_seed(spec.seed, "bootstrap"), self.targets[number]
+        return bootstrap_error(spec.objective, logits, targets, groups, seed, self.weights[number])
 
     def _logits(self, company: Company) -> Tensor:
         """Return (F, P, outputs, m), folds padded to equal length."""

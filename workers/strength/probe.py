@@ -75,6 +75,7 @@ def probe_range(problem: Problem, watch: Watch | None = None) -> StrengthRange:
             spec,
             predict(spec, models.parameters(number, 0), fold.train_inputs, outputs),
             fold.train_targets,
+            fold.train_weights,
         )
         for number in range(len(members))
     ]

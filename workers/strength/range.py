@@ -107,7 +107,8 @@ def gradient_at_zero(spec: JobSpec, rows: Fold, outputs: int) -> dict[str, Tenso
     Penalised parameters are zero, and the bias is fitted unless it is one of them. Smoothing draws
     targets towards those that tell nothing; the gradient is linear in the targets.
     """
-    shares = row_weights(spec, rows.train_targets)[:, None] / len(rows.train_targets)
+    weights = row_weights(spec, rows.train_targets, rows.train_weights)
+    shares = weights[:, None] / len(weights)
     kind = kind_of(spec.task, outputs)
     if kind == "multiclass":
         truth = functional.one_hot(rows.train_targets, outputs).double()

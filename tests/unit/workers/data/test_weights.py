@@ -1,4 +1,4 @@
-"""Sample weights in prepared data: in every statistic, in no split, and rows of weight 0 nowhere."""
+"""Sample weights in prepared data: in each statistic, in no split; rows of weight 0 nowhere."""
 
 from __future__ import annotations
 

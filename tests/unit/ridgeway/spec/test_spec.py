@@ -59,6 +59,7 @@ bodies = st.fixed_dictionaries(
         "name": text,
         "target": st.none() | name,
         "groups": st.none() | name,
+        "weights": st.none() | name,
         "task": st.sampled_from([None, *get_args(Task)]),
         "model": models,
         "optimizer": st.sampled_from(["sgd", "adam", "adamw", "exact"]),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ridgeway.errors import FieldError
+from ridgeway.spec.factors import model_errors
 from ridgeway.spec.forward import group_errors
 from ridgeway.spec.grids import grid_errors
 from ridgeway.spec.models import LinearModel, MlpModel
@@ -31,6 +32,7 @@ def combination_errors(spec: JobSpec) -> list[FieldError]:
         *_twice_given_errors(spec),
         *weights_used_twice(spec),
         *grid_errors(spec),
+        *model_errors(spec),
     ]
     if isinstance(spec.validation, ForwardValidation):
         errors += group_errors(spec.groups)

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict
 from ridgeway.errors import FieldError, InvalidInput
 from ridgeway.spec.apart import drop_errors, group_errors
 from ridgeway.spec.combinations import combination_errors, task_errors
+from ridgeway.spec.factors import factor_errors
 from ridgeway.spec.forward import forward_errors
 from ridgeway.spec.models import MlpModel, PluginModel
 from ridgeway.spec.names import Task
@@ -114,6 +115,7 @@ def resolve_spec(spec: JobSpec, profile: DatasetProfile) -> JobSpec:
         *weight_errors(spec, profile, target, columns),
         *_order_errors(spec, profile, target, columns),
         *drop_errors(spec, profile, target, columns),
+        *factor_errors(spec, profile, target, columns),
         *_input_errors(spec, profile, target),
     ]
     if not errors:

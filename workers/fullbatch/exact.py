@@ -51,7 +51,7 @@ class ExactFold:
 
     def __init__(self, fit: LinearFit, rows: TrainingRows, library: Library) -> None:
         self._fit, self._rows, self._library = fit, rows, library
-        own = self._given(rows.inputs, centred=fit.penalize == "weights")
+        own = self._given(rows.inputs, fit.factors, centred=fit.penalize == "weights")
         self._own = solvable(library, own)
         self._paths = FoldPaths(fit, self._own, self._sampled(own))
 
@@ -73,9 +73,11 @@ class ExactFold:
             return None
         if member.sparse or self._in_full:
             return self._in_own_units(self._paths, member, None)
-        if self._turned is None:
+        own = member.components.l2 > 0 and self._fit.factors is not None
+        turned = self._turned_by_factors if own else self._turned
+        if turned is None:
             return None
-        return self._in_own_units(self._turned.paths, member, self._turned.directions)
+        return self._in_own_units(turned.paths, member, turned.directions)
 
     @property
     def _in_full(self) -> bool:
@@ -103,14 +105,34 @@ class ExactFold:
         inputs = self._rows.inputs.double()
         left, sizes, directions = torch.linalg.svd(inputs - self._own.means, full_matrices=False)
         told = sizes > sizes[:1] * max(inputs.shape) * torch.finfo(inputs.dtype).eps
-        turned = solvable(self._library, self._given((left * sizes)[:, told], centred=False))
-        return _Turned(FoldPaths(self._fit, turned), directions[told])
+        turned = self._given((left * sizes)[:, told], None, centred=False)
+        return _Turned(FoldPaths(self._fit, solvable(self._library, turned)), directions[told])
 
-    def _given(self, inputs: Tensor, *, centred: bool) -> LinearRows:
+    @cached_property
+    def _turned_by_factors(self) -> _Turned | None:
+        """The same for Σ f w² with factors f: of the columns over √f, next to those with f = 0."""
+        factors, inputs = self._fit.factors, self._rows.inputs.double() - self._own.means
+        assert factors is not None
+        held = factors > 0
+        alone = inputs[:, ~held]
+        if min(len(inputs), int(held.sum())) + alone.shape[1] >= self._own.most:
+            return None
+        roots = factors[held].sqrt()
+        left, sizes, found = torch.linalg.svd(inputs[:, held] / roots, full_matrices=False)
+        told = sizes > sizes[:1] * max(inputs.shape) * torch.finfo(inputs.dtype).eps
+        turned, count = (left * sizes)[:, told], int(told.sum())
+        directions = inputs.new_zeros(count + alone.shape[1], len(factors))
+        directions[:count, held] = found[told] / roots
+        directions[count:, ~held] = torch.eye(alone.shape[1], dtype=inputs.dtype)
+        own = torch.cat([torch.ones(count), torch.zeros(alone.shape[1])])
+        rows = self._given(torch.cat([turned, alone], 1), own, centred=False)
+        return _Turned(FoldPaths(self._fit, solvable(self._library, rows)), directions)
+
+    def _given(self, inputs: Tensor, factors: Tensor | None, *, centred: bool) -> LinearRows:
         fit, rows = self._fit, self._rows
         shares = torch.ones(len(inputs)) if rows.weights is None else rows.weights
         shares = shares.double() / shares.double().sum()
-        return LinearRows(fit.kind, fit.outputs, inputs, rows.targets, shares, centred)
+        return LinearRows(fit.kind, fit.outputs, inputs, rows.targets, shares, centred, factors)
 
     def _sampled(self, rows: LinearRows) -> FoldPaths | None:
         """Return the paths of a share of the rows, if these are many and each costs a step time."""
@@ -208,6 +230,10 @@ class Exact:
         own = self._strengths
         free = (own.l1 == 0) & (own.l2 == 0) & (own.group == 0)
         self.weights[:, free] -= self.weights[:, free].mean(-2, keepdim=True)
+        if self._fit.factors is not None:
+            unheld = self._fit.factors == 0
+            of_all = self.weights[..., unheld]
+            self.weights[..., unheld] = of_all - of_all.mean(-2, keepdim=True)
 
     def _go_on(self) -> None:
         """Hand the members that are left over to the batched solver, from where they are."""

@@ -21,6 +21,7 @@ from workers.headway import tell
 from workers.heeding import heed
 from workers.kernels.linear import Aim, Optimum, Pull, SolvableRows
 from workers.penalties.components import Components
+from workers.penalties.factors import over_held
 
 STEPS = 100  # of Newton's, for one member
 TOLERANCE = {torch.float64: 1e-10, torch.float32: 1e-8}
@@ -161,7 +162,9 @@ class FoldPaths:
         if self._penalises_all:
             aim = replace(aim, intercept=Pull(l1=BEYOND))
         gradient = self._rows.solve(aim, self._nothing()).gradient[:-1]
-        return gradient.abs().max().item(), gradient.norm(dim=1).max().item()
+        sizes = torch.stack([gradient.abs().amax(1), gradient.norm(dim=1)])
+        largest, longest = over_held(sizes, self._rows.factors).amax(1).tolist()
+        return largest, longest
 
     def _ladder(self, to: _Rung) -> list[Tensor]:
         """Return the optima, (features, K) and sparse, of the ladder's rungs, at least to this.

@@ -56,7 +56,8 @@ class LinearFit:
     """A fit of linear models: the rows of every fold, the loss, and what is penalised.
 
     group_by: a group of group lasso is an `input`'s outgoing weights, or a `neuron`'s incoming
-    ones. penalize `all` penalises intercepts too, each a group of its own.
+    ones. penalize `all` penalises intercepts too, each a group of its own. factors (d,): what
+    multiplies the penalty of each input's weights, in groups by `input`; None where all are one.
     """
 
     folds: Sequence[TrainingRows]
@@ -66,6 +67,7 @@ class LinearFit:
     device: torch.device
     group_by: Literal["input", "neuron"] = "input"
     penalize: Literal["weights", "all"] = "weights"
+    factors: Tensor | None = None
 
 
 @dataclass(frozen=True)

@@ -77,6 +77,7 @@ class FullBatch(Solver):
             problem.device,
             spec.group_by,
             spec.penalize,
+            problem.factors,
         )
         model = build_model(spec.model, problem.inputs, outputs).to(problem.device, problem.dtype)
         self.layout = Layout.of(describe_parameters(model, spec.penalize, spec.group_by))

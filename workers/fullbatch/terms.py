@@ -43,7 +43,7 @@ class Terms:
         outputs = loss.smoothing.shape[-2]
         feature = torch.zeros_like(design.inputs[0, 0])  # (D,)
         intercept = feature.clone()
-        feature[: design.features] = 1
+        feature[: design.features] = 1 if fit.factors is None else fit.factors
         intercept[design.features] = 1 if fit.penalize == "all" else 0
 
         def column(strength: Tensor) -> Tensor:  # (P,) -> (1, P, 1, 1)

@@ -37,6 +37,7 @@ typedef struct {
     const double *targets;   /* (rows): numbers, 0 or 1, or classes */
     int64_t most;            /* features in a working set */
     Products *products;      /* for SQUARED_ERROR */
+    const double *factors;   /* (features - 1): of their pulls; NULL: all are one */
 } Rows;
 
 /* Least squares by its moments, which the number of rows costs nothing: what a working set is to the
@@ -46,6 +47,7 @@ typedef struct {
     const double *curvature; /* (features, features): twice Σ share x xᵀ */
     const double *cross;     /* (features): twice Σ share y x */
     double square;           /* Σ share y² */
+    const double *factors;   /* as in Rows */
 } Moments;
 
 /* One member: its penalty and where it starts. */
@@ -399,15 +401,25 @@ static void look_up_curvature(const Rows *rows, Products *products, Space *space
 
 /* --- the working set ----------------------------------------------------------------------------- */
 
-INLINE const Pull *pull_of(const Rows *rows, const Member *member, int64_t feature) {
-    return feature == rows->features - 1 ? &member->intercept : &member->features;
+/* A feature's part of the pull that they have in common. */
+INLINE Pull own_pull(Pull pull, const double *factors, int64_t feature) {
+    if (!factors) return pull;
+    pull.l1 *= factors[feature];
+    pull.l2 *= factors[feature];
+    pull.group *= factors[feature];
+    return pull;
+}
+
+INLINE Pull pull_of(const Rows *rows, const Member *member, int64_t feature) {
+    if (feature == rows->features - 1) return member->intercept;
+    return own_pull(member->features, rows->factors, feature);
 }
 
 static double violation(const Rows *rows, const Member *member, const double *weights,
                         const double *gradient, int64_t feature, double *left) {
     int64_t at = feature * rows->outputs;
-    return subgradient(pull_of(rows, member, feature), weights + at, gradient + at, rows->outputs,
-                       left);
+    Pull pull = pull_of(rows, member, feature);
+    return subgradient(&pull, weights + at, gradient + at, rows->outputs, left);
 }
 
 /* Put what is marked into the set in the features' order, which is nobody else's business. Where the
@@ -468,8 +480,10 @@ static int64_t add_violators(const Rows *rows, const Member *member, const doubl
 
 static double all_penalties(const Rows *rows, const Member *member, const double *weights) {
     double sum = 0;
-    for (int64_t j = 0; j < rows->features; j++)
-        sum += penalty(pull_of(rows, member, j), weights + j * rows->outputs, rows->outputs);
+    for (int64_t j = 0; j < rows->features; j++) {
+        Pull pull = pull_of(rows, member, j);
+        sum += penalty(&pull, weights + j * rows->outputs, rows->outputs);
+    }
     return sum;
 }
 
@@ -485,7 +499,7 @@ static void gather(const Rows *rows, const Member *member, const double *weights
     int64_t outputs = rows->outputs;
     for (int64_t f = 0; f < count; f++) {
         int64_t at = space->set[f] * outputs;
-        space->pulls[f] = *pull_of(rows, member, space->set[f]);
+        space->pulls[f] = pull_of(rows, member, space->set[f]);
         memcpy(space->own_weights + f * outputs, weights + at, outputs * sizeof *weights);
         memcpy(space->own_slope + f * outputs, gradient + at, outputs * sizeof *gradient);
     }
@@ -573,11 +587,12 @@ static void screen(const Rows *rows, const Member *member, const double *weights
     if (strong.l1 < 0) strong.l1 = 0;
     for (int64_t j = 0; j < rows->features; j++) {
         int64_t at = j * rows->outputs;
-        const Pull *pull = pull_of(rows, member, j);
-        int weighs = pull->l1 == 0 && pull->group == 0;
+        Pull pull = pull_of(rows, member, j);
+        Pull rule = j == rows->features - 1 ? strong : own_pull(strong, rows->factors, j);
+        int weighs = pull.l1 == 0 && pull.group == 0;
         for (int64_t k = 0; k < rows->outputs; k++) weighs |= weights[at + k] != 0;
         space->in_set[j] = (char)weighs;
-        space->likely[j] = (char)(weighs || subgradient(&strong, weights + at, gradient + at,
+        space->likely[j] = (char)(weighs || subgradient(&rule, weights + at, gradient + at,
                                                         rows->outputs, space->left) > 0);
     }
 }
@@ -729,7 +744,8 @@ static Found solve_moments(const Moments *moments, const Member *member, double 
                            double *slope, Pull *pulls, const Scratch *room) {
     int64_t features = moments->features;
     Found found = {.status = NOT_CONVERGED};
-    for (int64_t j = 0; j < features; j++) pulls[j] = member->features;
+    for (int64_t j = 0; j < features - 1; j++)
+        pulls[j] = own_pull(member->features, moments->factors, j);
     pulls[features - 1] = member->intercept;
     Quadratic model = {features, 1, moments->curvature, pulls, weights, slope, EXACT};
     while (found.status != CONVERGED && found.steps < member->steps) {

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from workers.kernels.library import Library
+from workers.kernels.products import Products, ProductsStructure
 from workers.objectives.losses import Kind
 
 Address = ctypes.c_void_p
@@ -30,18 +31,6 @@ class PullStructure(ctypes.Structure):
     _fields_ = (("l1", ctypes.c_double), ("l2", ctypes.c_double), ("group", ctypes.c_double))
 
 
-class ProductsStructure(ctypes.Structure):
-    """`Products` in linear.c."""
-
-    _fields_ = (
-        ("capacity", ctypes.c_int64),
-        ("used", ctypes.c_int64),
-        ("slots", Address),
-        ("features", Address),
-        ("curvature", Address),
-    )
-
-
 class RowsStructure(ctypes.Structure):
     """`Rows` in linear.c."""
 
@@ -55,6 +44,7 @@ class RowsStructure(ctypes.Structure):
         ("targets", Address),
         ("most", ctypes.c_int64),
         ("products", ctypes.POINTER(ProductsStructure)),
+        ("factors", Address),
     )
 
 
@@ -66,6 +56,7 @@ class MomentsStructure(ctypes.Structure):
         ("curvature", Address),
         ("cross", Address),
         ("square", ctypes.c_double),
+        ("factors", Address),
     )
 
 
@@ -140,7 +131,7 @@ class LinearRows:
     """The rows of a linear model: inputs (n, d) of any type, targets (n,) numbers or classes.
 
     shares (n,) of the mean loss, float64. centred: the inputs' means are taken off, which makes
-    them orthogonal to the intercept.
+    them orthogonal to the intercept. factors (d,): of the inputs' pulls; None where all are one.
     """
 
     kind: Kind
@@ -149,6 +140,7 @@ class LinearRows:
     targets: Tensor
     shares: Tensor
     centred: bool
+    factors: Tensor | None = None
 
     def every(self, step: int) -> LinearRows:
         """Return each so many of the rows alone."""
@@ -165,7 +157,7 @@ class SolvableRows(ABC):
     """Rows in the form that a function of linear.c solves members from.
 
     features: with the intercept, which is the last. means (d,): what was taken off the inputs.
-    most: features in a working set.
+    most: features in a working set. factors (d,): of the inputs' pulls; None where all are one.
     """
 
     def __init__(self, library: Library, given: LinearRows) -> None:
@@ -174,6 +166,11 @@ class SolvableRows(ABC):
         self.outputs, self.features, self.rows = given.outputs, inputs + 1, rows
         self.most = min(self.features, max(1, MOST_COORDINATES // given.outputs))
         self.means = torch.zeros(inputs, dtype=torch.float64)
+        self.factors = None if given.factors is None else given.factors.double().contiguous()
+
+    @property
+    def _factors_address(self) -> int | None:
+        return None if self.factors is None else self.factors.data_ptr()
 
     @property
     def takes_all(self) -> bool:
@@ -222,7 +219,7 @@ class Columns(SolvableRows):
         self._targets[:rows] = given.targets
         self._squares = torch.ones(features, dtype=torch.float64)
         self._copy(given)
-        self._products = _Products(features, self.most) if kind == "regression" else None
+        self._products = Products(features, self.most) if kind == "regression" else None
         self._structure = RowsStructure(
             padded,
             features,
@@ -233,6 +230,7 @@ class Columns(SolvableRows):
             self._targets.data_ptr(),
             self.most,
             None if self._products is None else ctypes.pointer(self._products.structure),
+            self._factors_address,
         )
 
     def _copy(self, given: LinearRows) -> None:
@@ -280,7 +278,11 @@ class Moments(SolvableRows):
         if given.centred:
             self._centre(given.inputs)
         self._structure = MomentsStructure(
-            features, self._curvature.data_ptr(), self._cross.data_ptr(), self._square.item()
+            features,
+            self._curvature.data_ptr(),
+            self._cross.data_ptr(),
+            self._square.item(),
+            self._factors_address,
         )
 
     def _add_up(self, given: LinearRows, targets: Tensor) -> None:
@@ -326,18 +328,6 @@ def _unit(squares: Tensor, targets: Tensor) -> float:
     """Return that of features with these mean squares, and targets with this one."""
     found = (squares.max() * targets).sqrt().item()
     return found if found > 0 else 1.0
-
-
-class _Products:
-    """Room for the curvatures of least squares between features of working sets."""
-
-    def __init__(self, features: int, most: int) -> None:
-        self._kept = (
-            torch.full((features,), -1, dtype=torch.int64),
-            torch.zeros(most, dtype=torch.int64),
-            torch.zeros(most, most, dtype=torch.float64),
-        )
-        self.structure = ProductsStructure(most, 0, *(part.data_ptr() for part in self._kept))
 
 
 def _structure_of(aim: Aim) -> MemberStructure:

@@ -27,6 +27,7 @@ class OptimizerStructure(ctypes.Structure):
         ("beta2", ctypes.c_double),
         ("l1", ctypes.c_int32),
         ("decoupled", ctypes.c_int32),
+        ("factors", Address),
     )
 
 
@@ -65,6 +66,9 @@ class CompiledOptimizer:
             clip_norm=math.inf if uses.clip_norm is None else uses.clip_norm,
             l1=uses.l1,
         )
+        if uses.factors is not None:
+            self._factors = uses.factors.to(library.dtype).contiguous()
+            self._structure.factors = self._factors.data_ptr()
         if isinstance(optimizer, Adam):
             self._structure.beta1, self._structure.beta2 = optimizer.beta1, optimizer.beta2
             self._structure.decoupled = optimizer.decoupled

@@ -14,6 +14,7 @@ typedef struct {
     double beta1, beta2; /* of Adam: how slowly mean and square follow the gradient */
     int32_t l1;          /* 1: soft-threshold the penalised columns */
     int32_t decoupled;   /* 1: weight decay as AdamW has it */
+    const REAL *factors; /* (penalised): of each column's penalty; NULL: all are one */
 } Optimizer;
 
 /* One step. Matrices are (rows, columns), a model a row. */
@@ -81,15 +82,26 @@ static inline REAL sign(REAL x) { return (REAL)((x > 0) - (x < 0)); }
 
 static inline REAL clamped(REAL x, REAL limit) { return x > limit ? limit : x < -limit ? -limit : x; }
 
-/* Adds the l2 penalty's slope and the l1 penalty's subgradient to a model's gradient. Returns the
-   factor that clipping shortens the gradient by. */
+/* Adds the l2 penalty's slope and the l1 penalty's subgradient to a model's gradient. */
+static void add_penalties(const Optimizer *optimizer, Common own, const REAL *weights,
+                          REAL *gradient) {
+    const REAL *factors = optimizer->factors;
+    int64_t penalised = optimizer->penalised;
+    if (own.ridge != 0 && factors)
+        for (int64_t j = 0; j < penalised; j++) gradient[j] += own.ridge * factors[j] * weights[j];
+    else if (own.ridge != 0)
+        for (int64_t j = 0; j < penalised; j++) gradient[j] += own.ridge * weights[j];
+    if (own.pull != 0 && factors)
+        for (int64_t j = 0; j < penalised; j++)
+            gradient[j] += own.pull * factors[j] * sign(weights[j]);
+    else if (own.pull != 0)
+        for (int64_t j = 0; j < penalised; j++) gradient[j] += own.pull * sign(weights[j]);
+}
+
+/* Completes a model's gradient. Returns the factor that clipping shortens it by. */
 static REAL complete(const Optimizer *optimizer, int64_t columns, Common own, const REAL *weights,
                      REAL *gradient) {
-    if (own.ridge != 0)
-        for (int64_t j = 0; j < optimizer->penalised; j++) gradient[j] += own.ridge * weights[j];
-    if (own.pull != 0)
-        for (int64_t j = 0; j < optimizer->penalised; j++)
-            gradient[j] += own.pull * sign(weights[j]);
+    add_penalties(optimizer, own, weights, gradient);
     if (isinf(optimizer->clip_norm)) return 1;
     REAL squares[16] = {0}, total = 0;
     for (int64_t j = 0; j < columns; j += 16)
@@ -103,16 +115,19 @@ static REAL complete(const Optimizer *optimizer, int64_t columns, Common own, co
 typedef struct {
     REAL *weights, *gradient, *mean, *square, *metric;
     REAL factor, threshold; /* of the gradient by clipping; of the l1 norm, shortened alike */
+    const REAL *factors;    /* of the threshold, where columns have their own */
     REAL to_mean, to_square, keep_square; /* 1 - beta1, 1 - beta2, beta2 */
     AdamRates rates;
 } AdamModel;
+
+enum { NO_L1, ONE_THRESHOLD, OWN_THRESHOLDS };
 
 /* Columns from `first` to before `last`; the flags are constants where this is inlined. */
 INLINE void adam_columns(const AdamModel *model, int64_t first, int64_t last, int l1,
                          int decoupled, int with_metric) {
     REAL *restrict weights = model->weights, *restrict mean = model->mean;
     REAL *restrict square = model->square, *restrict metric = model->metric;
-    const REAL *restrict gradient = model->gradient;
+    const REAL *restrict gradient = model->gradient, *restrict factors = model->factors;
     const REAL factor = model->factor, threshold = model->threshold;
     const REAL to_mean = model->to_mean, to_square = model->to_square;
     const REAL keep_square = model->keep_square;
@@ -130,7 +145,9 @@ INLINE void adam_columns(const AdamModel *model, int64_t first, int64_t last, in
         mean[j] = m;
         square[j] = v;
         weight -= m * inverse;
-        weights[j] = l1 ? weight - clamped(weight, threshold * inverse) : weight;
+        if (l1 == ONE_THRESHOLD) weight -= clamped(weight, threshold * inverse);
+        if (l1 == OWN_THRESHOLDS) weight -= clamped(weight, threshold * factors[j] * inverse);
+        weights[j] = weight;
         if (with_metric) metric[j] = d;
     }
 }
@@ -146,6 +163,7 @@ INLINE void adam_models(const Optimizer *optimizer, const Step *step, int decoup
             .mean = step->mean + start,
             .square = step->square + start,
             .metric = with_metric ? step->metric + start : NULL,
+            .factors = optimizer->factors,
             .to_mean = (REAL)(1 - optimizer->beta1),
             .to_square = (REAL)(1 - optimizer->beta2),
             .keep_square = (REAL)optimizer->beta2,
@@ -154,8 +172,11 @@ INLINE void adam_models(const Optimizer *optimizer, const Step *step, int decoup
         model.factor = complete(optimizer, columns, own, model.weights, model.gradient);
         model.threshold = own.threshold * model.factor;
         int64_t thresholded = optimizer->l1 && model.threshold > 0 ? optimizer->penalised : 0;
-        adam_columns(&model, 0, thresholded, 1, decoupled, with_metric);
-        adam_columns(&model, thresholded, columns, 0, decoupled, with_metric);
+        if (model.factors)
+            adam_columns(&model, 0, thresholded, OWN_THRESHOLDS, decoupled, with_metric);
+        else
+            adam_columns(&model, 0, thresholded, ONE_THRESHOLD, decoupled, with_metric);
+        adam_columns(&model, thresholded, columns, NO_L1, decoupled, with_metric);
         if (with_metric) step->groups[row] = own.group * model.factor;
     }
 }
@@ -189,7 +210,11 @@ void sgd(const Optimizer *optimizer, const Step *step) {
             weights[j] = weight + (rates.momentum * (weight - previous[j]) - rates.rate * slope);
             previous[j] = weight;
         }
-        if (optimizer->l1 && threshold > 0)
+        const REAL *factors = optimizer->factors;
+        if (optimizer->l1 && threshold > 0 && factors)
+            for (int64_t j = 0; j < optimizer->penalised; j++)
+                weights[j] -= clamped(weights[j], threshold * factors[j]);
+        else if (optimizer->l1 && threshold > 0)
             for (int64_t j = 0; j < optimizer->penalised; j++)
                 weights[j] -= clamped(weights[j], threshold);
         if (step->groups) step->groups[row] = own.group * factor;

@@ -45,7 +45,10 @@ class Program:
         parameters = describe_parameters(model, spec.penalize, spec.group_by)
         if not parameters:
             raise JobUnrunnable(f"model '{spec.model.kind}' has no parameters to train")
-        self.layout = Layout.of(parameters)
+        factors = problem.factors
+        if factors is not None:
+            factors = factors.to(problem.device, problem.dtype)
+        self.layout = Layout.of(parameters, factors)
         self.initial = torch.stack([self._flat(each) for each in models])
         fixed = [fixed_state(each) for each in models]
         self.initial_buffers: Buffers = {
@@ -87,7 +90,7 @@ class Program:
 
     def _stepping(self) -> Stepping:
         spec = self._problem.spec
-        uses = Uses.of(spec, self.layout.penalised_columns)
+        uses = Uses.of(spec, self.layout.penalised_columns, self.layout.factors)
         eager = OPTIMIZERS[spec.optimizer](uses)
         return CompiledOptimizer(eager, self.compiled) if self.compiled else eager
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -18,12 +18,14 @@ class Group:
     """Groups of weights within the flat row: columns start to start + prod(view), seen as `view`.
 
     Fixing the axes `kept` of the view leaves one group; `axes` are the others, counted from behind.
+    factors: of the groups' penalties, as the view with ones for `axes`; None where all are one.
     """
 
     start: int
     view: tuple[int, ...]
     axes: tuple[int, ...]
     size: int
+    factors: Tensor | None = field(default=None, compare=False)
 
     def of(self, rows: Tensor) -> Tensor:
         """Return the weights in rows (..., columns) as (..., *view), sharing memory."""
@@ -49,7 +51,8 @@ class Slot:
 class Layout:
     """All parameters of one model as one row of `columns` numbers; gaps between slots stay zero.
 
-    The first `penalised_columns` hold the penalised weights, `weights` in number.
+    The first `penalised_columns` hold the penalised weights, `weights` in number. factors
+    (penalised_columns,): of their penalties; None where all are one.
     """
 
     slots: tuple[Slot, ...]
@@ -57,10 +60,14 @@ class Layout:
     columns: int
     penalised_columns: int
     weights: int
+    factors: Tensor | None = field(default=None, compare=False)
 
     @classmethod
-    def of(cls, parameters: Sequence[Parameter]) -> Layout:
-        """Lay out a model's parameters, the penalised ones first."""
+    def of(cls, parameters: Sequence[Parameter], factors: Tensor | None = None) -> Layout:
+        """Lay out a model's parameters, the penalised ones first.
+
+        factors (inputs,): of the penalties of what leaves each input, in the first matrix.
+        """
         ordered = sorted(parameters, key=lambda parameter: not parameter.penalised)
         slots: list[Slot] = []
         groups: list[Group] = []
@@ -72,7 +79,18 @@ class Layout:
             start += rounded_up(math.prod(parameter.shape), COLUMN_ALIGNMENT)
             penalised_columns = start if parameter.penalised else penalised_columns
         weights = sum(math.prod(p.shape) for p in parameters if p.penalised)
-        return cls(tuple(slots), tuple(groups), start, penalised_columns, weights)
+        layout = cls(tuple(slots), tuple(groups), start, penalised_columns, weights)
+        return layout if factors is None else layout._with_factors(factors)
+
+    def _with_factors(self, factors: Tensor) -> Layout:
+        first = next(slot for slot in self.slots if len(slot.shape) == 2)
+        own = factors.new_ones(self.penalised_columns)
+        own[first.start : first.stop].view(first.shape).copy_(factors)
+        groups = [
+            replace(group, factors=factors[None, None]) if group.start == first.start else group
+            for group in self.groups
+        ]
+        return replace(self, groups=tuple(groups), factors=own)
 
     def views(self, rows: Tensor) -> dict[str, Tensor]:
         """Return parameters by name, each (..., *shape), in rows (..., columns), sharing memory."""

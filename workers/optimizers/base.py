@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import torch
@@ -44,7 +44,8 @@ class Rates:
 class Uses:
     """The parts of a step that any member of the job may use; the others are left out for all.
 
-    Decided by the job, not by who trains together: a member is the same in any company.
+    Decided by the job, not by who trains together: a member is the same in any company. factors
+    (penalised,): what multiplies the penalty of each column; None where all are one.
     """
 
     penalised: int  # columns; they come first
@@ -54,9 +55,10 @@ class Uses:
     subgradient: bool
     weight_decay: bool
     clip_norm: float | None
+    factors: Tensor | None = field(default=None, compare=False)
 
     @classmethod
-    def of(cls, spec: JobSpec, penalised: int) -> Uses:
+    def of(cls, spec: JobSpec, penalised: int, factors: Tensor | None = None) -> Uses:
         """Find what the spec's search can reach."""
         found = reachable(spec.search.penalty)
         sparse = found.l1 > 0
@@ -68,7 +70,12 @@ class Uses:
             subgradient=sparse and spec.l1_method == "subgradient",
             weight_decay=spec.search.weight_decay != 0,
             clip_norm=spec.clip_norm,
+            factors=factors,
         )
+
+    def by_column(self, strengths: Tensor) -> Tensor:
+        """Return strengths (m, 1) times the factors of the penalised columns."""
+        return strengths if self.factors is None else strengths * self.factors
 
 
 class Stepping(Protocol):
@@ -131,9 +138,9 @@ class Optimizer(ABC):
         ridge, sign, threshold, group, *own = coefficients.unbind(0)
         penalised, pull = weights[:, : uses.penalised], gradient[:, : uses.penalised]
         if uses.l2:
-            pull.addcmul_(penalised, ridge)
+            pull.addcmul_(penalised, uses.by_column(ridge))
         if uses.subgradient:
-            pull.addcmul_(penalised.sign(), sign)
+            pull.addcmul_(penalised.sign(), uses.by_column(sign))
         if uses.clip_norm is not None:
             # A gradient that is made shorter takes its threshold along, or λ would grow.
             factor = (uses.clip_norm / _norms(gradient)).clamp_max_(1)
@@ -142,7 +149,7 @@ class Optimizer(ABC):
         metric = self._move(weights, gradient, state, own)
         if uses.l1:
             narrow = metric if metric.shape[1] == 1 else metric[:, : uses.penalised]
-            soft_threshold(penalised, threshold / narrow)
+            soft_threshold(penalised, uses.by_column(threshold) / narrow)
         return metric, group
 
     @abstractmethod

@@ -10,6 +10,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from workers.models.layout import Group
@@ -24,12 +25,19 @@ class Components:
     group: float = 0.0
 
 
-def value(components: Components, weights: Tensor, groups: Sequence[Group]) -> Tensor:
-    """Return λ R(w), (...,), of weights (..., columns)."""
-    total = components.l1 * weights.abs().sum(-1) + components.l2 * weights.square().sum(-1)
+def value(
+    components: Components, weights: Tensor, groups: Sequence[Group], factors: Tensor | None = None
+) -> Tensor:
+    """Return λ R(w), (...,), of weights (..., columns); factors (columns,), one by default."""
+    own = torch.ones_like(weights[..., :1]) if factors is None else factors
+    total = components.l1 * (own * weights.abs()).sum(-1)
+    total = total + components.l2 * (own * weights.square()).sum(-1)
     leading = weights.dim() - 1
     for group in groups:
-        own = norms(group.of(weights), group.axes).flatten(leading).sum(-1)
+        lengths = norms(group.of(weights), group.axes)
+        if group.factors is not None:
+            lengths = group.factors * lengths
+        own = lengths.flatten(leading).sum(-1)
         total = total + components.group * math.sqrt(group.size) * own
     return total
 

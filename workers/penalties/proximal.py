@@ -28,7 +28,7 @@ def soft_threshold(weights: Tensor, threshold: Tensor) -> None:
 def group_soft_threshold(
     weights: Tensor, metric: Tensor, strength: Tensor, groups: Sequence[Group]
 ) -> None:
-    """Make w argmin_x ½ Σ D (x - w)² + strength Σ_g √size(g) ‖x_g‖.
+    """Make w argmin_x ½ Σ D (x - w)² + strength Σ_g √size(g) ‖x_g‖, times a group's own factor.
 
     weights (..., columns), metric D (..., columns) or (..., 1), strength (..., 1).
     """
@@ -36,6 +36,8 @@ def group_soft_threshold(
         block = group.of(weights)
         ones = (1,) * len(group.view)
         threshold = (strength * math.sqrt(group.size)).unflatten(-1, ones)
+        if group.factors is not None:
+            threshold = threshold * group.factors
         if metric.shape[-1] == 1:
             block_soft_threshold(block, threshold / metric.unflatten(-1, ones), group.axes)
         else:

@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 import torch
+from torch import Tensor
 
 from ridgeway.jobs.plan import Engine
 from ridgeway.spec.models import LinearModel, MlpModel
@@ -15,6 +16,7 @@ from ridgeway.spec.spec import JobSpec
 from workers.data.prepare import Fold, Prepared
 from workers.objectives.losses import Kind, kind_of
 from workers.optimizers.precision import dtype_of
+from workers.penalties.factors import input_factors
 
 if TYPE_CHECKING:
     from workers.population.solver import Solver
@@ -62,6 +64,11 @@ class Problem:
     def inputs(self) -> int:
         """The number of inputs of a row."""
         return self.folds[0].train_inputs.shape[1]
+
+    @cached_property
+    def factors(self) -> Tensor | None:
+        """The factor of each input's penalty, (d,) float64; None where all are one."""
+        return input_factors(self.spec, self.sources)
 
     @property
     def made_solver(self) -> Solver | None:

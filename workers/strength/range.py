@@ -19,9 +19,12 @@ from workers.models.building import build_model
 from workers.models.layout import Group, Layout
 from workers.models.parameters import describe_parameters
 from workers.objectives.losses import kind_of, row_weights
+from workers.penalties.factors import over_held
 from workers.penalties.penalties import PENALTIES
+from workers.population.configuration import Configuration
 from workers.population.problem import Problem
 from workers.population.watch import Watch
+from workers.strength.free import fitted_by_free, middle_smoothing
 from workers.strength.probe import BELOW, UNPROBED, StrengthRange, probe_range
 
 BELOW_OF_WIDE = 1e-3  # λ_max, the low end where rows are fewer than inputs
@@ -42,19 +45,22 @@ def strength_range(
     if spec.search.strength != "auto":
         return StrengthRange(*UNPROBED)  # nobody asks for it
     if isinstance(spec.model, LinearModel):
-        return linear_range(spec, prepared.development(), outputs)
+        return linear_range(spec, prepared.development(), outputs, problem.factors)
     probed = problem.folds[-1 if isinstance(spec.validation, ForwardValidation) else 0]
     return probe_range(replace(problem, folds=(probed,)), Watch(on_epoch=on_epoch))
 
 
-def linear_range(spec: JobSpec, rows: Fold, outputs: int) -> StrengthRange:
+def linear_range(
+    spec: JobSpec, rows: Fold, outputs: int, factors: Tensor | None = None
+) -> StrengthRange:
     """Return 1e-4 of the smallest to the largest λ_max of the searched penalties, on these rows.
 
     1e-3 with fewer rows than inputs, as further down all models go through their training rows.
-    λ_max is the smallest λ whose solution is all zeros, or that of Σ |w| where there is none. Where
-    l1_ratio or label_smoothing are searched it is that of their middles.
+    λ_max is the smallest λ whose solution is all zeros, but for inputs whose factor (d,) is 0, or
+    that of Σ |w| where there is none. Where l1_ratio or label_smoothing are searched it is that of
+    their middles.
     """
-    critical = critical_strengths(spec, rows, outputs)
+    critical = critical_strengths(spec, rows, outputs, factors)
     usable = [strength for strength in critical if strength > ROUNDING]
     if not usable:  # nothing to explain: constant columns, or a search without a penalty
         return StrengthRange(*UNPROBED)
@@ -65,25 +71,34 @@ def linear_range(spec: JobSpec, rows: Fold, outputs: int) -> StrengthRange:
     return StrengthRange(low, high)
 
 
-def critical_strengths(spec: JobSpec, rows: Fold, outputs: int) -> list[float]:
+def critical_strengths(
+    spec: JobSpec, rows: Fold, outputs: int, factors: Tensor | None = None
+) -> list[float]:
     """Return λ_max of each penalty searched that has a strength."""
     ratio = quantile(spec.search.l1_ratio, 0.5)
-    slope = _slope(spec, rows, outputs)
+    slope = _slope(spec, rows, outputs, factors)
     return [
         slope.critical(name, ratio) for name in spec.search.penalty if PENALTIES[name].has_strength
     ]
 
 
 def critical_strength(
-    spec: JobSpec, rows: Fold, outputs: int, penalty: PenaltyName, l1_ratio: float
+    spec: JobSpec,
+    rows: Fold,
+    outputs: int,
+    factors: Tensor | None,
+    member: Configuration,
 ) -> float:
-    """Return λ_max of one penalty, that of Σ |w| where it has none."""
-    return _slope(spec, rows, outputs).critical(penalty, l1_ratio)
+    """Return λ_max of a member's penalty, that of Σ |w| where it has none."""
+    return _slope(spec, rows, outputs, factors).critical(member.penalty, member.l1_ratio)
 
 
 @dataclass(frozen=True)
 class _Slope:
-    """The gradient at zero weights over the penalised columns, and the groups among them."""
+    """The gradient at zero weights over the penalised columns, and the groups among them.
+
+    An input's gradient is over its factor: as large as the strength that holds it at zero.
+    """
 
     flat: Tensor
     groups: Sequence[Group]
@@ -92,20 +107,25 @@ class _Slope:
         return PENALTIES[penalty].largest_useful_strength(self.flat, l1_ratio, self.groups)
 
 
-def _slope(spec: JobSpec, rows: Fold, outputs: int) -> _Slope:
+def _slope(spec: JobSpec, rows: Fold, outputs: int, factors: Tensor | None) -> _Slope:
     model = build_model(spec.model, rows.train_inputs.shape[1], outputs)
     layout = Layout.of(describe_parameters(model, spec.penalize, spec.group_by))
     flat = torch.zeros(layout.columns, dtype=torch.float64)
-    for name, own in gradient_at_zero(spec, rows, outputs).items():
+    found = gradient_at_zero(spec, rows, outputs, factors)
+    found["weight"] = over_held(found["weight"], factors)
+    for name, own in found.items():
         layout.views(flat)[name].copy_(own)
     return _Slope(flat[: layout.penalised_columns], layout.groups)
 
 
-def gradient_at_zero(spec: JobSpec, rows: Fold, outputs: int) -> dict[str, Tensor]:
+def gradient_at_zero(
+    spec: JobSpec, rows: Fold, outputs: int, factors: Tensor | None = None
+) -> dict[str, Tensor]:
     """Return the gradient of the mean loss in weight (outputs, d) and bias (outputs,).
 
-    Penalised parameters are zero, and the bias is fitted unless it is one of them. Smoothing draws
-    targets towards those that tell nothing; the gradient is linear in the targets.
+    Penalised parameters are zero; the weights of inputs whose factor is 0 are fitted, and the bias
+    unless it is penalised. Smoothing draws targets towards those that tell nothing; the gradient is
+    linear in the targets.
     """
     weights = row_weights(spec, rows.train_targets, rows.train_weights)
     shares = weights[:, None] / len(weights)
@@ -115,8 +135,11 @@ def gradient_at_zero(spec: JobSpec, rows: Fold, outputs: int) -> dict[str, Tenso
     else:
         truth = rows.train_targets.double().unsqueeze(1)
     uninformed = {"regression": 0.0, "binary": 0.5, "multiclass": 1 / outputs}[kind]
-    truth = truth + _smoothing(spec) * (uninformed - truth)
-    predicted = uninformed if spec.penalize == "all" else (shares * truth).sum(0)
+    truth = truth + middle_smoothing(spec) * (uninformed - truth)
+    if factors is not None and (factors == 0).any():
+        predicted = fitted_by_free(spec, rows, outputs, factors == 0)
+    else:
+        predicted = uninformed if spec.penalize == "all" else (shares * truth).sum(0)
     slope = (2.0 if kind == "regression" else 1.0) * shares * (predicted - truth)
     bias = slope.sum(0) if spec.penalize == "all" else torch.zeros(outputs)
     weight = _product(slope, rows.train_inputs, None if spec.penalize == "all" else shares)
@@ -137,8 +160,3 @@ def _product(slope: Tensor, inputs: Tensor, shares: Tensor | None) -> Tensor:
     for part in parts:
         found += slope[part].T @ (inputs[part].double() - means)
     return found
-
-
-def _smoothing(spec: JobSpec) -> float:
-    searched = spec.search.label_smoothing
-    return spec.label_smoothing if searched is None else quantile(searched, 0.5)

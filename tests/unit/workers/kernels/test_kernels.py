@@ -54,11 +54,12 @@ def draws(seed: int, *shape: int, dtype: torch.dtype = torch.float32) -> torch.T
 @given(
     seed=st.integers(0, 2**16),
     models=st.integers(1, 9),
-    flags=st.lists(st.booleans(), min_size=5, max_size=5),
+    flags=st.lists(st.booleans(), min_size=6, max_size=6),
     clip_norm=st.sampled_from([None, 0.5, 100.0]),
 )
 def test_a_step_is_the_one_in_torch_operations(name, dtype, seed, models, flags, clip_norm) -> None:
-    l1, l2, group, subgradient, weight_decay = flags
+    l1, l2, group, subgradient, weight_decay, factors = flags
+    own = torch.arange(32).remainder(5).to(dtype) / 2  # some are 0
     uses = Uses(
         penalised=32,
         l1=l1,
@@ -67,6 +68,7 @@ def test_a_step_is_the_one_in_torch_operations(name, dtype, seed, models, flags,
         subgradient=subgradient,
         weight_decay=weight_decay,
         clip_norm=clip_norm,
+        factors=own if factors else None,
     )
     eager = OPTIMIZERS[name](uses)
     compiled = CompiledOptimizer(eager, kernels(dtype))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -33,6 +34,7 @@ class Run:
         *,
         groups: tuple[Group, ...] = (),
         clip_norm: float | None = None,
+        factors: Tensor | None = None,
         **strengths: float | Tensor,
     ) -> None:
         self.weights = weights.clone()
@@ -42,7 +44,9 @@ class Run:
         self.rates = Rates(rate, torch.zeros_like(rate) + decay, **own)
         self.groups = groups
         used = {name: name in strengths for name in parts}
-        self.optimizer = kind(Uses(columns, weight_decay=True, clip_norm=clip_norm, **used))
+        self.optimizer = kind(
+            Uses(columns, weight_decay=True, clip_norm=clip_norm, factors=factors, **used)
+        )
         self.state = [torch.zeros_like(weights) for _ in range(kind.remembers)]
         self.steps = 0
         self.metric = torch.ones_like(weights)
@@ -207,3 +211,35 @@ def test_a_fixed_point_is_stationary_for_loss_plus_penalty_plus_decoupled_decay(
             unit = block.detach() / block.detach().norm()
             assert torch.allclose(g, -0.3 * size * unit, rtol=0, atol=2e-3)
     assert (found == 0).any() or grouped
+
+
+# --- penalty factors ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["sgd", "adam", "adamw"])
+@pytest.mark.parametrize("penalty", ["l1", "l2", "subgradient", "group"])
+def test_a_step_with_factors_is_each_columns_step_at_its_own_strength(
+    name: str, penalty: str
+) -> None:
+    """Without clipping a column's step knows nothing of its neighbours, nor a group's of others."""
+    kind = OPTIMIZERS[name]  # type: ignore[index]
+    start = torch.randn(3, 8, dtype=torch.float64, generator=torch.manual_seed(0))
+    factors = torch.tensor([0.0, 0.3, 1.0, 2.5], dtype=torch.float64)
+    strength = torch.tensor([[0.0], [0.5], [3.0]], dtype=torch.float64)
+    both = torch.cat([factors, factors])  # two units, four inputs
+    group = Group(0, (1, 2, 4), (-2,), 2)
+    factored = replace(group, factors=factors[None, None])
+    run = Run(kind, start, RATES, 0.01, groups=(factored,), factors=both, **{penalty: strength})
+    alone = [
+        Run(kind, start, RATES, 0.01, groups=(group,), **{penalty: strength * factor})
+        for factor in factors
+    ]
+    for step in range(12):
+        gradient = torch.randn(3, 8, dtype=torch.float64, generator=torch.manual_seed(step + 1))
+        run.step(gradient)
+        for other in alone:
+            other.step(gradient)
+    for column in range(8):
+        expected = alone[column % 4].weights[:, column]
+        assert torch.allclose(run.weights[:, column], expected, rtol=0, atol=1e-12)
+        assert torch.equal(run.weights[:, column] == 0, expected == 0)

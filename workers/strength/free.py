@@ -1,0 +1,58 @@
+"""Linear models of the inputs that no penalty holds: what λ_max leaves in a model."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from ridgeway.spec.space import quantile
+from ridgeway.spec.spec import JobSpec
+from workers.data.prepare import Fold
+from workers.fullbatch.exact import Exact, ExactFold
+from workers.fullbatch.fista import Fista
+from workers.fullbatch.paths import BEYOND
+from workers.fullbatch.rows import LINKS, LinearFit, TrainingRows
+from workers.fullbatch.terms import Strengths
+from workers.kernels import Library, load
+from workers.objectives.losses import kind_of, row_weights
+
+ROUNDS = 60  # of batched steps, for what the exact solver leaves over
+
+
+def middle_smoothing(spec: JobSpec) -> float:
+    """Return the job's label smoothing; where that is searched, the middle of its range."""
+    searched = spec.search.label_smoothing
+    return spec.label_smoothing if searched is None else quantile(searched, 0.5)
+
+
+def fitted_by_free(spec: JobSpec, rows: Fold, outputs: int, free: Tensor) -> Tensor:
+    """Return what the model of the free inputs (d,) alone predicts of the rows, (n, outputs).
+
+    Probabilities or numbers, at the optimum. The intercept is zero where it is penalised.
+    """
+    kind, inputs = kind_of(spec.task, outputs), rows.train_inputs[:, free].double()
+    targets, device = rows.train_targets, torch.device("cpu")
+    own = TrainingRows(inputs, targets, row_weights(spec, targets))
+    fit = LinearFit(
+        [own],
+        kind,
+        outputs,
+        torch.float64,
+        device,
+        penalize=spec.penalize,
+        factors=torch.zeros(inputs.shape[1], dtype=torch.float64),
+    )
+    strength = BEYOND if spec.penalize == "all" else 0.0  # of the intercept alone
+    columns = (strength, 0.0, 0.0, middle_smoothing(spec))
+    strengths = Strengths(*torch.tensor([columns], dtype=torch.float64).unbind(1))
+    library = load(torch.float64)
+    if isinstance(library, Library):
+        solver = Exact(fit, strengths, [ExactFold(fit, own, library)])
+    else:
+        solver = Fista(fit, strengths)
+    for _ in range(ROUNDS):
+        if not solver.active.any():
+            break
+        solver.advance()
+    logits = inputs @ solver.weights[0, 0].T + solver.intercepts[0, 0]
+    return LINKS[kind].predict(logits.T).T

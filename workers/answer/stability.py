@@ -3,9 +3,9 @@
 Complementary pairs: the development rows are parted at random into halves, the member is trained
 on each, and a half selects the features with the largest norms, at most `most` of those it uses. Of
 selections that are as good as random, π = 0.75 and most = ⌊√((2π - 1) p)⌋ of p features, no more
-than most² / ((2π - 1) p) ≤ 1 is expected to come out of half of all halves or more. Sources:
-Meinshausen & Bühlmann, Stability Selection (2010); Shah & Samworth, Variable Selection with Error
-Control (2013).
+than most² / ((2π - 1) p) ≤ 1 is expected to come out of half of all halves or more. Features that
+no penalty holds (factor 0) are in every model, and none of the p. Sources: Meinshausen & Bühlmann,
+Stability Selection (2010); Shah & Samworth, Variable Selection with Error Control (2013).
 """
 
 from __future__ import annotations
@@ -32,19 +32,19 @@ FLOATS = 2e7  # of inputs, in halves that are trained at a time
 
 @dataclass(frozen=True)
 class Selections:
-    """How often halves selected each source column, of `halves` in all."""
+    """How often halves selected each penalised source column, of `halves` in all."""
 
     counts: dict[str, int]
     halves: int
     most: int
 
-    def frequency(self, name: str) -> float:
-        """Return the share of halves that selected a column."""
-        return self.counts[name] / self.halves
+    def frequency(self, name: str) -> float | None:
+        """Return the share of halves that selected a column; None of one that no penalty holds."""
+        return self.counts[name] / self.halves if name in self.counts else None
 
     def described(self) -> Stability:
         """Return what the answer says of the selection as a whole."""
-        stable = [name for name in self.counts if self.frequency(name) >= THRESHOLD]
+        stable = [name for name in self.counts if self.counts[name] >= THRESHOLD * self.halves]
         bound = self.most**2 / ((2 * THRESHOLD - 1) * len(self.counts))
         return Stability(
             pairs=self.halves // 2,
@@ -57,7 +57,8 @@ class Selections:
 
 def selections(member: Configuration, prepared: Prepared, training: Training) -> Selections | None:
     """Train the member on complementary halves; None where they can't be had, or trained."""
-    names = list(dict.fromkeys(prepared.source_columns))
+    factors = prepared.spec.penalty_factors
+    names = [name for name in dict.fromkeys(prepared.source_columns) if factors.get(name, 1) > 0]
     most = math.floor(math.sqrt((2 * THRESHOLD - 1) * len(names) * EXPECTED))
     counts = dict.fromkeys(names, 0)
     pairs = pairs_of_halves(prepared)
@@ -78,7 +79,8 @@ def selections(member: Configuration, prepared: Prepared, training: Training) ->
         if found is None or found.diverged_at[0]:
             return None
         for half in range(len(halves)):
-            for name in _selected(column_norms(found.parameters(0, half), prepared), most):
+            norms = column_norms(found.parameters(0, half), prepared)
+            for name in _selected({name: norms[name] for name in names}, most):
                 counts[name] += 1
     return Selections(counts, 2 * pairs, most)
 

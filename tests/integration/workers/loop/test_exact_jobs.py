@@ -149,3 +149,31 @@ def test_balanced_classes_and_penalised_intercepts_have_no_equivalent(
         )
         assert job["state"] == "succeeded", job["error"]
         assert job["recommended"]["best"]["equivalents"] is None
+
+
+def test_a_column_of_factor_0_is_in_every_model_of_the_path(
+    http: httpx.Client, database: Database, service_settings: Settings
+) -> None:
+    factors = {"age": 0, "s5": 4}
+    job = finished(
+        http,
+        database,
+        service_settings,
+        dataset="diabetes",
+        search={"penalty": "l1"},
+        penalty_factors=factors,
+        trials=12,
+    )
+    assert job["state"] == "succeeded", job["error"]
+    assert parse_spec(job["spec"]).penalty_factors == factors
+    assert job["recommended"]["best"]["equivalents"] is None
+    told = RegularisationPath.model_validate(http.get(job["links"]["path"]).json())
+    used = [list(point.coefficients or {}) for point in told.points]
+    assert used[0] == ["age"]  # at λ_max
+    assert all("age" in own for own in used)
+    enters = {
+        name: next(place for place, own in enumerate(used) if name in own) for name in used[-1]
+    }
+    assert enters["bmi"] < enters["bp"] < enters["s5"]  # without its factor s5 comes before bp
+    features = Features.model_validate(http.get(job["links"]["features"]).json())
+    assert {own.name for own in features.features if own.frequency is None} == {"age"}

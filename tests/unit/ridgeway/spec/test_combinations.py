@@ -234,3 +234,41 @@ def resolved_or_refused(body: dict[str, Any], profile: DatasetProfile) -> JobSpe
         return resolve_spec(spec, profile)
     except InvalidInput as refused:
         return refused
+
+
+# --- penalty factors ----------------------------------------------------------------------------
+
+
+def test_penalty_factors_need_a_known_first_layer_and_groups_by_input() -> None:
+    factors = {"alcohol": 0.0, "hue": 2.5}
+    check_spec(job(penalty_factors=factors))
+    refused = refusals(penalty_factors=factors, model={"kind": "transformer"}, group_by="neuron")
+    assert refused["penalty_factors"].value == factors
+    assert "linear or mlp" in refused["penalty_factors"].message
+    assert "accepted: input" in refused["group_by"].message
+
+
+@pytest.mark.parametrize("factor", [-1, -1e-300, 1e-9, 1e7])
+def test_a_factor_is_0_or_of_a_sane_size(factor: float) -> None:
+    with pytest.raises(InvalidInput) as refused:
+        job(penalty_factors={"hue": factor})
+    (error,) = refused.value.errors
+    assert (error.field, error.value) == ("penalty_factors.hue", factor)
+    assert "0" in error.message
+    assert "drop" in error.message
+
+
+def test_factors_are_those_of_inputs() -> None:
+    spec = job(
+        drop=["hue"],
+        groups="ash",
+        penalty_factors={"alcohol": 2, "hue": 1, "ash": 0, "target": 3, "nowhere": 1},
+    )
+    with pytest.raises(InvalidInput) as refused:
+        resolve_spec(spec, bundled_profiles()["wine"])
+    met = {error.field: error.message for error in refused.value.errors}
+    assert met["penalty_factors.nowhere"].startswith("no such column; columns: alcohol")
+    assert "is the target" in met["penalty_factors.target"]
+    for name in ("hue", "ash"):
+        assert "no input" in met[f"penalty_factors.{name}"]
+    assert "penalty_factors.alcohol" not in met

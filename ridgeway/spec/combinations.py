@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ridgeway.errors import FieldError
-from ridgeway.spec.factors import model_errors
+from ridgeway.spec.by_column import model_errors
 from ridgeway.spec.forward import group_errors
 from ridgeway.spec.grids import grid_errors
 from ridgeway.spec.models import LinearModel, MlpModel

@@ -9,8 +9,8 @@ from pydantic import BaseModel, ConfigDict
 
 from ridgeway.errors import FieldError, InvalidInput
 from ridgeway.spec.apart import drop_errors, group_errors
+from ridgeway.spec.by_column import column_errors
 from ridgeway.spec.combinations import combination_errors, task_errors
-from ridgeway.spec.factors import factor_errors
 from ridgeway.spec.forward import forward_errors
 from ridgeway.spec.models import MlpModel, PluginModel
 from ridgeway.spec.names import Task
@@ -115,7 +115,7 @@ def resolve_spec(spec: JobSpec, profile: DatasetProfile) -> JobSpec:
         *weight_errors(spec, profile, target, columns),
         *_order_errors(spec, profile, target, columns),
         *drop_errors(spec, profile, target, columns),
-        *factor_errors(spec, profile, target, columns),
+        *column_errors(spec, profile, target, columns),
         *_input_errors(spec, profile, target),
     ]
     if not errors:

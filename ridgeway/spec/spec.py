@@ -13,8 +13,8 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from ridgeway.spec.by_column import FeatureGroups, PenaltyFactors
 from ridgeway.spec.dimensions import DISTINCT, Dimension, Range, Strength, within
-from ridgeway.spec.factors import PenaltyFactors
 from ridgeway.spec.models import LinearModel, MlpModel, ModelSpec
 from ridgeway.spec.names import (
     OBJECTIVE_ROWS,
@@ -190,9 +190,8 @@ class JobSpec(Strict):
     )
     search: Search = Search()
     penalize: Literal["weights", "all"] = "weights"
-    penalty_factors: PenaltyFactors = Field(
-        {}, description="by column: what multiplies the penalty of its weights; 0: none, default 1"
-    )
+    penalty_factors: PenaltyFactors = Field({})
+    feature_groups: FeatureGroups = Field({})
     group_by: Literal["input", "neuron"] = "input"
     l1_method: Literal["proximal", "subgradient"] = "proximal"
     class_weights: Literal["none", "balanced"] = Field(

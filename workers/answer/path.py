@@ -21,7 +21,7 @@ from workers.answer.confirmation import SETTLING_SHARE
 from workers.answer.extent import path_strengths
 from workers.answer.training import Training
 from workers.data.prepare import Prepared
-from workers.penalties.factors import input_factors
+from workers.models.by_input import ByInput
 from workers.penalties.penalties import PENALTIES
 from workers.population.configuration import Configuration
 from workers.population.results import PopulationResult, TrainedModels, fold_errors
@@ -101,8 +101,8 @@ def grid(
     low, high = _searched(spec, searched)
     if isinstance(spec.model, LinearModel):
         rows = prepared.development()
-        factors = input_factors(spec, prepared.source_columns)
-        largest = critical_strength(spec, rows, prepared.outputs, factors, member)
+        inputs = ByInput.of(spec, prepared.source_columns)
+        largest = critical_strength(spec, rows, prepared.outputs, inputs, member)
         if largest > 0:  # else the data tell nothing
             low = LOWEST[prepared.inputs > len(rows.train_targets)] * largest
             low = min(low, member.strength or low)

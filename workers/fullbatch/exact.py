@@ -69,7 +69,8 @@ class ExactFold:
         return self._solved(UNPENALISED)
 
     def _solved(self, member: Wanted) -> Solved | None:
-        if self._fit.group_by == "neuron" and member.components.group > 0:
+        by_input = self._fit.group_by == "input" and self._fit.groups is None
+        if not by_input and member.components.group > 0:
             return None
         if member.sparse or self._in_full:
             return self._in_own_units(self._paths, member, None)

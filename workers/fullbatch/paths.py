@@ -20,8 +20,8 @@ from workers.fullbatch.rows import LinearFit
 from workers.headway import tell
 from workers.heeding import heed
 from workers.kernels.linear import Aim, Optimum, Pull, SolvableRows
+from workers.models.by_input import over_held
 from workers.penalties.components import Components
-from workers.penalties.factors import over_held
 
 STEPS = 100  # of Newton's, for one member
 TOLERANCE = {torch.float64: 1e-10, torch.float32: 1e-8}

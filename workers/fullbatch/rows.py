@@ -58,6 +58,7 @@ class LinearFit:
     group_by: a group of group lasso is an `input`'s outgoing weights, or a `neuron`'s incoming
     ones. penalize `all` penalises intercepts too, each a group of its own. factors (d,): what
     multiplies the penalty of each input's weights, in groups by `input`; None where all are one.
+    groups: of inputs that share one, each input in one; None where each is a group by itself.
     """
 
     folds: Sequence[TrainingRows]
@@ -68,6 +69,7 @@ class LinearFit:
     group_by: Literal["input", "neuron"] = "input"
     penalize: Literal["weights", "all"] = "weights"
     factors: Tensor | None = None
+    groups: Sequence[Sequence[int]] | None = None
 
 
 @dataclass(frozen=True)

@@ -77,7 +77,8 @@ class FullBatch(Solver):
             problem.device,
             spec.group_by,
             spec.penalize,
-            problem.factors,
+            problem.by_input.factors,
+            problem.by_input.groups,
         )
         model = build_model(spec.model, problem.inputs, outputs).to(problem.device, problem.dtype)
         self.layout = Layout.of(describe_parameters(model, spec.penalize, spec.group_by))

@@ -5,13 +5,16 @@ Weights are (F, P, K, D) as in `workers.fullbatch.rows`.
 
 from __future__ import annotations
 
-import math
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 
 import torch
 from torch import Tensor
 
 from workers.fullbatch.rows import Curvature, Design, LinearFit, MeanLoss
+from workers.models.by_input import by_size
+
+FIXED = ("axis", "shared")  # of terms, what all members have in common
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,7 @@ class Terms:
     l2: Tensor  # (1, P, 1, D)
     group: Tensor  # (1, P, 1, D), the threshold of a column's group; 0 where there is none
     axis: int  # along which a group's weights lie
+    shared: Sequence[Tensor] = ()  # columns (groups, size) that have one group, for each size
 
     @classmethod
     def of(cls, fit: LinearFit, design: Design, loss: MeanLoss, strengths: Strengths) -> Terms:
@@ -50,24 +54,36 @@ class Terms:
             return strength.to(feature)[None, :, None, None]
 
         l1, l2, group = column(strengths.l1), column(strengths.l2), column(strengths.group)
-        size = outputs if fit.group_by == "input" else design.features
+        most = outputs if fit.group_by == "input" else design.features
+        size = torch.full_like(feature, most, dtype=torch.float64)
+        shared = [own.to(feature.device) for own in by_size(fit.groups or ()) if own.shape[1] > 1]
+        for columns in shared:
+            size[columns] *= columns.shape[1]
         return cls(
             linear=column(strengths.label_smoothing) * loss.smoothing,
             l1=l1 * feature + (l1 + group) * intercept,
             l2=l2 * (feature + intercept),
-            group=math.sqrt(size) * group * feature,
+            group=size.sqrt().to(feature) * group * feature,
             axis=-2 if fit.group_by == "input" else -1,
+            shared=shared,
         )
 
     def keep(self, members: Tensor) -> Terms:
         """Return those of these members (indices) alone."""
         of = {field.name: getattr(self, field.name) for field in fields(self)}
-        kept = {name: v.index_select(1, members) for name, v in of.items() if name != "axis"}
+        kept = {name: own.index_select(1, members) for name, own in of.items() if name not in FIXED}
         return replace(self, **kept)
 
     def norms(self, weights: Tensor) -> Tensor:
         """Return ‖w_g‖ of each weight's group, broadcast along it; 0 for weights without one."""
-        return torch.where(self.group > 0, weights, 0).square().sum(self.axis, True).sqrt()
+        return self._sums(torch.where(self.group > 0, weights, 0).square()).sqrt()
+
+    def _sums(self, values: Tensor) -> Tensor:
+        """Return the sums over each value's group, broadcast along it."""
+        sums = values.sum(self.axis, keepdim=True)
+        for columns in self.shared:
+            sums[..., columns] = sums[..., columns].sum(-1, keepdim=True)
+        return sums
 
     def value(self, weights: Tensor) -> Tensor:
         """Return linear term and penalty, (F, P, 1, 1)."""
@@ -112,7 +128,7 @@ class Terms:
         pull, unit = self.group / norms, torch.where(self.group > 0, weights / norms, 0)
 
         def times(directions: Tensor) -> Tensor:
-            along = (unit * directions).sum(self.axis, keepdim=True)
+            along = self._sums(unit * directions)
             return 2 * self.l2 * directions + pull * (directions - unit * along)
 
         return times
@@ -122,5 +138,5 @@ class Terms:
         crossed = (self.l1 > 0) & (moved * weights < 0)
         moved = torch.where(crossed, 0, moved)
         grouped = self.group > 0
-        agreement = torch.where(grouped, moved * weights, 0).sum(self.axis, keepdim=True)
+        agreement = self._sums(torch.where(grouped, moved * weights, 0))
         return torch.where(grouped & (agreement < 0), 0, moved)

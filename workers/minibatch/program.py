@@ -45,10 +45,8 @@ class Program:
         parameters = describe_parameters(model, spec.penalize, spec.group_by)
         if not parameters:
             raise JobUnrunnable(f"model '{spec.model.kind}' has no parameters to train")
-        factors = problem.factors
-        if factors is not None:
-            factors = factors.to(problem.device, problem.dtype)
-        self.layout = Layout.of(parameters, factors)
+        like = torch.zeros((), dtype=problem.dtype, device=problem.device)
+        self.layout = Layout.of(parameters, problem.by_input, like)
         self.initial = torch.stack([self._flat(each) for each in models])
         fixed = [fixed_state(each) for each in models]
         self.initial_buffers: Buffers = {

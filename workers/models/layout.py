@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from workers.models.alignment import COLUMN_ALIGNMENT, rounded_up
+from workers.models.by_input import ByInput, by_size
 from workers.models.parameters import Parameter
 
 
@@ -19,6 +20,7 @@ class Group:
 
     Fixing the axes `kept` of the view leaves one group; `axes` are the others, counted from behind.
     factors: of the groups' penalties, as the view with ones for `axes`; None where all are one.
+    columns, shaped as the view: where they lie, if that is not in one piece.
     """
 
     start: int
@@ -26,10 +28,18 @@ class Group:
     axes: tuple[int, ...]
     size: int
     factors: Tensor | None = field(default=None, compare=False)
+    columns: Tensor | None = field(default=None, compare=False)
 
     def of(self, rows: Tensor) -> Tensor:
-        """Return the weights in rows (..., columns) as (..., *view), sharing memory."""
+        """Return the weights in rows (..., columns) as (..., *view): `put` writes them back."""
+        if self.columns is not None:
+            return rows[..., self.columns]
         return rows[..., self.start : self.start + math.prod(self.view)].unflatten(-1, self.view)
+
+    def put(self, rows: Tensor, weights: Tensor) -> None:
+        """Write back what `of` gave and was changed in place; what shares memory is there."""
+        if self.columns is not None:
+            rows[..., self.columns] = weights
 
 
 @dataclass(frozen=True)
@@ -63,10 +73,16 @@ class Layout:
     factors: Tensor | None = field(default=None, compare=False)
 
     @classmethod
-    def of(cls, parameters: Sequence[Parameter], factors: Tensor | None = None) -> Layout:
+    def of(
+        cls,
+        parameters: Sequence[Parameter],
+        inputs: ByInput | None = None,
+        like: Tensor | None = None,
+    ) -> Layout:
         """Lay out a model's parameters, the penalised ones first.
 
-        factors (inputs,): of the penalties of what leaves each input, in the first matrix.
+        inputs: what holds for the weights that leave single inputs, in the first matrix. like: a
+        number whose device and type factors get; by default they are float64 on the host.
         """
         ordered = sorted(parameters, key=lambda parameter: not parameter.penalised)
         slots: list[Slot] = []
@@ -80,10 +96,24 @@ class Layout:
             penalised_columns = start if parameter.penalised else penalised_columns
         weights = sum(math.prod(p.shape) for p in parameters if p.penalised)
         layout = cls(tuple(slots), tuple(groups), start, penalised_columns, weights)
-        return layout if factors is None else layout._with_factors(factors)
+        return layout if inputs is None else layout._by_input(inputs, like)
+
+    @property
+    def first(self) -> Slot:
+        """The first matrix, (units, inputs), which of a `linear` model or an `mlp` inputs feed."""
+        return next(slot for slot in self.slots if len(slot.shape) == 2)
+
+    def _by_input(self, inputs: ByInput, like: Tensor | None) -> Layout:
+        like = torch.zeros((), dtype=torch.float64) if like is None else like
+        layout = self
+        if inputs.factors is not None:
+            layout = layout._with_factors(inputs.factors.to(like))
+        if inputs.groups is not None:
+            layout = layout._with_groups([own.to(like.device) for own in by_size(inputs.groups)])
+        return layout
 
     def _with_factors(self, factors: Tensor) -> Layout:
-        first = next(slot for slot in self.slots if len(slot.shape) == 2)
+        first = self.first
         own = factors.new_ones(self.penalised_columns)
         own[first.start : first.stop].view(first.shape).copy_(factors)
         groups = [
@@ -91,6 +121,20 @@ class Layout:
             for group in self.groups
         ]
         return replace(self, groups=tuple(groups), factors=own)
+
+    def _with_groups(self, groups: Sequence[Tensor]) -> Layout:
+        """Return it with groups of inputs, (groups, size) for each size; every input is in one."""
+        first = self.first
+        units, inputs = first.shape
+        starts = first.start + inputs * torch.arange(units, device=groups[0].device)
+        own: list[Group] = []
+        for members in groups:
+            columns = (members[:, None] + starts[:, None]).flatten(1)  # (groups, units * size)
+            factors = None if self.factors is None else self.factors[columns[:, :1]]
+            shape = (len(members), columns.shape[1])
+            own.append(Group(first.start, shape, (-1,), columns.shape[1], factors, columns))
+        others = [group for group in self.groups if group.start != first.start]
+        return replace(self, groups=(*own, *others))
 
     def views(self, rows: Tensor) -> dict[str, Tensor]:
         """Return parameters by name, each (..., *shape), in rows (..., columns), sharing memory."""
@@ -102,12 +146,8 @@ class Layout:
         }
 
     def used_inputs(self, rows: Tensor) -> Tensor:
-        """Return which inputs have a nonzero outgoing weight, (..., inputs); rows (..., columns).
-
-        The first matrix of a `linear` model or an `mlp`, (units, inputs), is what inputs feed.
-        """
-        slot = next(slot for slot in self.slots if len(slot.shape) == 2)
-        return (self.views(rows)[slot.name] != 0).any(-2)
+        """Return which inputs have a nonzero outgoing weight: (..., inputs) of (..., columns)."""
+        return (self.views(rows)[self.first.name] != 0).any(-2)
 
     def nonzero(self, rows: Tensor) -> Tensor:
         """Count each row's penalised weights that are not exactly zero; rows (..., columns)."""

@@ -42,6 +42,7 @@ def group_soft_threshold(
             block_soft_threshold(block, threshold / metric.unflatten(-1, ones), group.axes)
         else:
             scaled_block_soft_threshold(block, group.of(metric), threshold, group.axes)
+        group.put(weights, block)
 
 
 def block_soft_threshold(weights: Tensor, threshold: Tensor, axes: tuple[int, ...]) -> None:

@@ -8,15 +8,14 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor
 
 from ridgeway.jobs.plan import Engine
 from ridgeway.spec.models import LinearModel, MlpModel
 from ridgeway.spec.spec import JobSpec
 from workers.data.prepare import Fold, Prepared
+from workers.models.by_input import ByInput
 from workers.objectives.losses import Kind, kind_of
 from workers.optimizers.precision import dtype_of
-from workers.penalties.factors import input_factors
 
 if TYPE_CHECKING:
     from workers.population.solver import Solver
@@ -66,9 +65,9 @@ class Problem:
         return self.folds[0].train_inputs.shape[1]
 
     @cached_property
-    def factors(self) -> Tensor | None:
-        """The factor of each input's penalty, (d,) float64; None where all are one."""
-        return input_factors(self.spec, self.sources)
+    def by_input(self) -> ByInput:
+        """What the job says of the penalty of single inputs."""
+        return ByInput.of(self.spec, self.sources)
 
     @property
     def made_solver(self) -> Solver | None:

@@ -16,10 +16,10 @@ from ridgeway.spec.spec import JobSpec
 from ridgeway.spec.validation import ForwardValidation
 from workers.data.prepare import Fold, Prepared
 from workers.models.building import build_model
+from workers.models.by_input import PLAIN, ByInput, over_held
 from workers.models.layout import Group, Layout
 from workers.models.parameters import describe_parameters
 from workers.objectives.losses import kind_of, row_weights
-from workers.penalties.factors import over_held
 from workers.penalties.penalties import PENALTIES
 from workers.population.configuration import Configuration
 from workers.population.problem import Problem
@@ -45,22 +45,20 @@ def strength_range(
     if spec.search.strength != "auto":
         return StrengthRange(*UNPROBED)  # nobody asks for it
     if isinstance(spec.model, LinearModel):
-        return linear_range(spec, prepared.development(), outputs, problem.factors)
+        return linear_range(spec, prepared.development(), outputs, problem.by_input)
     probed = problem.folds[-1 if isinstance(spec.validation, ForwardValidation) else 0]
     return probe_range(replace(problem, folds=(probed,)), Watch(on_epoch=on_epoch))
 
 
-def linear_range(
-    spec: JobSpec, rows: Fold, outputs: int, factors: Tensor | None = None
-) -> StrengthRange:
+def linear_range(spec: JobSpec, rows: Fold, outputs: int, inputs: ByInput = PLAIN) -> StrengthRange:
     """Return 1e-4 of the smallest to the largest λ_max of the searched penalties, on these rows.
 
     1e-3 with fewer rows than inputs, as further down all models go through their training rows.
-    λ_max is the smallest λ whose solution is all zeros, but for inputs whose factor (d,) is 0, or
+    λ_max is the smallest λ whose solution is all zeros, but for inputs whose factor is 0, or
     that of Σ |w| where there is none. Where l1_ratio or label_smoothing are searched it is that of
     their middles.
     """
-    critical = critical_strengths(spec, rows, outputs, factors)
+    critical = critical_strengths(spec, rows, outputs, inputs)
     usable = [strength for strength in critical if strength > ROUNDING]
     if not usable:  # nothing to explain: constant columns, or a search without a penalty
         return StrengthRange(*UNPROBED)
@@ -72,11 +70,11 @@ def linear_range(
 
 
 def critical_strengths(
-    spec: JobSpec, rows: Fold, outputs: int, factors: Tensor | None = None
+    spec: JobSpec, rows: Fold, outputs: int, inputs: ByInput = PLAIN
 ) -> list[float]:
     """Return λ_max of each penalty searched that has a strength."""
     ratio = quantile(spec.search.l1_ratio, 0.5)
-    slope = _slope(spec, rows, outputs, factors)
+    slope = _slope(spec, rows, outputs, inputs)
     return [
         slope.critical(name, ratio) for name in spec.search.penalty if PENALTIES[name].has_strength
     ]
@@ -86,11 +84,11 @@ def critical_strength(
     spec: JobSpec,
     rows: Fold,
     outputs: int,
-    factors: Tensor | None,
+    inputs: ByInput,
     member: Configuration,
 ) -> float:
     """Return λ_max of a member's penalty, that of Σ |w| where it has none."""
-    return _slope(spec, rows, outputs, factors).critical(member.penalty, member.l1_ratio)
+    return _slope(spec, rows, outputs, inputs).critical(member.penalty, member.l1_ratio)
 
 
 @dataclass(frozen=True)
@@ -107,19 +105,20 @@ class _Slope:
         return PENALTIES[penalty].largest_useful_strength(self.flat, l1_ratio, self.groups)
 
 
-def _slope(spec: JobSpec, rows: Fold, outputs: int, factors: Tensor | None) -> _Slope:
+def _slope(spec: JobSpec, rows: Fold, outputs: int, inputs: ByInput) -> _Slope:
     model = build_model(spec.model, rows.train_inputs.shape[1], outputs)
-    layout = Layout.of(describe_parameters(model, spec.penalize, spec.group_by))
+    parameters = describe_parameters(model, spec.penalize, spec.group_by)
+    layout = Layout.of(parameters, ByInput(groups=inputs.groups))
     flat = torch.zeros(layout.columns, dtype=torch.float64)
-    found = gradient_at_zero(spec, rows, outputs, factors)
-    found["weight"] = over_held(found["weight"], factors)
+    found = gradient_at_zero(spec, rows, outputs, inputs)
+    found["weight"] = over_held(found["weight"], inputs.factors)
     for name, own in found.items():
         layout.views(flat)[name].copy_(own)
     return _Slope(flat[: layout.penalised_columns], layout.groups)
 
 
 def gradient_at_zero(
-    spec: JobSpec, rows: Fold, outputs: int, factors: Tensor | None = None
+    spec: JobSpec, rows: Fold, outputs: int, inputs: ByInput = PLAIN
 ) -> dict[str, Tensor]:
     """Return the gradient of the mean loss in weight (outputs, d) and bias (outputs,).
 
@@ -136,8 +135,8 @@ def gradient_at_zero(
         truth = rows.train_targets.double().unsqueeze(1)
     uninformed = {"regression": 0.0, "binary": 0.5, "multiclass": 1 / outputs}[kind]
     truth = truth + middle_smoothing(spec) * (uninformed - truth)
-    if factors is not None and (factors == 0).any():
-        predicted = fitted_by_free(spec, rows, outputs, factors == 0)
+    if inputs.factors is not None and (inputs.factors == 0).any():
+        predicted = fitted_by_free(spec, rows, outputs, inputs.factors == 0)
     else:
         predicted = uninformed if spec.penalize == "all" else (shares * truth).sum(0)
     slope = (2.0 if kind == "regression" else 1.0) * shares * (predicted - truth)

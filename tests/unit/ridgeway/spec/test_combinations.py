@@ -270,5 +270,25 @@ def test_factors_are_those_of_inputs() -> None:
     assert met["penalty_factors.nowhere"].startswith("no such column; columns: alcohol")
     assert "is the target" in met["penalty_factors.target"]
     for name in ("hue", "ash"):
-        assert "no input" in met[f"penalty_factors.{name}"]
+        assert "is no input" in met[f"penalty_factors.{name}"]
     assert "penalty_factors.alcohol" not in met
+
+
+def test_groups_of_columns_have_no_column_in_common_and_one_factor() -> None:
+    groups = {"acid": ["malic_acid", "ash"], "rest": ["hue", "ash", "nowhere"]}
+    spec = job(feature_groups=groups, penalty_factors={"ash": 2})
+    with pytest.raises(InvalidInput) as refused:
+        resolve_spec(spec, bundled_profiles()["wine"])
+    met = {error.field: error.message for error in refused.value.errors}
+    assert met["feature_groups.rest.2"].startswith("no such column")
+    assert "in the group 'acid' already" in met["feature_groups.rest.1"]
+    assert (
+        "has the penalty factor 2, and the group's first column 1" in met["feature_groups.acid.1"]
+    )
+    assert (
+        "accepted: input" in refusals(feature_groups=groups, group_by="neuron")["group_by"].message
+    )
+    assert (
+        "first layer"
+        in refusals(feature_groups=groups, model={"kind": "x"})["feature_groups"].message
+    )

@@ -21,6 +21,7 @@ from workers.fullbatch.rows import LinearFit, TrainingRows
 from workers.fullbatch.solver import Rounds
 from workers.fullbatch.terms import Strengths
 from workers.kernels import load
+from workers.models.by_input import ByInput
 from workers.models.layout import Layout
 from workers.models.parameters import describe_parameters
 from workers.objectives.losses import Kind, row_losses
@@ -203,7 +204,7 @@ def test_lambda_max_is_where_the_first_penalised_weight_enters(
     task = "regression" if kind == "regression" else "classification"
     spec = job(task=task, model={"kind": "linear"}, penalize=penalize, precision="float64")
     member = configuration(name, l1_ratio=0.4)
-    largest = critical_strength(spec, fold, outputs, factors, member)
+    largest = critical_strength(spec, fold, outputs, ByInput(factors), member)
     library = load(torch.float64)
     assert not isinstance(library, str)
     rows = TrainingRows(fold.train_inputs, fold.train_targets)
@@ -226,7 +227,7 @@ def test_lambda_max_is_where_the_first_penalised_weight_enters(
 def test_the_penaltys_value_counts_factors() -> None:
     layout = Layout.of(
         describe_parameters(torch.nn.Linear(3, 2), "weights", "input"),
-        torch.tensor([0.0, 1.0, 2.5]),
+        ByInput(torch.tensor([0.0, 1.0, 2.5])),
     )
     row = torch.zeros(layout.columns)
     layout.views(row)["weight"].copy_(torch.tensor([[3.0, 0.0, 1.0], [4.0, -2.0, 0.0]]))

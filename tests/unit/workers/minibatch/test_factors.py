@@ -1,4 +1,4 @@
-"""Penalty factors in nets: what they reach, by steps in C and in torch operations."""
+"""Penalty factors and groups of columns in nets: what they reach, in C and in torch."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from torch import Tensor
 
 from ridgeway.jobs.plan import Engine
 from workers import train as training
+from workers.models.by_input import ByInput
 from workers.population.problem import Problem
 from workers.population.results import PopulationResult
 
@@ -32,8 +33,7 @@ def problem(optimizer: str = "adam", **fields: Any) -> Problem:
         epochs=40,
         batch_size=25,
         precision="float64",
-        penalty_factors=FACTORS,
-        **fields,
+        **{"penalty_factors": FACTORS, **fields},
     )
     fold = made_up_fold(60)
     own = replace(fold, train_inputs=fold.train_inputs.double())
@@ -64,3 +64,22 @@ def test_steps_in_c_are_those_in_torch_operations() -> None:
         for own in (False, None)
     ]
     np.testing.assert_allclose(results[0].values, results[1].values, rtol=1e-9)
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+def test_columns_of_a_group_leave_a_net_together(optimizer: str) -> None:
+    groups = {"useful": ["a", "d"], "rest": ["c"]}
+    whole = problem(optimizer, penalty_factors={}, feature_groups=groups)
+    strengths = (0.003, 0.01, 0.02, 0.03, 0.05)
+    members = [configuration("group_lasso", own, learning_rate=0.05) for own in strengths]
+    found = training.train(whole, members)
+    used = [(first_matrix(found, place) != 0).any(0).tolist() for place in range(len(members))]
+    assert all(own[0] == own[4] and own[2] == own[3] for own in used)
+    assert len({tuple(own) for own in used}) > 1
+
+
+def test_a_column_in_no_named_group_is_one_with_all_its_inputs() -> None:
+    spec = job(feature_groups={"pair": ["d", "a"]})
+    assert ByInput.of(spec, SOURCES).groups == ((0, 4), (1,), (2, 3))
+    assert ByInput.of(job(feature_groups={"one": ["b"]}), ("a", "b")).groups is None
+    assert ByInput.of(job(), SOURCES).groups is None

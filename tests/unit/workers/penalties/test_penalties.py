@@ -13,7 +13,9 @@ from scipy.optimize import minimize
 from torch import Tensor
 
 from ridgeway.spec.names import PENALTY_ROWS
-from workers.models.layout import Group
+from workers.models.by_input import ByInput
+from workers.models.layout import Group, Layout
+from workers.models.parameters import describe_parameters
 from workers.penalties.base import Penalty
 from workers.penalties.components import Components, value
 from workers.penalties.elastic_net import ElasticNet
@@ -174,3 +176,25 @@ def test_every_member_has_its_own_strength() -> None:
     weights = torch.full((3, 2), 1.0)
     soft_threshold(weights, torch.tensor([[0.0], [0.25], [2.0]]))
     assert weights.tolist() == [[1, 1], [0.75, 0.75], [0, 0]]
+
+
+@pytest.mark.parametrize("plain", [True, False], ids=["one metric", "a metric of each weight"])
+def test_groups_that_lie_apart_shrink_like_those_in_one_piece(plain: bool) -> None:
+    """The first matrix has 2 units and 4 inputs, of which 0 and 2 are one group."""
+    draw = torch.Generator().manual_seed(0)
+    rows = torch.randn(5, 8, dtype=torch.float64, generator=draw)
+    metric = 0.5 + torch.rand(5, 1 if plain else 8, dtype=torch.float64, generator=draw)
+    strength = torch.tensor([[0.0], [0.2], [0.5], [0.9], [3.0]], dtype=torch.float64)
+    linear = describe_parameters(torch.nn.Linear(4, 2), "weights", "input")
+    layout = Layout.of(linear, ByInput(groups=((0, 2), (1,), (3,))))
+    found = torch.zeros(5, layout.penalised_columns, dtype=torch.float64)
+    found[:, :8] = rows
+    own = metric if plain else torch.ones_like(found)
+    own[:, : metric.shape[1]] = metric
+    group_soft_threshold(found, own, strength, layout.groups)
+    for columns in ([0, 2, 4, 6], [1, 5], [3, 7]):
+        expected = rows[:, columns]
+        whole = [Group(0, (1, len(columns)), (-1,), len(columns))]
+        group_soft_threshold(expected, metric if plain else metric[:, columns], strength, whole)
+        assert torch.allclose(found[:, columns], expected, rtol=0, atol=1e-12)
+    assert (found[:, :8] == 0).any()

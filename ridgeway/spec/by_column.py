@@ -1,4 +1,4 @@
-"""What a job says of the weights of single columns: `penalty_factors` and `feature_groups`."""
+"""What a job says of single columns: `penalty_factors`, `feature_groups`; `bounds` has its own."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def model_errors(spec: JobSpec) -> list[FieldError]:
     """Refuse fields by column where no layer tells whose weights are whose, or groups mix them."""
     given: dict[str, Any] = {
         name: value
-        for name in ("penalty_factors", "feature_groups")
+        for name in ("penalty_factors", "feature_groups", "bounds")
         if (value := getattr(spec, name))
     }
     errors: list[FieldError] = []
@@ -66,7 +66,9 @@ def model_errors(spec: JobSpec) -> list[FieldError]:
             "need a model whose first layer is known, and this one is a plug-in's; accepted: {}, "
             "or a model that is linear or mlp"
         )
-        errors += [FieldError(name, value, message) for name, value in given.items()]
+        errors += [
+            FieldError(name, value, message) for name, value in given.items() if name != "bounds"
+        ]
     if given and spec.group_by == "neuron":
         message = (
             f"makes groups of the weights of all columns, which `{next(iter(given))}` tells "
@@ -95,6 +97,8 @@ def _named(spec: JobSpec) -> Iterator[tuple[str, Any, str]]:
     """Yield the path, the value and the column of all that is said of one."""
     for name, factor in spec.penalty_factors.items():
         yield f"penalty_factors.{name}", factor, name
+    for name, bound in spec.bounds.items():
+        yield f"bounds.{name}", bound, name
     for group, names in spec.feature_groups.items():
         for place, name in enumerate(names):
             yield f"feature_groups.{group}.{place}", name, name

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ridgeway.errors import FieldError
+from ridgeway.spec.bounds import bound_combination_errors
 from ridgeway.spec.by_column import model_errors
 from ridgeway.spec.forward import group_errors
 from ridgeway.spec.grids import grid_errors
@@ -33,6 +34,7 @@ def combination_errors(spec: JobSpec) -> list[FieldError]:
         *weights_used_twice(spec),
         *grid_errors(spec),
         *model_errors(spec),
+        *bound_combination_errors(spec),
     ]
     if isinstance(spec.validation, ForwardValidation):
         errors += group_errors(spec.groups)

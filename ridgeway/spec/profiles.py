@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict
 
 from ridgeway.errors import FieldError, InvalidInput
 from ridgeway.spec.apart import drop_errors, group_errors
+from ridgeway.spec.bounds import bound_errors
 from ridgeway.spec.by_column import column_errors
 from ridgeway.spec.combinations import combination_errors, task_errors
 from ridgeway.spec.forward import forward_errors
@@ -116,6 +117,7 @@ def resolve_spec(spec: JobSpec, profile: DatasetProfile) -> JobSpec:
         *_order_errors(spec, profile, target, columns),
         *drop_errors(spec, profile, target, columns),
         *column_errors(spec, profile, target, columns),
+        *bound_errors(spec, profile, target, task),
         *_input_errors(spec, profile, target),
     ]
     if not errors:

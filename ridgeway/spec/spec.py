@@ -13,6 +13,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from ridgeway.spec.bounds import Bounds
 from ridgeway.spec.by_column import FeatureGroups, PenaltyFactors
 from ridgeway.spec.dimensions import DISTINCT, Dimension, Range, Strength, within
 from ridgeway.spec.models import LinearModel, MlpModel, ModelSpec
@@ -192,6 +193,7 @@ class JobSpec(Strict):
     penalize: Literal["weights", "all"] = "weights"
     penalty_factors: PenaltyFactors = Field({})
     feature_groups: FeatureGroups = Field({})
+    bounds: Bounds = Field({})
     group_by: Literal["input", "neuron"] = "input"
     l1_method: Literal["proximal", "subgradient"] = "proximal"
     class_weights: Literal["none", "balanced"] = Field(

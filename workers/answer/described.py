@@ -77,6 +77,6 @@ def equivalents(
 def _is_shared_objective(spec: JobSpec, own: Configuration) -> bool:
     """Return whether other libraries minimise the same: they leave the intercept alone."""
     penalised = convertible(own.penalty) and own.strength > 0 and spec.penalize == "weights"
-    penalised = penalised and not spec.penalty_factors  # which scikit-learn's models don't have
+    penalised = penalised and not spec.penalty_factors and not spec.bounds  # they have neither
     plain_data = own.label_smoothing == 0 and own.input_noise == 0
     return penalised and plain_data and own.weight_decay == 0 and spec.class_weights == "none"

@@ -56,6 +56,7 @@ class Fold:
     valid_groups: Tensor | None = None  # (m,) int64, where groups are and rows are resampled
     train_weights: Tensor | None = None  # (n,) float64 above 0, 1 on average; None: all equal
     valid_weights: Tensor | None = None  # (m,) likewise
+    input_scales: Tensor | None = None  # (d,) float64, what standardising divided by
 
 
 @dataclass(frozen=True)
@@ -111,6 +112,7 @@ class EncodedRows:
             valid_groups=None if groups is None else _tensor(groups[valid]),
             train_weights=_tensor(weights),
             valid_weights=_tensor(self.weights_of(valid)),
+            input_scales=_tensor(np.asarray(fitted.scaler.scale_)),
         )
 
 

@@ -59,6 +59,7 @@ class LinearFit:
     ones. penalize `all` penalises intercepts too, each a group of its own. factors (d,): what
     multiplies the penalty of each input's weights, in groups by `input`; None where all are one.
     groups: of inputs that share one, each input in one; None where each is a group by itself.
+    bounds (F, 2, d): between which the weights of one output lie, side by side alone; None: free.
     """
 
     folds: Sequence[TrainingRows]
@@ -70,6 +71,7 @@ class LinearFit:
     penalize: Literal["weights", "all"] = "weights"
     factors: Tensor | None = None
     groups: Sequence[Sequence[int]] | None = None
+    bounds: Tensor | None = None
 
 
 @dataclass(frozen=True)

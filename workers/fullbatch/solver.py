@@ -79,6 +79,7 @@ class FullBatch(Solver):
             spec.penalize,
             problem.by_input.factors,
             problem.by_input.groups,
+            _bounds(problem),
         )
         model = build_model(spec.model, problem.inputs, outputs).to(problem.device, problem.dtype)
         self.layout = Layout.of(describe_parameters(model, spec.penalize, spec.group_by))
@@ -157,9 +158,20 @@ def _strengths(members: Sequence[Configuration]) -> Strengths:
     return Strengths(*columns.unbind(1))
 
 
+def _bounds(problem: Problem) -> Tensor | None:
+    """Return the bounds of weights on each fold, (F, 2, d), in its standardised units."""
+    own = [
+        problem.by_input.scaled_bounds(fold.input_scales, fold.target_scale)
+        for fold in problem.folds
+    ]
+    return torch.stack([each for each in own if each is not None]) if own[0] is not None else None
+
+
 def _library(problem: Problem) -> tuple[Library | None, tuple[str, ...]]:
     """Return the kernels if the problem can be solved by them, and what the job should warn of."""
     if problem.device.type != "cpu" or problem.engine.backend == SIDE_BY_SIDE:
+        return None, ()
+    if problem.by_input.bounds is not None:  # which linear.c doesn't know
         return None, ()
     library = load(problem.dtype)
     if isinstance(library, Library):

@@ -5,6 +5,7 @@ Weights are (F, P, K, D) as in `workers.fullbatch.rows`.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 
@@ -14,7 +15,7 @@ from torch import Tensor
 from workers.fullbatch.rows import Curvature, Design, LinearFit, MeanLoss
 from workers.models.by_input import by_size
 
-FIXED = ("axis", "shared")  # of terms, what all members have in common
+FIXED = ("axis", "shared", "bounds")  # of terms, what all members have in common
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,7 @@ class Terms:
     group: Tensor  # (1, P, 1, D), the threshold of a column's group; 0 where there is none
     axis: int  # along which a group's weights lie
     shared: Sequence[Tensor] = ()  # columns (groups, size) that have one group, for each size
+    bounds: Tensor | None = None  # (2, F, 1, 1, D): between which weights of single groups lie
 
     @classmethod
     def of(cls, fit: LinearFit, design: Design, loss: MeanLoss, strengths: Strengths) -> Terms:
@@ -66,6 +68,7 @@ class Terms:
             group=size.sqrt().to(feature) * group * feature,
             axis=-2 if fit.group_by == "input" else -1,
             shared=shared,
+            bounds=_bounds_by_column(fit, feature),
         )
 
     def keep(self, members: Tensor) -> Terms:
@@ -102,7 +105,13 @@ class Terms:
         kept = (norms > threshold) | (threshold == 0) | norms.isnan()
         factor = 1 - threshold / torch.where(norms > 0, norms, 1)
         shrunk = torch.where(kept, shrunk * factor, 0)
-        return shrunk / (1 + 2 * self.l2 / steepness)
+        # What is convex in one number is least at the bound next to where it would be.
+        return self._bounded(shrunk / (1 + 2 * self.l2 / steepness))
+
+    def _bounded(self, weights: Tensor) -> Tensor:
+        if self.bounds is None:
+            return weights
+        return weights.clamp(*self.bounds)
 
     def slope(self, gradient: Tensor, weights: Tensor) -> Tensor:
         """Return the smallest subgradient of the objective; all zeros at the optimum.
@@ -115,11 +124,20 @@ class Terms:
         norms, least = self.norms(weights), self.norms(smooth)
         inside = smooth + self.group * weights / torch.where(norms > 0, norms, 1)
         left = (1 - self.group / torch.where(least > 0, least, 1)).clamp_min(0)
-        return torch.where((norms > 0) | (self.group == 0), inside, smooth * left)
+        found = torch.where((norms > 0) | (self.group == 0), inside, smooth * left)
+        if self.bounds is None:
+            return found
+        low, high = self.bounds
+        outwards = ((weights <= low) & (found > 0)) | ((weights >= high) & (found < 0))
+        return torch.where(outwards, 0, found)
 
     def free(self, weights: Tensor) -> Tensor:
         """Return where the objective is smooth at these weights: Newton steps may move them."""
-        return (weights != 0) | ((self.l1 == 0) & (self.group == 0))
+        smooth = (weights != 0) | ((self.l1 == 0) & (self.group == 0))
+        if self.bounds is None:
+            return smooth
+        low, high = self.bounds
+        return smooth & (weights > low) & (weights < high)
 
     def bend(self, weights: Tensor) -> Curvature:
         """Return the penalty's second derivative at these weights, times directions."""
@@ -134,9 +152,22 @@ class Terms:
         return times
 
     def within(self, moved: Tensor, weights: Tensor) -> Tensor:
-        """Zero what a Newton step has moved across the kink at zero, groups included."""
+        """Zero what a Newton step has moved across the kink at zero, groups included.
+
+        What it has moved across a bound stays there.
+        """
         crossed = (self.l1 > 0) & (moved * weights < 0)
         moved = torch.where(crossed, 0, moved)
         grouped = self.group > 0
         agreement = self._sums(torch.where(grouped, moved * weights, 0))
-        return torch.where(grouped & (agreement < 0), 0, moved)
+        return self._bounded(torch.where(grouped & (agreement < 0), 0, moved))
+
+
+def _bounds_by_column(fit: LinearFit, like: Tensor) -> Tensor | None:
+    """Return the fit's bounds as (2, F, 1, 1, D), infinite for the intercept; like (D,)."""
+    if fit.bounds is None:
+        return None
+    ends = like.new_tensor([-math.inf, math.inf])
+    found = ends[:, None, None].repeat(1, len(fit.bounds), len(like))
+    found[..., : fit.bounds.shape[-1]] = fit.bounds.transpose(0, 1).to(like)
+    return found[:, :, None, None]

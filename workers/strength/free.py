@@ -14,6 +14,7 @@ from workers.fullbatch.paths import BEYOND
 from workers.fullbatch.rows import LINKS, LinearFit, TrainingRows
 from workers.fullbatch.terms import Strengths
 from workers.kernels import Library, load
+from workers.models.by_input import ByInput
 from workers.objectives.losses import kind_of, row_weights
 
 ROUNDS = 60  # of batched steps, for what the exact solver leaves over
@@ -25,29 +26,32 @@ def middle_smoothing(spec: JobSpec) -> float:
     return spec.label_smoothing if searched is None else quantile(searched, 0.5)
 
 
-def fitted_by_free(spec: JobSpec, rows: Fold, outputs: int, free: Tensor) -> Tensor:
-    """Return what the model of the free inputs (d,) alone predicts of the rows, (n, outputs).
+def fitted_by_free(spec: JobSpec, rows: Fold, outputs: int, own: ByInput) -> Tensor:
+    """Return what the model of inputs of factor 0 alone predicts of the rows, (n, outputs).
 
     Probabilities or numbers, at the optimum. The intercept is zero where it is penalised.
     """
-    kind, inputs = kind_of(spec.task, outputs), rows.train_inputs[:, free].double()
-    targets, device = rows.train_targets, torch.device("cpu")
-    own = TrainingRows(inputs, targets, row_weights(spec, targets))
+    assert own.factors is not None
+    free, kind = own.factors == 0, kind_of(spec.task, outputs)
+    inputs, targets = rows.train_inputs[:, free].double(), rows.train_targets
+    training = TrainingRows(inputs, targets, row_weights(spec, targets))
+    bounds = own.scaled_bounds(rows.input_scales, rows.target_scale)
     fit = LinearFit(
-        [own],
+        [training],
         kind,
         outputs,
         torch.float64,
-        device,
+        torch.device("cpu"),
         penalize=spec.penalize,
         factors=torch.zeros(inputs.shape[1], dtype=torch.float64),
+        bounds=None if bounds is None else bounds[None, :, free],
     )
     strength = BEYOND if spec.penalize == "all" else 0.0  # of the intercept alone
     columns = (strength, 0.0, 0.0, middle_smoothing(spec))
     strengths = Strengths(*torch.tensor([columns], dtype=torch.float64).unbind(1))
     library = load(torch.float64)
-    if isinstance(library, Library):
-        solver = Exact(fit, strengths, [ExactFold(fit, own, library)])
+    if isinstance(library, Library) and bounds is None:
+        solver = Exact(fit, strengths, [ExactFold(fit, training, library)])
     else:
         solver = Fista(fit, strengths)
     for _ in range(ROUNDS):

@@ -111,7 +111,7 @@ def _slope(spec: JobSpec, rows: Fold, outputs: int, inputs: ByInput) -> _Slope:
     layout = Layout.of(parameters, ByInput(groups=inputs.groups))
     flat = torch.zeros(layout.columns, dtype=torch.float64)
     found = gradient_at_zero(spec, rows, outputs, inputs)
-    found["weight"] = over_held(found["weight"], inputs.factors)
+    found["weight"] = inputs.pulls(over_held(found["weight"], inputs.factors))
     for name, own in found.items():
         layout.views(flat)[name].copy_(own)
     return _Slope(flat[: layout.penalised_columns], layout.groups)
@@ -136,7 +136,7 @@ def gradient_at_zero(
     uninformed = {"regression": 0.0, "binary": 0.5, "multiclass": 1 / outputs}[kind]
     truth = truth + middle_smoothing(spec) * (uninformed - truth)
     if inputs.factors is not None and (inputs.factors == 0).any():
-        predicted = fitted_by_free(spec, rows, outputs, inputs.factors == 0)
+        predicted = fitted_by_free(spec, rows, outputs, inputs)
     else:
         predicted = uninformed if spec.penalize == "all" else (shares * truth).sum(0)
     slope = (2.0 if kind == "regression" else 1.0) * shares * (predicted - truth)

@@ -292,3 +292,31 @@ def test_groups_of_columns_have_no_column_in_common_and_one_factor() -> None:
         "first layer"
         in refusals(feature_groups=groups, model={"kind": "x"})["feature_groups"].message
     )
+
+
+# --- bounds -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("bound", ["positive", [1, 2], [0, 0], [2, -2], [0], 3, [0, "x"]])
+def test_a_bound_is_a_sign_or_two_ends_around_0(bound: Any) -> None:
+    with pytest.raises(InvalidInput) as refused:
+        job(**FISTA, bounds={"hue": bound})
+    (error,) = refused.value.errors
+    assert error.field in {"bounds.hue", "bounds.hue.1"}
+
+
+def test_bounds_are_those_of_linear_models_to_the_optimum() -> None:
+    bounds = {"hue": "nonnegative", "ash": [-1, None]}
+    check_spec(job(**FISTA, bounds=bounds))
+    assert "linear" in refusals(bounds=bounds)["bounds"].message
+    stepped = {"model": {"kind": "linear"}, "optimizer": "adam"}
+    assert "accepted: exact" in refusals(**stepped, bounds=bounds)["optimizer"].message
+    mixed = refusals(**FISTA, bounds=bounds, feature_groups={"a": ["hue"]}, group_by="neuron")
+    assert {"feature_groups", "group_by"} == set(mixed)
+
+
+def test_bounds_need_numbers_and_one_output() -> None:
+    with pytest.raises(InvalidInput) as refused:
+        resolve_spec(job(**FISTA, bounds={"hue": "nonnegative"}), bundled_profiles()["wine"])
+    (error,) = refused.value.errors
+    assert "one output, and 'target' has 3 classes" in error.message

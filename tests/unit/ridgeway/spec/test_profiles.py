@@ -316,3 +316,10 @@ def test_a_spec_that_contradicts_itself_needs_no_data_to_be_refused() -> None:
     assert (error.field, error.value) == ("objective", "accuracy")
     assert "loss, mse, r2" in error.message
     check_spec(parse_spec({"dataset": "d", "objective": "accuracy"}))
+
+
+def test_a_category_has_no_bounds() -> None:
+    linear = {"model": {"kind": "linear"}, "bounds": {"x": [0, 1], "who": "nonnegative"}}
+    (error,) = refusals(PLAIN, **linear).values()
+    assert (error.field, error.value) == ("bounds.who", "nonnegative")
+    assert "a coefficient for each level" in error.message

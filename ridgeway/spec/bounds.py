@@ -11,7 +11,7 @@ from pydantic_core import PydanticCustomError
 from ridgeway.errors import FieldError
 from ridgeway.spec.models import LinearModel
 from ridgeway.spec.names import Task
-from ridgeway.spec.strict import Check, Name
+from ridgeway.spec.strict import NAMED, Check, Name
 
 if TYPE_CHECKING:
     from ridgeway.spec.profiles import ColumnProfile, DatasetProfile
@@ -37,7 +37,18 @@ def _form(value: Any) -> str | None:
 
 _Sign: TypeAlias = Literal["nonnegative", "nonpositive"]
 _Ends: TypeAlias = Annotated[
-    list[float | None], Field(min_length=2, max_length=2), Check(_around_zero, {})
+    list[float | None],
+    Field(min_length=2, max_length=2),
+    Check(
+        _around_zero,
+        {
+            "prefixItems": [
+                {"anyOf": [{"type": "null"}, {"maximum": 0}]},
+                {"anyOf": [{"type": "null"}, {"minimum": 0}]},
+            ],
+            "not": {"const": [0, 0]},
+        },
+    ),
 ]
 Bound: TypeAlias = Annotated[
     Annotated[_Sign, Tag("@sign")] | Annotated[_Ends, Tag("@ends")],
@@ -54,6 +65,7 @@ Bounds: TypeAlias = Annotated[
         description="by column of numbers: `nonnegative`, `nonpositive`, or `[low, high]`, "
         "between which a linear model's coefficient lies in the table's units",
     ),
+    NAMED,
 ]
 
 

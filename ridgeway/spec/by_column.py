@@ -11,7 +11,7 @@ from pydantic_core import PydanticCustomError
 from ridgeway.errors import FieldError
 from ridgeway.spec.dimensions import DISTINCT
 from ridgeway.spec.models import PluginModel
-from ridgeway.spec.strict import Check, Name
+from ridgeway.spec.strict import NAMED, Check, Name
 
 if TYPE_CHECKING:
     from ridgeway.spec.profiles import ColumnProfile, DatasetProfile
@@ -43,6 +43,7 @@ PenaltyFactors: TypeAlias = Annotated[
         max_length=MAX_NAMED,
         description="by column: what multiplies the penalty of its weights, 1 by default; 0: none",
     ),
+    NAMED,
 ]
 FeatureGroups: TypeAlias = Annotated[
     dict[Name, _Columns],
@@ -50,6 +51,7 @@ FeatureGroups: TypeAlias = Annotated[
         max_length=MAX_NAMED,
         description="by any name: columns whose weights are one group of `group_lasso`",
     ),
+    NAMED,
 ]
 
 

@@ -92,6 +92,12 @@ _STORABLE = Check(storable, {"pattern": r"^[^\x00]*$"})
 Text: TypeAlias = Annotated[str, Field(max_length=200), _STORABLE]
 Name: TypeAlias = Annotated[str, Field(min_length=1, max_length=200), _STORABLE]
 
+# Behind a mapping by names, of which pydantic would put the pattern where it allows others too.
+NAMED = Check(
+    lambda value: value,
+    {"propertyNames": {"minLength": 1, "maxLength": 200, "pattern": r"^[^\x00]*$"}},
+)
+
 # Behind an item's bounds, which pydantic would leave out of the document if they came after it.
 WHOLE = BeforeValidator(whole)
 Integer: TypeAlias = Annotated[int, WHOLE]

@@ -34,7 +34,7 @@ def fitted_by_free(spec: JobSpec, rows: Fold, outputs: int, own: ByInput) -> Ten
     assert own.factors is not None
     free, kind = own.factors == 0, kind_of(spec.task, outputs)
     inputs, targets = rows.train_inputs[:, free].double(), rows.train_targets
-    training = TrainingRows(inputs, targets, row_weights(spec, targets))
+    training = TrainingRows(inputs, targets, row_weights(spec, targets, rows.train_weights))
     bounds = own.scaled_bounds(rows.input_scales, rows.target_scale)
     fit = LinearFit(
         [training],

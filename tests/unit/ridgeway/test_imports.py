@@ -66,7 +66,8 @@ def test_a_model_brings_numpy_and_safetensors_alone(tmp_path: Path) -> None:
 def test_without_numpy_a_model_says_what_to_install() -> None:
     told = imported(
         "sys.modules['numpy'] = None\nimport ridgeway\n"
-        "try:\n    ridgeway.load_model(b'')\nexcept ridgeway.RidgewayError as error:\n    print(error)"
+        "try:\n    ridgeway.load_model(b'')\n"
+        "except ridgeway.RidgewayError as error:\n    print(error)"
     )
     assert "'ridgeway[model]'." in told
 

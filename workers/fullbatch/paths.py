@@ -173,6 +173,8 @@ class FoldPaths:
         """
         ladder = self._ladders.setdefault(to.unit, [])
         first = len(ladder)
+        if first > to.place:
+            return ladder
         start = ladder[-1].to_dense() if ladder else self._nothing()
         for place in range(first, to.place + 1):
             heed()

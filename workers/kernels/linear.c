@@ -683,6 +683,8 @@ static Found solve(const Rows *rows, const Member *member, double *weights, doub
 
 #define ROOM(place, count) \
     ((place) = calloc((size_t)(count) + 1, sizeof *(place)), complete &= (place) != NULL)
+#define UNSET(place, count) /* what is written before it is read: clearing much of it takes long */ \
+    ((place) = malloc(((size_t)(count) + 1) * sizeof *(place)), complete &= (place) != NULL)
 
 static int open_space(const Rows *rows, Space *space) {
     int complete = 1;
@@ -697,14 +699,15 @@ static int open_space(const Rows *rows, Space *space) {
     ROOM(space->set, rows->most);
     ROOM(space->in_set, rows->features);
     ROOM(space->likely, rows->features);
-    ROOM(space->curvature, size * size);
+    UNSET(space->curvature, size * size);
     ROOM(space->own_weights, size);
     ROOM(space->own_slope, size);
     ROOM(space->own_before, size);
     ROOM(space->left, rows->outputs);
     ROOM(space->pulls, rows->most);
+    UNSET(space->scratch.past, 3 * LOOKS_BACK * size);
     ROOM(space->scratch.places, size);
-    ROOM(space->scratch.factor, size * size);
+    UNSET(space->scratch.factor, size * size);
     ROOM(space->scratch.step, 2 * size);
     ROOM(space->scratch.bent, size);
     ROOM(space->scratch.kept, size);
@@ -715,7 +718,7 @@ static void close_space(Space *space) {
     void *places[] = {space->logits, space->moved, space->slopes, space->step, space->weighted,
                       space->gathered, space->own_start, space->set, space->in_set, space->likely,
                       space->curvature, space->own_weights, space->own_slope, space->own_before,
-                      space->left, space->pulls, space->scratch.places, space->scratch.factor,
+                      space->left, space->pulls, space->scratch.past, space->scratch.places, space->scratch.factor,
                       space->scratch.step, space->scratch.bent, space->scratch.kept};
     for (size_t i = 0; i < sizeof places / sizeof *places; i++) free(places[i]);
 }
@@ -732,12 +735,12 @@ void linear_solve(const Rows *rows, const Member *member, double *weights, doubl
 
 /* --- least squares by its moments ---------------------------------------------------------------- */
 
-static void moments_slope(const Moments *moments, const double *weights, double *slope) {
-    for (int64_t j = 0; j < moments->features; j++) slope[j] = -moments->cross[j];
-    for (int64_t j = 0; j < moments->features; j++)
-        if (weights[j] != 0)
-            add_scaled(slope, weights[j], moments->curvature + j * moments->features,
-                       moments->features);
+static void moments_slope(const Quadratic *given, const double *cross) {
+    Moves moves = {0};
+    for (int64_t j = 0; j < given->features; j++) given->slope[j] = -cross[j];
+    for (int64_t j = 0; j < given->features; j++)
+        if (given->weights[j] != 0) note(given, &moves, j, given->weights[j]);
+    settle(given, &moves);
 }
 
 static Found solve_moments(const Moments *moments, const Member *member, double *weights,
@@ -749,7 +752,7 @@ static Found solve_moments(const Moments *moments, const Member *member, double 
     pulls[features - 1] = member->intercept;
     Quadratic model = {features, 1, moments->curvature, pulls, weights, slope, EXACT};
     while (found.status != CONVERGED && found.steps < member->steps) {
-        moments_slope(moments, weights, slope); /* again: updates have added up their rounding */
+        moments_slope(&model, moments->cross); /* again: updates have added up their rounding */
         double *left = room->step + features;
         found.residual = largest_subgradient(&model, left);
         if (found.residual <= member->tolerance) found.status = CONVERGED;
@@ -772,13 +775,14 @@ void linear_solve_moments(const Moments *moments, const Member *member, double *
     Scratch room;
     Pull *pulls;
     ROOM(pulls, size);
+    UNSET(room.past, 3 * LOOKS_BACK * size);
     ROOM(room.places, size);
-    ROOM(room.factor, size * size);
+    UNSET(room.factor, size * size);
     ROOM(room.step, 2 * size);
     ROOM(room.bent, size);
     ROOM(room.kept, size);
     if (complete) *found = solve_moments(moments, member, weights, slope, pulls, &room);
     else found->status = OUT_OF_MEMORY;
-    void *taken[] = {pulls, room.places, room.factor, room.step, room.bent, room.kept};
+    void *taken[] = {pulls, room.past, room.places, room.factor, room.step, room.bent, room.kept};
     for (size_t i = 0; i < sizeof taken / sizeof *taken; i++) free(taken[i]);
 }

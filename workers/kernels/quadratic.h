@@ -7,6 +7,9 @@
 #include <stdlib.h>
 
 #define WIDE 4      /* doubles in a vector of 256 bits */
+#define PENDING 8   /* moves whose slopes are added up at once */
+#define LOOKS_BACK 5 /* sweeps that a guess at where they lead comes from */
+#define SINGULAR 1e-12
 #define SLIDES 4    /* rounds of them before a Newton step */
 #define TOGETHER 16 /* of l2's bends in one pivot */
 #define NEARLY 1e-2 /* of a curvature, what l2 may explain of it */
@@ -29,6 +32,7 @@ typedef struct {
 
 /* Room to work in. */
 typedef struct {
+    double *past; /* (3, LOOKS_BACK, size): of the last sweeps the moves, the weights and slopes */
     int64_t *places; /* (size): of coordinates that are not zero */
     double *factor;  /* (size, size) */
     double *step, *bent, *kept; /* (size) */
@@ -105,24 +109,64 @@ static double largest_subgradient(const Quadratic *given, double *left) {
 
 /* --- coordinate descent -------------------------------------------------------------------------- */
 
-INLINE void move(const Quadratic *given, int64_t place, double by) {
-    int64_t size = given->features * given->outputs;
-    given->weights[place] += by;
-    add_scaled(given->slope, by, given->curvature + place * size, size);
+/* Moves of coordinates that the slope does not know yet. */
+typedef struct {
+    int64_t count;
+    const double *rows[PENDING]; /* of the curvature */
+    double by[PENDING];
+} Moves;
+
+INLINE double slope_at(const Quadratic *given, const Moves *moves, int64_t place) {
+    double sum = given->slope[place];
+    for (int64_t i = 0; i < moves->count; i++) sum += moves->by[i] * moves->rows[i][place];
+    return sum;
 }
 
-static void descend_alone(const Quadratic *given, int64_t place, const Pull *pull) {
+/* Add up what the moves do to the slope, and forget them. */
+static void settle(const Quadratic *given, Moves *moves) {
+    int64_t size = given->features * given->outputs, c = 0;
+    for (int64_t i = moves->count; i < PENDING; i++) {
+        moves->rows[i] = given->curvature;
+        moves->by[i] = 0;
+    }
+    const double *rows[PENDING];
+    double by[PENDING], *slope = given->slope;
+    memcpy(rows, moves->rows, sizeof rows); /* nothing that is written to may lie in them */
+    memcpy(by, moves->by, sizeof by);
+    for (; c + WIDE <= size; c += WIDE) {
+        doubles sum = *(doubles *)(slope + c);
+        UNROLL for (int i = 0; i < PENDING; i++) sum += by[i] * *(const doubles *)(rows[i] + c);
+        *(doubles *)(slope + c) = sum;
+    }
+    for (; c < size; c++)
+        UNROLL for (int i = 0; i < PENDING; i++) slope[c] += by[i] * rows[i][c];
+    moves->count = 0;
+}
+
+INLINE void note(const Quadratic *given, Moves *moves, int64_t place, double by) {
+    int64_t size = given->features * given->outputs;
+    moves->rows[moves->count] = given->curvature + place * size;
+    moves->by[moves->count++] = by;
+    if (moves->count == PENDING) settle(given, moves);
+}
+
+INLINE void move(const Quadratic *given, Moves *moves, int64_t place, double to) {
+    double by = to - given->weights[place];
+    given->weights[place] = to;
+    note(given, moves, place, by);
+}
+
+static void descend_alone(const Quadratic *given, Moves *moves, int64_t place, const Pull *pull) {
     int64_t size = given->features * given->outputs;
     double bend = given->curvature[place * size + place], before = given->weights[place];
     if (bend + 2 * pull->l2 <= 0) return; /* a constant column says nothing */
-    double after = shrunk(bend * before - given->slope[place], pull->l1) / (bend + 2 * pull->l2);
-    if (after == before) return;
-    move(given, place, after - before);
-    given->weights[place] = after; /* zero exactly */
+    double slope = slope_at(given, moves, place);
+    double after = shrunk(bend * before - slope, pull->l1) / (bend + 2 * pull->l2);
+    if (after != before) move(given, moves, place, after);
 }
 
 /* A block with a group's penalty: a proximal step under a bound of its curvature. */
-static void descend_together(const Quadratic *given, int64_t feature) {
+static void descend_together(const Quadratic *given, Moves *moves, int64_t feature) {
     const Pull *pull = given->pulls + feature;
     int64_t outputs = given->outputs, first = feature * outputs, size = given->features * outputs;
     double bound = 0, after[outputs];
@@ -134,26 +178,92 @@ static void descend_together(const Quadratic *given, int64_t feature) {
     }
     if (bound + 2 * pull->l2 <= 0) return;
     for (int64_t k = 0; k < outputs; k++)
-        after[k] = shrunk(bound * given->weights[first + k] - given->slope[first + k], pull->l1);
+        after[k] = shrunk(bound * given->weights[first + k] - slope_at(given, moves, first + k),
+                          pull->l1);
     double length = norm(after, outputs);
     double factor = length > pull->group ? (1 - pull->group / length) / (bound + 2 * pull->l2) : 0;
-    for (int64_t k = 0; k < outputs; k++) {
-        double by = after[k] * factor - given->weights[first + k];
-        if (by == 0) continue;
-        move(given, first + k, by);
-        given->weights[first + k] = after[k] * factor;
-    }
+    for (int64_t k = 0; k < outputs; k++)
+        if (after[k] * factor != given->weights[first + k])
+            move(given, moves, first + k, after[k] * factor);
 }
 
 static void sweep(const Quadratic *given) {
+    Moves moves = {0};
     for (int64_t j = 0; j < given->features; j++) {
-        if (given->pulls[j].group > 0 && given->outputs > 1) descend_together(given, j);
+        if (given->pulls[j].group > 0 && given->outputs > 1) descend_together(given, &moves, j);
         else {
             Pull alone = given->pulls[j];
             alone.l1 += alone.group; /* a group of one */
             for (int64_t k = 0; k < given->outputs; k++)
-                descend_alone(given, j * given->outputs + k, &alone);
+                descend_alone(given, &moves, j * given->outputs + k, &alone);
         }
+    }
+    settle(given, &moves);
+}
+
+/* What the model gains from weights and their slope to its own. */
+static double gained(const Quadratic *given, const double *weights, const double *slope) {
+    int64_t outputs = given->outputs;
+    double sum = 0;
+    for (int64_t j = 0; j < given->features; j++) {
+        int64_t at = j * outputs;
+        for (int64_t c = at; c < at + outputs; c++)
+            sum += (given->weights[c] - weights[c]) * (given->slope[c] + slope[c]) / 2;
+        sum += penalty(given->pulls + j, given->weights + at, outputs) -
+               penalty(given->pulls + j, weights + at, outputs);
+    }
+    return sum;
+}
+
+/* Shares, which add up to one, of the last sweeps, with which their moves (count, size) cancel best; 0
+   where there are none. */
+static int best_mix(const double *moves, int count, int64_t size, double *shares) {
+    double system[LOOKS_BACK][LOOKS_BACK], sum = 0, trace = 0;
+    for (int i = 0; i < count; i++) {
+        for (int j = 0; j <= i; j++)
+            system[i][j] = system[j][i] = dot(moves + i * size, moves + j * size, size);
+        shares[i] = 1;
+        trace += system[i][i];
+    }
+    for (int i = 0; i < count; i++) system[i][i] += SINGULAR * trace;
+    for (int i = 0; i < count; i++)
+        for (int j = i + 1; j < count; j++) {
+            double factor = system[j][i] / system[i][i];
+            for (int k = i; k < count; k++) system[j][k] -= factor * system[i][k];
+            shares[j] -= factor * shares[i];
+        }
+    for (int i = count - 1; i >= 0; i--) {
+        for (int j = i + 1; j < count; j++) shares[i] -= system[i][j] * shares[j];
+        shares[i] /= system[i][i];
+        sum += shares[i];
+    }
+    for (int i = 0; i < count; i++) shares[i] /= sum;
+    return isfinite(sum) && sum != 0;
+}
+
+/* Sweep, and go on from there to where the last sweeps tend, if that lowers the model: Anderson's
+   extrapolation (Bertrand & Massias 2021). The slope there is a mix of theirs. */
+static void accelerate(const Quadratic *given, const Scratch *room, int64_t *swept) {
+    int64_t size = given->features * given->outputs, place = (*swept)++ % LOOKS_BACK * size;
+    int count = *swept < LOOKS_BACK ? (int)*swept : LOOKS_BACK;
+    double *moves = room->past, *ends = moves + LOOKS_BACK * size, *slopes = ends + LOOKS_BACK * size;
+    double shares[LOOKS_BACK];
+    for (int64_t c = 0; c < size; c++) moves[place + c] = -given->weights[c];
+    sweep(given);
+    add_scaled(moves + place, 1, given->weights, size);
+    memcpy(ends + place, given->weights, size * sizeof *ends);
+    memcpy(slopes + place, given->slope, size * sizeof *slopes);
+    if (count > 1 && best_mix(moves, count, size, shares)) {
+        memset(given->weights, 0, size * sizeof *ends);
+        memset(given->slope, 0, size * sizeof *slopes);
+        for (int i = 0; i < count; i++) {
+            add_scaled(given->weights, shares[i], ends + i * size, size);
+            add_scaled(given->slope, shares[i], slopes + i * size, size);
+        }
+        if (gained(given, ends + place, slopes + place) < 0) return;
+        memcpy(given->weights, ends + place, size * sizeof *ends);
+        memcpy(given->slope, slopes + place, size * sizeof *slopes);
+        *swept = 0;
     }
 }
 
@@ -440,15 +550,17 @@ static void newton(const Quadratic *given, const Scratch *room, double *left) {
 static double minimise(const Quadratic *given, const Scratch *room, double tolerance, int64_t most) {
     int64_t size = given->features * given->outputs;
     double *left = room->step + size, spent = 0;
+    int64_t swept = 0;
     double residual = largest_subgradient(given, left);
     for (int64_t round = 0; round < most && residual > tolerance; round++) {
-        sweep(given);
+        accelerate(given, room, &swept);
         residual = largest_subgradient(given, left);
         if (!(residual > tolerance)) break;
         double count = free_coordinates(given, room->places);
         spent += count * size;
         if (spent < count * count * count / 24) continue;
         spent = 0;
+        swept = 0;
         newton(given, room, left);
         residual = largest_subgradient(given, left);
     }

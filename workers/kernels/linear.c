@@ -13,6 +13,7 @@ enum { SQUARED_ERROR, BINARY, CROSS_ENTROPY };
 enum { CONVERGED, NOT_CONVERGED, OUT_OF_MEMORY };
 
 #define ROWS_AT_ONCE 512      /* in a strip: so many of some dozens of columns lie in a cache */
+#define PART 128              /* rows of it whose products are summed in the rows' own type */
 #define LEAST_CURVATURE 1e-11 /* of a row's loss, of what it is at most: saturated rows have none */
 #define HALVINGS 40
 #define MODEL_ROUNDS 500      /* of coordinate descent in one model */
@@ -67,7 +68,7 @@ typedef struct {
 typedef struct {
     double *logits, *moved, *slopes; /* (outputs, rows) */
     double *step;                    /* (outputs, rows): of the logits */
-    REAL *weighted, *gathered;       /* (most, ROWS_AT_ONCE) */
+    REAL *weighted, *gathered;       /* panels of a part of a strip's columns, (most) */
     int64_t *set;                    /* (most): features of the working set, in order */
     char *in_set, *likely;           /* (features) */
     double *curvature;               /* (most x outputs, most x outputs) */
@@ -212,7 +213,7 @@ static double mean_loss(const Rows *rows, double smoothing, const double *logits
 /* A row's second derivative between two outputs, times its share, for a strip of rows. slopes and
    targets give the probabilities back. */
 static void row_curvature(const Rows *rows, double smoothing, const double *slopes, int64_t k,
-                          int64_t l, int64_t start, int64_t count, double *to) {
+                          int64_t l, int64_t start, int64_t count, REAL *to) {
     for (int64_t i = start; i < start + count; i++) {
         double share = rows->shares[i], own[2] = {0, 0}, place[2] = {(double)k, (double)l};
         for (int side = 0; side < 2; side++) {
@@ -224,7 +225,7 @@ static void row_curvature(const Rows *rows, double smoothing, const double *slop
         }
         double bend = k == l ? own[0] * (1 - own[0]) : -own[0] * own[1];
         if (k == l && bend < LEAST_CURVATURE) bend = LEAST_CURVATURE;
-        to[i - start] = share * bend;
+        to[i - start] = (REAL)(share * bend);
     }
 }
 
@@ -267,45 +268,57 @@ INLINE void add_column(const Rows *rows, int64_t feature, int64_t start, int64_t
     for (int64_t i = 0; i < count; i++) to[i] += by * column[i];
 }
 
-/* sums (4 x 3) of the products of four columns a with three columns b, over a strip of rows. */
-INLINE void add_products(const int tall, const int across, const REAL *a, const REAL *b,
-                         double *to, int64_t next) {
-    typedef REAL lanes __attribute__((vector_size(32), aligned(sizeof(REAL)), may_alias));
-    const int many = 32 / sizeof(REAL);
-    lanes sums[tall][across];
-    UNROLL for (int r = 0; r < tall; r++) UNROLL for (int c = 0; c < across; c++)
-        sums[r][c] = (lanes){0};
-    for (int64_t i = 0; i < ROWS_AT_ONCE; i += many) {
-        lanes other[across];
-        UNROLL for (int c = 0; c < across; c++) other[c] = *(const lanes *)(b + c * ROWS_AT_ONCE + i);
-        UNROLL for (int r = 0; r < tall; r++) {
-            lanes own = *(const lanes *)(a + r * ROWS_AT_ONCE + i);
-            UNROLL for (int c = 0; c < across; c++) sums[r][c] += own * other[c];
+typedef REAL lanes __attribute__((vector_size(32), aligned(sizeof(REAL)), may_alias));
+#define LANES (32 / (int64_t)sizeof(REAL))
+#define HIGH 4            /* columns of a panel whose numbers are taken one by one */
+#define BROAD (2 * LANES) /* and of one where they are taken together */
+
+/* to (tall, across) += the products of the columns of two panels, over a part of a strip. Panels lie
+   row by row: (PART, HIGH) and (PART, BROAD). */
+static void panel_products(const REAL *a, const REAL *b, int64_t tall, int64_t across, double *to,
+                           int64_t next) {
+    lanes sums[HIGH][2];
+    UNROLL for (int r = 0; r < HIGH; r++) sums[r][0] = sums[r][1] = (lanes){0};
+    for (int64_t i = 0; i < PART; i++) {
+        lanes left = *(const lanes *)(b + i * BROAD), right = *(const lanes *)(b + i * BROAD + LANES);
+        KEEP(left);
+        KEEP(right);
+        UNROLL for (int r = 0; r < HIGH; r++) {
+            sums[r][0] += a[i * HIGH + r] * left;
+            sums[r][1] += a[i * HIGH + r] * right;
         }
     }
-    UNROLL for (int r = 0; r < tall; r++)
-        UNROLL for (int c = 0; c < across; c++) {
-            doubles sum = {0};
-            UNROLL for (int part = 0; part < many / WIDE; part++)
-                sum += WIDENED(((const reals *)&sums[r][c])[part]);
-            to[r * next + c] += total(sum);
-        }
+    UNROLL for (int r = 0; r < HIGH; r++) {
+        if (r >= tall) break;
+        REAL found[BROAD];
+        memcpy(found, sums[r], sizeof found);
+        for (int64_t c = 0; c < across; c++) to[r * next + c] += found[c];
+    }
 }
 
-static void strip_products(const REAL *a, const REAL *b, int64_t count, double *to, int64_t next) {
-    for (int64_t r = 0; r < count; r += 4)
-        for (int64_t c = 0; c <= r + 3 && c < count; c += 3) {
-            int tall = count - r < 4 ? (int)(count - r) : 4;
-            int across = count - c < 3 ? (int)(count - c) : 3;
-            const REAL *left = a + r * ROWS_AT_ONCE, *right = b + c * ROWS_AT_ONCE;
-            double *place = to + r * next + c;
-            if (tall == 4 && across == 3) add_products(4, 3, left, right, place, next);
-            else
-                for (int y = 0; y < tall; y++)
-                    for (int x = 0; x < across; x++)
-                        add_products(1, 1, left + y * ROWS_AT_ONCE, right + x * ROWS_AT_ONCE,
-                                     place + y * next + x, next);
+/* block (count, count): its lower triangle gets the products of the panels' columns. */
+static void part_products(const Space *space, int64_t count, double *block) {
+    for (int64_t c = 0; c < count; c += BROAD)
+        for (int64_t r = c / HIGH * HIGH; r < count; r += HIGH)
+            panel_products(space->weighted + r * PART, space->gathered + c * PART,
+                           count - r < HIGH ? count - r : HIGH,
+                           count - c < BROAD ? count - c : BROAD, block + r * count + c, count);
+}
+
+/* Copy a part of the set's columns into panels, weighted by the rows' curvatures and not. */
+static void pack_part(const Rows *rows, const Space *space, int64_t start, int64_t first,
+                      const REAL *bends, int64_t count) {
+    int64_t left = strip_size(rows, start) - first, some = left < PART ? left : PART;
+    for (int64_t f = 0; f < count; f++) {
+        const REAL *column = in_strip(rows, space->set[f], start) + first;
+        REAL *weighted = space->weighted + f / HIGH * HIGH * PART + f % HIGH;
+        REAL *own = space->gathered + f / BROAD * BROAD * PART + f % BROAD;
+        for (int64_t i = 0; i < some; i++) {
+            own[i * BROAD] = column[i];
+            weighted[i * HIGH] = column[i] * bends[first + i];
         }
+        for (int64_t i = some; i < PART; i++) own[i * BROAD] = weighted[i * HIGH] = 0;
+    }
 }
 
 /* A softmax does not change where all its logits do by the same: the curvature of an output in itself
@@ -330,19 +343,12 @@ static void fill_curvature(const Rows *rows, const Member *member, Space *space,
             memset(block, 0, count * count * sizeof *block);
             for (int64_t start = 0; start < rows->rows; start += ROWS_AT_ONCE) {
                 int64_t strip = strip_size(rows, start);
-                double bends[ROWS_AT_ONCE];
+                REAL bends[ROWS_AT_ONCE];
                 row_curvature(rows, member->smoothing, space->slopes, k, l, start, strip, bends);
-                for (int64_t f = 0; f < count; f++) {
-                    const REAL *column = in_strip(rows, space->set[f], start);
-                    REAL *own = space->gathered + f * ROWS_AT_ONCE;
-                    REAL *weighted = space->weighted + f * ROWS_AT_ONCE;
-                    for (int64_t i = 0; i < strip; i++) {
-                        own[i] = column[i];
-                        weighted[i] = (REAL)(column[i] * bends[i]);
-                    }
-                    for (int64_t i = strip; i < ROWS_AT_ONCE; i++) own[i] = weighted[i] = 0;
+                for (int64_t first = 0; first < strip; first += PART) {
+                    pack_part(rows, space, start, first, bends, count);
+                    part_products(space, count, block);
                 }
-                strip_products(space->weighted, space->gathered, count, block, count);
             }
             for (int64_t f = 0; f < count; f++)
                 for (int64_t g = 0; g <= f; g++) {
@@ -693,8 +699,8 @@ static int open_space(const Rows *rows, Space *space) {
     ROOM(space->moved, numbers);
     ROOM(space->slopes, numbers);
     ROOM(space->step, numbers);
-    ROOM(space->weighted, rows->most * ROWS_AT_ONCE);
-    ROOM(space->gathered, rows->most * ROWS_AT_ONCE);
+    ROOM(space->weighted, (rows->most + HIGH) * PART);
+    ROOM(space->gathered, (rows->most + BROAD) * PART);
     ROOM(space->own_start, size);
     ROOM(space->set, rows->most);
     ROOM(space->in_set, rows->features);

@@ -10,9 +10,16 @@
 #define PENDING 8   /* moves whose slopes are added up at once */
 #define LOOKS_BACK 5 /* sweeps that a guess at where they lead comes from */
 #define SINGULAR 1e-12
+#define TALL 16     /* rows of a factor at once: those above them come from memory as often */
 #define SLIDES 4    /* rounds of them before a Newton step */
 #define TOGETHER 16 /* of l2's bends in one pivot */
 #define NEARLY 1e-2 /* of a curvature, what l2 may explain of it */
+
+#ifdef __x86_64__ /* keep a vector in a register: reading it again with each product takes longer */
+#define KEEP(vector) __asm__("" : "+x"(vector))
+#else
+#define KEEP(vector)
+#endif
 
 typedef double doubles __attribute__((vector_size(8 * WIDE), aligned(8), may_alias));
 
@@ -273,19 +280,25 @@ static void accelerate(const Quadratic *given, const Scratch *room, int64_t *swe
    the loads that one by one would take. */
 INLINE void four_by_four(const double *own, const double *other, int64_t size, int64_t count,
                          double sums[4][4]) {
-    doubles parts[4][4];
-    UNROLL for (int r = 0; r < 4; r++) UNROLL for (int c = 0; c < 4; c++) parts[r][c] = (doubles){0};
-    for (int64_t i = 0; i < count; i += WIDE) {
-        doubles b[4];
-        UNROLL for (int c = 0; c < 4; c++) b[c] = *(const doubles *)(other + c * size + i);
-        UNROLL for (int r = 0; r < 4; r++) {
-            doubles a = *(const doubles *)(own + r * size + i);
-            UNROLL for (int c = 0; c < 4; c++) parts[r][c] += a * b[c];
+    for (int half = 0; half < 4; half += 2) { /* all sums at once would not fit into the registers */
+        doubles parts[4][2];
+        UNROLL for (int r = 0; r < 4; r++) parts[r][0] = parts[r][1] = (doubles){0};
+        const double *b = other + half * size;
+        for (int64_t i = 0; i < count; i += WIDE) {
+            doubles left = *(const doubles *)(b + i), right = *(const doubles *)(b + size + i);
+            KEEP(left);
+            KEEP(right);
+            UNROLL for (int r = 0; r < 4; r++) {
+                doubles a = *(const doubles *)(own + r * size + i);
+                parts[r][0] += a * left;
+                parts[r][1] += a * right;
+            }
         }
+        for (int r = 0; r < 4; r++)
+            for (int c = 0; c < 2; c++)
+                sums[r][half + c] =
+                    (parts[r][c][0] + parts[r][c][1]) + (parts[r][c][2] + parts[r][c][3]);
     }
-    for (int r = 0; r < 4; r++)
-        for (int c = 0; c < 4; c++)
-            sums[r][c] = (parts[r][c][0] + parts[r][c][1]) + (parts[r][c][2] + parts[r][c][3]);
 }
 
 /* Factor row i, of which the first columns before `from` are done; sums: products of these columns
@@ -305,19 +318,22 @@ INLINE void factor_row(double *matrix, int64_t size, int64_t i, int64_t from, in
    before it determine, but for the noise and the slack, gets an infinite pivot: it is held where it
    is. */
 static void factorise(double *matrix, int64_t size, double noise, double slack) {
-    for (int64_t first = 0; first < size; first += 4) {
-        int64_t tall = size - first < 4 ? size - first : 4;
+    for (int64_t first = 0; first < size; first += TALL) {
+        int64_t tall = size - first < TALL ? size - first : TALL;
         double sums[4][4];
-        for (int64_t from = 0; from < first; from += 4) {
-            if (tall == 4) {
-                four_by_four(matrix + first * size, matrix + from * size, size, from, sums);
-            } else
-                for (int64_t r = 0; r < tall; r++)
-                    for (int64_t c = 0; c < 4; c++)
-                        sums[r][c] = dot(matrix + (first + r) * size, matrix + (from + c) * size, from);
-            for (int64_t r = 0; r < tall; r++)
-                factor_row(matrix, size, first + r, from, from + 4, sums[r]);
-        }
+        for (int64_t from = 0; from < first; from += 4)
+            for (int64_t top = first; top < first + tall; top += 4) {
+                int64_t high = first + tall - top < 4 ? first + tall - top : 4;
+                if (high == 4) {
+                    four_by_four(matrix + top * size, matrix + from * size, size, from, sums);
+                } else
+                    for (int64_t r = 0; r < high; r++)
+                        for (int64_t c = 0; c < 4; c++)
+                            sums[r][c] =
+                                dot(matrix + (top + r) * size, matrix + (from + c) * size, from);
+                for (int64_t r = 0; r < high; r++)
+                    factor_row(matrix, size, top + r, from, from + 4, sums[r]);
+            }
         for (int64_t i = first; i < first + tall; i++) {
             double *row = matrix + i * size;
             for (int64_t j = first; j < i; j++)
@@ -558,7 +574,7 @@ static double minimise(const Quadratic *given, const Scratch *room, double toler
         if (!(residual > tolerance)) break;
         double count = free_coordinates(given, room->places);
         spent += count * size;
-        if (spent < count * count * count / 24) continue;
+        if (spent < count * count * count / 6) continue;
         spent = 0;
         swept = 0;
         newton(given, room, left);

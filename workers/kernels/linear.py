@@ -6,11 +6,11 @@ import ctypes
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from workers.kernels.library import Library
+from workers.kernels.moments import about, moments
 from workers.kernels.products import Products, ProductsStructure
 from workers.objectives.losses import Kind
 
@@ -20,9 +20,7 @@ LOSSES: tuple[Kind, ...] = ("regression", "binary", "multiclass")  # in the orde
 ROW_ALIGNMENT = 8  # rows are padded to a multiple of it
 MOST_COORDINATES = 1024  # in a working set: features times outputs
 MOST_MOMENTS = 2048  # columns of least squares whose moments pay, if there are as many rows
-ROWS_AT_ONCE = 2048  # whose moments are summed: as doubles, those of some columns lie in a cache
 SAMPLED = 16  # of how many rows one tells about where a column's mean lies
-NEAR = 0.1  # of a deviation: so far from a column's mean the sums of squares lose little
 STILL = 1e-12  # of a mean's square: columns that vary by less may be constant
 STRIP = 512  # rows whose columns lie side by side, ROWS_AT_ONCE in linear.c
 
@@ -271,8 +269,8 @@ class Moments(SolvableRows):
     def __init__(self, library: Library, given: LinearRows) -> None:
         super().__init__(library, given)
         if given.centred:
-            self.means += _about(given.inputs[::SAMPLED].double())
-        sums = self._sums(given)
+            self.means += about(given.inputs[::SAMPLED].double())
+        sums = moments(given.inputs, given.targets, given.shares, self.means)
         self._curvature = sums[:-1, :-1].contiguous()
         self._cross = sums[-1, :-1].contiguous()
         self._square = sums[-1, -1] / 2
@@ -285,27 +283,6 @@ class Moments(SolvableRows):
             self._square.item(),
             self._factors_address,
         )
-
-    def _sums(self, given: LinearRows) -> Tensor:
-        """Return twice Σ share z zᵀ of rows z, each a row's inputs, a one and its target."""
-        columns, shares = self.features + 1, given.shares
-        even, moved = bool((shares == shares[0]).all()), bool(self.means.any())
-        roots = (2 * shares).sqrt()
-        room = torch.empty(min(self.rows, ROWS_AT_ONCE), columns, dtype=torch.float64)
-        sums = np.zeros((columns, columns))
-        for start in range(0, self.rows, ROWS_AT_ONCE):
-            part = slice(start, start + ROWS_AT_ONCE)
-            own = room[: len(shares[part])]
-            own[:, :-2] = given.inputs[part]
-            if moved:
-                own[:, :-2] -= self.means
-            own[:, -2] = 1
-            own[:, -1] = given.targets[part]
-            if not even:
-                own *= roots[part, None]
-            block = own.numpy()
-            sums += block.T @ block  # NumPy makes half of what is symmetric, torch all of it
-        return torch.from_numpy(sums) * (2 * shares[0] if even else 1)
 
     def _centre(self, inputs: Tensor) -> None:
         """Take off the inputs what their means were off by."""
@@ -330,12 +307,6 @@ class Moments(SolvableRows):
 
     def solve(self, aim: Aim, start: Tensor) -> Optimum:
         return self._solved_by("linear_solve_moments", self._structure, aim, start)
-
-
-def _about(sample: Tensor) -> Tensor:
-    """Return about where a sample's columns lie (d,), so that little cancels; 0 where that is near."""
-    means = sample.mean(0)
-    return means.where(means.square() > NEAR**2 * sample.var(0, correction=0), 0)
 
 
 def _unit(squares: Tensor, targets: Tensor) -> float:

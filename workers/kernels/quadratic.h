@@ -7,15 +7,15 @@
 #include <stdlib.h>
 
 #define WIDE 4      /* doubles in a vector of 256 bits */
-#define PENDING 8   /* moves whose slopes are added up at once */
-#define LOOKS_BACK 5 /* sweeps that a guess at where they lead comes from */
-#define SINGULAR 1e-12
-#define TALL 16     /* rows of a factor at once: those above them come from memory as often */
+#define PENDING 8   /* moves of which the slope learns at once */
+#define LOOKS_BACK 5 /* sweeps that say where they lead */
+#define SINGULAR 1e-12 /* of their moves' squares, that holds apart those that are alike */
+#define TALL 16     /* rows of a factor at once: those above them are read as often */
 #define SLIDES 4    /* rounds of them before a Newton step */
 #define TOGETHER 16 /* of l2's bends in one pivot */
 #define NEARLY 1e-2 /* of a curvature, what l2 may explain of it */
 
-#ifdef __x86_64__ /* keep a vector in a register: reading it again with each product takes longer */
+#ifdef __AVX__ /* keep a vector in a register: reading it again with each product takes longer */
 #define KEEP(vector) __asm__("" : "+x"(vector))
 #else
 #define KEEP(vector)
@@ -73,7 +73,7 @@ INLINE double larger(double a, double b) { return b > a || b != b ? b : a; }
 
 INLINE double norm(const double *x, int64_t count) { return sqrt(dot(x, x, count)); }
 
-static double penalty(const Pull *pull, const double *weights, int64_t outputs) {
+INLINE double penalty(const Pull *pull, const double *weights, int64_t outputs) {
     double sum = 0;
     for (int64_t k = 0; k < outputs; k++)
         sum += pull->l1 * fabs(weights[k]) + pull->l2 * weights[k] * weights[k];
@@ -82,7 +82,7 @@ static double penalty(const Pull *pull, const double *weights, int64_t outputs) 
 
 /* The smallest subgradient of one feature's weights into `left` (outputs); the largest entry's size.
    slope: of the smooth part without l2's. */
-static double subgradient(const Pull *pull, const double *weights, const double *slope,
+INLINE double subgradient(const Pull *pull, const double *weights, const double *slope,
                           int64_t outputs, double *left) {
     double largest = 0, length = pull->group > 0 ? norm(weights, outputs) : 0;
     for (int64_t k = 0; k < outputs; k++) {

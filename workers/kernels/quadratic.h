@@ -1,6 +1,7 @@
 /* A quadratic model with penalties, minimised: cyclic coordinate descent finds which coordinates are
    zero, and Newton steps on the others, by Cholesky's factor, finish what correlated columns would
-   draw out (Friedman, Hastie & Tibshirani 2010; Byrd, Chin, Nocedal & Oztoprak 2016).
+   draw out (Friedman, Hastie & Tibshirani 2010; Byrd, Chin, Nocedal & Oztoprak 2016). Sweeps are
+   extrapolated (Bertrand & Massias 2021), so that most models need no factor.
 
    Coordinates come in blocks of `outputs`, one block for each feature. All numbers are double. */
 

@@ -20,7 +20,7 @@ from ridgeway.fleet import live_workers
 from ridgeway.jobs.leases import OPEN_LEASE, Lease, has_open_leases, update_lease
 from ridgeway.jobs.lifecycle import end_as_failed, end_if_hopeless, withdraw_leases
 from ridgeway.jobs.rows import lock_job, read_job, update_job
-from ridgeway.jobs.stored import read_plan, read_spec, stored_timeout
+from ridgeway.jobs.stored import read_plan, read_spec, stored_kind, stored_timeout
 from ridgeway.study import writing
 
 FIRST_POPULATION = 4
@@ -64,6 +64,11 @@ def population_size(trials: int, limit: int, ordinal: int) -> int:
     """
     most = max(1, min(limit, trials // 10))
     return min(most, FIRST_POPULATION << min(ordinal, 30))
+
+
+def path_population_size(trials: int, limit: int) -> int:
+    """Return the size of a path's next population: nobody waits for what its trials teach."""
+    return max(1, min(limit, trials))
 
 
 def last_size(size: int, left: int, workers: int) -> int:
@@ -227,7 +232,10 @@ def _carve(transaction: Connection, row: Row[Any], claimant: Claimant) -> Row[An
     if row.state not in CLAIMABLE or row.closed or overdue or left <= 0:
         return None
     limit = row.population_limit or claimant.population_limit
-    size = min(left, population_size(row.trials, limit, row.populations))
+    if stored_kind(row.spec) == "path":
+        size = min(left, path_population_size(row.trials, limit))
+    else:
+        size = min(left, population_size(row.trials, limit, row.populations))
     if left < MOST_SHARERS * size:
         size = last_size(size, left, live_workers(transaction, claimant.lease_seconds))
     update_job(

@@ -39,6 +39,11 @@ def read_recommended(stored: Any) -> Recommended | None:
     return None if stored is None else read_stored(Recommended, "job's answer", stored)
 
 
+def stored_kind(spec: Any) -> str:
+    """Return a stored spec's `kind`; those of releases before there were several have none."""
+    return str(cast("dict[str, Any]", spec).get("kind", "search"))
+
+
 def stored_timeout(spec: Any) -> float | None:
     """Return a stored spec's `timeout_seconds`, whatever else it holds; None where it has none."""
     if not isinstance(spec, dict):

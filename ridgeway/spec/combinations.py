@@ -11,6 +11,7 @@ from ridgeway.spec.forward import group_errors
 from ridgeway.spec.grids import grid_errors
 from ridgeway.spec.models import LinearModel, MlpModel
 from ridgeway.spec.names import OPTIMIZER_ROWS, SAMPLER_ROWS, Task, objectives_of
+from ridgeway.spec.paths import path_errors
 from ridgeway.spec.spec import JobSpec
 from ridgeway.spec.steps import WITHOUT_STEPS, value_at
 from ridgeway.spec.validation import ForwardValidation
@@ -32,6 +33,7 @@ def combination_errors(spec: JobSpec) -> list[FieldError]:
         *_warmup_errors(spec),
         *_twice_given_errors(spec),
         *weights_used_twice(spec),
+        *path_errors(spec),
         *grid_errors(spec),
         *model_errors(spec),
         *bound_combination_errors(spec),

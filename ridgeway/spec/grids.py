@@ -9,6 +9,7 @@ from ridgeway.spec.dimensions import Range
 from ridgeway.spec.names import SAMPLER_ROWS
 from ridgeway.spec.space import OF_PENALTIES, Searched, dimensions, exists_beside
 from ridgeway.spec.spec import MAX_TRIALS, JobSpec, Search
+from ridgeway.spec.strengths import count_of
 
 
 def budget(spec: JobSpec) -> int:
@@ -24,7 +25,9 @@ def budget_warnings(spec: JobSpec) -> list[str]:
 
 
 def grid_size(spec: JobSpec) -> int:
-    """Return how many points the grid has; `grid_errors` refuses ranges."""
+    """Return how many points the grid has, a path's strengths; `grid_errors` refuses ranges."""
+    if spec.strengths is not None:
+        return count_of(spec.strengths)
     axes = dimensions(spec.search).items()
     return sum(
         prod(_choices(axis) for name, axis in axes if exists_beside(penalty, name))
@@ -34,7 +37,7 @@ def grid_size(spec: JobSpec) -> int:
 
 def grid_errors(spec: JobSpec) -> list[FieldError]:
     """Return an error for each dimension that can't be a grid's axis, or for too many points."""
-    if not SAMPLER_ROWS[spec.sampler].finite:
+    if not SAMPLER_ROWS[spec.sampler].finite or spec.kind == "path":
         return []
     errors = [
         FieldError(

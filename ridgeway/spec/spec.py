@@ -29,6 +29,7 @@ from ridgeway.spec.names import (
     Task,
 )
 from ridgeway.spec.steps import asks_for_steps
+from ridgeway.spec.strengths import Strengths
 from ridgeway.spec.strict import WHOLE, Check, Integer, Name, Strict, Text
 from ridgeway.spec.validation import FoldsValidation, ForwardValidation, Validation
 
@@ -88,6 +89,7 @@ class Search(Strict):
 
 DEFAULT_LEARNING_RATE = Range(low=1e-4, high=1e-1, log=True)
 DEFAULT_WEIGHT_DECAY = Range(low=1e-6, high=1e-1, log=True)
+PATH_RATES = {"learning_rate": 1e-2, "weight_decay": 0.0}
 
 
 class EarlyStopping(Strict):
@@ -156,6 +158,7 @@ def _present_name(value: Any) -> Any:
 class JobSpec(Strict):
     """A search job. Only `dataset` is required."""
 
+    kind: Literal["search", "path"] = "search"
     name: Text = ""
     dataset: Name = Field(
         examples=["digits"], description="a bundled, uploaded or plug-in data set's name, or its id"
@@ -190,6 +193,7 @@ class JobSpec(Strict):
         None, gt=0, le=1e9, description="largest norm of a member's gradient"
     )
     search: Search = Search()
+    strengths: Strengths | None = Field(None, description="of a path: how many, or which")
     penalize: Literal["weights", "all"] = "weights"
     penalty_factors: PenaltyFactors = Field({})
     feature_groups: FeatureGroups = Field({})
@@ -282,7 +286,8 @@ class JobSpec(Strict):
         if not row.has_rates:
             return self
         decay = DEFAULT_WEIGHT_DECAY if row.decoupled else 0.0
-        defaults = {"learning_rate": DEFAULT_LEARNING_RATE, "weight_decay": decay}
+        searched = {"learning_rate": DEFAULT_LEARNING_RATE, "weight_decay": decay}
+        defaults = searched if self.kind == "search" else PATH_RATES
         missing = {
             name: default
             for name, default in defaults.items()

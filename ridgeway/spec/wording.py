@@ -5,18 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pydantic import (
-    ValidationError,
-)
+from pydantic import TypeAdapter, ValidationError
 
 from ridgeway.errors import FieldError, InvalidInput
+from ridgeway.spec.paths import JobBody, PathFields, job_spec_of
 from ridgeway.spec.spec import JobSpec
+
+_BODY: TypeAdapter[JobSpec | PathFields] = TypeAdapter(JobBody)
 
 
 def parse_spec(data: Any) -> JobSpec:
     """Read a spec from decoded JSON; InvalidInput names every bad field."""
     try:
-        return JobSpec.model_validate(data)
+        return job_spec_of(_BODY.validate_python(data))
     except ValidationError as error:
         errors = field_errors(error.errors())
         raise InvalidInput(summary(errors), errors) from None

@@ -22,6 +22,7 @@ from ridgeway.jobs.exports import exported
 from ridgeway.jobs.extend import extend_job
 from ridgeway.jobs.fronts import find_front
 from ridgeway.jobs.warm_starts import find_lessons
+from ridgeway.spec.paths import JobBody, job_spec_of
 from ridgeway.spec.profiles import check_spec, resolve_spec
 from ridgeway.spec.spec import MAX_TRIALS, JobSpec
 from ridgeway.spec.strict import Integer, Strict
@@ -60,18 +61,25 @@ _TAGGED = {"ETag": {"description": "the same tag, the same job", "schema": {"typ
     },
 )
 async def submit(
-    spec: JobSpec, context: InContext, response: Response, idempotency_key: IdempotencyKey = None
+    body: JobBody, context: InContext, response: Response, idempotency_key: IdempotencyKey = None
 ) -> Job:
-    """Queue a search job.
+    """Queue a search job, or a path job: one penalty from its largest strength down.
 
     With an `Idempotency-Key` a repeat of the same request makes no second job: it is answered
     with the first one and 200. The same key with another spec is a 422.
     """
+    return await answer_with_job(job_spec_of(body), context, response, idempotency_key)
+
+
+async def answer_with_job(
+    spec: JobSpec, context: Context, response: Response, key: str | None
+) -> Job:
+    """Submit a spec once for each key; answer 201 with the new job, or 200 with the first one."""
     try:
-        job, created = await _submit(context, spec, idempotency_key)
+        job, created = await _submit(context, spec, key)
     except IntegrityError:
         # Since we looked, another request with this key has committed: its job is ours.
-        job, created = await _submit(context, spec, idempotency_key)
+        job, created = await _submit(context, spec, key)
     response.status_code = 201 if created else 200
     response.headers["Location"] = job.links.self
     return job

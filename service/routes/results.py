@@ -5,14 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import IO
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Depends, Response
+from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import StreamingResponse
 
 from ridgeway.features import Features
 from ridgeway.jobs import artifacts
+from ridgeway.jobs.path_jobs import path_beside
 from ridgeway.paths import RegularisationPath
-from service.context import Context, InContext, JobId
-from service.problems import problems
+from ridgeway.spec.paths import PathRequest
+from ridgeway.spec.spec import JobSpec
+from ridgeway.views import Job
+from service.context import Context, IdempotencyKey, InContext, JobId, require_json
+from service.problems import LOCATION, problems
+from service.routes.jobs import answer_with_job
 
 SAFETENSORS = "application/octet-stream"
 JSON = "application/json"
@@ -45,10 +51,42 @@ def model(id: JobId, context: InContext) -> StreamingResponse:
 def path(id: JobId, context: InContext) -> StreamingResponse:
     """Return the regularisation path: the recommended penalty from its largest strength down.
 
+    Of a path job it is its penalty at its strengths.
     Rate, decay and mixing are those of the recommended trial, or, where that has no penalty, of the
     best one that has. A search of `none` alone has no path.
     """
     return _kept(context, id, artifacts.PATH, JSON, {})
+
+
+@router.post(
+    "/{id}/path",
+    status_code=201,
+    dependencies=[Depends(require_json)],
+    responses={
+        201: {"headers": LOCATION},
+        200: {"model": Job, "description": "The job of an earlier request", "headers": LOCATION},
+        **problems(400, 403, 404, 408, 409, 413, 415, 422),
+    },
+)
+async def make_path(
+    id: JobId,
+    request: PathRequest,
+    context: InContext,
+    response: Response,
+    idempotency_key: IdempotencyKey = None,
+) -> Job:
+    """Queue a path job of another penalty, beside a job that has succeeded.
+
+    Data, model, folds and seed are the job's; rate, decay and mixing are those of its best trial of
+    the penalty, or of its best one. An `Idempotency-Key` is heeded as in `POST /v1/jobs`.
+    """
+
+    def look() -> JobSpec:
+        with context.database.reading() as transaction:
+            return path_beside(transaction, id, request)
+
+    spec = await run_in_threadpool(look)
+    return await answer_with_job(spec, context, response, idempotency_key)
 
 
 @router.get(

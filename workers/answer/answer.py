@@ -29,7 +29,7 @@ from workers.answer.confirmation import confirm, constant_values, twin
 from workers.answer.described import described, selected_columns
 from workers.answer.evidence import Evidence, finalists_of
 from workers.answer.features import described_features, usage
-from workers.answer.path import described_path, grid, trace, traced_trial
+from workers.answer.path import described_path, grid, trace, trace_trials, traced_trial
 from workers.answer.refits import Refits, refitted
 from workers.answer.rival import Rival, linear_rival
 from workers.answer.sealed import BASELINE, SealedTest
@@ -122,14 +122,17 @@ def _choice(evidence: Evidence) -> Choice:
 def _path(
     evidence: Evidence, role: Role, prepared: Prepared, training: Training
 ) -> RegularisationPath | None:
-    """Trace the penalty of the role's trial; None of a search without a strength."""
+    """Trace the penalty of the role's trial, or a path's trials; None without a strength."""
     spec = evidence.spec
     trial = traced_trial(evidence.chosen[role], evidence.candidates, spec)
     if trial is None:
         return None
-    member = evidence.member(trial)
-    strengths = grid(member, prepared, training.strengths)
-    traced = trace(member, trial.facts.best_epoch or spec.epochs, strengths, prepared, training)
+    if spec.kind == "path":
+        traced = trace_trials(evidence.candidates, prepared, training)
+    else:
+        member = evidence.member(trial)
+        strengths = grid(member, prepared, training.strengths)
+        traced = trace(member, trial.facts.best_epoch or spec.epochs, strengths, prepared, training)
     if traced is None or traced.best is None:
         return None
     return described_path(traced, trial, prepared, evidence.confirmed_value(trial))

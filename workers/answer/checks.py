@@ -83,7 +83,9 @@ def _best_at_edge(found: Found) -> Iterator[Check]:
         yield Check(
             code="best_at_edge",
             sentence=f"The best trial lies at the edge of the search: {', '.join(ends)}.",
-            remedy="Widen that range and extend the search: the best may lie beyond it.",
+            remedy="Widen that range and extend the search: the best may lie beyond it."
+            if spec.kind == "search"
+            else "Make a path of strengths that go further: the best may lie beyond these.",
         )
 
 
@@ -104,6 +106,8 @@ def _place(value: float, low: float, high: float, log: bool) -> float:
 def _still_improving(found: Found) -> Iterator[Check]:
     """Tell a search whose last fifth still found something better that counts."""
     spec, best = found.evidence.spec, found.evidence.chosen["best"]
+    if spec.kind == "path":  # whose trials learn nothing from each other
+        return
     numbers = sorted(trial.number for trial in found.evidence.candidates)
     late = numbers[-max(1, len(numbers) // 5)]
     before = [loss_of(t, spec) for t in found.evidence.candidates if t.number < late]

@@ -25,10 +25,10 @@ from workers.data.seeds import derived_seed
 from workers.objectives.constant import constant_logits
 from workers.objectives.metrics import score
 from workers.population.configuration import Configuration
+from workers.population.problem import SETTLING_SHARE
 
 SPLITS = 8  # training and validation parts at least
 TRIES = 5  # of a split that groups may forbid
-SETTLING_SHARE = 1.0  # of the training's samples, which a finalist's zeros may take to settle
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,6 @@ from ridgeway.spec.spec import JobSpec
 from workers.answer.choice import Refit
 from workers.answer.columns import Units, column_norms
 from workers.answer.comparing import percentile_interval
-from workers.answer.confirmation import SETTLING_SHARE
 from workers.answer.sealed import SealedTest
 from workers.answer.stability import Selections, selections
 from workers.answer.training import Training
@@ -27,6 +26,7 @@ from workers.objectives.losses import kind_of, row_losses
 from workers.objectives.metrics import resampled_units
 from workers.penalties.penalties import PENALTIES
 from workers.population.configuration import Configuration
+from workers.population.problem import SETTLING_SHARE
 
 MOST_SHUFFLED = 100  # features, those with the largest norms, whose importance is worked out
 NUMBERS = 5e7  # inputs that shuffled rows have in all

@@ -17,19 +17,18 @@ from ridgeway.spec.spec import JobSpec
 from ridgeway.study.reading import StudyTrial
 from workers.answer.choice import best_of
 from workers.answer.columns import Units, column_norms
-from workers.answer.confirmation import SETTLING_SHARE
 from workers.answer.extent import path_strengths
+from workers.answer.path_scores import PathScores
 from workers.answer.training import Training
 from workers.data.prepare import Prepared
 from workers.models.by_input import ByInput
 from workers.penalties.penalties import PENALTIES
 from workers.population.configuration import Configuration
-from workers.population.results import PopulationResult, TrainedModels, fold_errors
+from workers.population.problem import SETTLING_SHARE
+from workers.population.results import TrainedModels, fold_errors
 from workers.strength.probe import BELOW, UNPROBED
-from workers.strength.range import critical_strength
+from workers.strength.range import path_ends
 
-BEYOND = 10.0  # λ_max of Σ |w|, where no strength zeroes all weights
-LOWEST = {True: 1e-2, False: 1e-4}  # of λ_max: with fewer rows than inputs, and else, as glmnet's
 MOST_COLUMNS = 500  # whose coefficients are told
 
 
@@ -39,7 +38,7 @@ class Traced:
 
     spec: JobSpec
     members: Sequence[Configuration]
-    scores: PopulationResult
+    scores: PathScores
     models: TrainedModels
 
     @property
@@ -84,9 +83,17 @@ def trace(
     scores = training.train(problem, members)
     if scores is None:
         return None
-    whole = replace(problem, folds=[prepared.development()])
-    models = training.refit(whole, members, [epochs] * len(members))
-    return Traced(training.problem.spec, members, scores, models)
+    refits = [epochs] * len(members)
+    return _traced(members, PathScores.of_population(scores), refits, prepared, training)
+
+
+def trace_trials(trials: Sequence[StudyTrial], prepared: Prepared, training: Training) -> Traced:
+    """Trace a path job: its trials are the strengths, and are refitted on every development row."""
+    spec = training.problem.spec
+    trials = sorted(trials, key=lambda trial: -float(trial.params["lambda"]))
+    members = [Configuration.from_params(spec, trial.params) for trial in trials]
+    epochs = [trial.facts.best_epoch or spec.epochs for trial in trials]
+    return _traced(members, PathScores.of_trials(trials), epochs, prepared, training)
 
 
 def grid(
@@ -100,13 +107,12 @@ def grid(
     spec = prepared.spec
     low, high = _searched(spec, searched)
     if isinstance(spec.model, LinearModel):
-        rows = prepared.development()
+        rows, outputs = prepared.development(), prepared.outputs
         inputs = ByInput.of(spec, prepared.source_columns)
-        largest = critical_strength(spec, rows, prepared.outputs, inputs, member)
-        if largest > 0:  # else the data tell nothing
-            low = LOWEST[prepared.inputs > len(rows.train_targets)] * largest
+        ends = path_ends(spec, rows, outputs, inputs, (member.penalty, member.l1_ratio))
+        if ends is not None:
+            low, high = ends
             low = min(low, member.strength or low)
-            high = largest if PENALTIES[member.penalty].sparse else BEYOND * largest
     return np.geomspace(high, low, path_strengths(prepared))
 
 
@@ -139,6 +145,19 @@ def described_path(
 
 
 # --- pieces -----------------------------------------------------------------------------------
+
+
+def _traced(
+    members: Sequence[Configuration],
+    scores: PathScores,
+    epochs: Sequence[int],
+    prepared: Prepared,
+    training: Training,
+) -> Traced:
+    """Refit the members on every development row, each for so many epochs."""
+    problem = replace(training.problem, settling_share=SETTLING_SHARE)
+    models = training.refit(replace(problem, folds=[prepared.development()]), members, epochs)
+    return Traced(training.problem.spec, members, scores, models)
 
 
 def _searched(spec: JobSpec, searched: tuple[float, float] | None) -> tuple[float, float]:
@@ -177,8 +196,8 @@ def _scores(traced: Traced, place: int) -> dict[str, Any]:
         "value": _finite(value),
         "standard_error": _finite(error),
         "paired_error": None if paired is None else _finite(paired),
-        "nonzero_weights": float(scores.nonzero_weights[place].mean()),
-        "features": None if scores.features is None else float(scores.features[place].mean()),
+        "nonzero_weights": float(scores.nonzero_weights[place]),
+        "features": None if scores.features is None else float(scores.features[place]),
         "settled": bool(scores.settled[place]) if PENALTIES[member.penalty].sparse else None,
         "refit_nonzero_weights": None if diverged else int(models.nonzero_weights[place, 0]),
         "refit_features": None

@@ -11,13 +11,13 @@ from ridgeway.spec.names import OPTIMIZER_ROWS
 from ridgeway.spec.spec import JobSpec
 from ridgeway.study.reading import StudyTrial
 from workers.answer.choice import Refit, Role
-from workers.answer.confirmation import SETTLING_SHARE
 from workers.answer.training import Training
 from workers.data.prepare import Fold, Prepared
 from workers.data.seeds import derived_seed
 from workers.models.building import predict
 from workers.objectives.losses import kind_of, row_losses
 from workers.population.configuration import Configuration
+from workers.population.problem import SETTLING_SHARE
 from workers.population.results import TrainedModel
 
 INITIALISATIONS = 3  # of each model that is trained in steps

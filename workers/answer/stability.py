@@ -18,12 +18,12 @@ import numpy as np
 
 from ridgeway.features import Stability
 from workers.answer.columns import column_norms
-from workers.answer.confirmation import SETTLING_SHARE
 from workers.answer.extent import pairs_of_halves
 from workers.answer.training import Training
 from workers.data.prepare import Fold, Prepared
 from workers.data.seeds import derived_seed
 from workers.population.configuration import Configuration
+from workers.population.problem import SETTLING_SHARE
 
 THRESHOLD = 0.75
 EXPECTED = 1.0  # false selections

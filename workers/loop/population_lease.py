@@ -107,6 +107,8 @@ class PopulationWork:
     def _largest(self) -> int:
         """The size of the job's largest population."""
         trials, limit = self._bench.spec.trials, self._tools.settings.max_population
+        if self._bench.spec.kind == "path":
+            return claiming.path_population_size(trials, limit)
         return claiming.population_size(trials, limit, ordinal=trials)
 
     # --- which trials ---------------------------------------------------------------------------

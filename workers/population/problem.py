@@ -20,6 +20,9 @@ from workers.optimizers.precision import dtype_of
 if TYPE_CHECKING:
     from workers.population.solver import Solver
 
+TRIALS_SETTLING_SHARE = 0.1
+SETTLING_SHARE = 1.0  # of what is told: finalists, refits, and paths
+
 
 @dataclass(frozen=True, eq=False)
 class Problem:
@@ -37,7 +40,7 @@ class Problem:
     device: torch.device
     engine: Engine = field(default_factory=Engine)
     sources: tuple[str, ...] | None = None
-    settling_share: float = 0.1
+    settling_share: float = TRIALS_SETTLING_SHARE
 
     @property
     def seed(self) -> int:
@@ -91,4 +94,5 @@ def problem_of(prepared: Prepared, device: torch.device) -> Problem:
         prepared.outputs,
         device,
         sources=prepared.source_columns if known else None,
+        settling_share=SETTLING_SHARE if prepared.spec.kind == "path" else TRIALS_SETTLING_SHARE,
     )

@@ -17,6 +17,7 @@ from ridgeway.study.histories import new_lessons
 from workers.sampling.request import Request
 from workers.sampling.samplers import SAMPLERS
 from workers.sampling.space import external_params
+from workers.sampling.strengths import path_draws
 from workers.sampling.table import TrialTable
 from workers.sampling.tpe import History
 
@@ -53,6 +54,8 @@ class Mirror:
         start: how many of the job's trials come before the population's. A grid's last
         population may come out smaller than `count`.
         """
+        if self._spec.kind == "path":
+            return external_params(space, path_draws(self._spec, space, start, count))
         history = partial(self._history, space)
         request = Request(space, count, ordinal, start, self._spec.seed, history)
         return external_params(space, SAMPLERS[self._spec.sampler](request))

@@ -28,6 +28,11 @@ from workers.strength.free import fitted_by_free, middle_smoothing
 from workers.strength.probe import BELOW, UNPROBED, StrengthRange, probe_range
 
 BELOW_OF_WIDE = 1e-3  # λ_max, the low end where rows are fewer than inputs
+BEYOND = 10.0  # λ_max of Σ |w|, where a path begins if no strength zeroes all weights
+PATHS_LOWEST = {
+    True: 1e-2,
+    False: 1e-4,
+}  # of λ_max: with fewer rows than inputs, else
 ROUNDING = 1e-12  # of the gradient of data that tell nothing
 ROWS_AT_ONCE = 2**14  # as doubles
 
@@ -42,10 +47,15 @@ def strength_range(
     where its model can't be built or trained.
     """
     spec, outputs = prepared.spec, prepared.outputs
+    if isinstance(spec.strengths, list):
+        return StrengthRange(min(spec.strengths), max(spec.strengths))
     if spec.search.strength != "auto":
         return StrengthRange(*UNPROBED)  # nobody asks for it
     if isinstance(spec.model, LinearModel):
-        return linear_range(spec, prepared.development(), outputs, problem.by_input)
+        rows, inputs = prepared.development(), problem.by_input
+        if spec.kind == "path":
+            return StrengthRange(*(path_range(spec, rows, outputs, inputs) or UNPROBED))
+        return linear_range(spec, rows, outputs, inputs)
     probed = problem.folds[-1 if isinstance(spec.validation, ForwardValidation) else 0]
     return probe_range(replace(problem, folds=(probed,)), Watch(on_epoch=on_epoch))
 
@@ -69,6 +79,30 @@ def linear_range(spec: JobSpec, rows: Fold, outputs: int, inputs: ByInput = PLAI
     return StrengthRange(low, high)
 
 
+def path_range(
+    spec: JobSpec, rows: Fold, outputs: int, inputs: ByInput
+) -> tuple[float, float] | None:
+    """Return the ends of a path job's strengths, as those of an answer's path."""
+    mixed = spec.search.penalty[0], quantile(spec.search.l1_ratio, 0.5)
+    return path_ends(spec, rows, outputs, inputs, mixed)
+
+
+def path_ends(
+    spec: JobSpec, rows: Fold, outputs: int, inputs: ByInput, mixed: tuple[PenaltyName, float]
+) -> tuple[float, float] | None:
+    """Return the lowest and highest strength of a linear model's path; None of data without one.
+
+    From λ_max of these rows, or, where no strength leaves nothing, from ten times that of Σ |w|.
+    mixed: the penalty and its l1_ratio.
+    """
+    largest = _slope(spec, rows, outputs, inputs).critical(*mixed)
+    if largest <= 0:  # the data tell nothing
+        return None
+    wide = rows.train_inputs.shape[1] > len(rows.train_targets)
+    high = largest if PENALTIES[mixed[0]].sparse else BEYOND * largest
+    return PATHS_LOWEST[wide] * largest, high
+
+
 def critical_strengths(
     spec: JobSpec, rows: Fold, outputs: int, inputs: ByInput = PLAIN
 ) -> list[float]:
@@ -78,17 +112,6 @@ def critical_strengths(
     return [
         slope.critical(name, ratio) for name in spec.search.penalty if PENALTIES[name].has_strength
     ]
-
-
-def critical_strength(
-    spec: JobSpec,
-    rows: Fold,
-    outputs: int,
-    inputs: ByInput,
-    member: Configuration,
-) -> float:
-    """Return λ_max of a member's penalty, that of Σ |w| where it has none."""
-    return _slope(spec, rows, outputs, inputs).critical(member.penalty, member.l1_ratio)
 
 
 @dataclass(frozen=True)

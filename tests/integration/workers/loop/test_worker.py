@@ -26,13 +26,12 @@ from ridgeway.jobs.extend import extend_job
 from ridgeway.jobs.lookups import list_trials
 from ridgeway.settings import Settings
 from ridgeway.views import Job, Trial
-from workers.answer.confirmation import SETTLING_SHARE
 from workers.loop import control
 from workers.loop import worker as worker_module
 from workers.loop.tools import Doors
 from workers.loop.worker import Worker
 from workers.minibatch import planner
-from workers.population.problem import Problem
+from workers.population.problem import SETTLING_SHARE, Problem
 from workers.population.results import PopulationResult, TrainedModels
 from workers.train import refit, solver_of, train
 

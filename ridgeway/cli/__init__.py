@@ -13,13 +13,13 @@ from ridgeway.cli.jobs import (
     features,
     front,
     jobs,
-    path,
     pause,
     resume,
     status,
     submit,
     trials,
 )
+from ridgeway.cli.paths import path
 from ridgeway.cli.predicting import predict
 from ridgeway.cli.processes import demo, import_study, migrate, serve, worker
 from ridgeway.cli.refusals import Commands

@@ -17,7 +17,8 @@ from ridgeway.cli.options import (
     print_json,
     url_option,
 )
-from ridgeway.errors import InvalidInput, JobFailed
+from ridgeway.cli.waiting import print_job, wait_for
+from ridgeway.errors import InvalidInput
 from ridgeway.views import JobState
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 @json_option
 @url_option
 def submit(spec: Any, wait: bool, as_json: bool, url: str) -> None:
-    """Queue the search job that SPEC describes: a JSON file, or - for standard input.
+    """Queue the job that SPEC describes: a JSON file, or - for standard input.
 
     {"dataset": "digits"} is a complete job. Prints the job's id; with --wait its answer.
     """
@@ -60,7 +61,7 @@ def status(id: str, watch: bool, as_json: bool, url: str) -> None:
         if watch:
             _wait(client, id, as_json)
         else:
-            _print_job(client.job(id), as_json)
+            print_job(client.job(id), as_json)
 
 
 @click.command()
@@ -108,18 +109,6 @@ def front(id: str, as_json: bool, url: str) -> None:
 
     with connect(url) as client:
         _write(client.front(id), as_json, front_table)
-
-
-@click.command()
-@click.argument("id")
-@json_option
-@url_option
-def path(id: str, as_json: bool, url: str) -> None:
-    """Show what the recommended penalty comes to at other strengths."""
-    from ridgeway.client.show_path import path_summary
-
-    with connect(url) as client:
-        _write(client.path(id), as_json, path_summary)
 
 
 @click.command()
@@ -211,18 +200,4 @@ def _read_spec(file: Any) -> dict[str, Any]:
 
 
 def _wait(client: Client, id: str, as_json: bool) -> None:
-    """Wait for the job and show it; JobFailed where it ends otherwise than succeeded."""
-    try:
-        _print_job(client.wait(id, progress=True), as_json)
-    except JobFailed:
-        _print_job(client.job(id), as_json)
-        raise
-
-
-def _print_job(job: Any, as_json: bool) -> None:
-    from ridgeway.client.show import job_summary, write
-
-    if as_json:
-        print_json(job)
-    else:
-        write(job_summary(job))
+    wait_for(client, id, lambda job: print_job(job, as_json), as_json)

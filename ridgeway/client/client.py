@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
@@ -16,12 +15,13 @@ from pydantic import BaseModel, ValidationError
 
 from ridgeway.client.addresses import checked_url
 from ridgeway.client.refusals import problem_of, transport_reason
-from ridgeway.client.sending import rows_body, spec_body
+from ridgeway.client.sending import post_once, rows_body
 from ridgeway.errors import InvalidInput, JobFailed, RidgewayError, Unreachable
 from ridgeway.features import Features
 from ridgeway.paths import RegularisationPath
 from ridgeway.predictions import Predictions
 from ridgeway.settings import Settings
+from ridgeway.spec.names import PenaltyName
 from ridgeway.spec.spec import JobSpec
 from ridgeway.views import (
     Dataset,
@@ -97,18 +97,13 @@ class Client:
         idempotency_key: str | None = None,
         **fields: Any,
     ) -> Job:
-        """Queue a search job: a spec, or its fields by name, or both (the fields win).
+        """Queue a job, a search or a path: a spec, or its fields by name, or both (the fields win).
 
         Without an `idempotency_key` one is made up, so that a repeat after a lost reply makes no
         second job.
         """
         body = spec.model_dump(mode="json") if isinstance(spec, JobSpec) else dict(spec or {})
-        headers = {
-            "Idempotency-Key": idempotency_key or str(uuid.uuid4()),
-            "Content-Type": "application/json",
-        }
-        content = spec_body({**body, **fields})
-        response = self._call("POST", "/v1/jobs", retry=True, headers=headers, content=content)
+        response = post_once(self._call, "/v1/jobs", {**body, **fields}, idempotency_key)
         return self._read(response, Job)
 
     def job(self, job: Job | str) -> Job:
@@ -190,6 +185,22 @@ class Client:
     def path(self, job: Job | str) -> RegularisationPath:
         """Fetch the regularisation path of the recommended penalty; NotFound without an answer."""
         return self._read(self._get(f"{_job_path(job)}/path"), RegularisationPath)
+
+    def path_job(
+        self,
+        job: Job | str,
+        penalty: PenaltyName,
+        *,
+        idempotency_key: str | None = None,
+        **fields: Any,
+    ) -> Job:
+        """Queue a path of a penalty beside a job that has succeeded, on the same folds.
+
+        Its `strengths` and `l1_ratio` may be given. A path of other data: `submit(kind="path")`.
+        """
+        body = {"penalty": penalty, **fields}
+        response = post_once(self._call, f"{_job_path(job)}/path", body, idempotency_key)
+        return self._read(response, Job)
 
     def features(self, job: Job | str) -> Features:
         """Fetch what the recommended model makes of each feature; NotFound without an answer."""

@@ -4,11 +4,25 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+import uuid
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
+
+import httpx
 
 from ridgeway.errors import InvalidInput
 from ridgeway.spec.wording import parse_spec
+
+
+def post_once(
+    call: Callable[..., httpx.Response], path: str, body: Mapping[str, Any], key: str | None
+) -> httpx.Response:
+    """Make a job by a client's call; without a `key` one is made up.
+
+    With it a repeat after a lost reply makes no second job.
+    """
+    headers = {"Idempotency-Key": key or str(uuid.uuid4()), "Content-Type": "application/json"}
+    return call("POST", path, retry=True, headers=headers, content=spec_body(body))
 
 
 def spec_body(body: Mapping[str, Any]) -> bytes:

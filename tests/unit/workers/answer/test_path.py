@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from answering import give, trained_trials
+from answering import give, trained_trials, training_of
 from sklearn.linear_model import LogisticRegression, enet_path
 from sklearn.metrics import log_loss
 from sklearn.pipeline import make_pipeline
@@ -208,3 +208,18 @@ def test_data_that_tell_nothing_have_a_path_of_nothing(tmp_path: Path) -> None:
     path = path_of(tmp_path, prepared, {"penalty": "l1", "lambda": 0.1}, NONE)
     assert path is not None
     assert all(point.coefficients == {} for point in path.points)
+
+
+def test_a_nets_path_job_is_refitted_from_trials_whose_zeros_may_settle() -> None:
+    net = {"model": {"kind": "mlp", "hidden": [4]}, "epochs": 30, "precision": "float32"}
+    validation = {"kind": "holdout"}
+    prepared = prepared_of("wine", kind="path", penalty="l1", validation=validation, **net)
+    shared = {"penalty": "l1", "learning_rate": 0.05}
+    trials = trained_trials(prepared, {**shared, "lambda": 1e-3}, {**shared, "lambda": 1.0})
+    traced = path_module.trace_trials(trials, prepared, training_of(prepared))
+    assert [member.strength for member in traced.members] == [1.0, 1e-3]
+    assert list(traced.scores.values) == [trials[1].value, trials[0].value]
+    assert traced.scores.features is not None
+    assert traced.models.features is not None
+    assert list(traced.scores.features) == list(traced.models.features[:, 0]) == [0, 13]
+    assert traced.scores.settled[0]

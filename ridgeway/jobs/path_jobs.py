@@ -26,11 +26,10 @@ def path_beside(transaction: Connection, job_id: str, asked: PathRequest) -> Job
     """
     row = read_job(transaction, job_id)
     require_state(row, "trace a path of", "succeeded")
-    mixing(asked.penalty, asked.l1_ratio)
+    ratio = mixing(asked.penalty, asked.l1_ratio)
     spec = read_spec(row.spec)
     _require_its_data(transaction, row, spec.dataset)
     params = _best_params(transaction, row, asked.penalty)
-    ratio = params.get("l1_ratio") if asked.l1_ratio is None else asked.l1_ratio
     held: dict[str, Any] = {
         name: float(params[name])
         for name in dimensions(spec.search)
@@ -38,7 +37,7 @@ def path_beside(transaction: Connection, job_id: str, asked: PathRequest) -> Job
     }
     own = Search(
         penalty=[asked.penalty],
-        l1_ratio=mixing(asked.penalty, None if ratio is None else float(ratio)),
+        l1_ratio=float(params.get("l1_ratio", ratio)) if asked.l1_ratio is None else ratio,
         **held,
     )
     return path_of(spec, own, asked.strengths)

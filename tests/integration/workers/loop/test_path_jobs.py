@@ -66,7 +66,9 @@ def finished(database: Database, settings: Settings, job_id: str) -> tuple[Job, 
 def least_squares(strength: float, ratio: float, rows: int) -> BaseEstimator:
     """alpha * l1_ratio = λ r / 2, alpha * (1 - l1_ratio) = λ (1 - r), on a standardised target."""
     alpha = strength * (1 - ratio / 2)
-    model = ElasticNet(alpha=alpha, l1_ratio=strength * ratio / 2 / alpha, tol=1e-9, max_iter=100_000)
+    model = ElasticNet(
+        alpha=alpha, l1_ratio=strength * ratio / 2 / alpha, tol=1e-9, max_iter=100_000
+    )
     scaled = make_pipeline(StandardScaler(), model)
     return TransformedTargetRegressor(scaled, transformer=StandardScaler())
 
@@ -194,4 +196,3 @@ def test_a_path_loses_nothing_when_its_workers_are_killed(
     with database.reading() as transaction:
         trials = own_complete_trials(transaction, job.id, lookups.study_of(transaction, job.id))
     assert [trial.params["lambda"] for trial in trials] == [own.strength for own in path.points]
-

@@ -21,7 +21,6 @@ from workers.models.layout import Group, Layout
 from workers.models.parameters import describe_parameters
 from workers.objectives.losses import kind_of, row_weights
 from workers.penalties.penalties import PENALTIES
-from workers.population.configuration import Configuration
 from workers.population.problem import Problem
 from workers.population.watch import Watch
 from workers.strength.free import fitted_by_free, middle_smoothing
@@ -95,12 +94,19 @@ def path_ends(
     From λ_max of these rows, or, where no strength leaves nothing, from ten times that of Σ |w|.
     mixed: the penalty and its l1_ratio.
     """
-    largest = _slope(spec, rows, outputs, inputs).critical(*mixed)
+    largest = critical_strength(spec, rows, outputs, inputs, mixed)
     if largest <= 0:  # the data tell nothing
         return None
     wide = rows.train_inputs.shape[1] > len(rows.train_targets)
     high = largest if PENALTIES[mixed[0]].sparse else BEYOND * largest
     return PATHS_LOWEST[wide] * largest, high
+
+
+def critical_strength(
+    spec: JobSpec, rows: Fold, outputs: int, inputs: ByInput, mixed: tuple[PenaltyName, float]
+) -> float:
+    """Return λ_max of a penalty at its l1_ratio, that of Σ |w| where it has none."""
+    return _slope(spec, rows, outputs, inputs).critical(*mixed)
 
 
 def critical_strengths(

@@ -117,7 +117,7 @@ def test_lambda_max_is_where_the_first_weight_may_enter(penalty: str) -> None:
     own = diabetes(bounds={"bmi": "nonpositive", "s5": [-3, 0]}, penalty_factors={"bp": 0})
     rows = own.development()
     inputs = ByInput.of(own.spec, own.source_columns)
-    largest = critical_strength(own.spec, rows, 1, inputs, configuration(penalty, l1_ratio=0.5))
+    largest = critical_strength(own.spec, rows, 1, inputs, (penalty, 0.5))
     given = [configuration(penalty, largest * by, l1_ratio=0.5) for by in (1 + 1e-5, 1 - 1e-3)]
     used = [np.flatnonzero(own["weight"][0].numpy()).tolist() for own in refit(own, *given)]
     assert used[0] == [NAMES.index("bp")]

@@ -87,7 +87,7 @@ def test_lambda_max_knows_groups_and_their_factors(name: str) -> None:
     task = "regression" if kind == "regression" else "classification"
     spec = job(task=task, model={"kind": "linear"}, precision="float64")
     inputs, member = ByInput(FACTORS, GROUPS), configuration("group_lasso")
-    largest = critical_strength(spec, fold, outputs, inputs, member)
+    largest = critical_strength(spec, fold, outputs, inputs, (member.penalty, 1.0))
     enters = []
     for strength in (largest * (1 + 1e-5), largest * (1 - 1e-3)):
         found = solved("side by side", name, strength, groups=GROUPS, factors=FACTORS)

@@ -30,6 +30,7 @@ from workers.backends import Models
 from workers.backends.compiled import Compiled
 from workers.data.prepare import Fold
 from workers.minibatch.batches import Minibatches
+from workers.models.by_input import PLAIN
 from workers.objectives.constant import constant_logits, explained_share
 from workers.objectives.losses import row_weights
 from workers.objectives.metrics import score
@@ -126,7 +127,7 @@ def test_the_critical_strength_is_that_of_the_weighted_loss(classes: int) -> Non
     fold = weighted(made_up_fold(60, classes=classes), times(60))
     task = "classification" if classes else "regression"
     spec, outputs = job(task=task, epochs=60, **EXACT), max(1, classes)
-    largest = critical_strength(spec, fold, outputs, "l1", 0.5)
+    largest = critical_strength(spec, fold, outputs, PLAIN, ("l1", 0.5))
     members = [configuration("l1", largest * by) for by in (1 + 1e-6, 1 - 1e-6)]
     found = coefficients(spec, members, fold, outputs)[:, :-outputs]
     assert (found != 0).any(1).tolist() == [False, True]

@@ -189,9 +189,9 @@ def test_the_model_that_the_earlier_release_kept_predicts(continued):
     (file,) = (continued.opened.settings.data / "store").glob("jobs/*/13-1/model.safetensors")
     model = load_model(file)
     row = {name: None for name in model.feature_names_in_}
-    predicted = model.predict([row, {**row, "depth": 1.0}])
-    assert np.isfinite(predicted).all()
+    shares = model.predict_proba([row, {**row, "depth": 1.0}])
+    odds = np.log(shares[:, 1] / shares[:, 0])
     place = model.encoded_names_.tolist().index("depth")
     inputs = model.description.inputs[place]
     fill = inputs.mean if inputs.fill is None else inputs.fill
-    assert predicted[1] - predicted[0] == pytest.approx(model.coef_[place] * (1.0 - fill))
+    assert odds[1] - odds[0] == pytest.approx(model.coef_[0, place] * (1.0 - fill))

@@ -203,7 +203,6 @@ def test_lambda_max_is_where_the_first_penalised_weight_enters(
         factors[9:] = factors[9:].clamp_min(0.1)
     task = "regression" if kind == "regression" else "classification"
     spec = job(task=task, model={"kind": "linear"}, penalize=penalize, precision="float64")
-    member = configuration(name, l1_ratio=0.4)
     largest = critical_strength(spec, fold, outputs, ByInput(factors), (name, 0.4))
     library = load(torch.float64)
     assert not isinstance(library, str)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from populations import CPU, configuration, job, made_up_fold, one_fold
+from populations import CPU, job, made_up_fold, one_fold
 from sklearn.datasets import load_breast_cancer, load_diabetes
 from sklearn.linear_model import Lasso, LinearRegression, LogisticRegression, Ridge
 from torch import Tensor

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pydantic import Field
 
 from ridgeway.answers import View
+from ridgeway.spec.losses import LossName
 from ridgeway.spec.names import Objective, PenaltyName
 
 
@@ -32,7 +33,9 @@ class PathPoint(View):
         "table; columns that are left out of it have zeros",
     )
     intercepts: list[float] | None = Field(
-        default=None, description="of linear models, one for each output, in the target's units"
+        default=None,
+        description="of linear models, one for each output, in the target's units; beside the loss "
+        "poisson in those of its logarithm",
     )
     norms: dict[str, float] | None = Field(
         default=None,
@@ -49,6 +52,7 @@ class RegularisationPath(View):
     learning_rate: float | None = Field(default=None, description="null for exact solutions")
     weight_decay: float | None = None
     objective: Objective
+    loss: LossName | None = Field(default=None, description="which, where the job names one")
     outputs: list[str] = Field(
         description="what the coefficients predict: the target, the second of two classes, or each "
         "class"

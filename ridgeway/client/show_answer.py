@@ -10,7 +10,8 @@ from rich.table import Table
 from rich.text import Text
 
 from ridgeway.answers import Check, Chosen, Params, Recommended
-from ridgeway.spec.names import OBJECTIVE_ROWS, PENALTY_ROWS
+from ridgeway.spec.losses import objective_label
+from ridgeway.spec.names import OBJECTIVE_ROWS, PENALTY_ROWS, Objective
 from ridgeway.spec.spec import JobSpec, Rule
 from ridgeway.spec.validation import HoldoutValidation
 from ridgeway.views import Best, Job
@@ -81,8 +82,8 @@ def _comparison(job: Job, answer: Recommended) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("")
     table.add_column("penalty")
-    tested = OBJECTIVE_ROWS[test.metric].label
-    for name in (f"{objective_of(job)}, validation", f"{tested}, test", "loss, test"):
+    tested, loss = OBJECTIVE_ROWS[test.metric].label, named_objective(job, "loss")
+    for name in (f"{objective_of(job)}, validation", f"{tested}, test", f"{loss}, test"):
         table.add_column(name, justify="right")
     for name in ("nonzero weights", "features"):
         table.add_column(name, justify="right")
@@ -124,7 +125,13 @@ def _chosen_cells(chosen: Chosen, score: float | None, loss: float | None) -> li
 
 def objective_of(job: Job) -> str:
     """Name what trials are judged by; of a spec that can't be read it is not known."""
-    return job.spec.objective if isinstance(job.spec, JobSpec) else "value"
+    return named_objective(job, job.spec.objective) if isinstance(job.spec, JobSpec) else "value"
+
+
+def named_objective(job: Job, objective: Objective) -> str:
+    """Return an objective's name, that of a loss in words where the job names it."""
+    named = isinstance(job.spec, JobSpec) and job.spec.loss is not None and objective == "loss"
+    return objective_label(objective, job.spec.loss_name) if named else objective
 
 
 def value_of(chosen: Best | Chosen) -> str:

@@ -9,7 +9,7 @@ from rich.text import Text
 
 from ridgeway.client.show_answer import PENALTY, fact_table
 from ridgeway.paths import PathPoint, RegularisationPath
-from ridgeway.spec.names import OBJECTIVE_ROWS
+from ridgeway.spec.losses import objective_label
 from ridgeway.words import number
 
 LINES = 16  # of strengths, beside those that have a name
@@ -20,7 +20,7 @@ def path_summary(path: RegularisationPath) -> RenderableType:
     """Show a part of the strengths, with those that have names, and what the recommended uses."""
     caption = "λ_min: the best value; λ_1se: the largest λ within one standard error of it"
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, caption=caption, caption_justify="left")
-    for name in ("λ", OBJECTIVE_ROWS[path.objective].label, "±", "features", "weights"):
+    for name in ("λ", objective_label(path.objective, path.loss), "±", "features", "weights"):
         table.add_column(name, justify="right")
     table.add_column("")
     names = _names(path)

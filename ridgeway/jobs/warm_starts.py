@@ -85,6 +85,10 @@ def _check_job(transaction: Connection, spec: JobSpec, field: str, name: str) ->
     if objective != spec.objective:
         message = f"has another objective; accepted: a job whose objective is {spec.objective}"
         raise InvalidInput.of(field, name, f"{message}, met {objective}")
+    if objective == "loss" and theirs.loss != spec.loss:
+        met = "null" if theirs.loss is None else theirs.loss.model_dump_json()
+        message = "has another loss, which its trials are judged by; accepted: a job with this one"
+        raise InvalidInput.of(field, name, f"{message}, met {met}")
     if others := fields_that_seal_others(theirs, spec):
         wanted = ", ".join(f"{each} {value}" for each, value in others.items())
         message = "has trained on rows that this job would seal; accepted: a job on the same data"

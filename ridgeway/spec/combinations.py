@@ -96,8 +96,7 @@ def _limit_errors(spec: JobSpec) -> list[FieldError]:
 def task_errors(spec: JobSpec, task: Task, whose: str) -> list[FieldError]:
     """Return what does not fit the task; `whose` says where the task comes from."""
     accepted: dict[str, tuple[Any, ...]] = {"objective": objectives_of(task)}
-    if task == "regression":
-        accepted |= REGRESSION_ACCEPTS
+    accepted |= REGRESSION_ACCEPTS if task == "regression" else {"loss": (None,)}
     return _refusals(spec, accepted, whose)
 
 

@@ -13,6 +13,7 @@ from ridgeway.spec.bounds import bound_errors
 from ridgeway.spec.by_column import column_errors
 from ridgeway.spec.combinations import combination_errors, task_errors
 from ridgeway.spec.forward import forward_errors
+from ridgeway.spec.losses import target_errors
 from ridgeway.spec.models import MlpModel, PluginModel
 from ridgeway.spec.names import Task
 from ridgeway.spec.spec import JobSpec
@@ -109,9 +110,11 @@ def resolve_spec(spec: JobSpec, profile: DatasetProfile) -> JobSpec:
     if spec.missing_target == "drop":
         profile = profile.where_known(target)
         target = _target(spec, profile)
-    task, columns = spec.task or infer_task(target), _columns(profile)
+    told = infer_task(target) if spec.loss is None else "regression"
+    task, columns = spec.task or told, _columns(profile)
     errors = [
         *_target_errors(spec, target, task),
+        *target_errors(spec.loss, target),
         *group_errors(spec, profile, target, columns),
         *weight_errors(spec, profile, target, columns),
         *_order_errors(spec, profile, target, columns),

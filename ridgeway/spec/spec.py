@@ -16,6 +16,7 @@ from pydantic_core import PydanticCustomError
 from ridgeway.spec.bounds import Bounds
 from ridgeway.spec.by_column import FeatureGroups, PenaltyFactors
 from ridgeway.spec.dimensions import DISTINCT, Dimension, Range, Strength, within
+from ridgeway.spec.losses import Loss, LossName
 from ridgeway.spec.models import LinearModel, MlpModel, ModelSpec
 from ridgeway.spec.names import (
     OBJECTIVE_ROWS,
@@ -175,6 +176,7 @@ class JobSpec(Strict):
         "refuse", description="`drop`: rows without a target are left out"
     )
     task: Task | None = Field(None, description="told from the target column by default")
+    loss: Loss = Field(None, description="of a regression; the squared error by default")
     model: ModelSpec = MlpModel()
     optimizer: Annotated[
         Optimizer,
@@ -303,6 +305,11 @@ class JobSpec(Strict):
     def folds(self) -> int:
         """Return how many models a trial trains."""
         return self.validation.models
+
+    @property
+    def loss_name(self) -> LossName | None:
+        """Return the name of the loss, if the job names one."""
+        return None if self.loss is None else self.loss.kind
 
     @property
     def apart(self) -> set[str]:

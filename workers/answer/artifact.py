@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 
 import torch
 from safetensors.torch import save
@@ -14,6 +15,14 @@ from ridgeway.spec.spec import JobSpec
 from workers.answer.choice import Refit
 from workers.data.prepare import Fold, Prepared
 from workers.objectives.constant import constant_logits
+from workers.objectives.losses import Huber, Kind, kind_of
+
+LINKS: Mapping[Kind, str] = {
+    "regression": "identity",
+    "poisson": "log",
+    "binary": "logit",
+    "multiclass": "softmax",
+}
 
 
 def model_bytes(refit: Refit, prepared: Prepared, sealed: Fold) -> bytes:
@@ -45,28 +54,29 @@ def _bytes(tensors: dict[str, Tensor], spec: JobSpec, words: dict[str, str]) -> 
     return save(tensors, metadata={"spec": spec.model_dump_json(), **words})
 
 
-def _link(prepared: Prepared) -> str:
+def _link(kind: Kind) -> str:
     """Return what turns a model's outputs into predictions."""
-    if not prepared.classes:
+    if isinstance(kind, Huber):
         return "identity"
-    return "logit" if prepared.outputs == 1 else "softmax"
+    return LINKS[kind]
 
 
 def _use(prepared: Prepared, sealed: Fold) -> dict[str, str]:
     """Return what it takes to use a model of these data."""
-    medians = prepared.medians()
+    medians, kind = prepared.medians(), kind_of(prepared.spec, prepared.outputs)
     columns = [
-        {"name": name, "kind": kind, **({"fill": medians[name]} if name in medians else {})}
-        for name, kind in prepared.columns.items()
+        {"name": name, "kind": own, **({"fill": medians[name]} if name in medians else {})}
+        for name, own in prepared.columns.items()
     ]
+    mean, scale = sealed.linear_units(kind)
     return {
         "format": FORMAT,
-        "link": _link(prepared),
+        "link": _link(kind),
         "columns": json.dumps(columns),
         "target": json.dumps({"name": prepared.spec.target, "kind": prepared.target_kind}),
         "outputs": str(prepared.outputs),
         "classes": json.dumps(list(prepared.classes)),
         "inputs": json.dumps(prepared.recipe()),
-        "target_mean": repr(sealed.target_mean),
-        "target_scale": repr(sealed.target_scale),
+        "target_mean": repr(mean),
+        "target_scale": repr(scale),
     }

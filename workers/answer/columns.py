@@ -10,13 +10,15 @@ import torch
 from torch import Tensor
 
 from workers.data.prepare import Prepared
+from workers.objectives.losses import kind_of
 
 
 @dataclass(frozen=True)
 class Units:
     """What turns a linear model's weights into those of the table's columns and target.
 
-    x' = (x - means) / scales, both (d,); y = target_mean + target_scale f(x').
+    x' = (x - means) / scales, both (d,); y = target_mean + target_scale f(x'), or log y where the
+    loss has a log link.
     """
 
     means: np.ndarray
@@ -31,7 +33,8 @@ class Units:
         means, scales = (
             np.array([column[name] for column in columns]) for name in ("mean", "scale")
         )
-        return cls(means, scales, rows.target_mean, rows.target_scale)
+        kind = kind_of(prepared.spec, prepared.outputs)
+        return cls(means, scales, *rows.linear_units(kind))
 
     def coefficients(self, parameters: Mapping[str, Tensor]) -> tuple[np.ndarray, np.ndarray]:
         """Return a linear model's coefficients (outputs, d) and intercepts (outputs,)."""

@@ -23,6 +23,7 @@ from workers.answer.training import Training
 from workers.data.prepare import Fold, Prepared
 from workers.data.seeds import derived_seed
 from workers.objectives.constant import constant_logits
+from workers.objectives.losses import kind_of
 from workers.objectives.metrics import score
 from workers.population.configuration import Configuration
 from workers.population.problem import SETTLING_SHARE
@@ -115,11 +116,12 @@ def constant_values(spec: JobSpec, folds: Sequence[Fold], outputs: int) -> np.nd
 
 
 def _constant_value(spec: JobSpec, fold: Fold, outputs: int) -> float:
-    constant = constant_logits(fold.train_targets, outputs, fold.train_weights)
-    constant = constant * fold.target_scale + fold.target_mean
-    constant = constant.clamp(-1e30, 1e30)  # of a class that a training part may not hold
-    logits = constant.expand(1, len(fold.valid_targets), outputs)
-    own = score(spec.objective, logits, fold.valid_targets, spec.task, fold.valid_weights)
+    kind, rows = kind_of(spec, outputs), len(fold.valid_targets)
+    logits = constant_logits(fold.train_targets, outputs, fold.train_weights)
+    # Of a class that a training part may not hold the logit is infinite.
+    constant = fold.response(kind, logits).clamp(-1e30, 1e30).expand(1, rows, outputs)
+    own_kind, weights = fold.own_kind(kind), fold.valid_weights
+    own = score(spec.objective, constant, fold.valid_targets, own_kind, weights)
     return float(own[0]) if math.isfinite(float(own[0])) else math.nan
 
 

@@ -17,6 +17,7 @@ from workers.penalties.conversions import (
     glmnet,
     sklearn_least_squares,
     sklearn_logistic,
+    sklearn_poisson,
 )
 from workers.penalties.penalties import PENALTIES
 from workers.population.configuration import Configuration
@@ -65,6 +66,8 @@ def equivalents(
         return None
     if not _is_shared_objective(spec, own):
         return None
+    if spec.loss_name == "poisson":
+        return _poisson_equivalents(own, prepared)
     regression = spec.task == "regression"
     terms = (own.penalty, own.strength, own.l1_ratio)
     library = sklearn_least_squares if regression else sklearn_logistic
@@ -74,9 +77,20 @@ def equivalents(
     }
 
 
+def _poisson_equivalents(own: Configuration, prepared: Prepared) -> dict[str, dict[str, float]]:
+    mean = prepared.development().target_scale
+    alone = sklearn_poisson(own.penalty, own.strength, own.l1_ratio, mean)
+    return {
+        **({} if alone is None else {"sklearn": alone}),
+        "glmnet": glmnet(own.penalty, mean * own.strength, own.l1_ratio, gaussian=False),
+    }
+
+
 def _is_shared_objective(spec: JobSpec, own: Configuration) -> bool:
     """Return whether other libraries minimise the same: they leave the intercept alone."""
     penalised = convertible(own.penalty) and own.strength > 0 and spec.penalize == "weights"
     penalised = penalised and not spec.penalty_factors and not spec.bounds  # they have neither
+    if spec.loss_name == "huber":  # whose scale others estimate
+        return False
     plain_data = own.label_smoothing == 0 and own.input_noise == 0
     return penalised and plain_data and own.weight_decay == 0 and spec.class_weights == "none"

@@ -22,7 +22,7 @@ from workers.answer.training import Training
 from workers.data.prepare import Fold, Prepared
 from workers.data.seeds import derived_seed
 from workers.models.building import predict
-from workers.objectives.losses import kind_of, row_losses
+from workers.objectives.losses import kind_of, response_losses
 from workers.objectives.metrics import resampled_units
 from workers.penalties.penalties import PENALTIES
 from workers.population.configuration import Configuration
@@ -161,8 +161,8 @@ def _losses(
     spec: JobSpec, parameters: Mapping[str, Tensor], inputs: Tensor, fold: Fold, outputs: int
 ) -> Tensor:
     logits = predict(spec, parameters, inputs, outputs).double().cpu()
-    own = logits * fold.target_scale + fold.target_mean
-    return row_losses(kind_of(spec.task, outputs), own, fold.valid_targets)
+    kind = kind_of(spec, outputs)
+    return response_losses(fold.own_kind(kind), fold.response(kind, logits), fold.valid_targets)
 
 
 def _intervals(rises: Tensor, fold: Fold, seed: int) -> list[Interval | None]:

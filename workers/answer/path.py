@@ -129,6 +129,7 @@ def described_path(
         learning_rate=member.learning_rate if rates else None,
         weight_decay=member.weight_decay if rates else None,
         objective=spec.objective,
+        loss=spec.loss_name,
         outputs=_outputs(prepared),
         columns=columns,
         left_out=left_out,

@@ -88,6 +88,5 @@ def _median(
 
 def _loss(spec: JobSpec, parameters: Mapping[str, Tensor], rows: Fold, outputs: int) -> float:
     logits = predict(spec, parameters, rows.train_inputs, outputs).double().cpu()
-    kind = kind_of(spec.task, outputs)
-    losses = row_losses(kind, logits, rows.train_targets)
+    losses = row_losses(kind_of(spec, outputs), logits, rows.train_targets)
     return float((losses if rows.train_weights is None else losses * rows.train_weights).mean())

@@ -67,6 +67,6 @@ def _linear_spec(spec: JobSpec) -> JobSpec:
     """Return the same job with a linear model, without what only training in steps has."""
     of_data = ("dataset", "target", "groups", "weights", "drop", "task")
     of_splits = ("validation", "test_fraction")
-    kept = (*of_data, *of_splits, "class_weights", "objective", "seed")
+    kept = (*of_data, *of_splits, "class_weights", "objective", "seed", "loss")
     fields = {name: getattr(spec, name) for name in kept}
     return JobSpec(**fields, model=LinearModel())

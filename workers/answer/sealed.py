@@ -20,6 +20,7 @@ from workers.data.seeds import derived_seed
 from workers.data.weights import effective_rows
 from workers.models.building import predict
 from workers.objectives.constant import constant_logits
+from workers.objectives.losses import Kind, kind_of
 from workers.objectives.metrics import resampled_weights, score, weighted_score
 from workers.population.results import TrainedModel
 
@@ -52,9 +53,8 @@ class SealedTest:
         rows = len(fold.valid_targets)
         constant = constant_logits(fold.train_targets, outputs, fold.train_weights)
         given[BASELINE] = constant.expand(rows, -1)
-        own_units = {
-            role: logits * fold.target_scale + fold.target_mean for role, logits in given.items()
-        }
+        kind = kind_of(prepared.spec, outputs)
+        own_units = {role: fold.response(kind, logits) for role, logits in given.items()}
         return cls(prepared.spec, fold, own_units)
 
     @property
@@ -126,7 +126,7 @@ class SealedTest:
             if model.diverged_at:
                 continue
             logits = predict(self.spec, model.parameters, self.fold.valid_inputs, outputs)
-            own = logits.double().cpu() * self.fold.target_scale + self.fold.target_mean
+            own = self.fold.response(kind_of(self.spec, outputs), logits.double().cpu())
             losses.append(self._score("loss", own))
         return losses
 
@@ -136,9 +136,15 @@ class SealedTest:
     def _targets(self) -> Tensor:
         return self.fold.valid_targets
 
+    @property
+    def _kind(self) -> Kind:
+        """The loss of the logits, in the target's own units."""
+        outputs = next(iter(self.logits.values())).shape[-1]
+        return self.fold.own_kind(kind_of(self.spec, outputs))
+
     def _score(self, metric: Objective, logits: Tensor) -> float:
         weights = self.fold.valid_weights
-        return float(score(metric, logits[None], self._targets, self.spec.task, weights)[0])
+        return float(score(metric, logits[None], self._targets, self._kind, weights)[0])
 
     def _mean(self, rows: Tensor) -> float:
         weights = self.fold.valid_weights
@@ -158,7 +164,7 @@ class SealedTest:
         drawn = resampled_weights(self.rows, fold.valid_groups, seed, count, fold.valid_weights)
         for weights in drawn:
             for metric, own in parts.items():
-                own.append(weighted_score(metric, logits, self._targets, weights, self.spec.task))
+                own.append(weighted_score(metric, logits, self._targets, weights, self._kind))
         return {
             metric: dict(zip(self.logits, torch.cat(own, dim=-1), strict=True))
             for metric, own in parts.items()

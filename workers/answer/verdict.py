@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ridgeway.answers import Claim, Comparison, Confirmation, Verdict
-from ridgeway.spec.names import OBJECTIVE_ROWS, PENALTY_ROWS, UNPENALISED
+from ridgeway.spec.losses import objective_label
+from ridgeway.spec.names import PENALTY_ROWS, UNPENALISED
 from ridgeway.spec.spec import JobSpec
 from ridgeway.study.reading import StudyTrial
 from ridgeway.words import number
@@ -137,7 +138,7 @@ def phrase(trial: StudyTrial) -> str:
 
 
 def _objective(found: Findings) -> str:
-    return OBJECTIVE_ROWS[found.spec.objective].label
+    return objective_label(found.spec.objective, found.spec.loss_name)
 
 
 def _verb(found: Findings) -> str:

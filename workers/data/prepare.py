@@ -6,6 +6,7 @@ regression's target; every statistic comes from the training rows of its own spl
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from sklearn.preprocessing import StandardScaler
 from torch import Tensor
 
 from ridgeway.data.tables import profile_table
@@ -36,7 +36,9 @@ from workers.data.encoding import (
 from workers.data.forward import places_in_order
 from workers.data.loading import canonical_table_of
 from workers.data.splits import Positions, Splits, halves, resplit, split
+from workers.data.targets import centre_and_scale, check_targets
 from workers.data.weights import checked_weights, weighing
+from workers.objectives.losses import Kind, in_units, kind_of, response
 from workers.optimizers.precision import dtype_of
 
 if TYPE_CHECKING:
@@ -51,12 +53,27 @@ class Fold:
     train_targets: Tensor  # (n,) int64 class index, or standardised target of a regression
     valid_inputs: Tensor  # (m, d)
     valid_targets: Tensor  # (m,) int64 class index, or float64 target of a regression, own units
-    target_mean: float  # regression: y = target_mean + target_scale * standardised; else 0.0
+    target_mean: float  # regression: y = target_mean + target_scale * standardised; else 0.0.
+    # The mean of squared errors, for other losses their own centre (workers/data/targets.py).
     target_scale: float  # else 1.0
     valid_groups: Tensor | None = None  # (m,) int64, where groups are and rows are resampled
     train_weights: Tensor | None = None  # (n,) float64 above 0, 1 on average; None: all equal
     valid_weights: Tensor | None = None  # (m,) likewise
     input_scales: Tensor | None = None  # (d,) float64, what standardising divided by
+
+    def response(self, kind: Kind, logits: Tensor) -> Tensor:
+        """Return what logits predict: of a regression numbers in its own units, else them."""
+        return response(kind, logits, self.target_mean, self.target_scale)
+
+    def own_kind(self, kind: Kind) -> Kind:
+        """Return the loss of what `response` gives."""
+        return in_units(kind, self.target_scale)
+
+    def linear_units(self, kind: Kind) -> tuple[float, float]:
+        """Return mean and scale of what logits are linear in: the target, or its logarithm."""
+        if kind == "poisson":  # log(scale exp(z)) = log(scale) + z
+            return math.log(self.target_scale), 1.0
+        return self.target_mean, self.target_scale
 
 
 @dataclass(frozen=True)
@@ -64,7 +81,8 @@ class EncodedRows:
     """Every row of a data set, encoded; folds are made of them.
 
     targets (rows,): class indices int64, or float64 numbers of a regression. groups (rows,) and
-    weights (rows,), where the job has some. dtype: of the folds' inputs.
+    weights (rows,), where the job has some. dtype: of the folds' inputs. kind: of the targets, and
+    so of the loss.
     """
 
     encoding: Encoding
@@ -72,6 +90,7 @@ class EncodedRows:
     groups: npt.NDArray[np.int64] | None
     dtype: torch.dtype
     weights: Floats | None = None
+    kind: Kind = "regression"
 
     def medians(self, rows: Positions, columns: Positions) -> Floats:
         """Return what these columns' missing values are filled with, by these rows."""
@@ -99,7 +118,7 @@ class EncodedRows:
         mean, scale, kind = 0.0, 1.0, torch.int64
         train_targets = targets[train]
         if targets.dtype == np.float64:  # a regression
-            mean, scale = _mean_and_scale(train_targets, weights)
+            mean, scale = centre_and_scale(train_targets, self.kind, weights)
             train_targets, kind = (train_targets - mean) / scale, self.dtype
         groups = self.groups if with_groups else None
         return Fold(
@@ -221,12 +240,15 @@ def _prepared(spec: JobSpec, frame: pd.DataFrame) -> Prepared:
     raw = frame.drop(columns=[spec.target, *spec.apart])
     encoding = encode(raw, splits.development)
     kinds: list[ColumnKind] = [column_kind(dtype) for dtype in raw.dtypes]
-    rows = EncodedRows(encoding, targets, groups, dtype_of(spec), weights)
+    outputs = len(classes) if len(classes) > 2 else 1
+    kind = kind_of(spec, outputs)
+    check_targets(targets, splits, kind)
+    rows = EncodedRows(encoding, targets, groups, dtype_of(spec), weights, kind)
     holdout = isinstance(spec.validation, HoldoutValidation)
     return Prepared(
         spec=spec,
         inputs=len(encoding.names),
-        outputs=len(classes) if len(classes) > 2 else 1,
+        outputs=outputs,
         classes=classes,
         features=encoding.names,
         source_columns=encoding.sources,
@@ -252,9 +274,3 @@ def _group_indices(values: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
 
 def _tensor(values: npt.NDArray[Any] | None) -> Tensor | None:
     return None if values is None else torch.as_tensor(values)
-
-
-def _mean_and_scale(targets: Floats, weights: Floats | None) -> tuple[float, float]:
-    """Return mean and standard deviation (ddof 0), 1 for a constant, by scikit-learn's scaler."""
-    scaler = StandardScaler().fit(targets[:, None], sample_weight=weights)
-    return float(np.asarray(scaler.mean_)[0]), float(np.asarray(scaler.scale_)[0])

@@ -21,6 +21,7 @@ from workers.heeding import heed
 CYCLES = 2  # in a round
 ACCELERATED_STEPS = 25  # in a cycle
 CONJUGATE_STEPS = 25  # in a cycle
+LONGER, SHORTER = 1.25, 4.0  # factors of a step's length, after one that helps or does not
 STEPS = CYCLES * (ACCELERATED_STEPS + CONJUGATE_STEPS)  # in a round
 LENGTHS = (1.0, 1 / 2, 1 / 4, 1 / 8, 1 / 16, 1 / 64)  # tried of a Newton step
 TOLERANCE = {torch.float64: 1e-9, torch.float32: 1e-5}
@@ -148,6 +149,8 @@ class Fista:
 
     def _accelerate(self, iterates: Iterates) -> Iterates:
         """Take proximal gradient steps with momentum, begun anew where it points uphill."""
+        if not self.loss.bounded:
+            return self._descend(iterates)
         point, ahead, momentum = iterates.point, iterates.ahead, iterates.momentum
         steepness = self.loss.steepness
         for _ in range(ACCELERATED_STEPS):
@@ -161,6 +164,24 @@ class Fista:
             ahead = nearer + push * (nearer - point)
             point, momentum = nearer, following
         return replace(iterates, point=point, ahead=ahead, momentum=momentum)
+
+    def _descend(self, iterates: Iterates) -> Iterates:
+        """Take proximal gradient steps that lower the objective, where the loss has no bound.
+
+        Each member has a step length of its own: shorter after each step that would have raised the
+        objective, which is not taken, and longer after each other one.
+        """
+        point, terms = iterates.point, iterates.terms
+        value, bend = self._value(terms, point), torch.ones_like(iterates.momentum)
+        for _ in range(ACCELERATED_STEPS):
+            heed()
+            gradient, steepness = self.loss.gradient(point) + terms.linear, self.loss.steepness
+            nearer = terms.prox(point - gradient / (bend * steepness), bend * steepness)
+            reached = self._value(terms, nearer)
+            lower = reached <= value
+            point, value = torch.where(lower, nearer, point), torch.where(lower, reached, value)
+            bend = torch.where(lower, bend / LONGER, bend * SHORTER)
+        return replace(iterates, point=point, ahead=point)
 
     def _jump(self, iterates: Iterates) -> Iterates:
         """Take a Newton step on the weights that are not zero, as far as it helps."""

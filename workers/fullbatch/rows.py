@@ -11,14 +11,15 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from workers.fullbatch.links import link_of
 from workers.models.alignment import COLUMN_ALIGNMENT, ROW_ALIGNMENT, rounded_up
-from workers.objectives.losses import Kind
+from workers.objectives.losses import Kind, of_classes
 
 POWER_ITERATIONS = 100
 MARGIN = 1.05  # power iteration finds the largest eigenvalue from below
@@ -146,95 +147,14 @@ def _largest_eigenvalue(rows: Tensor) -> Tensor:
     return (rows @ vector).square().sum(1, keepdim=True)
 
 
-# --- losses of rows -----------------------------------------------------------------------------
-
-
-class Link(ABC):
-    """A row's loss as a function of its outputs z; all tensors (F, P, K, B) or broadcast."""
-
-    bound: ClassVar[float]  # on the largest eigenvalue of the loss's second derivative in z
-    uninformed: ClassVar[float | None] = None  # target of full label smoothing, if not 1 / K
-
-    @abstractmethod
-    def value(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """Return the loss, (F, P, 1, B)."""
-
-    @abstractmethod
-    def predict(self, outputs: Tensor) -> Tensor:
-        """Return the prediction whose difference from the target is the derivative / `slope`."""
-
-    @abstractmethod
-    def bend(self, predicted: Tensor, directions: Tensor) -> Tensor:
-        """Return the second derivative times directions in z."""
-
-    slope: ClassVar[float] = 1.0
-
-
-class SquaredError(Link):
-    """(z - y)²."""
-
-    bound = 2.0
-    slope = 2.0
-
-    def value(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        return (outputs - targets).square_()
-
-    def predict(self, outputs: Tensor) -> Tensor:
-        return outputs
-
-    def bend(self, predicted: Tensor, directions: Tensor) -> Tensor:
-        return 2 * directions
-
-
-class Logistic(Link):
-    """Cross entropy of one logit."""
-
-    bound = 0.25
-    uninformed = 0.5
-
-    def value(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        return functional.softplus(outputs * (1 - 2 * targets), threshold=40)
-
-    def predict(self, outputs: Tensor) -> Tensor:
-        return outputs.sigmoid()
-
-    def bend(self, predicted: Tensor, directions: Tensor) -> Tensor:
-        return predicted * (1 - predicted) * directions
-
-
-class Softmax(Link):
-    """Cross entropy of K logits; its second derivative is at most 1/2 (Böhning 1992)."""
-
-    bound = 0.5
-
-    def value(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        most = outputs.amax(-2, keepdim=True)
-        shifted = outputs - most
-        total = shifted.exp().sum(-2, keepdim=True)
-        return total.log() - (shifted * targets).sum(-2, keepdim=True)
-
-    def predict(self, outputs: Tensor) -> Tensor:
-        return outputs.softmax(-2)
-
-    def bend(self, predicted: Tensor, directions: Tensor) -> Tensor:
-        weighted = predicted * directions
-        return weighted - predicted * weighted.sum(-2, keepdim=True)
-
-
-LINKS: dict[Kind, Link] = {
-    "regression": SquaredError(),
-    "binary": Logistic(),
-    "multiclass": Softmax(),
-}
-
-
 # --- mean losses of weights ---------------------------------------------------------------------
 
 
 class MeanLoss(ABC):
     """The weighted mean loss of the rows of each fold, for hard targets."""
 
-    steepness: Tensor  # (F, 1, 1, D): no column's curvature is larger
+    steepness: Tensor  # (F, 1, 1, D): no column's curvature is larger, at zero if not `bounded`
+    bounded: bool = True
     smoothing: Tensor  # (F, 1, K, D): the gradient that full label smoothing adds
 
     @abstractmethod
@@ -255,10 +175,11 @@ class RowLoss(MeanLoss):
 
     def __init__(self, design: Design, kind: Kind) -> None:
         self.design = design
-        self.link = LINKS[kind]
+        self.link = link_of(kind)
+        self.bounded = self.link.bounded
         self.steepness = self.link.bound * design.steepest()
         self.smoothing = torch.zeros_like(self._transposed(design.targets))
-        if kind != "regression":
+        if of_classes(kind):
             uninformed = self.link.uninformed or 1 / design.targets.shape[-2]
             self.smoothing = self._transposed(design.weights * (design.targets - uninformed))
 
@@ -267,11 +188,11 @@ class RowLoss(MeanLoss):
         return (losses * self.design.weights).sum(-1, keepdim=True)
 
     def gradient(self, weights: Tensor) -> Tensor:
-        residuals = self.link.predict(self._outputs(weights)) - self.design.targets
+        residuals = self.link.residuals(self._outputs(weights), self.design.targets)
         return self._transposed(residuals.mul_(self.design.weights * self.link.slope))
 
     def curvature(self, weights: Tensor) -> Curvature:
-        predicted = self.link.predict(self._outputs(weights))
+        predicted = self.link.bent_by(self._outputs(weights), self.design.targets)
 
         def times(directions: Tensor) -> Tensor:
             bent = self.link.bend(predicted, self._outputs(directions))

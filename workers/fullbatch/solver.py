@@ -25,7 +25,7 @@ from workers.kernels import Library, load
 from workers.models.building import build_model
 from workers.models.layout import Layout
 from workers.models.parameters import describe_parameters
-from workers.objectives.losses import row_weights
+from workers.objectives.losses import of_classes, row_weights
 from workers.penalties.penalties import PENALTIES
 from workers.population.configuration import Configuration
 from workers.population.judging import Judge
@@ -161,7 +161,7 @@ def _strengths(members: Sequence[Configuration]) -> Strengths:
 def _bounds(problem: Problem) -> Tensor | None:
     """Return the bounds of weights on each fold, (F, 2, d), in its standardised units."""
     own = [
-        problem.by_input.scaled_bounds(fold.input_scales, fold.target_scale)
+        problem.by_input.scaled_bounds(fold.input_scales, fold.linear_units(problem.kind)[1])
         for fold in problem.folds
     ]
     return torch.stack([each for each in own if each is not None]) if own[0] is not None else None
@@ -192,7 +192,7 @@ def _unbounded(fit: LinearFit, member: Configuration) -> bool:
     """Return whether nothing but the data can bound the member's weights."""
     part = PENALTIES[member.penalty].components(member.strength, member.l1_ratio)
     held = part.l1 > 0 or part.l2 > 0 or part.group > 0 or member.label_smoothing > 0
-    return fit.kind != "regression" and not held
+    return of_classes(fit.kind) and not held
 
 
 @dataclass(frozen=True)

@@ -9,12 +9,13 @@
 
 #include "quadratic.h"
 
-enum { SQUARED_ERROR, BINARY, CROSS_ENTROPY };
+enum { SQUARED_ERROR, BINARY, CROSS_ENTROPY, POISSON, HUBER };
 enum { CONVERGED, NOT_CONVERGED, OUT_OF_MEMORY };
 
 #define ROWS_AT_ONCE 512      /* in a strip: so many of some dozens of columns lie in a cache */
 #define PART 128              /* rows of it whose products are summed in the rows' own type */
 #define LEAST_CURVATURE 1e-11 /* of a row's loss, of what it is at most: saturated rows have none */
+#define BEYOND 0.01           /* of the bend that bounds a row's Huber loss, where it has none */
 #define HALVINGS 40
 #define MODEL_ROUNDS 500      /* of coordinate descent in one model */
 #define ROUNDING 1e-12        /* of an objective of many rows, by which a step may raise it */
@@ -33,6 +34,7 @@ typedef struct {
    ROWS_AT_ONCE rows, so that a pass over all of them reads memory in one go. */
 typedef struct {
     int64_t rows, features, outputs, loss;
+    double delta;            /* of HUBER */
     const REAL *columns;     /* strip after strip, (features, its rows); the last feature is of ones */
     const double *shares;    /* (rows), which add up to one; 0 for padding */
     const double *targets;   /* (rows): numbers, 0 or 1, or classes */
@@ -167,6 +169,33 @@ static double binary(const Rows *rows, double smoothing, int64_t start, int64_t 
     return sum;
 }
 
+/* Of a Poisson distribution whose expectation is exp(z), but for what depends on the target alone. */
+static double poisson(const Rows *rows, int64_t start, int64_t count, const double *logits,
+                      double *slopes) {
+    double losses[ROWS_AT_ONCE], sum = 0;
+    for (int64_t i = 0; i < count; i++) {
+        double z = logits[start + i], share = rows->shares[start + i];
+        double e = decayed(z > 0 ? -z : z), expected = z > 0 ? 1 / e : e;
+        losses[i] = share * (expected - rows->targets[start + i] * z);
+        slopes[start + i] = share * (expected - rows->targets[start + i]);
+    }
+    for (int64_t i = 0; i < count; i++) sum += losses[i];
+    return sum;
+}
+
+/* e² up to |e| = delta, 2 delta |e| - delta² beyond. */
+static double huber(const Rows *rows, int64_t start, int64_t count, const double *logits,
+                    double *slopes) {
+    double sum = 0, delta = rows->delta;
+    for (int64_t i = start; i < start + count; i++) {
+        double error = logits[i] - rows->targets[i];
+        double within = error > delta ? delta : error < -delta ? -delta : error;
+        slopes[i] = 2 * rows->shares[i] * within;
+        sum += rows->shares[i] * within * (2 * error - within);
+    }
+    return sum;
+}
+
 static double cross_entropy(const Rows *rows, double smoothing, int64_t start, int64_t count,
                             const double *logits, double *slopes) {
     int64_t classes = rows->outputs, rest = rows->rows;
@@ -200,6 +229,8 @@ static double strip_loss(const Rows *rows, double smoothing, int64_t start, int6
                          const double *logits, double *slopes) {
     if (rows->loss == SQUARED_ERROR) return squared_error(rows, start, count, logits, slopes);
     if (rows->loss == BINARY) return binary(rows, smoothing, start, count, logits, slopes);
+    if (rows->loss == POISSON) return poisson(rows, start, count, logits, slopes);
+    if (rows->loss == HUBER) return huber(rows, start, count, logits, slopes);
     return cross_entropy(rows, smoothing, start, count, logits, slopes);
 }
 
@@ -225,6 +256,20 @@ static void row_curvature(const Rows *rows, double smoothing, const double *slop
         }
         double bend = k == l ? own[0] * (1 - own[0]) : -own[0] * own[1];
         if (k == l && bend < LEAST_CURVATURE) bend = LEAST_CURVATURE;
+        to[i - start] = (REAL)(share * bend);
+    }
+}
+
+/* The same of losses of one output that is a number. Huber's does not bend beyond delta, where a row
+   keeps a little of the bend that would bound its loss, so that a model always has a minimum. */
+static void number_curvature(const Rows *rows, const double *logits, const double *slopes,
+                             int64_t start, int64_t count, REAL *to) {
+    for (int64_t i = start; i < start + count; i++) {
+        double share = rows->shares[i], error = fabs(logits[i] - rows->targets[i]), bend;
+        if (rows->loss == HUBER)
+            bend = error > rows->delta ? 2 * BEYOND * rows->delta / error : 2;
+        else bend = share > 0 ? slopes[i] / share + rows->targets[i] : 0;
+        if (bend < LEAST_CURVATURE) bend = LEAST_CURVATURE;
         to[i - start] = (REAL)(share * bend);
     }
 }
@@ -344,7 +389,10 @@ static void fill_curvature(const Rows *rows, const Member *member, Space *space,
             for (int64_t start = 0; start < rows->rows; start += ROWS_AT_ONCE) {
                 int64_t strip = strip_size(rows, start);
                 REAL bends[ROWS_AT_ONCE];
-                row_curvature(rows, member->smoothing, space->slopes, k, l, start, strip, bends);
+                if (rows->loss == POISSON || rows->loss == HUBER)
+                    number_curvature(rows, space->logits, space->slopes, start, strip, bends);
+                else
+                    row_curvature(rows, member->smoothing, space->slopes, k, l, start, strip, bends);
                 for (int64_t first = 0; first < strip; first += PART) {
                     pack_part(rows, space, start, first, bends, count);
                     part_products(space, count, block);

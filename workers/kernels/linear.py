@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
 
@@ -11,12 +12,12 @@ from torch import Tensor
 
 from workers.kernels.library import Library
 from workers.kernels.moments import about, moments
+from workers.kernels.numbers import code_of
 from workers.kernels.products import Products, ProductsStructure
 from workers.objectives.losses import Kind
 
 Address = ctypes.c_void_p
 
-LOSSES: tuple[Kind, ...] = ("regression", "binary", "multiclass")  # in the order of linear.c
 ROW_ALIGNMENT = 8  # rows are padded to a multiple of it
 MOST_COORDINATES = 1024  # in a working set: features times outputs
 MOST_MOMENTS = 2048  # columns of least squares whose moments pay, if there are as many rows
@@ -39,6 +40,7 @@ class RowsStructure(ctypes.Structure):
         ("features", ctypes.c_int64),
         ("outputs", ctypes.c_int64),
         ("loss", ctypes.c_int64),
+        ("delta", ctypes.c_double),
         ("columns", Address),
         ("shares", Address),
         ("targets", Address),
@@ -224,7 +226,7 @@ class Columns(SolvableRows):
             padded,
             features,
             self.outputs,
-            LOSSES.index(kind),
+            *code_of(kind),
             self._columns.data_ptr(),
             self._shares.data_ptr(),
             self._targets.data_ptr(),
@@ -254,7 +256,7 @@ class Columns(SolvableRows):
     @property
     def unit(self) -> float:
         targets = self._shares @ self._targets.square() if self.outputs == 1 else torch.ones(())
-        return _unit(self._squares, targets)
+        return _unit(self._squares, targets.clamp_max(self._structure.delta**2 or math.inf))
 
     def solve(self, aim: Aim, start: Tensor) -> Optimum:
         return self._solved_by("linear_solve", self._structure, aim, start)

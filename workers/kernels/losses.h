@@ -65,6 +65,25 @@ static void squared_error(int64_t outputs, REAL *x, const REAL *targets, const R
         }
 }
 
+/* e² up to |e| = delta, 2 delta |e| - delta² beyond. */
+static void huber(REAL *x, const REAL *targets, const REAL *weights, REAL delta, REAL *losses) {
+    for (int b = 0; b < BLOCK; b++) {
+        REAL error = x[b] - targets[b];
+        REAL within = error > delta ? delta : error < -delta ? -delta : error;
+        losses[b] += weights[b] * within * (2 * error - within);
+        x[b] = 2 * weights[b] * within;
+    }
+}
+
+/* Of a Poisson distribution whose expectation is exp(x), but for what depends on the target alone. */
+static void poisson(REAL *x, const REAL *targets, const REAL *weights, REAL *losses) {
+    for (int b = 0; b < BLOCK; b++) {
+        REAL e = exponential(x[b] > 0 ? -x[b] : x[b]), expected = x[b] > 0 ? 1 / e : e;
+        losses[b] += weights[b] * (expected - targets[b] * x[b]);
+        x[b] = weights[b] * (expected - targets[b]);
+    }
+}
+
 /* One logit of two classes; targets 0 or 1. */
 static void binary_cross_entropy(REAL *x, const REAL *targets, const REAL *weights, REAL smoothing,
                                  REAL *losses) {

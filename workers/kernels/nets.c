@@ -15,12 +15,13 @@
 #define STRIP 128
 #define LINE (64 / (int64_t)sizeof(REAL)) /* numbers in a line of a cache */
 
-enum { SQUARED_ERROR, BINARY, CROSS_ENTROPY };
+enum { SQUARED_ERROR, BINARY, CROSS_ENTROPY, POISSON, HUBER };
 
 typedef struct {
     int64_t layers;             /* linear ones */
     int64_t columns;            /* numbers of a model */
     int64_t loss;               /* one of the above */
+    double delta;               /* of HUBER */
     const int64_t *widths;      /* (layers + 1): inputs, hidden units, outputs */
     const int64_t *weights;     /* (layers): where each layer's weights (out, in) start in a model */
     const int64_t *biases;      /* (layers) */
@@ -203,6 +204,10 @@ static REAL run_loss(const Net *net, const Batch *batch, Strip strip, int64_t me
             cross_entropy(outputs, logits, batch->classes + place, weights, smoothing, losses);
         else if (net->loss == BINARY)
             binary_cross_entropy(logits, batch->targets + place, weights, smoothing, losses);
+        else if (net->loss == POISSON)
+            poisson(logits, batch->targets + place, weights, losses);
+        else if (net->loss == HUBER)
+            huber(logits, batch->targets + place, weights, (REAL)net->delta, losses);
         else
             squared_error(outputs, logits, batch->targets + place, weights, losses);
     }

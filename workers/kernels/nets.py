@@ -10,11 +10,11 @@ import torch
 from torch import Tensor
 
 from workers.kernels.library import Library
+from workers.kernels.numbers import code_of
 from workers.models.alignment import ROW_ALIGNMENT
 from workers.objectives.losses import Kind
 
-# In the order in which nets.c and activations.h number them.
-LOSSES: Sequence[Kind] = ("regression", "binary", "multiclass")
+# In the order in which activations.h numbers them.
 ACTIVATIONS = ("relu", "tanh", "silu", "gelu")
 
 Address = ctypes.c_void_p
@@ -29,6 +29,7 @@ class NetStructure(ctypes.Structure):
         ("layers", ctypes.c_int64),
         ("columns", ctypes.c_int64),
         ("loss", ctypes.c_int64),
+        ("delta", ctypes.c_double),
         ("widths", Integers),
         ("weights", Integers),
         ("biases", Integers),
@@ -97,7 +98,7 @@ class Net:
         self._structure = NetStructure(
             len(shape.weights),
             shape.columns,
-            LOSSES.index(kind),
+            *code_of(kind),
             *map(_integers, (shape.widths, shape.weights, shape.biases)),
             _integers([ACTIVATIONS.index(name) for name in shape.activations]),
         )

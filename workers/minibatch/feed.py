@@ -12,7 +12,7 @@ from workers.data.seeds import derived_seed
 from workers.minibatch.batches import Batch, batch_width
 from workers.models.alignment import ROW_ALIGNMENT, rounded_up
 from workers.models.building import ROWS_AT_ONCE
-from workers.objectives.losses import row_weights
+from workers.objectives.losses import of_classes, row_weights
 from workers.population.problem import Problem
 
 EPOCH_FLOATS = 2**24  # an epoch of fewer input numbers is laid out at once, for all chunks
@@ -34,7 +34,7 @@ class Feed:
             [row_weights(spec, fold.train_targets, fold.train_weights) for fold in folds]
         )
         self.inputs = inputs.to(device, self.dtype)
-        kind = self.dtype if problem.kind == "regression" else torch.int64
+        kind = torch.int64 if of_classes(problem.kind) else self.dtype
         self.targets = targets.to(device, kind)
         self.row_weights = weights.to(device)
         self.full_batches = self._full_batches()

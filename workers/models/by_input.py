@@ -38,7 +38,7 @@ class ByInput:
     def scaled_bounds(self, scales: Tensor | None, target_scale: float) -> Tensor | None:
         """Return the bounds of weights of inputs over these scales (d,), for such a target.
 
-        w scale_y / scale_x is the coefficient in the table's units.
+        w scale_y / scale_x is the coefficient in the table's units, scale_y 1 for a log link.
         """
         if self.bounds is None:
             return None

@@ -6,14 +6,15 @@ import torch
 from torch import Tensor
 
 from ridgeway.spec.spec import JobSpec
-from workers.objectives.losses import kind_of, row_losses, row_weights
+from workers.objectives.losses import kind_of, response, response_losses, row_losses, row_weights
 
 
 def constant_logits(targets: Tensor, outputs: int, weights: Tensor | None = None) -> Tensor:
     """Return the logits (outputs,) float64 of the best constant for training rows (n,).
 
-    They are the classes' log shares, for two classes the log odds, and 0 for standardised targets
-    of a regression. weights (n,): of the rows, as they were standardised by.
+    They are the classes' log shares, for two classes the log odds, and 0 for targets of a
+    regression, which are standardised by their best constant. weights (n,): of the rows, as they
+    were standardised by.
     """
     if targets.is_floating_point():
         return torch.zeros(outputs, dtype=torch.float64)
@@ -30,8 +31,13 @@ def explained_share(
     logits (n, outputs), targets (n,), weights (n,) or None. The loss is the unpenalised one, rows
     weighted as in training.
     """
-    losses = row_losses(kind_of(spec.task, logits.shape[1]), logits.double(), targets)
+    kind, logits = kind_of(spec, logits.shape[1]), logits.double()
     shares = row_weights(spec, targets, weights) / len(targets)
+    if spec.loss is not None:
+        predicted = torch.stack([response(kind, each, 0, 1) for each in (logits, 0 * logits)])
+        loss, constant = response_losses(kind, predicted, targets.double().expand(2, -1)) @ shares
+        return float(1 - loss / constant) if constant > 0 else 0.0
+    losses = row_losses(kind, logits, targets)
     if not targets.is_floating_point():
         loss, constant = losses @ shares, _entropy(targets, shares)
     elif weights is None:

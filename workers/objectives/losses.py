@@ -1,24 +1,56 @@
-"""The loss of each row, as it is trained: without penalty."""
+"""The loss of each row, as it is trained: without penalty.
+
+Every loss of a regression is least for a logit of 0 among constants, as its targets are
+standardised for it (`workers.data.targets`).
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from ridgeway.spec.losses import HuberLoss
 from ridgeway.spec.names import Task
 from ridgeway.spec.spec import JobSpec
 
-Kind: TypeAlias = Literal["regression", "binary", "multiclass"]
+LARGEST_EXPONENT = 300.0  # of a predicted expectation, so that its square is finite
 
 
-def kind_of(task: Task | None, outputs: int) -> Kind:
-    """Return what logits mean; a single one is that of a regression or of two classes."""
+@dataclass(frozen=True)
+class Huber:
+    """The loss e² up to |e| = delta, and 2 delta |e| - delta² beyond."""
+
+    delta: float
+
+
+# Of the names, all but two are those of regressions: the squared error, and of a Poisson
+# distribution whose expectation is exp(logit).
+Kind: TypeAlias = Literal["regression", "poisson", "binary", "multiclass"] | Huber
+
+
+def kind_of(spec: JobSpec, outputs: int) -> Kind:
+    """Return what a job's logits mean."""
+    if spec.task != "regression":
+        return kind_of_task(spec.task, outputs)
+    if isinstance(spec.loss, HuberLoss):
+        return Huber(spec.loss.delta)
+    return "regression" if spec.loss is None else spec.loss.kind
+
+
+def kind_of_task(task: Task | None, outputs: int) -> Kind:
+    """Return what logits mean by default; one is that of a regression or of two classes."""
     if task == "regression":
         return "regression"
     return "binary" if outputs == 1 else "multiclass"
+
+
+def of_classes(kind: Kind) -> bool:
+    """Tell whether targets are classes, and no numbers."""
+    return kind in ("binary", "multiclass")
 
 
 def row_weights(spec: JobSpec, targets: Tensor, weights: Tensor | None = None) -> Tensor:
@@ -37,7 +69,7 @@ def row_weights(spec: JobSpec, targets: Tensor, weights: Tensor | None = None) -
 def row_losses(
     kind: Kind, logits: Tensor, targets: Tensor, smoothing: Tensor | None = None
 ) -> Tensor:
-    """Return the squared error, binary cross entropy (one logit) or cross entropy of each row.
+    """Return the loss of each row; of classes the cross entropy, binary where there is one logit.
 
     logits (..., rows, outputs); targets (..., rows), class indices or numbers; result (..., rows).
     smoothing (..., 1): share of each target spread evenly over all classes (Szegedy et al. 2016).
@@ -48,6 +80,10 @@ def row_losses(
     targets = targets.to(logits.dtype)
     if kind == "regression":
         return (logit - targets).square()
+    if kind == "poisson":
+        return logit.exp() - targets * logit
+    if isinstance(kind, Huber):
+        return _huber(logit - targets, kind.delta)
     return functional.binary_cross_entropy_with_logits(
         logit, _smoothed(targets, smoothing), reduction="none"
     )
@@ -70,12 +106,26 @@ def loss_and_gradient(
             error = logits.sub_(truth)
             losses = error.square().mul_(row_weights)
             logits.mul_(2 * row_weights)
+        elif kind == "poisson":
+            expected = logits.exp()
+            losses = (expected - truth * logits).mul_(row_weights)
+            logits.copy_(expected.sub_(truth).mul_(row_weights))
+        elif isinstance(kind, Huber):
+            error = logits.sub_(truth)
+            losses = _huber(error, kind.delta).mul_(row_weights)
+            logits.clamp_(-kind.delta, kind.delta).mul_(2 * row_weights)
         else:
             truth = _smoothed(truth, share)
             losses = functional.softplus(-logits.abs()).add_(logits.clamp_min(0))
             losses.sub_(logits * truth).mul_(row_weights)
             logits.sigmoid_().sub_(truth).mul_(row_weights)
     return losses.sum((2, 3))
+
+
+def _huber(errors: Tensor, delta: float) -> Tensor:
+    """Return e² up to |e| = delta, and 2 delta |e| - delta² beyond."""
+    within = errors.clamp(-delta, delta)
+    return within * (2 * errors - within)
 
 
 def _softmax_gradient(
@@ -119,3 +169,34 @@ def _smoothed(targets: Tensor, smoothing: Tensor | None) -> Tensor:
 def finite(logits: Tensor) -> Tensor:
     """Tell which members' logits (..., outputs, rows) are all finite: (...)."""
     return torch.isfinite(logits).flatten(-2).all(-1)
+
+
+# --- predictions of a regression, in the target's own units ---------------------------------------
+
+
+def response(kind: Kind, logits: Tensor, mean: float, scale: float) -> Tensor:
+    """Return what logits predict: of a regression numbers in the units of its target, else them.
+
+    mean, scale: those by which the targets that were trained on are standardised.
+    """
+    if kind == "poisson":
+        return scale * logits.clamp(-LARGEST_EXPONENT, LARGEST_EXPONENT).exp()
+    return logits if of_classes(kind) else mean + scale * logits
+
+
+def in_units(kind: Kind, scale: float) -> Kind:
+    """Return the loss of numbers that are `scale` times those that it was the loss of."""
+    return Huber(kind.delta * scale) if isinstance(kind, Huber) else kind
+
+
+def response_losses(kind: Kind, predicted: Tensor, targets: Tensor) -> Tensor:
+    """Return the loss of each row by what is predicted for it, as in `response`.
+
+    Shapes as in `row_losses`. For a Poisson distribution it is the unit deviance,
+    2 (y log(y / μ) - y + μ) of the target y and the expectation μ, which is 0 for the truth.
+    """
+    if kind != "poisson":
+        return row_losses(kind, predicted, targets)
+    expected = predicted.squeeze(-1)
+    targets = targets.to(expected.dtype)
+    return 2 * (torch.xlogy(targets, targets) - torch.xlogy(targets, expected) - targets + expected)

@@ -1,21 +1,22 @@
 """Objectives by scikit-learn's definitions, for many members at once, and their standard errors.
 
 Logits are (P, m, outputs), targets (m,); for regression, predictions and targets in the target's
-own units. Row weights (R, m) score R weightings at once (a bootstrap's counts); results (P, R).
+own units, and a kind in the same. Row weights (R, m) score R weightings at once (a bootstrap's
+counts); results (P, R).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TypeAlias
 
 import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from ridgeway.spec.names import Objective, Task
+from ridgeway.spec.names import Objective
 from workers.models.alignment import ROW_ALIGNMENT, rounded_up
-from workers.objectives.losses import Kind, finite, kind_of, row_losses
+from workers.objectives.losses import Kind, finite, kind_of_task, response_losses
 
 REPLICATES = 200
 MOST_UNITS = 10_000  # that a bootstrap draws; where there are more, random blocks of them
@@ -26,26 +27,26 @@ def score(
     metric: Objective,
     logits: Tensor,
     targets: Tensor,
-    task: Task | None = None,
+    kind: Kind | None = None,
     weights: Tensor | None = None,
 ) -> Tensor:
     """Return the metric of each member, (P,) float64; NaN where a logit is not finite.
 
-    Without a task, floating targets are those of a regression. weights (m,): of the rows; all
+    Without a kind, floating targets are those of a squared error. weights (m,): of the rows; all
     equal by default.
     """
     if weights is None:
         weights = torch.ones(targets.shape[0], dtype=torch.float64, device=logits.device)
-    return weighted_score(metric, logits, targets, weights[None], task).squeeze(-1)
+    return weighted_score(metric, logits, targets, weights[None], kind).squeeze(-1)
 
 
 def weighted_score(
-    metric: Objective, logits: Tensor, targets: Tensor, weights: Tensor, task: Task | None = None
+    metric: Objective, logits: Tensor, targets: Tensor, weights: Tensor, kind: Kind | None = None
 ) -> Tensor:
     """Return the metric under each of R row weightings (R, m): (P, R) float64."""
-    if task is None:
+    if kind is None:
         task = "regression" if targets.is_floating_point() else "classification"
-    kind = kind_of(task, logits.shape[-1])
+        kind = kind_of_task(task, logits.shape[-1])
     broken = ~finite(logits)[:, None]
     padding = rounded_up(len(targets), ROW_ALIGNMENT) - len(targets)  # of weight 0
     logits = pad(logits.double(), (0, 0, 0, padding))
@@ -58,18 +59,16 @@ def bootstrap_error(
     metric: Objective,
     logits: Tensor,
     targets: Tensor,
-    groups: Tensor | None,
-    seed: int,
-    weights: Tensor | None = None,
+    drawn: Iterable[Tensor],
+    kind: Kind | None = None,
 ) -> Tensor:
-    """Return the metric's standard deviation (P,) over resampled rows, or resampled groups (m,).
+    """Return the metric's standard deviation (P,) over what `resampled_weights` draws.
 
-    weights (m,): of the rows. Replicates without a value, such as roc_auc without a positive row,
-    are left out; NaN where fewer than two have one.
+    Replicates without a value, such as roc_auc without a positive row, are left out; NaN where
+    fewer than two have one.
     """
-    drawn = resampled_weights(len(targets), groups, seed, REPLICATES, weights)
-    scores = [weighted_score(metric, logits, targets, own.to(logits.device)) for own in drawn]
-    values = torch.cat(scores, dim=-1)  # (P, REPLICATES)
+    scores = [weighted_score(metric, logits, targets, own.to(logits.device), kind) for own in drawn]
+    values = torch.cat(scores, dim=-1)  # (P, replicates)
     present = ~values.isnan()
     found = present.sum(-1, keepdim=True)
     mean = values.nan_to_num(0.0).sum(-1, keepdim=True) / found
@@ -138,7 +137,7 @@ def _mean(rows: Tensor, weights: Tensor) -> Tensor:
 
 
 def _loss(kind: Kind, logits: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
-    rows = row_losses(kind, logits, targets.expand(logits.shape[:-1]))
+    rows = response_losses(kind, logits, targets.expand(logits.shape[:-1]))
     return _mean(rows, weights)
 
 

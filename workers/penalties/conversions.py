@@ -40,10 +40,24 @@ def sklearn_logistic(
     return {"C": 1 / inverse if inverse > 0 else math.inf, "l1_ratio": share / (2 - share)}
 
 
+def sklearn_poisson(
+    penalty: PenaltyName, strength: float, l1_ratio: float, mean: float
+) -> dict[str, float] | None:
+    """Return the argument of PoissonRegressor, None where the penalty is more than ridge.
+
+    mean: of the target, which the library gets raw.
+    """
+    own = _mixture(penalty, "scikit-learn has no Poisson regression with penalty")
+    return None if own.l1_share(l1_ratio) > 0 else {"alpha": 2 * mean * strength}
+
+
 def glmnet(
     penalty: PenaltyName, strength: float, l1_ratio: float, *, gaussian: bool
 ) -> dict[str, float]:
-    """Return glmnet's lambda and alpha; a gaussian target standardised, as glmnet does inside."""
+    """Return glmnet's lambda and alpha; a gaussian target standardised, as glmnet does inside.
+
+    Of counts the strength is to be multiplied by their mean, which we divide them by.
+    """
     share = _mixture(penalty, "glmnet has no penalty").l1_share(l1_ratio)
     if gaussian:  # RSS/(2n): half of our mean squared error
         l1_part, l2_part = strength * share / 2, strength * (1 - share)

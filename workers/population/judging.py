@@ -13,8 +13,8 @@ from workers.data.seeds import derived_seed
 from workers.heeding import heed
 from workers.models.alignment import ROW_ALIGNMENT, rounded_up
 from workers.models.building import ROWS_AT_ONCE
-from workers.objectives.losses import finite
-from workers.objectives.metrics import bootstrap_error, score
+from workers.objectives.losses import Kind, finite, of_classes
+from workers.objectives.metrics import REPLICATES, bootstrap_error, resampled_weights, score
 from workers.population.problem import Problem
 
 
@@ -76,7 +76,7 @@ class Judge:
             healthy &= finite(own)
             own = self._own_units(own, number)
             spec, targets, weights = self.problem.spec, self.targets[number], self.weights[number]
-            values.append(score(spec.objective, own, targets, spec.task, weights))
+            values.append(score(spec.objective, own, targets, self._own_kind(number), weights))
             if with_errors and len(self.targets) == 1:
                 errors = self._bootstrap_errors(own, number)
         return Scores(torch.stack(values, 1).cpu(), errors.cpu(), healthy.cpu())
@@ -89,15 +89,21 @@ class Judge:
 
     def _own_units(self, logits: Tensor, number: int) -> Tensor:
         """Return a regression's predictions in the target's units, other logits as they are."""
-        if self.problem.kind != "regression":
+        kind = self.problem.kind
+        if of_classes(kind):
             return logits
-        fold = self.problem.folds[number]
-        return fold.target_mean + fold.target_scale * logits.double()
+        return self.problem.folds[number].response(kind, logits.double())
+
+    def _own_kind(self, number: int) -> Kind:
+        return self.problem.folds[number].own_kind(self.problem.kind)
 
     def _bootstrap_errors(self, logits: Tensor, number: int) -> Tensor:
-        spec, groups = self.problem.spec, self.problem.folds[number].valid_groups
-        seed, targets = derived_seed(spec.seed, "bootstrap"), self.targets[number]
-        return bootstrap_error(spec.objective, logits, targets, groups, seed, self.weights[number])
+        spec, fold, targets = self.problem.spec, self.problem.folds[number], self.targets[number]
+        seed = derived_seed(spec.seed, "bootstrap")
+        drawn = resampled_weights(
+            len(targets), fold.valid_groups, seed, REPLICATES, fold.valid_weights
+        )
+        return bootstrap_error(spec.objective, logits, targets, drawn, self._own_kind(number))
 
     def _logits(self, company: Company) -> Tensor:
         """Return (F, P, outputs, m), folds padded to equal length."""

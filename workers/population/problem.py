@@ -50,7 +50,7 @@ class Problem:
     @property
     def kind(self) -> Kind:
         """The meaning of the logits, and so the loss that is trained."""
-        return kind_of(self.spec.task, self.outputs)
+        return kind_of(self.spec, self.outputs)
 
     @property
     def dtype(self) -> torch.dtype:

@@ -10,8 +10,9 @@ from ridgeway.spec.spec import JobSpec
 from workers.data.prepare import Fold
 from workers.fullbatch.exact import Exact, ExactFold
 from workers.fullbatch.fista import Fista
+from workers.fullbatch.links import link_of
 from workers.fullbatch.paths import BEYOND
-from workers.fullbatch.rows import LINKS, LinearFit, TrainingRows
+from workers.fullbatch.rows import LinearFit, TrainingRows
 from workers.fullbatch.terms import Strengths
 from workers.kernels import Library, load
 from workers.models.by_input import ByInput
@@ -29,13 +30,13 @@ def middle_smoothing(spec: JobSpec) -> float:
 def fitted_by_free(spec: JobSpec, rows: Fold, outputs: int, own: ByInput) -> Tensor:
     """Return what the model of inputs of factor 0 alone predicts of the rows, (n, outputs).
 
-    Probabilities or numbers, at the optimum. The intercept is zero where it is penalised.
+    Probabilities, numbers or expectations, at the optimum. The intercept is zero where it is penalised.
     """
     assert own.factors is not None
-    free, kind = own.factors == 0, kind_of(spec.task, outputs)
+    free, kind = own.factors == 0, kind_of(spec, outputs)
     inputs, targets = rows.train_inputs[:, free].double(), rows.train_targets
     training = TrainingRows(inputs, targets, row_weights(spec, targets, rows.train_weights))
-    bounds = own.scaled_bounds(rows.input_scales, rows.target_scale)
+    bounds = own.scaled_bounds(rows.input_scales, rows.linear_units(kind)[1])
     fit = LinearFit(
         [training],
         kind,
@@ -59,4 +60,4 @@ def fitted_by_free(spec: JobSpec, rows: Fold, outputs: int, own: ByInput) -> Ten
             break
         solver.advance()
     logits = inputs @ solver.weights[0, 0].T + solver.intercepts[0, 0]
-    return LINKS[kind].predict(logits.T).T
+    return link_of(kind).predict(logits.T).T

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -15,11 +15,13 @@ from ridgeway.spec.space import quantile
 from ridgeway.spec.spec import JobSpec
 from ridgeway.spec.validation import ForwardValidation
 from workers.data.prepare import Fold, Prepared
+from workers.data.targets import huber_location
+from workers.fullbatch.links import link_of
 from workers.models.building import build_model
 from workers.models.by_input import PLAIN, ByInput, over_held
 from workers.models.layout import Group, Layout
 from workers.models.parameters import describe_parameters
-from workers.objectives.losses import kind_of, row_weights
+from workers.objectives.losses import Huber, Kind, kind_of, row_weights
 from workers.penalties.penalties import PENALTIES
 from workers.population.problem import Problem
 from workers.population.watch import Watch
@@ -32,6 +34,8 @@ PATHS_LOWEST = {
     True: 1e-2,
     False: 1e-4,
 }  # of λ_max: with fewer rows than inputs, else
+# What a model of zeros predicts, which full label smoothing draws to; of more classes 1 / K.
+UNINFORMED: Mapping[Kind, float] = {"regression": 0.0, "poisson": 1.0, "binary": 0.5}
 ROUNDING = 1e-12  # of the gradient of data that tell nothing
 ROWS_AT_ONCE = 2**14  # as doubles
 
@@ -157,21 +161,33 @@ def gradient_at_zero(
     """
     weights = row_weights(spec, rows.train_targets, rows.train_weights)
     shares = weights[:, None] / len(weights)
-    kind = kind_of(spec.task, outputs)
+    kind = kind_of(spec, outputs)
     if kind == "multiclass":
         truth = functional.one_hot(rows.train_targets, outputs).double()
     else:
         truth = rows.train_targets.double().unsqueeze(1)
-    uninformed = {"regression": 0.0, "binary": 0.5, "multiclass": 1 / outputs}[kind]
+    uninformed = UNINFORMED.get(kind, 0.0 if isinstance(kind, Huber) else 1 / outputs)
     truth = truth + middle_smoothing(spec) * (uninformed - truth)
     if inputs.factors is not None and (inputs.factors == 0).any():
         predicted = fitted_by_free(spec, rows, outputs, inputs)
+    elif spec.penalize == "all":
+        predicted = uninformed
     else:
-        predicted = uninformed if spec.penalize == "all" else (shares * truth).sum(0)
-    slope = (2.0 if kind == "regression" else 1.0) * shares * (predicted - truth)
+        predicted = _constant(kind, truth, shares)
+    errors = predicted - truth
+    if isinstance(kind, Huber):
+        errors = errors.clamp(-kind.delta, kind.delta)
+    slope = link_of(kind).slope * shares * errors
     bias = slope.sum(0) if spec.penalize == "all" else torch.zeros(outputs)
     weight = _product(slope, rows.train_inputs, None if spec.penalize == "all" else shares)
     return {"weight": weight, "bias": bias}
+
+
+def _constant(kind: Kind, truth: Tensor, shares: Tensor) -> Tensor | float:
+    """Return what the best constant predicts, of truth (n, outputs) and shares (n, 1)."""
+    if isinstance(kind, Huber):
+        return huber_location(truth[:, 0].numpy(), kind.delta, shares[:, 0].numpy())
+    return (shares * truth).sum(0)
 
 
 def _product(slope: Tensor, inputs: Tensor, shares: Tensor | None) -> Tensor:

@@ -16,12 +16,14 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import workers.objectives.metrics
-from ridgeway.spec.names import OBJECTIVE_ROWS, objectives_of
+from ridgeway.spec.names import OBJECTIVE_ROWS, Objective, objectives_of
 from workers.objectives.metrics import (
     METRICS,
     MOST_UNITS,
+    REPLICATES,
     bootstrap_error,
     resampled_units,
+    resampled_weights,
     score,
     weighted_score,
 )
@@ -38,6 +40,13 @@ def logits_of(outputs: int, rows: int, seed: int) -> tuple[Tensor, Tensor]:
     targets = torch.randint(max(2, outputs), (rows,), generator=draw)
     targets[: max(2, outputs)] = torch.arange(max(2, outputs))
     return logits, targets
+
+
+def error_over_rows(
+    metric: Objective, logits: Tensor, targets: Tensor, groups: Tensor | None, seed: int
+) -> Tensor:
+    drawn = resampled_weights(len(targets), groups, seed, REPLICATES)
+    return bootstrap_error(metric, logits, targets, drawn)
 
 
 def expected(metric: str, logits: np.ndarray, truth: np.ndarray, weights: np.ndarray) -> float:
@@ -111,7 +120,7 @@ def test_a_logit_that_is_not_finite_makes_its_own_members_score_nan(metric: str)
 
 def test_the_bootstrap_error_of_a_mean_is_its_textbook_error() -> None:
     logits, targets = logits_of(1, 400, 1)
-    error = bootstrap_error("accuracy", logits, targets, None, seed=0)
+    error = error_over_rows("accuracy", logits, targets, None, seed=0)
     accuracy = score("accuracy", logits, targets)
     assert torch.allclose(error, (accuracy * (1 - accuracy) / 400).sqrt(), rtol=0.15)
 
@@ -123,7 +132,7 @@ def test_many_rows_are_drawn_in_random_blocks_with_the_same_error() -> None:
     unit, drawn = resampled_units(rows, None, seed=0, replicates=1)
     assert unit.bincount().tolist() == [4] * 7 + [3] * (MOST_UNITS - 7)
     assert next(drawn).shape == (1, MOST_UNITS)
-    error = bootstrap_error("accuracy", logits[:, ordered], targets[ordered], None, seed=0)
+    error = error_over_rows("accuracy", logits[:, ordered], targets[ordered], None, seed=0)
     accuracy = score("accuracy", logits, targets)
     assert torch.allclose(error, (accuracy * (1 - accuracy) / rows).sqrt(), rtol=0.15)
 
@@ -132,9 +141,9 @@ def test_rows_of_one_group_are_drawn_together() -> None:
     logits, targets = logits_of(1, 40, 1)
     repeated = logits.repeat_interleave(10, 1), targets.repeat_interleave(10)
     groups = torch.arange(40).repeat_interleave(10) * 7
-    by_group = bootstrap_error("roc_auc", *repeated, groups, seed=3)
-    assert torch.allclose(by_group, bootstrap_error("roc_auc", logits, targets, None, seed=3))
-    assert (bootstrap_error("roc_auc", *repeated, None, seed=3) < 0.5 * by_group).all()
+    by_group = error_over_rows("roc_auc", *repeated, groups, seed=3)
+    assert torch.allclose(by_group, error_over_rows("roc_auc", logits, targets, None, seed=3))
+    assert (error_over_rows("roc_auc", *repeated, None, seed=3) < 0.5 * by_group).all()
 
 
 def test_a_replicate_without_a_class_leaves_it_out_of_balanced_accuracy() -> None:
@@ -149,7 +158,7 @@ def test_replicates_without_a_positive_leave_the_error_of_the_others() -> None:
     draw = torch.Generator().manual_seed(0)
     targets = (torch.arange(60) < 4).long()
     logits = torch.randn(2, 60, 1, generator=draw) + targets[:, None]
-    errors = bootstrap_error("roc_auc", logits, targets, None, seed=0)
+    errors = error_over_rows("roc_auc", logits, targets, None, seed=0)
 
     random = np.random.default_rng(1)
     areas: list[list[float]] = []
@@ -168,9 +177,9 @@ def test_replicates_without_a_positive_leave_the_error_of_the_others() -> None:
 def test_an_error_needs_two_replicates_with_a_value() -> None:
     logits, targets = logits_of(1, 30, 0)
     logits[1, 3] = math.nan
-    errors = bootstrap_error("accuracy", logits, targets, None, seed=0)
+    errors = error_over_rows("accuracy", logits, targets, None, seed=0)
     assert errors.isnan().tolist() == [False, True, False]
-    assert bootstrap_error("roc_auc", logits, torch.zeros(30).long(), None, seed=0).isnan().all()
+    assert error_over_rows("roc_auc", logits, torch.zeros(30).long(), None, seed=0).isnan().all()
 
 
 class LargestTensor(TorchDispatchMode):
@@ -193,9 +202,9 @@ def test_the_bootstrap_takes_a_block_of_memory_whatever_the_number_of_rows(
 ) -> None:
     logits, targets = logits_of(1, 3000, 2)
     groups = torch.arange(3000) // 2
-    whole = bootstrap_error(metric, logits, targets, groups, seed=5)  # type: ignore[arg-type]
+    whole = error_over_rows(metric, logits, targets, groups, seed=5)  # type: ignore[arg-type]
     monkeypatch.setattr(workers.objectives.metrics, "BLOCK", 2**14)
     with LargestTensor() as largest:
-        blocks = bootstrap_error(metric, logits, targets, groups, seed=5)  # type: ignore[arg-type]
+        blocks = error_over_rows(metric, logits, targets, groups, seed=5)  # type: ignore[arg-type]
     assert largest.numbers <= 2 * 2**14
     assert torch.allclose(blocks, whole, rtol=1e-12, atol=0)

@@ -1,0 +1,14 @@
+"""The numbers that nets.c and linear.c have for losses."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from workers.objectives.losses import Huber, Kind
+
+NAMED: Sequence[Kind] = ("regression", "binary", "multiclass", "poisson")
+
+
+def code_of(kind: Kind) -> tuple[int, float]:
+    """Return a loss's number and its parameter, 0 where it has none."""
+    return (len(NAMED), kind.delta) if isinstance(kind, Huber) else (NAMED.index(kind), 0.0)

@@ -12,9 +12,11 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 from scipy.optimize import brentq
+from sklearn.metrics import mean_poisson_deviance
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ridgeway.spec.losses import HuberLoss, PoissonLoss
 from ridgeway.spec.spec import JobSpec
 from workers.data.prepare import Fold
 from workers.data.seeds import derived_seed
@@ -105,6 +107,8 @@ def class_weights(spec: JobSpec, targets: Tensor) -> Tensor:
 
 def row_losses(spec: JobSpec, logits: Tensor, targets: Tensor, smoothing: float = 0.0) -> Tensor:
     """(rows,)"""
+    if spec.loss is not None:
+        return named_losses(spec.loss, logits[:, 0], targets.double())
     if spec.task == "regression":
         return functional.mse_loss(logits[:, 0], targets.double(), reduction="none")
     if logits.shape[1] > 1:
@@ -115,11 +119,30 @@ def row_losses(spec: JobSpec, logits: Tensor, targets: Tensor, smoothing: float 
     return functional.binary_cross_entropy_with_logits(logits[:, 0], truth, reduction="none")
 
 
+def named_losses(loss: HuberLoss | PoissonLoss, logits: Tensor, targets: Tensor) -> Tensor:
+    """(rows,)"""
+    if isinstance(loss, PoissonLoss):
+        return functional.poisson_nll_loss(logits, targets, reduction="none")
+    return 2 * functional.huber_loss(logits, targets, delta=loss.delta, reduction="none")
+
+
 def validation_loss(spec: JobSpec, model: nn.Module, fold: Fold) -> float:
     model.eval()
+    if spec.loss is not None:
+        return named_validation_loss(spec.loss, model, fold)
     with torch.no_grad():
         answers = fold.target_mean + fold.target_scale * model(fold.valid_inputs.double())
     return row_losses(spec, answers, fold.valid_targets).mean().item()
+
+
+def named_validation_loss(loss: HuberLoss | PoissonLoss, model: nn.Module, fold: Fold) -> float:
+    """The deviance, or Huber's loss in the target's own units."""
+    with torch.no_grad():
+        logits = model(fold.valid_inputs.double())[:, 0]
+    if isinstance(loss, PoissonLoss):
+        return float(mean_poisson_deviance(fold.valid_targets, fold.target_scale * logits.exp()))
+    standardised = (fold.valid_targets - fold.target_mean) / fold.target_scale
+    return fold.target_scale**2 * named_losses(loss, logits, standardised).mean().item()
 
 
 def penalised(spec: JobSpec, model: nn.Module) -> list[tuple[nn.Parameter, nn.Module]]:

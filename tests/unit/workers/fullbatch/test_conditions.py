@@ -21,12 +21,18 @@ from workers.fullbatch.exact import ExactFold, Solved
 from workers.fullbatch.paths import Wanted
 from workers.fullbatch.rows import LinearFit, TrainingRows
 from workers.kernels import Library, load
-from workers.objectives.losses import Kind, row_losses
+from workers.objectives.losses import Huber, Kind, of_classes, row_losses
 from workers.penalties.components import Components
 from workers.penalties.penalties import PENALTIES
 
 LIBRARY = load(torch.float64)
-LOSSES: list[tuple[Kind, int]] = [("regression", 1), ("binary", 1), ("multiclass", 3)]
+LOSSES: list[tuple[Kind, int]] = [
+    ("regression", 1),
+    ("binary", 1),
+    ("multiclass", 3),
+    ("poisson", 1),
+    (Huber(0.5), 1),
+]
 
 pytestmark = pytest.mark.skipif(not isinstance(LIBRARY, Library), reason="no compiler")
 
@@ -99,9 +105,11 @@ def rows_of(draw: st.DrawFn, kind: Kind, outputs: int) -> TrainingRows:
         inputs[:, place] = draw(st.sampled_from([0.0, 1.0, -2.5]))
     for place in draw(st.lists(st.integers(0, features - 1), max_size=4)):
         inputs[:, place] = inputs[:, draw(st.integers(0, features - 1))]
-    if kind == "regression":
+    if not of_classes(kind):
         signal = inputs[:, 0] - inputs[:, -1]
         targets = signal + torch.randn(count, dtype=torch.float64, generator=seed)
+        if kind == "poisson":
+            targets = targets.round().abs()
     else:
         targets = torch.randint(max(2, outputs), (count,), generator=seed)
     weights = None

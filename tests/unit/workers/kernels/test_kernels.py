@@ -27,7 +27,7 @@ from ridgeway.jobs.plan import Engine
 from workers.backends import Fused
 from workers.kernels import CompiledOptimizer, Library, Net, NetBatch, NetShape, library, load
 from workers.models.building import ACTIVATIONS
-from workers.objectives.losses import Kind, row_losses
+from workers.objectives.losses import Huber, Kind, of_classes, row_losses
 from workers.optimizers import OPTIMIZERS
 from workers.optimizers.base import Rates, Uses
 
@@ -103,6 +103,8 @@ def test_a_step_is_the_one_in_torch_operations(name, dtype, seed, models, flags,
 
 # --- nets ---------------------------------------------------------------------------------------
 
+KINDS: list[Kind] = ["multiclass", "binary", "regression", "poisson", Huber(0.7)]
+
 # Every width of a vector that products.h knows, on a processor that has them all.
 VECTORS = {
     "as it is": (),
@@ -172,7 +174,7 @@ def losses_of(kind: Kind, module: nn.Sequential, weights: torch.Tensor, batch: N
 @given(data=st.data())
 def test_losses_and_gradients_of_nets_are_autograds(vectors, dtype, data) -> None:
     draw = data.draw
-    kind: Kind = draw(st.sampled_from(["multiclass", "binary", "regression"]))
+    kind: Kind = draw(st.sampled_from(KINDS))
     classes = draw(st.integers(3, 12)) if kind == "multiclass" else 1
     widths = [*draw(st.lists(st.integers(1, 40), min_size=1, max_size=4)), classes]
     folds, members = draw(st.integers(1, 2)), draw(st.integers(1, 3))
@@ -188,11 +190,11 @@ def test_losses_and_gradients_of_nets_are_autograds(vectors, dtype, data) -> Non
     targets = torch.randint(max(2, classes), (folds, rows), generator=generator)
     batch = NetBatch(
         inputs=inputs,
-        targets=targets.to(dtype) if kind == "regression" else targets,
+        targets=targets if of_classes(kind) else targets.to(dtype),
         row_weights=draws(seed + 2, folds, rows, dtype=dtype).abs() / rows,
         noise=draws(seed + 3, *inputs.shape, dtype=dtype) if noisy else None,
         noise_scales=rates[0] if noisy else None,
-        smoothing=rates[-1] if smooth and kind != "regression" else None,
+        smoothing=rates[-1] if smooth and of_classes(kind) else None,
         draws=[
             draws(seed + 4 + place, rows, units, dtype=dtype).sigmoid() if drops else None
             for place, (units, drops) in enumerate(zip(widths[1:-1], dropped, strict=True))
@@ -200,6 +202,7 @@ def test_losses_and_gradients_of_nets_are_autograds(vectors, dtype, data) -> Non
         dropouts=[0.9 * rates if drops else None for drops in dropped],
     )
     weights = draws(seed + 9, folds, members, net.columns, dtype=dtype)
+    weights *= 0.1 if kind == "poisson" else 1  # of which a logit's exponential is finite
     losses, gradients = losses_of(kind, module, weights, batch)
     found = torch.full_like(weights, torch.nan)
     closeness = {"rtol": 1e-9, "atol": 1e-10} if dtype == torch.float64 else {"rtol": 1e-3}

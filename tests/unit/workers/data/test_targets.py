@@ -1,0 +1,51 @@
+"""Targets are standardised so that, of all constants, a logit of 0 has the least loss."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from scipy.optimize import minimize_scalar
+from sklearn.metrics import mean_poisson_deviance
+
+from ridgeway.errors import JobUnrunnable
+from ridgeway.spec.wording import parse_spec
+from workers.data.prepare import check_and_prepare
+from workers.data.targets import centre_and_scale
+from workers.objectives.losses import Huber, Kind, response, response_losses, row_losses
+from workers.objectives.metrics import score
+
+TARGETS = np.random.default_rng(1).standard_t(1.5, size=60) ** 2
+
+
+@pytest.mark.parametrize("kind", ["regression", "poisson", Huber(0.1), Huber(1.35)])
+def test_no_constant_is_better_than_a_logit_of_zero(kind: Kind) -> None:
+    centre, scale = centre_and_scale(TARGETS, kind)
+    targets = torch.tensor((TARGETS - centre) / scale)
+
+    def loss(constant: float) -> float:
+        return row_losses(kind, torch.full((60, 1), constant).double(), targets).mean().item()
+
+    best = minimize_scalar(loss, bracket=(-0.1, 0.1), tol=1e-12)
+    assert best.x == pytest.approx(0, abs=1e-6)
+    assert loss(0.0) <= best.fun + 1e-12
+
+
+def test_the_loss_of_counts_is_scikit_learns_deviance_and_none_for_the_truth() -> None:
+    counts = torch.tensor([0.0, 1.0, 4.0, 2.0])
+    logits = torch.tensor([[0.1, 0.2, 1.0, -0.5], [800.0, 0.0, 0.0, 0.0]]).double()[..., None]
+    found = score("loss", response("poisson", logits, 0.0, 3.0), counts, "poisson")
+    theirs = mean_poisson_deviance(counts, 3 * logits[0, :, 0].exp())
+    assert found[0].item() == pytest.approx(theirs, rel=1e-12)
+    assert found.isfinite().all()
+    assert response_losses("poisson", counts.double()[:, None], counts).abs().max() < 1e-15
+
+
+def test_what_has_no_best_expectation_is_refused() -> None:
+    frame = pd.DataFrame({"x": np.arange(60.0), "y": [3.0] + [0.0] * 59})
+    spec = parse_spec({"dataset": "made up", "loss": "poisson", "model": {"kind": "linear"}})
+    with pytest.raises(JobUnrunnable, match="in the rows of every fold"):
+        check_and_prepare(spec, frame)
+    with pytest.raises(JobUnrunnable, match="at least 0"):
+        check_and_prepare(spec, frame.assign(y=frame["x"] - 5))

@@ -30,7 +30,8 @@ def middle_smoothing(spec: JobSpec) -> float:
 def fitted_by_free(spec: JobSpec, rows: Fold, outputs: int, own: ByInput) -> Tensor:
     """Return what the model of inputs of factor 0 alone predicts of the rows, (n, outputs).
 
-    Probabilities, numbers or expectations, at the optimum. The intercept is zero where it is penalised.
+    Probabilities, numbers or expectations, at the optimum. The intercept is zero where it is
+    penalised.
     """
     assert own.factors is not None
     free, kind = own.factors == 0, kind_of(spec, outputs)

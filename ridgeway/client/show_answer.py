@@ -130,8 +130,9 @@ def objective_of(job: Job) -> str:
 
 def named_objective(job: Job, objective: Objective) -> str:
     """Return an objective's name, that of a loss in words where the job names it."""
-    named = isinstance(job.spec, JobSpec) and job.spec.loss is not None and objective == "loss"
-    return objective_label(objective, job.spec.loss_name) if named else objective
+    if isinstance(job.spec, JobSpec) and job.spec.loss is not None and objective == "loss":
+        return objective_label(objective, job.spec.loss_name)
+    return objective
 
 
 def value_of(chosen: Best | Chosen) -> str:

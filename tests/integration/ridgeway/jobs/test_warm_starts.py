@@ -114,6 +114,7 @@ def test_a_warm_start_that_cannot_teach_is_refused_with_what_would_be_accepted(d
     refused("is no study", warm_start={"study": "nothing"})
     for named in ({"job": source}, {"study": source}):
         refused("whose objective is accuracy", objective="accuracy", warm_start=named)
+    refused("has another loss", dataset="diabetes", loss="poisson")
     refused("its own sealed rows, here seed 0", seed=5)
     refused("its own sealed rows, here test_fraction 0.2", test_fraction=0.3)
     forward = {"kind": "forward", "folds": 5, "by": "pixel_0_0"}

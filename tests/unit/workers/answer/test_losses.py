@@ -107,4 +107,5 @@ def test_nets_and_the_linear_model_beside_them_have_the_loss_too(
     losses = answer.test.loss
     assert losses["linear"] < losses["baseline"]
     assert losses["best"] < losses["baseline"]
-    assert answer.baseline.validation == pytest.approx(losses["baseline"], rel=0.5)
+    assert answer.baseline.validation is not None
+    assert answer.best.value < answer.baseline.validation

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -10,15 +9,18 @@ import numpy as np
 import pandas as pd
 import pytest
 from answering import give, trained_trials
-from safetensors import safe_open
 from sklearn.linear_model import LinearRegression, PoissonRegressor
 from sklearn.metrics import mean_absolute_error, mean_poisson_deviance, r2_score
+from sklearn.preprocessing import StandardScaler
 
+from ridgeway import load_model
 from ridgeway.data.store import Store
 from ridgeway.features import Features
 from ridgeway.jobs.artifacts import FEATURES, MODEL, PATH
+from ridgeway.model.model import Model
 from ridgeway.paths import RegularisationPath
 from ridgeway.spec.wording import parse_spec
+from workers.answer.answer import Answer
 from workers.data.prepare import Prepared, check_and_prepare
 
 DRAW = np.random.default_rng(0)
@@ -28,6 +30,7 @@ COUNTS = TABLE.assign(y=DRAW.poisson(np.exp(LOG)))
 NOISE = pd.DataFrame(DRAW.normal(size=(300, 40))).rename(columns="noise {}".format)
 NOISY_COUNTS = pd.concat([NOISE, COUNTS], axis=1)[:240]
 OUTLIERS = TABLE.assign(y=10 * LOG + DRAW.normal(size=300) + 150 * (DRAW.random(300) < 0.05))
+OFTEN = DRAW.integers(1, 4, size=240)
 LINEAR: dict[str, Any] = {"model": {"kind": "linear"}, "precision": "float64", "trials": 20}
 NET: dict[str, Any] = {"model": {"kind": "mlp", "hidden": [8]}, "epochs": 8, "trials": 9}
 
@@ -37,18 +40,16 @@ def prepared_for(table: pd.DataFrame, **fields: Any) -> Prepared:
     return check_and_prepare(spec, table)
 
 
-def predicted(path: Path, rows: pd.DataFrame) -> np.ndarray:
-    """Predict from raw columns by the file alone."""
-    with safe_open(path, "np") as model:
-        weight, bias, own = model.get_tensor("weight"), model.get_tensor("bias"), model.metadata()
-    recipe = json.loads(own["inputs"])
-    inputs = np.stack([(rows[c["source"]] - c["mean"]) / c["scale"] for c in recipe], axis=1)
-    y, scale = inputs @ weight[0] + bias[0], float(own["target_scale"])
-    return scale * np.exp(y) if own.get("link") == "log" else float(own["target_mean"]) + scale * y
+def model_of(given: Answer, store: Store) -> Model:
+    return load_model(store.get(given.artifacts[MODEL].address))
 
 
-def test_counts_are_answered_as_scikit_learn_would(tmp_path: Path) -> None:
-    prepared = prepared_for(NOISY_COUNTS, **LINEAR, loss="poisson", test_fraction=0.5)
+@pytest.mark.parametrize("weighted", [False, True])
+def test_counts_are_answered_as_scikit_learn_would(weighted: bool, tmp_path: Path) -> None:
+    table, fields = NOISY_COUNTS, dict[str, Any](LINEAR, loss="poisson", target="y")
+    if weighted:
+        table, fields["weights"] = NOISY_COUNTS.assign(often=OFTEN), "often"
+    prepared = prepared_for(table, **fields, test_fraction=0.5)
     trials = trained_trials(prepared, {"penalty": "l2", "lambda": 0.05}, {"penalty": "none"})
     store = Store(str(tmp_path))
     given = give(prepared, store, trials)
@@ -57,27 +58,42 @@ def test_counts_are_answered_as_scikit_learn_would(tmp_path: Path) -> None:
     assert answer.simplest.params["penalty"] == "l2"
     assert "the Poisson deviance of" in answer.verdict.sentence
     # The file predicts what the sealed scores were worked out from.
-    path = tmp_path / "model.safetensors"
-    path.write_bytes(store.get(given.artifacts[MODEL].address))
-    sealed, known = NOISY_COUNTS.iloc[rows.test], NOISY_COUNTS.iloc[rows.development]
-    own, scores = predicted(path, sealed), answer.test
-    deviance = mean_poisson_deviance(sealed["y"], own)
+    sealed, known = table.iloc[rows.test], table.iloc[rows.development]
+    often = {"sample_weight": sealed["often"]} if weighted else {}
+    model = model_of(given, store)
+    own, scores = model.predict(sealed), answer.test
+    deviance = mean_poisson_deviance(sealed["y"], own, **often)
     assert scores.loss["simplest"] == pytest.approx(deviance, rel=1e-6)
-    assert scores.metrics["simplest"]["r2"] == pytest.approx(r2_score(sealed["y"], own), rel=1e-6)
-    constant = np.full(len(sealed), known["y"].mean())
-    deviance = mean_poisson_deviance(sealed["y"], constant)
+    r2 = r2_score(sealed["y"], own, **often)
+    assert scores.metrics["simplest"]["r2"] == pytest.approx(r2, rel=1e-6)
+    shares = known["often"] if weighted else np.ones(len(known))
+    constant = np.full(len(sealed), np.average(known["y"], weights=shares))
+    deviance = mean_poisson_deviance(sealed["y"], constant, **often)
     assert scores.loss["baseline"] == pytest.approx(deviance, rel=1e-9)
     assert scores.loss["baseline"] > scores.loss["simplest"]
     # Coefficients are those of the library at the reported strength, in the table's units.
     assert answer.simplest.equivalents is not None
-    inputs = known.drop(columns="y")
-    scales = inputs.std(ddof=0)
+    inputs = known[[*NOISE, *"abcd"]]
+    scaler = StandardScaler().fit(inputs, sample_weight=shares)
     library = PoissonRegressor(**answer.simplest.equivalents["sklearn"], tol=1e-10, max_iter=1000)
-    library.fit((inputs - inputs.mean()) / scales, known["y"])
+    library.fit(scaler.transform(inputs), known["y"], sample_weight=shares)
+    theirs = library.coef_ / scaler.scale_
     features = Features.model_validate_json(store.get(given.artifacts[FEATURES].address))
     found = {each.name: each.coefficients for each in features.features}
-    for name, coefficient in zip(inputs, library.coef_ / scales, strict=True):
+    for name, coefficient in zip(inputs, theirs, strict=True):
         assert found[name] == {name: [pytest.approx(coefficient, abs=1e-5)]}
+    np.testing.assert_allclose(model.coef_, theirs, atol=1e-5)
+    intercept = library.intercept_ - theirs @ scaler.mean_
+    assert model.intercept_ == pytest.approx(intercept, abs=1e-5)
+
+
+def test_bounds_are_those_of_the_logarithm(tmp_path: Path) -> None:
+    prepared = prepared_for(COUNTS, **LINEAR, loss="poisson", bounds={"a": [0, 0.5]})
+    trials = trained_trials(prepared, {"penalty": "l2", "lambda": 1e-4}, {"penalty": "none"})
+    store = Store(str(tmp_path))
+    own = model_of(give(prepared, store, trials), store).coef_
+    assert own[0] == pytest.approx(0.5, abs=1e-12)
+    assert own[1] == pytest.approx(-0.5, abs=0.1)
 
 
 def test_outliers_mislead_the_squared_error_and_not_hubers_loss(tmp_path: Path) -> None:
@@ -85,11 +101,9 @@ def test_outliers_mislead_the_squared_error_and_not_hubers_loss(tmp_path: Path) 
     trials = trained_trials(prepared, {"penalty": "l1", "lambda": 1e-5}, {"penalty": "none"})
     store = Store(str(tmp_path))
     given = give(prepared, store, trials)
-    path = tmp_path / "model.safetensors"
-    path.write_bytes(store.get(given.artifacts[MODEL].address))
     known = OUTLIERS.iloc[prepared.splits.development]
     squared = LinearRegression().fit(known[[*"abcd"]], known["y"]).predict(TABLE)
-    error = mean_absolute_error(10 * LOG, predicted(path, TABLE))
+    error = mean_absolute_error(10 * LOG, model_of(given, store).predict(TABLE))
     assert error < 0.2 * mean_absolute_error(10 * LOG, squared)
     assert given.recommended.simplest.equivalents is None
     traced = RegularisationPath.model_validate_json(store.get(given.artifacts[PATH].address))

@@ -18,6 +18,7 @@ from workers.fullbatch.fista import Fista
 from workers.fullbatch.rows import LinearFit, TrainingRows
 from workers.fullbatch.terms import Strengths
 from workers.kernels import load
+from workers.models.by_input import ByInput
 from workers.objectives.losses import Huber, Kind
 from workers.penalties.components import Components
 from workers.penalties.conversions import sklearn_poisson
@@ -87,10 +88,11 @@ def test_ridge_under_hubers_loss_is_scikit_learns_at_the_scale_that_it_estimates
 
 
 @pytest.mark.parametrize(("loss", "targets"), [("poisson", COUNTS), ("huber", OUTLIERS)])
-@pytest.mark.parametrize("penalize", ["weights", "all"])
+@pytest.mark.parametrize(("penalize", "free"), [("weights", 0), ("weights", 1), ("all", 0)])
 def test_the_last_weight_goes_at_the_largest_strength(
-    loss: str, targets: np.ndarray, penalize: str
+    loss: str, targets: np.ndarray, penalize: str, free: int
 ) -> None:
+    """free: of the inputs, how many no penalty holds; the first ones, which tell the most."""
     spec = job(
         task="regression",
         loss=loss,
@@ -100,15 +102,19 @@ def test_the_last_weight_goes_at_the_largest_strength(
     )
     kind: Kind = "poisson" if loss == "poisson" else Huber(1.35)
     fold = fold_of(targets, kind)
-    largest, of_groups = critical_strengths(spec, fold, 1)
+    factors = torch.tensor([0.0] * free + [1.0] * (INPUTS.shape[1] - free)).double()
+    inputs = ByInput(factors=factors if free else None)
+    largest, of_groups = critical_strengths(spec, fold, 1, inputs)
     assert largest == pytest.approx(of_groups)
     library = load(torch.float64)
     if isinstance(library, str):
         pytest.skip(library)
     rows = TrainingRows(fold.train_inputs, fold.train_targets)
-    fit = replace(LinearFit([rows], kind, 1, torch.float64, CPU), penalize=penalize)
+    fit = LinearFit([rows], kind, 1, torch.float64, CPU)
+    fit = replace(fit, penalize=penalize, factors=inputs.factors)
     for factor, any_left in ((1 + 1e-6, False), (1 - 1e-4, True)):
         own = Strengths(*(torch.tensor([part]).double() for part in (factor * largest, 0, 0, 0)))
         solver = Exact(fit, own, [ExactFold(fit, rows, library)])
         solver.advance()
-        assert bool((solver.weights != 0).any()) is any_left
+        assert bool((solver.weights[..., free:] != 0).any()) is any_left
+        assert bool((solver.weights[..., :free] != 0).all())

@@ -25,7 +25,7 @@ from scipy.spatial import KDTree
 
 from ridgeway.answers import Params
 from ridgeway.data.store import Store
-from ridgeway.spec.names import PENALTY_NAMES
+from ridgeway.spec.names import DEFAULT_PENALTIES
 from ridgeway.spec.spec import JobSpec
 from ridgeway.spec.wording import parse_spec
 from ridgeway.study.distributions import search_space
@@ -156,7 +156,7 @@ class Table:
             penalties, places = kept["penalty"], kept["places"] / GRAIN
             self._values = kept["value"].astype(float)
         self._rows = {
-            name: np.flatnonzero(penalties == index) for index, name in enumerate(PENALTY_NAMES)
+            name: np.flatnonzero(penalties == index) for index, name in enumerate(DEFAULT_PENALTIES)
         }
         self._trees = {
             name: KDTree(places[np.ix_(rows, _columns(name))]) for name, rows in self._rows.items()

@@ -21,7 +21,7 @@ from ridgeway.client.show import job_summary, write
 from ridgeway.errors import RidgewayError, Unreachable
 from ridgeway.host.private import keep_private
 from ridgeway.settings import Settings
-from ridgeway.spec.names import PENALTY_NAMES
+from ridgeway.spec.names import DEFAULT_PENALTIES
 from ridgeway.views import Job
 from ridgeway.words import duration
 
@@ -33,7 +33,7 @@ SPEC = {
     "name": "breast_cancer, which penalty?",
     "dataset": "breast_cancer",
     "model": {"kind": "mlp", "hidden": [64]},
-    "search": {"penalty": list(PENALTY_NAMES)},
+    "search": {"penalty": list(DEFAULT_PENALTIES)},
     "validation": {"kind": "folds", "folds": 5},
 }
 

@@ -15,7 +15,16 @@ Task: TypeAlias = Literal["classification", "regression"]
 
 # --- penalties --------------------------------------------------------------------------------
 
-PenaltyName: TypeAlias = Literal["none", "l1", "l2", "elastic_net", "group_lasso"]
+PenaltyName: TypeAlias = Literal[
+    "none",
+    "l1",
+    "l2",
+    "elastic_net",
+    "group_lasso",
+    "sparse_group_lasso",
+    "mcp",
+    "scad",
+]
 
 UNPENALISED: PenaltyName = "none"
 RIDGE: PenaltyName = "l2"  # what a plain linear model has
@@ -26,12 +35,13 @@ class PenaltyRow:
     """A penalty as the spec and the study know it.
 
     label: its name for people. parameters: the study's parameters that a trial has only beside a
-    penalty that names them.
+    penalty that names them. by_default: jobs that name no penalties search it.
     """
 
     name: PenaltyName
     label: str
     parameters: tuple[str, ...] = ("lambda",)
+    by_default: bool = True
 
 
 PENALTY_ROWS: Mapping[PenaltyName, PenaltyRow] = {
@@ -42,9 +52,17 @@ PENALTY_ROWS: Mapping[PenaltyName, PenaltyRow] = {
         PenaltyRow("l2", "L2"),
         PenaltyRow("elastic_net", "elastic net", ("lambda", "l1_ratio")),
         PenaltyRow("group_lasso", "group lasso"),
+        PenaltyRow(
+            "sparse_group_lasso", "sparse group lasso", ("lambda", "l1_ratio"), by_default=False
+        ),
+        PenaltyRow("mcp", "MCP", by_default=False),
+        PenaltyRow("scad", "SCAD", by_default=False),
     )
 }
 PENALTY_NAMES: tuple[PenaltyName, ...] = get_args(PenaltyName)
+DEFAULT_PENALTIES: tuple[PenaltyName, ...] = tuple(
+    row.name for row in PENALTY_ROWS.values() if row.by_default
+)
 
 # --- objectives -------------------------------------------------------------------------------
 

@@ -19,6 +19,7 @@ from ridgeway.spec.dimensions import DISTINCT, Dimension, Range, Strength, withi
 from ridgeway.spec.losses import Loss, LossName
 from ridgeway.spec.models import LinearModel, MlpModel, ModelSpec
 from ridgeway.spec.names import (
+    DEFAULT_PENALTIES,
     OBJECTIVE_ROWS,
     OPTIMIZER_ROWS,
     PENALTY_NAMES,
@@ -59,12 +60,12 @@ class Search(Strict):
 
     penalty: Annotated[
         _Penalties, BeforeValidator(_listed, json_schema_input_type=PenaltyName | _Penalties)
-    ] = Field(default=list(PENALTY_NAMES))
+    ] = Field(default=list(DEFAULT_PENALTIES))
     strength: Annotated[Strength, within(0, 1e6)] = Field(
         default="auto", alias="lambda", description="λ; absent from trials whose penalty is `none`"
     )
     l1_ratio: Annotated[Dimension, within(0, 1)] = Field(
-        default=Range(low=0.05, high=0.95), description="only for `elastic_net`"
+        default=Range(low=0.05, high=0.95), description="for `elastic_net`, `sparse_group_lasso`"
     )
     learning_rate: Annotated[Dimension | None, within(0, 1e3, low_open=True)] = Field(
         default=None, description="default 1e-4 to 1e-1; `exact` has none"

@@ -161,7 +161,17 @@ def penalised(spec: JobSpec, model: nn.Module) -> list[tuple[nn.Parameter, nn.Mo
 
 
 def l1_strength(member: Configuration) -> float:
-    return member.strength * {"l1": 1.0, "elastic_net": member.l1_ratio}.get(member.penalty, 0.0)
+    shares = {
+        "l1": 1.0,
+        "elastic_net": member.l1_ratio,
+        "sparse_group_lasso": member.l1_ratio,
+    }
+    return member.strength * shares.get(member.penalty, 0.0)
+
+
+def group_strength(member: Configuration) -> float:
+    shares = {"group_lasso": 1.0, "sparse_group_lasso": 1 - member.l1_ratio}
+    return member.strength * shares.get(member.penalty, 0.0)
 
 
 def smooth_penalty(spec: JobSpec, member: Configuration, model: nn.Module) -> Tensor:
@@ -195,14 +205,43 @@ def penalised_step(
         if spec.l1_method == "proximal":
             threshold = clipped * l1_strength(member) / metric
             weight.copy_(weight.sign() * (weight.abs() - threshold).clamp(min=0))
-        if member.penalty == "group_lasso":
+        if member.penalty in CONCAVE:
+            weight.copy_(concave_step(member, weight, metric, clipped))
+        if group_strength(member) > 0:
             axis = axis_of_groups(spec, weight, owner)
             for group, own in zip(weight.unbind(axis), metric.unbind(axis), strict=True):
-                shrink(group, own, clipped * member.strength * math.sqrt(group.numel()))
+                shrink(group, own, clipped * group_strength(member) * math.sqrt(group.numel()))
     if spec.optimizer == "sgd":
         # The momentum is that of where the weights went, proximal step included (iPiano).
         for each, then in before.items():
             stepper.state[each]["momentum_buffer"] = (then - each) / rate
+
+
+# Knee and width of what lies between it and where the penalty is flat, in units of the strength.
+CONCAVE = {"mcp": (0.0, 3.0), "scad": (1.0, 2.7)}
+
+
+def concave_step(member: Configuration, weight: Tensor, metric: Tensor, clipped: float) -> Tensor:
+    """The best of all points where ½ D (x - u)² + c P(|x|) may have its least value."""
+    strength, u = member.strength, weight.abs()
+    knee, width = (strength * size for size in CONCAVE[member.penalty])
+
+    def penalty(x: Tensor) -> Tensor:
+        beyond = (x - knee).clamp(0, width)
+        return strength * (x.clamp(max=knee) + beyond) - strength * beyond**2 / (2 * width)
+
+    flatter = metric - clipped * strength / width
+    between = (metric * u - clipped * strength * (1 + knee / width)) / flatter
+    points = torch.stack(
+        [
+            torch.zeros_like(u),
+            (u - clipped * strength / metric).clamp(0, knee),
+            between.clamp(knee, knee + width),
+            u.clamp(min=knee + width),
+        ]
+    )
+    best = (metric * (points - u) ** 2 / 2 + clipped * penalty(points)).argmin(0, keepdim=True)
+    return weight.sign() * points.gather(0, best)[0]
 
 
 def clip(spec: JobSpec, model: nn.Module) -> float:

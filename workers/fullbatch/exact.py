@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import torch
@@ -60,9 +60,26 @@ class ExactFold:
 
         A search has many members without a penalty, which are all the same one.
         """
+        own = member.components
+        if own.concavity > 0:
+            return self._begun(replace(member, components=own.convex))
         if member != UNPENALISED:
             return self._solved(member)
         return self._unpenalised
+
+    def _begun(self, straight: Wanted) -> Solved | None:
+        """Return where a concave penalty's way begins: at the optimum of its l1 term alone.
+
+        It ends there as well if nothing weighs anything, as both are the same at zero.
+        """
+        found = self._solved(straight)
+        if found is None:
+            return None
+        penalised = [found.weights]
+        if self._fit.penalize == "all":
+            penalised.append(found.intercepts)
+        zero = not any(each.any() for each in penalised)
+        return replace(found, converged=found.converged and zero)
 
     @cached_property
     def _unpenalised(self) -> Solved | None:
@@ -253,8 +270,8 @@ class Exact:
 def wanted(strengths: Strengths) -> list[Wanted]:
     """Return the members that have these strengths."""
     own = strengths
-    columns = (own.l1.tolist(), own.l2.tolist(), own.group.tolist(), own.label_smoothing.tolist())
+    rows = zip(*(column.tolist() for column in vars(own).values()), strict=True)
     return [
-        Wanted(Components(l1=l1, l2=l2, group=group), smoothing)
-        for l1, l2, group, smoothing in zip(*columns, strict=True)
+        Wanted(Components(l1, l2, group, concavity, knee), smoothing)
+        for l1, l2, group, smoothing, concavity, knee in rows
     ]

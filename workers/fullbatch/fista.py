@@ -66,7 +66,9 @@ class Fista:
     ) -> None:
         """tolerance: of the residual, the largest entry of the smallest subgradient.
 
-        start: weights (F, P, K, d) and intercepts (F, P, K); zeros by default.
+        start: weights (F, P, K, d) and intercepts (F, P, K); zeros by default. Members with a
+        concave penalty start, or come first, to the optimum with its l1 term alone, and go downhill
+        from there: which minimum they find depends on nothing else.
         """
         dtype, device = fit.dtype, fit.device
         self.tolerance = TOLERANCE[dtype] if tolerance is None else tolerance
@@ -80,6 +82,8 @@ class Fista:
         self.residuals = torch.full(shape, math.inf, dtype=dtype, device=device)
         self.converged = torch.zeros(shape, dtype=torch.bool, device=device)
         padded = self._padded(torch.arange(members, device=device))
+        if start is not None:  # which is an optimum of the l1 term
+            terms = replace(terms, bent=torch.ones_like(terms.bent))
         terms = terms.keep(padded)
         origin = torch.zeros_like(terms.linear)
         point = origin if start is None else self._point(*start, like=origin)[:, padded]
@@ -128,6 +132,7 @@ class Fista:
         iterates = self._iterates
         first = [int((iterates.members == member).nonzero()[0]) for member in members]
         own = {name: getattr(iterates, name)[:, first].cpu() for name in ON_THE_WAY}
+        own["bent"] = iterates.terms.bent[:, first].cpu()
         return own | {name: getattr(self, name)[:, list(members)].cpu() for name in FOUND}
 
     def take(self, state: Mapping[str, Tensor]) -> None:
@@ -136,7 +141,9 @@ class Fista:
             getattr(self, name).copy_(state[name])
         members = self._iterates.members
         own = {name: state[name].to(members.device)[:, members] for name in ON_THE_WAY}
-        self._iterates = replace(self._iterates, **own)
+        bent = state["bent"].to(members.device)[:, members]
+        terms = replace(self._iterates.terms, bent=bent)
+        self._iterates = replace(self._iterates, terms=terms, **own)
 
     def advance(self) -> None:
         """Take one round: about 100 full-batch steps of every active member."""
@@ -152,7 +159,7 @@ class Fista:
         if not self.loss.bounded:
             return self._descend(iterates)
         point, ahead, momentum = iterates.point, iterates.ahead, iterates.momentum
-        steepness = self.loss.steepness
+        steepness, bending = self.loss.steepness, iterates.terms.bending
         for _ in range(ACCELERATED_STEPS):
             heed()
             gradient = self.loss.gradient(ahead) + iterates.terms.linear
@@ -160,7 +167,8 @@ class Fista:
             uphill = _dot((ahead - nearer) * steepness, nearer - point) > 0
             momentum = torch.where(uphill, 1, momentum)
             following = (1 + (1 + 4 * momentum * momentum).sqrt()) / 2
-            push = torch.where(uphill, 0, (momentum - 1) / following)
+            # Momentum may rise, which ends well where the objective is convex.
+            push = torch.where(uphill | bending, 0, (momentum - 1) / following)
             ahead = nearer + push * (nearer - point)
             point, momentum = nearer, following
         return replace(iterates, point=point, ahead=ahead, momentum=momentum)
@@ -193,7 +201,7 @@ class Fista:
         def curvature(directions: Tensor) -> Tensor:
             return torch.where(free, of_loss(directions) + of_penalty(directions), 0)
 
-        step = _conjugate_gradients(curvature, torch.where(free, -slope, 0))
+        step = _conjugate_gradients(curvature, torch.where(free, -slope, 0), terms.bending)
         moved, better = self._line_search(iterates, step, slope)
         return replace(
             iterates,
@@ -243,7 +251,9 @@ class Fista:
             before[..., None, None], self._found[:, members], iterates.point
         )
         self.residuals[:, members] = torch.where(before, self.residuals[:, members], residuals)
-        self.converged[:, members] = before | (residuals <= self.tolerance)
+        arrived, straight = residuals <= self.tolerance, iterates.terms.straight.flatten(1)
+        self.converged[:, members] = before | (arrived & ~straight)
+        iterates = _bending(iterates, (arrived & straight)[..., None, None])
         still = self.active[members].nonzero().flatten()
         if len(still) < len(members):
             iterates = iterates.keep(self._padded(still))
@@ -258,16 +268,38 @@ class Fista:
         return torch.cat([positions, positions[:1].expand(missing)])
 
 
+def _bending(iterates: Iterates, now: Tensor) -> Iterates:
+    """Let the whole of a concave penalty count from now on, where now (F, P, 1, 1)."""
+    if not iterates.terms.concave:
+        return iterates
+    return replace(
+        iterates,
+        terms=replace(iterates.terms, bent=torch.where(now, 1, iterates.terms.bent)),
+        ahead=torch.where(now, iterates.point, iterates.ahead),
+        momentum=torch.where(now, 1, iterates.momentum),
+    )
+
+
 def _gradient_unit(loss: MeanLoss, terms: Terms, start: Tensor) -> Tensor:
     """Return the gradient's size at zero (F, P, 1, 1), the residuals' unit; 1 where it is zero."""
     size = _largest(loss.gradient(start) + terms.linear)
     return torch.where(size > 0, size, 1)
 
 
-def _conjugate_gradients(curvature: Curvature, slope: Tensor) -> Tensor:
-    """Solve curvature(step) = slope (F, P, K, D) as far as CONJUGATE_STEPS go; from zero."""
-    step, left, direction = torch.zeros_like(slope), slope, slope
-    length = enough = _dot(slope, slope)
+def _conjugate_gradients(curvature: Curvature, slope: Tensor, bending: Tensor) -> Tensor:
+    """Solve curvature(step) = slope (F, P, K, D) as far as CONJUGATE_STEPS go; from zero.
+
+    It ends where a direction bends down. Where that may be, of members that are bending, and it is
+    the slope itself, the step is as long as if it bent up as much.
+    """
+    step, left = torch.zeros_like(slope), slope
+    if bending.any():
+        along = _dot(slope, curvature(slope))
+        down = bending & (along < 0)
+        step = torch.where(down, slope * (_dot(slope, slope) / torch.where(down, -along, 1)), step)
+        left = torch.where(down, 0, left)
+    direction = left
+    length = enough = _dot(left, left)
     enough = enough * torch.finfo(slope.dtype).eps
     for _ in range(CONJUGATE_STEPS):
         heed()

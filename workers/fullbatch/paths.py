@@ -22,6 +22,7 @@ from workers.heeding import heed
 from workers.kernels.linear import Aim, Optimum, Pull, SolvableRows
 from workers.models.by_input import over_held
 from workers.penalties.components import Components
+from workers.penalties.critical import critical_mixtures
 
 STEPS = 100  # of Newton's, for one member
 TOLERANCE = {torch.float64: 1e-10, torch.float32: 1e-8}
@@ -29,7 +30,7 @@ TOLERANCE = {torch.float64: 1e-10, torch.float32: 1e-8}
 RUNGS_A_DECADE = {"classes": 2, "squares": 4}
 DECADES = 8  # that a ladder goes down at most
 LOOSE = 0.03  # tolerance of a rung, which others only start from, as a share of its strength
-MIXINGS = 4  # ladders between lasso and ridge
+MIXINGS = 4  # ladders between lasso and ridge, or group lasso
 BEYOND = 1e30  # a strength that leaves the intercept alone
 
 
@@ -50,21 +51,23 @@ class Wanted:
 class _Rung:
     """A place on a ladder with so many rungs a decade.
 
-    unit: the components of the ladder's penalty at strength one.
+    unit: the components of the ladder's penalty at strength one. held: the share of the strength by
+    which features are screened, that of the groups' norms where there are any.
     """
 
     unit: Components
     critical: float
     place: int
     a_decade: int
-
-    @property
-    def strength(self) -> float:
-        return self.at(self.place)
+    held: float = 1.0
 
     def at(self, place: int) -> float:
         """Return the strength at another place of the ladder."""
         return self.critical * 10 ** (-place / self.a_decade)
+
+    def before(self, place: int) -> float:
+        """Return what screening is told of the optimum at a place of the ladder."""
+        return self.held * self.at(place)
 
 
 class FoldPaths:
@@ -81,6 +84,7 @@ class FoldPaths:
         self._tolerance = TOLERANCE[fit.dtype] * self.unit
         self._curved = fit.kind != "regression"
         self._ladders: dict[Components, list[Tensor]] = {}
+        self._mixtures: dict[float, float] = {}
 
     @property
     def means(self) -> Tensor:
@@ -89,6 +93,7 @@ class FoldPaths:
 
     def solve(self, member: Wanted) -> Optimum:
         """Solve the member from the rung that is next to it, or from a sample's optimum."""
+        member = self._plain(member)
         if self._sample is None:
             start, before = self._start(member)
         else:
@@ -119,7 +124,7 @@ class FoldPaths:
         if rung is None:
             return self._nothing(), math.inf
         ladder = self._ladder(rung)
-        return ladder[rung.place].to_dense(), rung.strength
+        return ladder[rung.place].to_dense(), rung.before(rung.place)
 
     def lacking(self, members: Sequence[Wanted]) -> list[int]:
         """Return how many rungs are solved before each of these members, one after the other."""
@@ -127,7 +132,7 @@ class FoldPaths:
             return [0] * len(members)
         known = {unit: len(ladder) for unit, ladder in self._ladders.items()}
         counts: list[int] = []
-        for rung in map(self._next_rung, members):
+        for rung in map(self._next_rung, map(self._plain, members)):
             there = known.get(rung.unit, 0) if rung else 0
             counts.append(max(0, rung.place + 1 - there) if rung else 0)
             if rung:
@@ -137,9 +142,11 @@ class FoldPaths:
     def _next_rung(self, member: Wanted) -> _Rung | None:
         """Return the rung that is next to the member; None where it has no ladder to start from."""
         own = member.components
-        mixed = own.group > 0 and (own.l1 > 0 or own.l2 > 0)
-        if mixed or not math.isfinite(own.l1 + own.l2 + own.group):
+        bent = own.group > 0 and own.l2 > 0
+        if bent or not math.isfinite(own.l1 + own.l2 + own.group):
             return None
+        if own.group > 0 and own.l1 > 0:
+            return self._next_mixed_rung(own)
         if own.group > 0:
             unit = Components(group=1 / math.sqrt(self._rows.outputs))
             strength = own.group / unit.group
@@ -149,22 +156,48 @@ class FoldPaths:
         else:
             unit, strength = Components(l2=1), own.l2 if self._curved else 0.0
         critical = self._critical[own.group > 0] if strength > 0 else 0.0
+        return self._rung(unit, strength, critical)
+
+    def _next_mixed_rung(self, own: Components) -> _Rung | None:
+        """Return the rung next to a member with Σ |w| and norms of groups."""
+        root = math.sqrt(self._rows.outputs)
+        strength = own.l1 + root * own.group
+        share = _bucket(own.l1 / strength)
+        held = 1 - share if share < 1 else 1.0
+        unit = Components(l1=share, group=(1 - share) / root)
+        return self._rung(unit, strength, self._critical_mixture(share), held)
+
+    def _rung(
+        self, unit: Components, strength: float, critical: float, held: float = 1.0
+    ) -> _Rung | None:
+        """Return the rung that is next to a strength; None where nothing or all is zero there."""
         if not 0 < strength < critical:
             return None
         a_decade = RUNGS_A_DECADE["classes" if self._curved else "squares"]
         place = min(int(a_decade * math.log10(critical / strength)), DECADES * a_decade)
-        return _Rung(unit, critical, place, a_decade)
+        return _Rung(unit, critical, place, a_decade, held)
 
     @cached_property
     def _critical(self) -> tuple[float, float]:
         """From which strength of Σ|w|, and of ‖w‖ of a feature, no weight is left."""
+        gradient = self._at_nothing
+        return gradient.abs().max().item(), gradient.norm(dim=1).max().item()
+
+    def _critical_mixture(self, share: float) -> float:
+        """Return that of share Σ|w| + (1 - share) ‖w‖."""
+        if share not in self._mixtures:
+            found = critical_mixtures(self._at_nothing, (-1,), share, 1 - share)
+            self._mixtures[share] = found.max().item()
+        return self._mixtures[share]
+
+    @cached_property
+    def _at_nothing(self) -> Tensor:
+        """The gradient (d, K) of the loss at zero weights, over the factors of the inputs."""
         aim = self._aim(Wanted(Components(l1=BEYOND)), math.inf)
         if self._penalises_all:
             aim = replace(aim, intercept=Pull(l1=BEYOND))
         gradient = self._rows.solve(aim, self._nothing()).gradient[:-1]
-        sizes = torch.stack([gradient.abs().amax(1), gradient.norm(dim=1)])
-        largest, longest = over_held(sizes, self._rows.factors).amax(1).tolist()
-        return largest, longest
+        return over_held(gradient.T, self._rows.factors).T
 
     def _ladder(self, to: _Rung) -> list[Tensor]:
         """Return the optima, (features, K) and sparse, of the ladder's rungs, at least to this.
@@ -181,12 +214,19 @@ class FoldPaths:
             strength = to.at(place)
             unit = to.unit
             own = Components(strength * unit.l1, strength * unit.l2, strength * unit.group)
-            aim = self._aim(Wanted(own), to.at(max(0, place - 1)))
+            aim = self._aim(Wanted(own), to.before(max(0, place - 1)))
             aim = replace(aim, tolerance=max(self._tolerance, LOOSE * strength))
             start = self._rows.solve(aim, start).weights
             ladder.append(start.to_sparse())
             tell((len(ladder) - first) / (to.place + 2 - first))  # the member itself comes next
         return ladder
+
+    def _plain(self, member: Wanted) -> Wanted:
+        """Return the same penalty where groups of one weight make it simpler: ‖w‖ is |w| there."""
+        own = member.components
+        if self._rows.outputs > 1 or own.l1 == 0 or own.group == 0:
+            return member
+        return replace(member, components=Components(l1=own.l1 + own.group, l2=own.l2))
 
     def _nothing(self) -> Tensor:
         return torch.zeros(self._rows.features, self._rows.outputs, dtype=torch.float64)

@@ -150,7 +150,7 @@ def _strengths(members: Sequence[Configuration]) -> Strengths:
     parts = [PENALTIES[own.penalty].components(own.strength, own.l1_ratio) for own in members]
     columns = torch.tensor(
         [
-            (part.l1, part.l2, part.group, own.label_smoothing)
+            (part.l1, part.l2, part.group, own.label_smoothing, part.concavity, part.knee)
             for part, own in zip(parts, members, strict=True)
         ],
         dtype=torch.float64,
@@ -191,7 +191,8 @@ def _certified(roll: R) -> R:
 def _unbounded(fit: LinearFit, member: Configuration) -> bool:
     """Return whether nothing but the data can bound the member's weights."""
     part = PENALTIES[member.penalty].components(member.strength, member.l1_ratio)
-    held = part.l1 > 0 or part.l2 > 0 or part.group > 0 or member.label_smoothing > 0
+    rising = part.l1 > 0 and part.concavity == 0  # without an end
+    held = rising or part.l2 > 0 or part.group > 0 or member.label_smoothing > 0
     return of_classes(fit.kind) and not held
 
 

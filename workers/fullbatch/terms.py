@@ -14,21 +14,25 @@ from torch import Tensor
 
 from workers.fullbatch.rows import Curvature, Design, LinearFit, MeanLoss
 from workers.models.by_input import by_size
+from workers.penalties.concave import bend, concave_value, firm_threshold, pull
 
-FIXED = ("axis", "shared", "bounds")  # of terms, what all members have in common
+FIXED = ("axis", "shared", "bounds", "concave")  # of terms, what all members have in common
 
 
 @dataclass(frozen=True)
 class Strengths:
     """The strengths of mean loss + l1 Σ|w| + l2 Σ w² + group Σ_g √size(g) ‖w_g‖, (P,) each.
 
-    label_smoothing (P,): share of a class target that is spread over all classes.
+    label_smoothing (P,): share of a class target that is spread over all classes. concavity, knee
+    (P,): of the first term, as in `Components`.
     """
 
     l1: Tensor
     l2: Tensor
     group: Tensor
     label_smoothing: Tensor
+    concavity: Tensor
+    knee: Tensor
 
 
 @dataclass(frozen=True)
@@ -40,6 +44,10 @@ class Terms:
     l2: Tensor  # (1, P, 1, D)
     group: Tensor  # (1, P, 1, D), the threshold of a column's group; 0 where there is none
     axis: int  # along which a group's weights lie
+    concavity: Tensor  # (1, P, 1, D), of the l1 term as long as it is bent
+    knee: Tensor  # (1, P, 1, 1)
+    bent: Tensor  # (F, P, 1, 1): 1 where the concave penalty counts, 0 where its l1 term alone
+    concave: bool  # whether any member of the population has a concave penalty
     shared: Sequence[Tensor] = ()  # columns (groups, size) that have one group, for each size
     bounds: Tensor | None = None  # (2, F, 1, 1, D): between which weights of single groups lie
 
@@ -56,6 +64,7 @@ class Terms:
             return strength.to(feature)[None, :, None, None]
 
         l1, l2, group = column(strengths.l1), column(strengths.l2), column(strengths.group)
+        concavity, knee = column(strengths.concavity), column(strengths.knee)
         most = outputs if fit.group_by == "input" else design.features
         size = torch.full_like(feature, most, dtype=torch.float64)
         shared = [own.to(feature.device) for own in by_size(fit.groups or ()) if own.shape[1] > 1]
@@ -67,6 +76,10 @@ class Terms:
             l2=l2 * (feature + intercept),
             group=size.sqrt().to(feature) * group * feature,
             axis=-2 if fit.group_by == "input" else -1,
+            concavity=concavity * (feature + intercept),
+            knee=knee,
+            bent=torch.zeros_like(knee).repeat(len(fit.folds), 1, 1, 1),
+            concave=bool((strengths.concavity > 0).any()),
             shared=shared,
             bounds=_bounds_by_column(fit, feature),
         )
@@ -76,6 +89,20 @@ class Terms:
         of = {field.name: getattr(self, field.name) for field in fields(self)}
         kept = {name: own.index_select(1, members) for name, own in of.items() if name not in FIXED}
         return replace(self, **kept)
+
+    @property
+    def straight(self) -> Tensor:
+        """True for members (F, P, 1, 1) of which the l1 term alone counts so far."""
+        return (self.concavity > 0).any(-1, keepdim=True) & (self.bent == 0)
+
+    @property
+    def bending(self) -> Tensor:
+        """True for members (F, P, 1, 1) whose concave penalty counts."""
+        return (self.concavity > 0).any(-1, keepdim=True) & (self.bent > 0)
+
+    @property
+    def _shape(self) -> tuple[Tensor, Tensor, Tensor]:
+        return self.l1, self.concavity * self.bent, self.knee
 
     def norms(self, weights: Tensor) -> Tensor:
         """Return ‖w_g‖ of each weight's group, broadcast along it; 0 for weights without one."""
@@ -93,7 +120,11 @@ class Terms:
         norms = self.norms(weights)
         # ‖w‖ = Σ w²/‖w‖, so that a group's norm is counted once along its weights.
         blocks = self.group * weights.square() / torch.where(norms > 0, norms, 1)
-        plain = self.l1 * weights.abs() + self.l2 * weights.square() + self.linear * weights
+        sizes = self.l1 * weights.abs()
+        if self.concave:
+            bent = concave_value(weights, *self._shape)
+            sizes = torch.where(self.concavity > 0, bent, sizes)
+        plain = sizes + self.l2 * weights.square() + self.linear * weights
         return (plain + blocks).sum((-2, -1), keepdim=True)
 
     def prox(self, points: Tensor, steepness: Tensor) -> Tensor:
@@ -105,8 +136,13 @@ class Terms:
         kept = (norms > threshold) | (threshold == 0) | norms.isnan()
         factor = 1 - threshold / torch.where(norms > 0, norms, 1)
         shrunk = torch.where(kept, shrunk * factor, 0)
+        shrunk = shrunk / (1 + 2 * self.l2 / steepness)
+        if self.concave:
+            steeper = steepness + 2 * self.l2
+            firm = firm_threshold(points * steepness / steeper, steeper, *self._shape)
+            shrunk = torch.where(self.concavity > 0, firm, shrunk)
         # What is convex in one number is least at the bound next to where it would be.
-        return self._bounded(shrunk / (1 + 2 * self.l2 / steepness))
+        return self._bounded(shrunk)
 
     def _bounded(self, weights: Tensor) -> Tensor:
         if self.bounds is None:
@@ -119,7 +155,10 @@ class Terms:
         gradient (F, P, K, D): of the loss alone.
         """
         smooth = gradient + self.linear + 2 * self.l2 * weights
-        bent = torch.where(weights == 0, smooth.clamp(-self.l1, self.l1), -self.l1 * weights.sign())
+        l1 = self.l1
+        if self.concave:
+            l1 = torch.where(self.concavity > 0, pull(weights, *self._shape), l1)
+        bent = torch.where(weights == 0, smooth.clamp(-l1, l1), -l1 * weights.sign())
         smooth = smooth - bent
         norms, least = self.norms(weights), self.norms(smooth)
         inside = smooth + self.group * weights / torch.where(norms > 0, norms, 1)
@@ -143,11 +182,14 @@ class Terms:
         """Return the penalty's second derivative at these weights, times directions."""
         norms = self.norms(weights)
         norms = torch.where(norms > 0, norms, 1)
-        pull, unit = self.group / norms, torch.where(self.group > 0, weights / norms, 0)
+        shrinking, unit = self.group / norms, torch.where(self.group > 0, weights / norms, 0)
+        own = 2 * self.l2
+        if self.concave:
+            own = torch.where(self.concavity > 0, own - bend(weights, *self._shape), own)
 
         def times(directions: Tensor) -> Tensor:
             along = self._sums(unit * directions)
-            return 2 * self.l2 * directions + pull * (directions - unit * along)
+            return own * directions + shrinking * (directions - unit * along)
 
         return times
 

@@ -95,7 +95,7 @@ class CompiledOptimizer:
         for name, tensor in zip(self._state, state, strict=True):
             setattr(step, name, tensor.data_ptr())
         metric = groups = weights[:, :0]
-        if self.uses.group and metric_wanted:
+        if self.uses.last and metric_wanted:
             groups = torch.empty_like(weights[:, :1])
             step.groups = groups.data_ptr()
             if self._name == "sgd":

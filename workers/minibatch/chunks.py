@@ -13,6 +13,8 @@ from ridgeway.spec.spec import JobSpec
 from workers.backends import Buffers, Models, Perturbation
 from workers.models.layout import Layout
 from workers.optimizers.base import Rates, Stepping, Uses
+from workers.penalties.components import Components
+from workers.penalties.concave import firm_threshold
 from workers.penalties.penalties import PENALTIES
 from workers.penalties.proximal import group_soft_threshold
 from workers.population.configuration import Configuration
@@ -28,7 +30,8 @@ class Chunk:
     """Members that train side by side on some folds. Its tensors change in place.
 
     weights, gradient and each of state (F, P, columns), F folds and P members; buffers (F, P, ...)
-    by name; rates (F * P, 1); steps taken. Members with groups to shrink come last.
+    by name; rates (F * P, 1); steps taken. Members whose proximal step comes after the optimiser's
+    are the last ones: first concave penalties, then those with groups.
     """
 
     folds: tuple[int, ...]
@@ -55,7 +58,7 @@ class Chunk:
         state = [tensor.flatten(0, 1) for tensor in self.state]
         whole = optimizer.passes == 1 or weights.device.type != "cpu"
         rows = len(weights) if whole else max(1, BLOCK_FLOATS // layout.columns)
-        shrinks = self.ungrouped < len(self.members)
+        shrinks = self.counts[0] < len(self.members)
         for start in range(0, len(weights), rows):
             block = slice(start, start + rows)
             metric, strength = optimizer.update(
@@ -66,24 +69,50 @@ class Chunk:
                 metric_wanted=shrinks,
             )
             if shrinks:
-                self._shrink_groups(weights[block], start, metric, strength, layout)
+                self._step_last(weights[block], start, (metric, strength), layout)
         self.steps += 1
 
     @cached_property
-    def ungrouped(self) -> int:
-        """The number of members before those with groups to shrink."""
-        return sum(not PENALTIES[own.penalty].grouped for own in self.configurations)
+    def counts(self) -> tuple[int, int]:
+        """The numbers of members before those whose step comes last, and before those of groups."""
+        kinds = [PENALTIES[own.penalty] for own in self.configurations]
+        return sum(not own.steps_last for own in kinds), sum(not own.grouped for own in kinds)
 
-    def _shrink_groups(
-        self, weights: Tensor, start: int, metric: Tensor, strength: Tensor, layout: Layout
+    @cached_property
+    def _shapes(self) -> Tensor:
+        """Of concave members (2, c, 1): concavity over strength, which no rate scales; knee."""
+        first, after = self.counts
+        terms = _terms(self.configurations[first:after])
+        shapes = [(term.concavity / term.l1 if term.l1 else 0.0, term.knee) for term in terms]
+        return self.weights.new_tensor(shapes).view(-1, 2, 1).movedim(1, 0)
+
+    def _step_last(
+        self, weights: Tensor, start: int, given: tuple[Tensor, Tensor], layout: Layout
     ) -> None:
-        """Group lasso's step of the rows from `start` on, of those members that have one."""
+        """Step the rows from `start` on whose members have a step of their own, by theirs.
+
+        given: the metric, and the thresholds of these steps.
+        """
+        metric, strength = given
+        first, after = self.counts
         rows = torch.arange(start, start + len(weights), device=weights.device)
-        grouped = (rows.remainder(len(self.members)) >= self.ungrouped).nonzero().flatten()
+        places = rows.remainder(len(self.members))
+        grouped = (places >= after).nonzero().flatten()
         if len(grouped):
             shrunk = weights[grouped]
             group_soft_threshold(shrunk, metric[grouped], strength[grouped], layout.groups)
             weights[grouped] = shrunk
+        concave = ((places >= first) & (places < after)).nonzero().flatten()
+        if len(concave):
+            columns = slice(0, layout.penalised_columns)
+            own = metric if metric.shape[1] == 1 else metric[:, columns]
+            ratio, knee = self._shapes[:, places[concave] - first].unbind(0)
+            threshold = strength[concave]
+            if layout.factors is not None:
+                threshold = threshold * layout.factors
+            weights[concave, columns] = firm_threshold(
+                weights[concave, columns], own[concave], threshold, ratio * threshold, knee
+            )
 
     def keep(self, kept: Sequence[bool]) -> Chunk:
         """Return the chunk of those members alone, with copies of their tensors."""
@@ -178,19 +207,21 @@ def _rates(
     def column(numbers: Sequence[float]) -> Tensor:
         return torch.tensor(numbers, dtype=torch.float64, device=device).repeat(folds).unsqueeze(1)
 
-    terms = [
-        PENALTIES[own.penalty].components(own.strength, own.l1_ratio) for own in configurations
-    ]
-    absolute = column([term.l1 for term in terms])
+    terms = _terms(configurations)
+    absolute = column([0.0 if term.concavity else term.l1 for term in terms])
     none = torch.zeros_like(absolute)
     return Rates(
         learning_rate=column([own.learning_rate for own in configurations]),
         weight_decay=column([own.weight_decay for own in configurations]),
         l1=none if uses.subgradient else absolute,
         l2=column([term.l2 for term in terms]),
-        group=column([term.group for term in terms]),
+        last=column([term.l1 if term.concavity else term.group for term in terms]),
         subgradient=absolute if uses.subgradient else none,
     )
+
+
+def _terms(configurations: Sequence[Configuration]) -> list[Components]:
+    return [PENALTIES[own.penalty].components(own.strength, own.l1_ratio) for own in configurations]
 
 
 def _perturbation(
@@ -206,8 +237,7 @@ def _perturbation(
 
 
 def penalty_order(configurations: Sequence[Configuration]) -> list[int]:
-    """Return positions of the members, those with groups to shrink last."""
-    return sorted(
-        range(len(configurations)),
-        key=lambda place: PENALTIES[configurations[place].penalty].grouped,
-    )
+    """Return positions of the members in the order of a chunk: by when their steps come."""
+    kinds = [PENALTIES[own.penalty] for own in configurations]
+    places = range(len(configurations))
+    return sorted(places, key=lambda place: (kinds[place].grouped, kinds[place].concave))

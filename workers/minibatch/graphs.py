@@ -141,8 +141,8 @@ class Graph:
 
 
 def _asks_for_values(chunk: Chunk) -> bool:
-    """Return whether a step reads numbers back: how long to look for a group's norm."""
-    return any(PENALTIES[own.penalty].grouped for own in chunk.configurations)
+    """Return whether a step reads numbers back: how long to look for a group's norm, and where."""
+    return any(PENALTIES[own.penalty].steps_last for own in chunk.configurations)
 
 
 def _tensors(chunk: Chunk) -> list[Tensor]:

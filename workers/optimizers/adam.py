@@ -27,7 +27,7 @@ class Adam(Optimizer):
         correction2 = (1 - self.beta2 ** (steps.double() + 1)).sqrt()
         slope, offset = correction1 / (rate * correction2), correction1 * self.epsilon / rate
         decay = 1 - rate * rates.weight_decay if self.decoupled else rates.weight_decay
-        return [rates.l1 * correction1, rates.group * correction1, slope, offset, decay]
+        return [rates.l1 * correction1, rates.last * correction1, slope, offset, decay]
 
     def _move(
         self, weights: Tensor, gradient: Tensor, state: Sequence[Tensor], own: Sequence[Tensor]

@@ -20,19 +20,22 @@ import torch
 from torch import Tensor
 
 from ridgeway.spec.spec import JobSpec
-from workers.penalties.penalties import reachable
+from workers.penalties.penalties import reachable, steps_last
 from workers.penalties.proximal import soft_threshold
 
 
 @dataclass(frozen=True)
 class Rates:
-    """Hyperparameters of M models, each (M, 1) float64; strengths as in `Components`."""
+    """Hyperparameters of M models, each (M, 1) float64; strengths as in `Components`.
+
+    last: of the groups' norms, or of the concave penalty of single weights.
+    """
 
     learning_rate: Tensor
     weight_decay: Tensor
     l1: Tensor
     l2: Tensor
-    group: Tensor
+    last: Tensor
     subgradient: Tensor
 
     def keep(self, index: Tensor) -> Rates:
@@ -44,14 +47,15 @@ class Rates:
 class Uses:
     """The parts of a step that any member of the job may use; the others are left out for all.
 
-    Decided by the job, not by who trains together: a member is the same in any company. factors
-    (penalised,): what multiplies the penalty of each column; None where all are one.
+    Decided by the job, not by who trains together: a member is the same in any company. last: the
+    proximal steps that come after the optimiser's. factors (penalised,): what multiplies the
+    penalty of each column; None where all are one.
     """
 
     penalised: int  # columns; they come first
     l1: bool
     l2: bool
-    group: bool
+    last: bool
     subgradient: bool
     weight_decay: bool
     clip_norm: float | None
@@ -66,7 +70,7 @@ class Uses:
             penalised=penalised,
             l1=sparse and spec.l1_method == "proximal",
             l2=found.l2 > 0,
-            group=found.group > 0,
+            last=steps_last(spec.search.penalty),
             subgradient=sparse and spec.l1_method == "subgradient",
             weight_decay=spec.search.weight_decay != 0,
             clip_norm=spec.clip_norm,
@@ -130,12 +134,12 @@ class Optimizer(ABC):
     ) -> tuple[Tensor, Tensor]:
         """Step some rows (m, columns), in place; coefficients (K, m, 1).
 
-        The gradient of the bare loss is overwritten. Returns what group lasso's step still needs:
-        the metric, (m, columns) or (m, 1), and the groups' thresholds (m, 1). Where they are not
+        The gradient of the bare loss is overwritten. Returns what the step that comes last needs:
+        the metric, (m, columns) or (m, 1), and that step's thresholds (m, 1). Where they are not
         wanted they may be anything.
         """
         uses = self.uses
-        ridge, sign, threshold, group, *own = coefficients.unbind(0)
+        ridge, sign, threshold, last, *own = coefficients.unbind(0)
         penalised, pull = weights[:, : uses.penalised], gradient[:, : uses.penalised]
         if uses.l2:
             pull.addcmul_(penalised, uses.by_column(ridge))
@@ -145,16 +149,16 @@ class Optimizer(ABC):
             # A gradient that is made shorter takes its threshold along, or λ would grow.
             factor = (uses.clip_norm / _norms(gradient)).clamp_max_(1)
             gradient.mul_(factor)
-            threshold, group = threshold * factor, group * factor
+            threshold, last = threshold * factor, last * factor
         metric = self._move(weights, gradient, state, own)
         if uses.l1:
             narrow = metric if metric.shape[1] == 1 else metric[:, : uses.penalised]
             soft_threshold(penalised, uses.by_column(threshold) / narrow)
-        return metric, group
+        return metric, last
 
     @abstractmethod
     def _own(self, rates: Rates, steps: Tensor, before: Tensor, factor: Tensor) -> list[Tensor]:
-        """Return thresholds of l1 and of groups, and what `_move` takes; each as (S, M, 1).
+        """Return thresholds of l1 and of the last step, and what `_move` takes; each as (S, M, 1).
 
         steps, counted from 0, the schedule's factor before and at each: (S, 1, 1).
         """

@@ -24,7 +24,7 @@ class Sgd(Optimizer):
     def _own(self, rates: Rates, steps: Tensor, before: Tensor, factor: Tensor) -> list[Tensor]:
         rate = rates.learning_rate * factor
         momentum = torch.where(steps == 0, 0.0, self.momentum * factor / before)
-        return [rates.l1 * rate, rates.group * rate, rate, momentum, rates.weight_decay]
+        return [rates.l1 * rate, rates.last * rate, rate, momentum, rates.weight_decay]
 
     def _move(
         self, weights: Tensor, gradient: Tensor, state: Sequence[Tensor], own: Sequence[Tensor]

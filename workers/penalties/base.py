@@ -17,7 +17,9 @@ from workers.penalties.components import Components
 class Penalty(ABC):
     """R(w), added to the mean loss with the factor λ.
 
-    sparse: its proximal step can land on exact zeros. grouped: it has groups to shrink.
+    sparse: its proximal step can land on exact zeros. grouped: it has groups to shrink. concave:
+    its slope falls with |w|, so that solvers find a minimum near that of Σ |w| rather than the
+    least.
     probe_priority: the probe for `"lambda": "auto"` trains nets under the searched penalty of the
     highest priority, which is the one that makes them collapse at the smallest λ; 0 is not probed.
     """
@@ -25,6 +27,7 @@ class Penalty(ABC):
     name: ClassVar[PenaltyName]
     sparse: ClassVar[bool] = False
     grouped: ClassVar[bool] = False
+    concave: ClassVar[bool] = False
     probe_priority: ClassVar[float] = 0.0
 
     @property
@@ -36,6 +39,11 @@ class Penalty(ABC):
     def parameters(self) -> tuple[str, ...]:
         """Return the study's parameters that a trial has because of this penalty."""
         return PENALTY_ROWS[self.name].parameters
+
+    @property
+    def steps_last(self) -> bool:
+        """Tell whether its proximal step comes after the optimiser's, in torch operations."""
+        return self.grouped or self.concave
 
     @property
     def has_strength(self) -> bool:

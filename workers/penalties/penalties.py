@@ -21,18 +21,37 @@ from workers.penalties.elastic_net import ElasticNet
 from workers.penalties.group_lasso import GroupLasso
 from workers.penalties.l1 import L1
 from workers.penalties.l2 import L2
+from workers.penalties.mcp import Mcp
 from workers.penalties.none import NoPenalty
+from workers.penalties.scad import Scad
+from workers.penalties.sparse_group_lasso import SparseGroupLasso
 
 PENALTIES: Mapping[PenaltyName, Penalty] = {
-    penalty.name: penalty for penalty in (NoPenalty(), L1(), L2(), ElasticNet(), GroupLasso())
+    penalty.name: penalty
+    for penalty in (
+        NoPenalty(),
+        L1(),
+        L2(),
+        ElasticNet(),
+        GroupLasso(),
+        SparseGroupLasso(),
+        Mcp(),
+        Scad(),
+    )
 }
 
 
 def reachable(names: Iterable[PenaltyName]) -> Components:
     """Return components that are positive where a search over these penalties has them."""
     found = [PENALTIES[name].components(strength=1.0, l1_ratio=0.5) for name in names]
+    convex = [own for own in found if own.concavity == 0]
     return Components(
-        l1=sum(own.l1 for own in found),
+        l1=sum(own.l1 for own in convex),
         l2=sum(own.l2 for own in found),
         group=sum(own.group for own in found),
     )
+
+
+def steps_last(names: Iterable[PenaltyName]) -> bool:
+    """Tell whether a search over these penalties has one whose step comes last."""
+    return any(PENALTIES[name].steps_last for name in names)

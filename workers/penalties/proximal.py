@@ -12,9 +12,28 @@ import torch
 from torch import Tensor
 
 from workers.models.layout import Group
-from workers.penalties.components import norms
+from workers.penalties.components import Components, norms
+from workers.penalties.concave import firm_threshold
 
 NEWTON_STEPS = 60
+
+
+def proximal_step(
+    weights: Tensor, metric: Tensor, components: Components, groups: Sequence[Group]
+) -> None:
+    """Make w argmin_x ½ Σ D (x - w)² + λ R(x) without R's l2, which goes into the gradient.
+
+    weights (..., columns), metric D (..., columns) or (..., 1). Soft thresholding before the
+    groups' step is exact in any diagonal metric: that step changes no sign, so what it leaves has
+    the subgradients of Σ |w| that the first step has balanced.
+    """
+    own = [metric.new_tensor([strength]) for strength in vars(components).values()]
+    l1, _, group, concavity, knee = own
+    if components.concavity > 0:
+        weights.copy_(firm_threshold(weights, metric, l1, concavity, knee))
+        return
+    soft_threshold(weights, l1 / metric)
+    group_soft_threshold(weights, metric, group, groups)
 
 
 def soft_threshold(weights: Tensor, threshold: Tensor) -> None:

@@ -17,12 +17,12 @@ def test_the_strength_goes_by_the_name_that_the_study_has_for_it() -> None:
 
 
 @pytest.mark.parametrize("penalty", PENALTY_NAMES)
-def test_a_strength_exists_beside_a_penalty_and_an_l1_ratio_beside_elastic_net(
+def test_a_strength_exists_beside_a_penalty_and_an_l1_ratio_beside_mixtures(
     penalty: str,
 ) -> None:
     assert OF_PENALTIES == ("lambda", "l1_ratio")
     assert exists_beside(penalty, "lambda") == (penalty != "none")
-    assert exists_beside(penalty, "l1_ratio") == (penalty == "elastic_net")
+    assert exists_beside(penalty, "l1_ratio") == (penalty in ("elastic_net", "sparse_group_lasso"))
     assert exists_beside(penalty, "learning_rate")
 
 

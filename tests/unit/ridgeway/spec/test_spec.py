@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from ridgeway.errors import InvalidInput
 from ridgeway.spec.dimensions import Range
 from ridgeway.spec.models import MlpModel
-from ridgeway.spec.names import PENALTY_NAMES, Task
+from ridgeway.spec.names import DEFAULT_PENALTIES, PENALTY_NAMES, Task
 from ridgeway.spec.spec import FoldsValidation, JobSpec
 from ridgeway.spec.wording import parse_spec
 
@@ -157,7 +157,7 @@ def test_a_data_set_alone_is_a_complete_job():
     spec = parse_spec({"dataset": "digits"})
     assert spec.model == MlpModel(hidden=[128, 128])
     assert spec.validation == FoldsValidation(folds=5)
-    assert tuple(spec.search.penalty) == PENALTY_NAMES
+    assert tuple(spec.search.penalty) == DEFAULT_PENALTIES
     assert (spec.trials, spec.epochs, spec.sampler) == (200, 30, "tpe")
 
 

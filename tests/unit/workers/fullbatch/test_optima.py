@@ -48,7 +48,8 @@ def strengths(parts: Sequence[Components], smoothing: Sequence[float] = ()) -> S
         return torch.tensor([getattr(part, name) for part in parts], dtype=torch.float64)
 
     share = torch.tensor(smoothing or [0.0] * len(parts), dtype=torch.float64)
-    return Strengths(column("l1"), column("l2"), column("group"), share)
+    names = ("concavity", "knee")
+    return Strengths(column("l1"), column("l2"), column("group"), share, *map(column, names))
 
 
 def training(fold: Fold, weights: Tensor | None = None) -> TrainingRows:
@@ -269,7 +270,7 @@ def test_a_penalised_intercept_is_one_more_weight(way: str) -> None:
 
 
 @pytest.mark.parametrize("load", [load_diabetes, load_breast_cancer, load_wine])
-@pytest.mark.parametrize("name", ["l1", "elastic_net", "group_lasso"])
+@pytest.mark.parametrize("name", ["l1", "elastic_net", "group_lasso", "sparse_group_lasso"])
 def test_everything_is_zero_from_the_critical_strength_on(way: str, load: Any, name: str) -> None:
     fold = one_fold(*load(return_X_y=True))
     regression = fold.train_targets.is_floating_point()
@@ -289,7 +290,7 @@ def test_everything_is_zero_from_the_critical_strength_on(way: str, load: Any, n
     ("class_weights", "smoothing"), [("balanced", 0.0), ("none", 0.2), ("balanced", 0.7)]
 )
 @pytest.mark.parametrize("load", [load_breast_cancer, load_wine])
-@pytest.mark.parametrize("name", ["l1", "elastic_net", "group_lasso"])
+@pytest.mark.parametrize("name", ["l1", "elastic_net", "group_lasso", "sparse_group_lasso"])
 def test_the_critical_strength_knows_of_class_weights_smoothing_and_intercepts(
     way: str, load: Any, name: str, class_weights: str, smoothing: float, penalize: Any
 ) -> None:
@@ -607,7 +608,7 @@ def test_a_net_with_little_lasso_keeps_more_columns_than_a_working_set_holds() -
     assert violation(solver, rows_of(inputs, targets), "regression", 0, part) < 1e-8
 
 
-@pytest.mark.parametrize("name", ["l1", "elastic_net", "group_lasso"])
+@pytest.mark.parametrize("name", ["l1", "elastic_net", "group_lasso", "sparse_group_lasso"])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_levels_of_categories_and_three_classes_are_solved_in_one_round(
     dtype: torch.dtype, name: str

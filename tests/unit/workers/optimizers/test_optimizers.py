@@ -39,7 +39,7 @@ class Run:
     ) -> None:
         self.weights = weights.clone()
         columns = weights.shape[1]
-        parts = {name: strengths.get(name, 0.0) for name in ("l1", "l2", "group", "subgradient")}
+        parts = {name: strengths.get(name, 0.0) for name in ("l1", "l2", "last", "subgradient")}
         own = {name: torch.zeros_like(rate) + part for name, part in parts.items()}
         self.rates = Rates(rate, torch.zeros_like(rate) + decay, **own)
         self.groups = groups

@@ -21,8 +21,17 @@ every_backend = pytest.mark.parametrize("backend", BACKENDS)
 
 MLP = {"kind": "mlp", "hidden": [6, 4], "activation": "tanh"}
 # In 50 steps of at most 1e-2 these set some weights to zero, and not all.
-STRENGTHS = {"none": 0.0, "l1": 0.03, "l2": 0.1, "elastic_net": 0.05, "group_lasso": 0.03}
-SGD_STRENGTHS = {**STRENGTHS, "group_lasso": 0.15}
+STRENGTHS = {
+    "none": 0.0,
+    "l1": 0.03,
+    "l2": 0.1,
+    "elastic_net": 0.05,
+    "group_lasso": 0.03,
+    "sparse_group_lasso": 0.03,
+    "mcp": 0.03,
+    "scad": 0.03,
+}
+SGD_STRENGTHS = {**STRENGTHS, "group_lasso": 0.15, "sparse_group_lasso": 0.1}
 
 COMBINATIONS: dict[str, dict[str, Any]] = {
     "plain": {},
@@ -129,5 +138,5 @@ def test_the_strengths_tell_penalties_apart(optimizer: str) -> None:
         for penalty, own in zip(PENALTY_NAMES, weights, strict=True)
     }
     assert zeros["none"] == zeros["l2"] == 0
-    for penalty in ("l1", "elastic_net", "group_lasso"):
+    for penalty in set(zeros) - {"none", "l2"}:
         assert 0 < zeros[penalty] < 5 * 6 + 6 * 4 + 4 * 3, zeros

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from optuna.distributions import distribution_to_json
 from optuna.trial import TrialState
 
-from ridgeway.spec.names import PENALTY_NAMES
+from ridgeway.spec.names import DEFAULT_PENALTIES
 from ridgeway.spec.spec import JobSpec
 from ridgeway.spec.wording import parse_spec
 from ridgeway.study.distributions import search_space
@@ -57,7 +57,7 @@ def floors(trials: int, penalties: int) -> list[int]:
 
 
 populations = st.lists(st.integers(1, 9), min_size=1, max_size=12)
-searched = st.lists(st.sampled_from(PENALTY_NAMES), min_size=2, max_size=5, unique=True)
+searched = st.lists(st.sampled_from(DEFAULT_PENALTIES), min_size=2, max_size=5, unique=True)
 
 
 @settings(max_examples=40)
@@ -105,8 +105,8 @@ def test_a_floor_is_the_same_for_workers_that_claim_at_once(order):
         for ordinal in order
     }
     names = [params["penalty"] for ordinal in range(5) for params in blind[ordinal]]
-    assert names[::2] == list(PENALTY_NAMES) * 4
-    assert all(np.array(fewest(names, PENALTY_NAMES)) >= floors(40, 5))
+    assert names[::2] == list(DEFAULT_PENALTIES) * 4
+    assert all(np.array(fewest(names, DEFAULT_PENALTIES)) >= floors(40, 5))
 
 
 def test_a_gaussian_process_has_the_same_floors():

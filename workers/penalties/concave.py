@@ -1,0 +1,62 @@
+"""Concave penalties of single weights: l1 near zero, then ever flatter, then constant.
+
+P(|w|) has the slope t up to the knee p, t - b (|w| - p) from there on, and 0 beyond p + t / b,
+where it stays what it is: large weights are not shrunk. b = 0 is t |w|. MCP and SCAD are of this
+kind. All arguments are tensors that broadcast; threshold t, concavity b, and knee p are at least 0.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+
+def pull(weights: Tensor, threshold: Tensor, concavity: Tensor, knee: Tensor) -> Tensor:
+    """Return the slope P'(|w|); t where w is zero."""
+    return (threshold - concavity * (weights.abs() - knee).clamp_min(0)).clamp_min(0)
+
+
+def concave_value(weights: Tensor, threshold: Tensor, concavity: Tensor, knee: Tensor) -> Tensor:
+    """Return P(|w|) of each weight."""
+    within = torch.minimum(weights.abs(), flat_from(threshold, concavity, knee))
+    return threshold * within - concavity * (within - knee).clamp_min(0).square() / 2
+
+
+def bend(weights: Tensor, threshold: Tensor, concavity: Tensor, knee: Tensor) -> Tensor:
+    """Return -P''(|w|), b between the knee and where P is flat, else 0."""
+    sizes = weights.abs()
+    inside = (sizes > knee) & (sizes < flat_from(threshold, concavity, knee))
+    return torch.where(inside, concavity, 0)
+
+
+def flat_from(threshold: Tensor, concavity: Tensor, knee: Tensor) -> Tensor:
+    """Return the size from which on P is constant; infinite where it never is."""
+    curved = concavity > 0
+    return torch.where(curved, knee + threshold / torch.where(curved, concavity, 1), math.inf)
+
+
+def firm_threshold(
+    points: Tensor, metric: Tensor, threshold: Tensor, concavity: Tensor, knee: Tensor
+) -> Tensor:
+    """Return argmin_x ½ D (x - u)² + P(|x|) of points u and a metric D > 0, weight by weight.
+
+    Where D > b the function is convex, and its minimum is where its slope is zero: soft
+    thresholding up to the knee, u itself where P is flat, and a line between the two (firm
+    thresholding: Gao & Bruce 1997). Where D ≤ b it is concave between the knee and where P is flat,
+    so a minimum is on either side: soft thresholding up to the knee, or u itself, whichever is
+    lower; of equals the smaller.
+    """
+    sizes, flat = points.abs(), flat_from(threshold, concavity, knee)
+    soft = (sizes - threshold / metric).clamp_min(0)
+    convex = metric > concavity
+    slope = torch.where(convex, metric - concavity, 1)
+    line = (metric * sizes - threshold - concavity * knee) / slope
+    firm = torch.where(soft <= knee, soft, torch.where(sizes < flat, line, sizes))
+    near = torch.minimum(soft, knee.expand_as(soft))
+    at_near = metric * (near - sizes).square() / 2 + threshold * near
+    height = concave_value(torch.where(convex, 0, flat), threshold, concavity, knee)
+    hard = torch.where((sizes > flat) & (height < at_near), sizes, near)
+    found = torch.where(convex, firm, hard)
+    return torch.where(found == 0, 0, found * points.sign())

@@ -123,7 +123,7 @@ class Verdict(View):
 class PenaltyRow(View):
     """What the search made of one penalty."""
 
-    penalty: PenaltyName | str
+    penalty: PenaltyName
     trials: int = Field(description="complete ones")
     number: int | None = Field(description="of its best trial")
     value: float | None

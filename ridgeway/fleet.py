@@ -1,4 +1,4 @@
-"""The workers: which are alive, and which models and data sets they offer."""
+"""The workers: which are alive, and which models, data sets and penalties they offer."""
 
 from __future__ import annotations
 
@@ -11,7 +11,14 @@ from sqlalchemy.engine import Connection, Row
 
 from ridgeway.database.clock import now
 from ridgeway.database.tables import workers
-from ridgeway.plugins import BUILT_IN_MODELS, DATASET_PLUGINS, MODEL_PLUGINS, installed
+from ridgeway.plugins import (
+    BUILT_IN_MODELS,
+    DATASET_PLUGINS,
+    MODEL_PLUGINS,
+    PENALTY_PLUGINS,
+    installed,
+)
+from ridgeway.spec.names import PENALTY_NAMES
 
 GONE_SECONDS = 3600.0  # a worker last seen this long ago is gone, by any measure of liveness
 KEPT_SECONDS = 86400.0  # what it offered may be named for so long: it may be starting again
@@ -28,6 +35,7 @@ class WorkerRecord:
     version: str
     models: frozenset[str]
     datasets: frozenset[str]  # beside uploaded ones, which every worker can read
+    penalties: frozenset[str] = frozenset(PENALTY_NAMES)
 
 
 def known_models(transaction: Connection) -> set[str]:
@@ -44,10 +52,18 @@ def known_datasets(transaction: Connection) -> set[str]:
     return named | installed(DATASET_PLUGINS)
 
 
+def known_penalties(transaction: Connection) -> list[str]:
+    """Return every name that `search.penalty` may hold, built-in ones first."""
+    recorded = transaction.execute(sa.select(workers.c.penalties)).scalars()
+    named = {name for names in recorded for name in names or ()}
+    return [*PENALTY_NAMES, *sorted((named | installed(PENALTY_PLUGINS)) - {*PENALTY_NAMES})]
+
+
 def record_worker(transaction: Connection, worker: WorkerRecord) -> None:
     """Write down a worker that has started, and forget those not seen for a day."""
     transaction.execute(sa.delete(workers).where(workers.c.seen_at < now() - KEPT_SECONDS))
-    row = asdict(worker) | {"models": sorted(worker.models), "datasets": sorted(worker.datasets)}
+    offers = {name: sorted(getattr(worker, name)) for name in ("models", "datasets", "penalties")}
+    row = asdict(worker) | offers
     transaction.execute(sa.insert(workers).values(**row, started_at=now(), seen_at=now()))
 
 

@@ -1,4 +1,4 @@
-"""Plug-ins: models and data sets that packages beside us offer by entry points.
+"""Plug-ins: models, data sets and penalties that packages beside us offer by entry points.
 
 Metadata is read, never imported: a plug-in's code runs in workers alone.
 """
@@ -9,6 +9,7 @@ from importlib.metadata import entry_points
 
 MODEL_PLUGINS = "ridgeway.models"
 DATASET_PLUGINS = "ridgeway.datasets"
+PENALTY_PLUGINS = "ridgeway.penalties"
 BUILT_IN_MODELS = frozenset({"linear", "mlp"})
 
 

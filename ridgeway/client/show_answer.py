@@ -11,13 +11,12 @@ from rich.text import Text
 
 from ridgeway.answers import Check, Chosen, Params, Recommended
 from ridgeway.spec.losses import objective_label
-from ridgeway.spec.names import OBJECTIVE_ROWS, PENALTY_ROWS, Objective
+from ridgeway.spec.names import OBJECTIVE_ROWS, Objective, penalty_row
 from ridgeway.spec.spec import JobSpec, Rule
 from ridgeway.spec.validation import HoldoutValidation
 from ridgeway.views import Best, Job
 from ridgeway.words import number
 
-PENALTY: dict[str, str] = {row.name: row.label for row in PENALTY_ROWS.values()}
 RULES: dict[Rule, str] = {
     "simplest": "the simplest that neither its value nor its folds tell from the best",
     "one_standard_error": "the simplest within one standard error of the best",
@@ -114,7 +113,7 @@ def _chosen_cells(chosen: Chosen, score: float | None, loss: float | None) -> li
     features = "" if chosen.selected_features is None else str(chosen.selected_features)
     nonzero = f"{chosen.refit_nonzero_weights} of {chosen.weights}"
     return [
-        PENALTY.get(str(chosen.params.get("penalty")), str(chosen.params.get("penalty"))),
+        penalty_row(str(chosen.params.get("penalty"))).label,
         value_of(chosen),
         number(score),
         number(loss),
@@ -163,4 +162,4 @@ def params_phrase(params: Params) -> str:
         for name, value in params.items()
         if name != "penalty"
     ]
-    return "   ".join([PENALTY.get(penalty, penalty), *rest])
+    return "   ".join([penalty_row(penalty).label, *rest])

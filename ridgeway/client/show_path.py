@@ -7,9 +7,10 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from ridgeway.client.show_answer import PENALTY, fact_table
+from ridgeway.client.show_answer import fact_table
 from ridgeway.paths import PathPoint, RegularisationPath
 from ridgeway.spec.losses import objective_label
+from ridgeway.spec.names import penalty_row
 from ridgeway.words import number
 
 LINES = 16  # of strengths, beside those that have a name
@@ -35,7 +36,7 @@ def path_summary(path: RegularisationPath) -> RenderableType:
 
 
 def _facts(path: RegularisationPath) -> list[tuple[str, Text]]:
-    facts = [("Penalty", Text(PENALTY.get(path.penalty, path.penalty), style="bold"))]
+    facts = [("Penalty", Text(penalty_row(path.penalty).label, style="bold"))]
     rates = {
         "l1 ratio": path.l1_ratio,
         "learning rate": path.learning_rate,

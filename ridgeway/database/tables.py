@@ -112,6 +112,7 @@ workers = Table(
     Column("version", sa.String(50), nullable=False),
     Column("models", sa.JSON, nullable=False, comment="names that a spec may use"),
     Column("datasets", sa.JSON, nullable=False, comment="names beside uploaded ones"),
+    Column("penalties", sa.JSON, comment="names; none where an earlier release started it"),
     Column("started_at", SECONDS, nullable=False),
     Column("seen_at", SECONDS, nullable=False),
 )

@@ -21,6 +21,7 @@ from ridgeway.jobs.leases import OPEN_LEASE, Lease, has_open_leases, update_leas
 from ridgeway.jobs.lifecycle import end_as_failed, end_if_hopeless, withdraw_leases
 from ridgeway.jobs.rows import lock_job, read_job, update_job
 from ridgeway.jobs.stored import read_plan, read_spec, stored_kind, stored_timeout
+from ridgeway.spec.names import PENALTY_NAMES
 from ridgeway.study import writing
 
 FIRST_POPULATION = 4
@@ -54,6 +55,7 @@ class Claimant:
     population_limit: int
     lease_seconds: float
     max_attempts: int
+    penalties: frozenset[str] = frozenset(PENALTY_NAMES)
     known: KnownJobs = field(default_factory=KnownJobs, compare=False)
 
 
@@ -92,7 +94,7 @@ def claim(transaction: Connection, claimant: Claimant) -> Lease | None:
         if job_id in claimant.known.unreadable:
             continue
         row = lock_job(transaction, job_id)
-        if row.state not in CLAIMABLE or not _can_read(row, claimant.known):
+        if row.state not in CLAIMABLE or not _can_read(row, claimant):
             continue
         lost = transaction.execute(_LOST_LEASES, {"job": row.id}).all()
         lease = _take_over(transaction, row, lost, claimant)
@@ -115,15 +117,21 @@ def has_work(transaction: Connection, claimant: Claimant) -> bool:
         job_id = next((each for each in found if each not in known.unreadable), None)
         if job_id is None or job_id in known.readable:
             return job_id is not None
-        if _can_read(read_job(transaction, job_id), known):
+        if _can_read(read_job(transaction, job_id), claimant):
             return True
 
 
-def _can_read(row: Row[Any], known: KnownJobs) -> bool:
-    """Return True where this release can read the job's row; a newer one may, where it can't."""
+def _can_read(row: Row[Any], claimant: Claimant) -> bool:
+    """Return True where the worker can read the job's row and has its penalties.
+
+    A newer release may, or one with other plug-ins, where it can't.
+    """
+    known = claimant.known
     try:
         if row.id not in known.readable:
-            read_spec(row.spec)
+            lacking = {*read_spec(row.spec).search.penalty} - claimant.penalties
+            if lacking:
+                raise Unreadable(f"no package here offers the penalty {min(lacking)!r}")
         read_plan(row.plan)
     except Unreadable as error:
         known.leave(row.id, error)

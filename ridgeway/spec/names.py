@@ -15,7 +15,7 @@ Task: TypeAlias = Literal["classification", "regression"]
 
 # --- penalties --------------------------------------------------------------------------------
 
-PenaltyName: TypeAlias = Literal[
+BuiltInPenalty: TypeAlias = Literal[
     "none",
     "l1",
     "l2",
@@ -25,6 +25,8 @@ PenaltyName: TypeAlias = Literal[
     "mcp",
     "scad",
 ]
+
+PenaltyName: TypeAlias = str  # one of these, or what a plug-in offers
 
 UNPENALISED: PenaltyName = "none"
 RIDGE: PenaltyName = "l2"  # what a plain linear model has
@@ -59,10 +61,16 @@ PENALTY_ROWS: Mapping[PenaltyName, PenaltyRow] = {
         PenaltyRow("scad", "SCAD", by_default=False),
     )
 }
-PENALTY_NAMES: tuple[PenaltyName, ...] = get_args(PenaltyName)
+PENALTY_NAMES: tuple[PenaltyName, ...] = get_args(BuiltInPenalty)
 DEFAULT_PENALTIES: tuple[PenaltyName, ...] = tuple(
     row.name for row in PENALTY_ROWS.values() if row.by_default
 )
+
+
+def penalty_row(name: PenaltyName) -> PenaltyRow:
+    """Return a penalty's row; a plug-in's has a strength, and its name is its label."""
+    return PENALTY_ROWS.get(name) or PenaltyRow(name, name.replace("_", " "), by_default=False)
+
 
 # --- objectives -------------------------------------------------------------------------------
 

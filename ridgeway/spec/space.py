@@ -6,10 +6,10 @@ ridgeway/study/distributions.py.
 
 from __future__ import annotations
 
-from typing import Literal, TypeAlias, cast
+from typing import Literal, TypeAlias
 
 from ridgeway.spec.dimensions import Dimension, Range
-from ridgeway.spec.names import PENALTY_ROWS, PenaltyName
+from ridgeway.spec.names import PENALTY_ROWS, penalty_row
 from ridgeway.spec.spec import Search
 
 Searched: TypeAlias = Dimension | Literal["auto"]
@@ -34,7 +34,7 @@ def dimensions(search: Search) -> dict[str, Searched]:
 
 def exists_beside(penalty: str, parameter: str) -> bool:
     """Tell whether trials with this penalty have the parameter."""
-    own = PENALTY_ROWS[cast("PenaltyName", penalty)].parameters
+    own = penalty_row(penalty).parameters
     return parameter in own or parameter not in OF_PENALTIES
 
 

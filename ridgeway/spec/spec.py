@@ -25,7 +25,6 @@ from ridgeway.spec.names import (
     PENALTY_NAMES,
     Objective,
     Optimizer,
-    PenaltyName,
     Pruner,
     Sampler,
     Task,
@@ -45,9 +44,7 @@ MAX_EPOCHS = 100_000
 MAX_DROPPED = 10_000
 
 
-_Penalties: TypeAlias = Annotated[
-    list[PenaltyName], Field(min_length=1, max_length=len(PENALTY_NAMES)), DISTINCT
-]
+_Penalties: TypeAlias = Annotated[list[Name], Field(min_length=1, max_length=100), DISTINCT]
 
 
 def _listed(value: Any) -> Any:
@@ -55,12 +52,15 @@ def _listed(value: Any) -> Any:
     return [value] if isinstance(value, str) else value
 
 
+PENALTIES_SHOWN = f"one or some of {', '.join(PENALTY_NAMES)}, or of what plug-ins offer"
+
+
 class Search(Strict):
     """The space: each entry a range, a list of choices, or one fixed value."""
 
     penalty: Annotated[
-        _Penalties, BeforeValidator(_listed, json_schema_input_type=PenaltyName | _Penalties)
-    ] = Field(default=list(DEFAULT_PENALTIES))
+        _Penalties, BeforeValidator(_listed, json_schema_input_type=Name | _Penalties)
+    ] = Field(default=list(DEFAULT_PENALTIES), description=PENALTIES_SHOWN)
     strength: Annotated[Strength, within(0, 1e6)] = Field(
         default="auto", alias="lambda", description="λ; absent from trials whose penalty is `none`"
     )

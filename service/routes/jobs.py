@@ -15,7 +15,7 @@ from sqlalchemy.exc import IntegrityError
 
 from ridgeway.data.catalogue import profile_of
 from ridgeway.errors import InvalidInput, NotFound, Unreadable
-from ridgeway.fleet import known_models
+from ridgeway.fleet import known_models, known_penalties
 from ridgeway.jobs import lifecycle, lookups
 from ridgeway.jobs.deletion import delete_job
 from ridgeway.jobs.exports import exported
@@ -132,6 +132,11 @@ def _resolve(transaction: Connection, spec: JobSpec) -> tuple[JobSpec, str | Non
         accepted = ", ".join(sorted(models))
         message = f"is a model that no worker offers; accepted: {accepted}"
         raise InvalidInput.of("model.kind", spec.model.kind, message)
+    penalties = known_penalties(transaction)
+    for place, name in enumerate(spec.search.penalty):
+        if name not in penalties:
+            message = f"is a penalty that no worker offers; accepted: {', '.join(penalties)}"
+            raise InvalidInput.of(f"search.penalty.{place}", name, message)
     try:
         dataset_id, profile = profile_of(transaction, spec.dataset)
     except (NotFound, Unreadable) as error:

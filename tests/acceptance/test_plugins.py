@@ -37,6 +37,10 @@ ENTRY_POINTS = """
 [ridgeway.models]
 bottleneck = my_models:bottleneck
 
+[ridgeway.penalties]
+soft_lasso = my_penalties:SoftLasso
+broken = my_data:broken
+
 [ridgeway.datasets]
 ours = my_data:load
 arrays = my_data:arrays
@@ -61,6 +65,10 @@ def _install(packages: Path) -> None:
     found = re.search(r"```python\n# my_models.py\n(.*?)```", readme, re.DOTALL)
     assert found is not None
     (packages / "my_models.py").write_text(found[1])
+    page = (REPOSITORY / "docs" / "penalties.md").read_text()
+    penalty = re.search(r"```python\n# my_penalties.py\n(.*?)```", page, re.DOTALL)
+    assert penalty is not None
+    (packages / "my_penalties.py").write_text(penalty[1])
     (packages / "my_data.py").write_text(DATA)
     metadata = packages / "mine-1.0.dist-info"
     metadata.mkdir()
@@ -85,6 +93,32 @@ def test_a_plugins_model_is_trained_on_a_plugins_data_set(deployment, dataset):
     assert done.recommended.test.best > 0.5 > done.recommended.test.baseline
 
 
+def test_a_plugins_penalty_is_the_elastic_net_that_it_stands_for(deployment):
+    """λ (Σ |w| + 0.1 Σ w²) is an elastic net of strength 1.1 λ with l1_ratio 1 / 1.1."""
+    fields = {"dataset": "diabetes", "model": {"kind": "linear"}, "trials": 1}
+    searches = {
+        "soft_lasso": {"lambda": 0.2},
+        "elastic_net": {"lambda": 0.22, "l1_ratio": 1 / 1.1},
+    }
+    values = []
+    with deployment.client as client:
+        for name, search in searches.items():
+            job = client.submit(fields, precision="float64", search={"penalty": name, **search})
+            done = client.wait(job, timeout=120)
+            assert done.recommended is not None
+            assert done.best is not None
+            values.append(done.best.value)
+    assert values[0] == pytest.approx(values[1], rel=1e-7)
+
+
+def test_a_penalty_that_nobody_offers_is_refused_at_the_door(deployment):
+    with deployment.client as client, pytest.raises(InvalidInput) as caught:
+        client.submit(dataset="digits", search={"penalty": ["l1", "nobodys"]})
+    (error,) = caught.value.errors
+    assert (error.field, error.value) == ("search.penalty.1", "nobodys")
+    assert "mcp, scad, broken, soft_lasso" in error.message
+
+
 def test_a_plugins_name_that_nobody_offers_is_refused_at_the_door(deployment):
     with deployment.client as client, pytest.raises(InvalidInput) as caught:
         client.submit(dataset="digits", model={"kind": "nobodys"})
@@ -97,6 +131,10 @@ def test_a_plugins_name_that_nobody_offers_is_refused_at_the_door(deployment):
     ("fields", "says"),
     [
         ({"dataset": "broken"}, "the file server is away"),
+        (
+            {"dataset": "ours", "search": {"penalty": "broken"}},
+            "penalty 'broken' is a function, not a Penalty",
+        ),
         ({"dataset": "incomplete"}, "missing values"),
         ({"dataset": "ours", "model": {"kind": "bottleneck", "colour": "red"}}, "colour"),
     ],

@@ -202,7 +202,8 @@ def _worse_than_linear(found: Found) -> Iterator[Check]:
 def _separable(found: Found) -> Iterator[Check]:
     trials, spec = found.evidence.candidates, found.evidence.spec
     folds = max((trial.facts.separated_folds or 0 for trial in trials), default=0)
-    strengths = [float(trial.params.get("lambda", 0)) for trial in trials]
+    bounded = [trial for trial in trials if not trial.facts.separated_folds]
+    strengths = [float(trial.params.get("lambda", 0)) for trial in bounded]
     least = min((own for own in strengths if own > 0), default=None)
     bound = "" if least is None else f"; λ = {number(least)} is the least tried that bounds it"
     if folds:
@@ -210,8 +211,8 @@ def _separable(found: Found) -> Iterator[Check]:
             code="separable",
             sentence=f"In {folds} of {spec.folds} training splits the inputs tell the classes "
             "apart without an error. There the unpenalised optimum is infinite, and trials "
-            f"without a penalty show where their solver stopped{bound}.",
-            remedy="Use a penalised model.",
+            f"that no penalty bounds show where their solver stopped{bound}.",
+            remedy="Use a model that its penalty bounds.",
         )
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from ridgeway.answers import Claim, Comparison, Confirmation, Verdict
 from ridgeway.spec.losses import objective_label
-from ridgeway.spec.names import PENALTY_ROWS, UNPENALISED
+from ridgeway.spec.names import UNPENALISED, penalty_row
 from ridgeway.spec.spec import JobSpec
 from ridgeway.study.reading import StudyTrial
 from ridgeway.words import number
@@ -132,7 +132,7 @@ def _optimism(found: Findings) -> str:
 def phrase(trial: StudyTrial) -> str:
     """Name a trial by its penalty and strength."""
     penalty = str(trial.params["penalty"])
-    label = next((row.label for row in PENALTY_ROWS.values() if row.name == penalty), penalty)
+    label = penalty_row(penalty).label
     strength = trial.params.get("lambda")
     return label if strength is None else f"{label} at λ = {number(float(strength))}"
 

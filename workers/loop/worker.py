@@ -46,6 +46,7 @@ from workers.loop.population_lease import PopulationWork
 from workers.loop.tools import Doors, Tools
 from workers.loop.workbench import Benches, Workbench
 from workers.models.building import trainable_models
+from workers.penalties.plugins import offered_penalties
 from workers.population.memory import encoded_inputs, preparing_bytes, require_room
 from workers.population.problem import problem_of
 from workers.pruning.reports import reports_of
@@ -92,14 +93,7 @@ class Worker:
         self._lease: Lease | None = None
         self._share: tuple[Lease | None, float] = (None, 0.0)  # of whose training is done
         self._benches = Benches()
-        self.claimant = Claimant(
-            worker_id=worker_id,
-            models=frozenset(trainable_models()),
-            datasets=frozenset(offered_datasets()),
-            population_limit=settings.max_population,
-            lease_seconds=settings.lease_seconds,
-            max_attempts=settings.max_attempts,
-        )
+        self.claimant = _claimant(worker_id, settings)
 
     def stop(self) -> None:
         """Hand the lease back at the end of this epoch, or soon if that is far, and end."""
@@ -322,5 +316,19 @@ class Worker:
             version=version("ridgeway"),
             models=self.claimant.models,
             datasets=self.claimant.datasets,
+            penalties=self.claimant.penalties,
         )
         fleet.record_worker(transaction, record)
+
+
+def _claimant(worker_id: str, settings: Settings) -> Claimant:
+    """Return what a worker of this process can work on."""
+    return Claimant(
+        worker_id=worker_id,
+        models=frozenset(trainable_models()),
+        datasets=frozenset(offered_datasets()),
+        penalties=frozenset(offered_penalties()),
+        population_limit=settings.max_population,
+        lease_seconds=settings.lease_seconds,
+        max_attempts=settings.max_attempts,
+    )

@@ -9,7 +9,7 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from ridgeway.spec.names import PENALTY_ROWS, PenaltyName
+from ridgeway.spec.names import PenaltyName, penalty_row
 from workers.models.layout import Group
 from workers.penalties.components import Components
 
@@ -33,12 +33,12 @@ class Penalty(ABC):
     @property
     def label(self) -> str:
         """Return its name for people."""
-        return PENALTY_ROWS[self.name].label
+        return penalty_row(self.name).label
 
     @property
     def parameters(self) -> tuple[str, ...]:
         """Return the study's parameters that a trial has because of this penalty."""
-        return PENALTY_ROWS[self.name].parameters
+        return penalty_row(self.name).parameters
 
     @property
     def steps_last(self) -> bool:

@@ -23,11 +23,21 @@ from workers.penalties.l1 import L1
 from workers.penalties.l2 import L2
 from workers.penalties.mcp import Mcp
 from workers.penalties.none import NoPenalty
+from workers.penalties.plugins import plugin_penalty
 from workers.penalties.scad import Scad
 from workers.penalties.sparse_group_lasso import SparseGroupLasso
 
-PENALTIES: Mapping[PenaltyName, Penalty] = {
-    penalty.name: penalty
+
+class _Penalties(dict[PenaltyName, Penalty]):
+    """Penalties by name; a plug-in's comes in when it is first asked for."""
+
+    def __missing__(self, name: PenaltyName) -> Penalty:
+        self[name] = plugin_penalty(name)
+        return self[name]
+
+
+PENALTIES: Mapping[PenaltyName, Penalty] = _Penalties(
+    (penalty.name, penalty)
     for penalty in (
         NoPenalty(),
         L1(),
@@ -38,7 +48,7 @@ PENALTIES: Mapping[PenaltyName, Penalty] = {
         Mcp(),
         Scad(),
     )
-}
+)
 
 
 def reachable(names: Iterable[PenaltyName]) -> Components:

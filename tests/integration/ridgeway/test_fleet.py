@@ -11,6 +11,7 @@ from ridgeway.fleet import (
     WorkerRecord,
     known_datasets,
     known_models,
+    known_penalties,
     live_workers,
     mark_gone,
     record_worker,
@@ -21,7 +22,8 @@ from ridgeway.fleet import (
 def start(database: Database, worker_id: str, plugin: str) -> None:
     with database.transaction() as transaction:
         models, datasets = frozenset({"linear", f"{plugin}-model"}), frozenset({f"{plugin}-rows"})
-        record = WorkerRecord(worker_id, "here", 1, "cpu", "0", models, datasets)
+        penalties = frozenset({"l1", f"{plugin}-penalty"})
+        record = WorkerRecord(worker_id, "here", 1, "cpu", "0", models, datasets, penalties)
         record_worker(transaction, record)
 
 
@@ -33,7 +35,10 @@ def counted(database: Database) -> int:
 def offers(database: Database, plugin: str) -> bool:
     with database.reading() as transaction:
         models, datasets = known_models(transaction), known_datasets(transaction)
+        penalties = known_penalties(transaction)
     assert (f"{plugin}-model" in models) == (f"{plugin}-rows" in datasets)
+    assert (f"{plugin}-model" in models) == (f"{plugin}-penalty" in penalties)
+    assert penalties.count("l1") == 1
     return f"{plugin}-model" in models
 
 

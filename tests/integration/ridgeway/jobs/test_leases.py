@@ -668,3 +668,12 @@ def test_trials_are_listed_from_the_best_value_with_the_valueless_last(database)
             break
     expected = sorted(values, key=lambda n: (values[n] is None, values[n] or 0.0, n))
     assert listed == [(number, values[number]) for number in expected]
+
+
+def test_a_job_is_left_to_workers_that_have_its_penalties(database: Database):
+    submit(database, search={"penalty": ["none", "labs_own"]})
+    assert claim(database) is None
+    with database.reading() as transaction:
+        assert not claiming.has_work(transaction, claimant())
+    offered = claimant().penalties | {"labs_own"}
+    must_claim(database, penalties=offered)

@@ -9,15 +9,15 @@ from ridgeway.spec.names import (
     PENALTY_ROWS,
     SAMPLER_ROWS,
     UNPENALISED,
+    BuiltInPenalty,
     Objective,
-    PenaltyName,
     Sampler,
     objectives_of,
 )
 
 
 def test_every_name_has_a_row_of_its_own_in_the_order_of_the_names() -> None:
-    assert tuple(PENALTY_ROWS) == get_args(PenaltyName)
+    assert tuple(PENALTY_ROWS) == get_args(BuiltInPenalty)
     assert tuple(OBJECTIVE_ROWS) == get_args(Objective)
     assert tuple(SAMPLER_ROWS) == get_args(Sampler)
     for rows in (PENALTY_ROWS, OBJECTIVE_ROWS):

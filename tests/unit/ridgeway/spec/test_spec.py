@@ -202,7 +202,12 @@ def test_a_data_set_alone_is_a_complete_job():
             2,
             "accepted: no repeats",
         ),
-        ({"dataset": "d", "search": {"penalty": "l3"}}, "search.penalty.0", "l3", "'group_lasso'"),
+        (
+            {"dataset": "d", "search": {"penalty": ""}},
+            "search.penalty.0",
+            "",
+            "at least 1 character",
+        ),
         ({"dataset": "d", "search": {"penalty": []}}, "search.penalty", [], "at least 1 item"),
         ({"dataset": "d", "search": {"lambda": -1}}, "search.lambda", -1, "at least 0"),
         ({"dataset": "d", "search": {"lambda": [1, -2]}}, "search.lambda.1", -2, "at least 0"),

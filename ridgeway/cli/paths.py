@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import uuid
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from ridgeway.cli.options import connect, echo_plain, json_option, print_json, url_option
 from ridgeway.cli.waiting import wait_for
-from ridgeway.spec.names import PenaltyName
 
 if TYPE_CHECKING:
     from ridgeway.client.client import Client
@@ -20,9 +19,9 @@ MODEL = "linear"  # of a path of a data set, as paths are best known
 
 @click.command()
 @click.argument("id", metavar="JOB|DATASET")
-@click.option("--penalty", type=click.Choice(get_args(PenaltyName)), help="Make a path of it.")
+@click.option("--penalty", metavar="NAME", help="Make a path of it.")
 @click.option("--strengths", type=click.IntRange(2, 1000), help="How many; 100 or 32 by default.")
-@click.option("--l1-ratio", type=click.FloatRange(0, 1), help="For elastic_net: its L1 share.")
+@click.option("--l1-ratio", type=click.FloatRange(0, 1), help="Of its L1 part, where it mixes two.")
 @click.option("--target", help="Of a data set: the column to predict; the last by default.")
 @click.option("--model", help=f"Of a data set: the model's kind; {MODEL} by default.")
 @click.option("--wait", is_flag=True, help="Wait for the new path, with a progress bar.")

@@ -10,7 +10,7 @@ from pydantic_core import PydanticCustomError
 
 from ridgeway.errors import FieldError
 from ridgeway.spec.models import LinearModel
-from ridgeway.spec.names import Task
+from ridgeway.spec.names import PENALTY_ROWS, Task, penalty_row
 from ridgeway.spec.strict import NAMED, Check, Name
 
 if TYPE_CHECKING:
@@ -91,6 +91,13 @@ def bound_combination_errors(spec: JobSpec) -> list[FieldError]:
     if spec.feature_groups:
         message = "makes groups of several weights, which have no bounds; accepted: {}"
         errors.append(FieldError("feature_groups", spec.feature_groups, message))
+    for place, name in enumerate(spec.search.penalty):
+        if not penalty_row(name).convex:
+            message = "is not known to be convex, and does not go with `bounds`; accepted: {}"
+            message = message.format(
+                ", ".join(own.name for own in PENALTY_ROWS.values() if own.convex)
+            )
+            errors.append(FieldError(f"search.penalty.{place}", name, message))
     return errors
 
 

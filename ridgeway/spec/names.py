@@ -37,13 +37,15 @@ class PenaltyRow:
     """A penalty as the spec and the study know it.
 
     label: its name for people. parameters: the study's parameters that a trial has only beside a
-    penalty that names them. by_default: jobs that name no penalties search it.
+    penalty that names them. by_default: jobs that name no penalties search it. convex: it is known
+    to be.
     """
 
     name: PenaltyName
     label: str
     parameters: tuple[str, ...] = ("lambda",)
     by_default: bool = True
+    convex: bool = True
 
 
 PENALTY_ROWS: Mapping[PenaltyName, PenaltyRow] = {
@@ -57,8 +59,8 @@ PENALTY_ROWS: Mapping[PenaltyName, PenaltyRow] = {
         PenaltyRow(
             "sparse_group_lasso", "sparse group lasso", ("lambda", "l1_ratio"), by_default=False
         ),
-        PenaltyRow("mcp", "MCP", by_default=False),
-        PenaltyRow("scad", "SCAD", by_default=False),
+        PenaltyRow("mcp", "MCP", by_default=False, convex=False),
+        PenaltyRow("scad", "SCAD", by_default=False, convex=False),
     )
 }
 PENALTY_NAMES: tuple[PenaltyName, ...] = get_args(BuiltInPenalty)
@@ -69,7 +71,8 @@ DEFAULT_PENALTIES: tuple[PenaltyName, ...] = tuple(
 
 def penalty_row(name: PenaltyName) -> PenaltyRow:
     """Return a penalty's row; a plug-in's has a strength, and its name is its label."""
-    return PENALTY_ROWS.get(name) or PenaltyRow(name, name.replace("_", " "), by_default=False)
+    label = name.replace("_", " ")
+    return PENALTY_ROWS.get(name) or PenaltyRow(name, label, by_default=False, convex=False)
 
 
 # --- objectives -------------------------------------------------------------------------------

@@ -15,11 +15,11 @@ from pydantic import ConfigDict, Discriminator, Field, Tag, create_model
 
 from ridgeway.errors import FieldError, InvalidInput
 from ridgeway.spec.dimensions import Range
-from ridgeway.spec.names import OPTIMIZER_ROWS, PENALTY_ROWS, PenaltyName
+from ridgeway.spec.names import OPTIMIZER_ROWS, PENALTY_ROWS, PenaltyName, penalty_row
 from ridgeway.spec.space import dimensions, exists_beside
 from ridgeway.spec.spec import JobSpec, Search
 from ridgeway.spec.strengths import EXACT_STRENGTHS, TRAINED_STRENGTHS, Strengths, count_of
-from ridgeway.spec.strict import Strict
+from ridgeway.spec.strict import Name, Strict
 
 MIXING = 0.5  # `l1_ratio` where nobody says another
 # What a search has and a path has not: its trials are given, and nothing is learned from them.
@@ -30,14 +30,14 @@ OF_SEARCHES = {"kind", "search", "strengths", "trials", *HELD}
 class PathRequest(Strict):
     """A path of one penalty; `penalty` is required."""
 
-    penalty: PenaltyName = Field(description="one that has a strength")
+    penalty: Name = Field(description="one that has a strength, or what a plug-in offers")
     strengths: Strengths | None = Field(
         None,
         description="how many, evenly in logarithms from the strongest down, or which; default "
         f"{EXACT_STRENGTHS} of linear models by `exact`, {TRAINED_STRENGTHS} of all others",
     )
     l1_ratio: float | None = Field(
-        None, ge=0, le=1, description=f"only for `elastic_net`, default {MIXING}"
+        None, ge=0, le=1, description=f"for penalties that mix two, default {MIXING}"
     )
 
 
@@ -112,7 +112,7 @@ def job_spec_of(body: JobSpec | PathFields) -> JobSpec:
 
 def mixing(penalty: PenaltyName, l1_ratio: float | None) -> float:
     """Return a path's mixing; InvalidInput for a penalty without a strength, or without mixing."""
-    parameters = PENALTY_ROWS[penalty].parameters
+    parameters = penalty_row(penalty).parameters
     if "lambda" not in parameters:
         accepted = ", ".join(row.name for row in PENALTY_ROWS.values() if row.parameters)
         message = f"has no strength, and so no path; accepted: {accepted}"
@@ -152,7 +152,7 @@ def path_errors(spec: JobSpec) -> list[FieldError]:
 def _searched_errors(spec: JobSpec) -> list[FieldError]:
     """Refuse whatever is searched beside the strengths."""
     names = spec.search.penalty
-    if len(names) > 1 or "lambda" not in PENALTY_ROWS[names[0]].parameters:
+    if len(names) > 1 or "lambda" not in penalty_row(names[0]).parameters:
         message = "is not one penalty with a strength, which a path has"
         return [FieldError("search.penalty", list(names), message)]
     errors = [

@@ -136,7 +136,8 @@ def _resolve(transaction: Connection, spec: JobSpec) -> tuple[JobSpec, str | Non
     for place, name in enumerate(spec.search.penalty):
         if name not in penalties:
             message = f"is a penalty that no worker offers; accepted: {', '.join(penalties)}"
-            raise InvalidInput.of(f"search.penalty.{place}", name, message)
+            field = "penalty" if spec.kind == "path" else f"search.penalty.{place}"
+            raise InvalidInput.of(field, name, message)
     try:
         dataset_id, profile = profile_of(transaction, spec.dataset)
     except (NotFound, Unreadable) as error:

@@ -311,6 +311,8 @@ def test_bounds_are_those_of_linear_models_to_the_optimum() -> None:
     assert "linear" in refusals(bounds=bounds)["bounds"].message
     stepped = {"model": {"kind": "linear"}, "optimizer": "adam"}
     assert "accepted: exact" in refusals(**stepped, bounds=bounds)["optimizer"].message
+    concave = refusals(**FISTA, bounds=bounds, search={"penalty": ["l1", "mcp"]})
+    assert "not known to be convex" in concave["search.penalty.1"].message
     mixed = refusals(**FISTA, bounds=bounds, feature_groups={"a": ["hue"]}, group_by="neuron")
     assert {"feature_groups", "group_by"} == set(mixed)
 

@@ -20,6 +20,7 @@ from workers.penalties.base import Penalty
 from workers.penalties.components import Components, value
 from workers.penalties.penalties import PENALTIES, reachable
 from workers.penalties.proximal import (
+    group_soft_threshold,
     proximal_step,
     scaled_block_soft_threshold,
     soft_threshold,

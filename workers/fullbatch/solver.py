@@ -148,14 +148,7 @@ class FullBatch(Solver):
 def _strengths(members: Sequence[Configuration]) -> Strengths:
     """Return the members' strengths of each part of a penalty."""
     parts = [PENALTIES[own.penalty].components(own.strength, own.l1_ratio) for own in members]
-    columns = torch.tensor(
-        [
-            (part.l1, part.l2, part.group, own.label_smoothing, part.concavity, part.knee)
-            for part, own in zip(parts, members, strict=True)
-        ],
-        dtype=torch.float64,
-    )
-    return Strengths(*columns.unbind(1))
+    return Strengths.of(parts, [own.label_smoothing for own in members])
 
 
 def _bounds(problem: Problem) -> Tensor | None:

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from workers.fullbatch.rows import Curvature, Design, LinearFit, MeanLoss
 from workers.models.by_input import by_size
+from workers.penalties.components import Components
 from workers.penalties.concave import bend, concave_value, firm_threshold, pull
 
 FIXED = ("axis", "shared", "bounds", "concave")  # of terms, what all members have in common
@@ -33,6 +34,15 @@ class Strengths:
     label_smoothing: Tensor
     concavity: Tensor
     knee: Tensor
+
+    @classmethod
+    def of(cls, parts: Sequence[Components], smoothing: Sequence[float] = ()) -> Strengths:
+        """Return those of members with these components; no smoothing by default. float64."""
+        rows = [
+            (part.l1, part.l2, part.group, share, part.concavity, part.knee)
+            for part, share in zip(parts, smoothing or [0.0] * len(parts), strict=True)
+        ]
+        return cls(*torch.tensor(rows, dtype=torch.float64).unbind(1))
 
 
 @dataclass(frozen=True)

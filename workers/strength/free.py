@@ -17,6 +17,7 @@ from workers.fullbatch.terms import Strengths
 from workers.kernels import Library, load
 from workers.models.by_input import ByInput
 from workers.objectives.losses import kind_of, row_weights
+from workers.penalties.components import Components
 
 ROUNDS = 60  # of batched steps, for what the exact solver leaves over
 
@@ -49,8 +50,7 @@ def fitted_by_free(spec: JobSpec, rows: Fold, outputs: int, own: ByInput) -> Ten
         bounds=None if bounds is None else bounds[None, :, free],
     )
     strength = BEYOND if spec.penalize == "all" else 0.0  # of the intercept alone
-    columns = (strength, 0.0, 0.0, middle_smoothing(spec))
-    strengths = Strengths(*torch.tensor([columns], dtype=torch.float64).unbind(1))
+    strengths = Strengths.of([Components(l1=strength)], [middle_smoothing(spec)])
     library = load(torch.float64)
     if isinstance(library, Library) and bounds is None:
         solver = Exact(fit, strengths, [ExactFold(fit, training, library)])

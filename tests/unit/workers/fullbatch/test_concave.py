@@ -33,20 +33,11 @@ def parts_of(name: str, strength: float) -> Components:
     return PENALTIES[cast("PenaltyName", name)].components(strength, 0.5)
 
 
-def strengths(parts: Sequence[Components]) -> Strengths:
-    def column(name: str) -> Tensor:
-        return torch.tensor([getattr(part, name) for part in parts], dtype=torch.float64)
-
-    smoothing = torch.zeros(len(parts)).double()
-    first = [column(name) for name in ("l1", "l2", "group")]
-    return Strengths(*first, smoothing, column("concavity"), column("knee"))
-
-
 def solved(
     way: str, rows: TrainingRows, kind: Kind, parts: Sequence[Components], outputs: int = 1
 ) -> Rounds:
     """Members when all have arrived, or after 60 rounds: side by side, or one by one."""
-    fit, own = LinearFit([rows], kind, outputs, torch.float64, CPU), strengths(parts)
+    fit, own = LinearFit([rows], kind, outputs, torch.float64, CPU), Strengths.of(parts)
     solver = Fista(fit, own)
     if way == "one by one":
         library = load(torch.float64)
@@ -169,7 +160,9 @@ def test_a_member_is_the_same_alone_and_after_a_rest() -> None:
         parts_of("scad", 0.02),
         parts_of("mcp", 0.01),
     ]
-    together, alone, begun = (Fista(fit, strengths(own)) for own in (parts, parts[2:3], parts[2:3]))
+    together, alone, begun = (
+        Fista(fit, Strengths.of(own)) for own in (parts, parts[2:3], parts[2:3])
+    )
     for _ in range(60):
         for solver in (together, alone):
             solver.advance()
@@ -178,7 +171,7 @@ def test_a_member_is_the_same_alone_and_after_a_rest() -> None:
     for _ in range(60):
         if not begun.active.any():
             break
-        state, begun = begun.state([0]), Fista(fit, strengths(parts[2:3]))
+        state, begun = begun.state([0]), Fista(fit, Strengths.of(parts[2:3]))
         begun.take(state)
         begun.advance()
     assert together.converged.all()

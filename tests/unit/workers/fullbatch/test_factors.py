@@ -61,13 +61,12 @@ def solved(
 ) -> Rounds:
     rows = TrainingRows(fold.train_inputs, fold.train_targets)
     fit = LinearFit([rows], kind, outputs, torch.float64, CPU, factors=factors)
-    columns = torch.tensor([[part.l1], [part.l2], [part.group], [0.0]], dtype=torch.float64)
-    solver: Rounds = Fista(fit, Strengths(*columns))
+    solver: Rounds = Fista(fit, Strengths.of([part]))
     if way == "one by one":
         library = load(torch.float64)
         if isinstance(library, str):
             pytest.skip(library)
-        solver = Exact(fit, Strengths(*columns), [ExactFold(fit, rows, library)])
+        solver = Exact(fit, Strengths.of([part]), [ExactFold(fit, rows, library)])
     for _ in range(100):
         if not solver.active.any():
             break
@@ -213,8 +212,7 @@ def test_lambda_max_is_where_the_first_penalised_weight_enters(
     held = []
     for strength in (largest * (1 + 1e-5), largest * (1 - 1e-3)):
         part = PENALTIES[name].components(strength, 0.4)  # type: ignore[index]
-        columns = torch.tensor([[part.l1], [part.l2], [part.group], [0.0]], dtype=torch.float64)
-        solver = Exact(fit, Strengths(*columns), [ExactFold(fit, rows, library)])
+        solver = Exact(fit, Strengths.of([part]), [ExactFold(fit, rows, library)])
         solver.advance()
         used = (solver.weights[0, 0] != 0).any(0)
         assert used[factors == 0].all()

@@ -19,6 +19,7 @@ from workers.fullbatch.terms import Strengths
 from workers.kernels import load
 from workers.models.by_input import ByInput
 from workers.objectives.losses import Kind, row_losses
+from workers.penalties.components import Components
 from workers.strength.range import critical_strength
 
 GROUPS = ((0, 4, 5), (1,), (2, 8), (3, 6, 7))
@@ -34,7 +35,7 @@ def solved(way: str, name: str, strength: float, **options: Any) -> Rounds:
     kind, outputs, fold = FOLDS[name]
     rows = TrainingRows(fold.train_inputs, fold.train_targets)
     fit = LinearFit([rows], kind, outputs, torch.float64, CPU, **options)
-    own = Strengths(*torch.tensor([[0.0], [0.0], [strength], [0.0]], dtype=torch.float64))
+    own = Strengths.of([Components(group=strength)])
     solver: Rounds = Fista(fit, own)
     if way == "exact":
         library = load(torch.float64)

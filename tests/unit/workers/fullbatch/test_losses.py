@@ -43,8 +43,7 @@ def solved(way: str, fold: Fold, kind: Kind, member: Components) -> tuple[Tensor
     """Return weights (d,) and the intercept."""
     rows = TrainingRows(fold.train_inputs, fold.train_targets)
     fit = LinearFit([rows], kind, 1, torch.float64, CPU)
-    parts = (member.l1, member.l2, member.group, 0.0)
-    own = Strengths(*(torch.tensor([part], dtype=torch.float64) for part in parts))
+    own = Strengths.of([member])
     library = load(torch.float64)
     if isinstance(library, str) and way == "one by one":
         pytest.skip(library)
@@ -113,7 +112,7 @@ def test_the_last_weight_goes_at_the_largest_strength(
     fit = LinearFit([rows], kind, 1, torch.float64, CPU)
     fit = replace(fit, penalize=penalize, factors=inputs.factors)
     for factor, any_left in ((1 + 1e-6, False), (1 - 1e-4, True)):
-        own = Strengths(*(torch.tensor([part]).double() for part in (factor * largest, 0, 0, 0)))
+        own = Strengths.of([Components(l1=factor * largest)])
         solver = Exact(fit, own, [ExactFold(fit, rows, library)])
         solver.advance()
         assert bool((solver.weights[..., free:] != 0).any()) is any_left

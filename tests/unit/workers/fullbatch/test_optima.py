@@ -43,15 +43,6 @@ ROUNDS = 60
 WAYS = ("side by side", "one by one")
 
 
-def strengths(parts: Sequence[Components], smoothing: Sequence[float] = ()) -> Strengths:
-    def column(name: str) -> Tensor:
-        return torch.tensor([getattr(part, name) for part in parts], dtype=torch.float64)
-
-    share = torch.tensor(smoothing or [0.0] * len(parts), dtype=torch.float64)
-    names = ("concavity", "knee")
-    return Strengths(column("l1"), column("l2"), column("group"), share, *map(column, names))
-
-
 def training(fold: Fold, weights: Tensor | None = None) -> TrainingRows:
     return TrainingRows(fold.train_inputs, fold.train_targets, weights)
 
@@ -74,7 +65,7 @@ def solved(
 ) -> Rounds:
     """Members after some rounds, or when all have arrived: side by side, or one by one."""
     fit = LinearFit(rows, kind, outputs, dtype, CPU, **options)
-    own = strengths(parts, smoothing)
+    own = Strengths.of(parts, smoothing)
     solver = Fista(fit, own)
     if way == "one by one":
         library = load(dtype)

@@ -10,7 +10,12 @@ import pandas as pd
 import pytest
 from answering import give, trained_trials
 from sklearn.linear_model import LinearRegression, PoissonRegressor
-from sklearn.metrics import mean_absolute_error, mean_poisson_deviance, r2_score
+from sklearn.metrics import (
+    mean_absolute_error,
+    mean_poisson_deviance,
+    mean_squared_error,
+    r2_score,
+)
 from sklearn.preprocessing import StandardScaler
 
 from ridgeway import load_model
@@ -117,7 +122,11 @@ def test_nets_and_the_linear_model_beside_them_have_the_loss_too(
     prepared = prepared_for(table, **NET, loss=loss)
     params = {"penalty": "l1", "lambda": 1e-4, "learning_rate": 0.03}
     trials = trained_trials(prepared, params, {"penalty": "none", "learning_rate": 0.03})
-    answer = give(prepared, Store(str(tmp_path)), trials).recommended
+    store = Store(str(tmp_path))
+    given = give(prepared, store, trials)
+    answer, sealed = given.recommended, table.iloc[prepared.splits.test]
+    error = mean_squared_error(sealed["y"], model_of(given, store).predict(sealed))
+    assert answer.test.metrics[answer.choice]["mse"] == pytest.approx(error, rel=1e-4)
     losses = answer.test.loss
     assert losses["linear"] < losses["baseline"]
     assert losses["best"] < losses["baseline"]

@@ -19,13 +19,15 @@ from workers.objectives.metrics import score
 TARGETS = np.random.default_rng(1).standard_t(1.5, size=60) ** 2
 
 
+@pytest.mark.parametrize("weights", [None, np.arange(1.0, 61) / 30.5])
 @pytest.mark.parametrize("kind", ["regression", "poisson", Huber(0.1), Huber(1.35)])
-def test_no_constant_is_better_than_a_logit_of_zero(kind: Kind) -> None:
-    centre, scale = centre_and_scale(TARGETS, kind)
+def test_no_constant_is_better_than_a_logit_of_zero(kind: Kind, weights: np.ndarray | None) -> None:
+    centre, scale = centre_and_scale(TARGETS, kind, weights)
     targets = torch.tensor((TARGETS - centre) / scale)
 
     def loss(constant: float) -> float:
-        return row_losses(kind, torch.full((60, 1), constant).double(), targets).mean().item()
+        rows = row_losses(kind, torch.full((60, 1), constant).double(), targets)
+        return float(np.average(rows.numpy(), weights=weights))
 
     best = minimize_scalar(loss, bracket=(-0.1, 0.1), tol=1e-12)
     assert best.x == pytest.approx(0, abs=1e-6)

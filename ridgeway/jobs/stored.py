@@ -40,7 +40,9 @@ def read_recommended(stored: Any) -> Recommended | None:
 
 
 def stored_kind(spec: Any) -> str:
-    """Return a stored spec's `kind`; those of releases before there were several have none."""
+    """Return a stored spec's `kind`, whatever else it holds; earlier releases' have none."""
+    if not isinstance(spec, dict):
+        return "search"
     return str(cast("dict[str, Any]", spec).get("kind", "search"))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
-from pydantic import Discriminator, Field, Tag
+from pydantic import Discriminator, Field, JsonValue, Tag
 from pydantic_core import PydanticCustomError
 
 from ridgeway.errors import FieldError
@@ -31,6 +31,10 @@ def _around_zero(ends: list[float | None]) -> list[float | None]:
     return ends
 
 
+def _open_or(**limit: JsonValue) -> JsonValue:
+    return {"anyOf": [{"type": "null"}, {"type": "number", **limit}]}
+
+
 def _form(value: Any) -> str | None:
     return "@sign" if isinstance(value, str) else "@ends" if isinstance(value, list) else None
 
@@ -42,11 +46,10 @@ _Ends: TypeAlias = Annotated[
     Check(
         _around_zero,
         {
-            "prefixItems": [
-                {"anyOf": [{"type": "null"}, {"maximum": 0}]},
-                {"anyOf": [{"type": "null"}, {"minimum": 0}]},
-            ],
-            "not": {"const": [0, 0]},
+            "anyOf": [
+                {"prefixItems": [_open_or(exclusiveMaximum=0), _open_or(minimum=0)]},
+                {"prefixItems": [_open_or(maximum=0), _open_or(exclusiveMinimum=0)]},
+            ]
         },
     ),
 ]

@@ -11,7 +11,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, cast
 
-from pydantic import ConfigDict, Discriminator, Field, Tag, create_model
+from pydantic import ConfigDict, Discriminator, Field, GetJsonSchemaHandler, Tag, create_model
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import core_schema
 
 from ridgeway.errors import FieldError, InvalidInput
 from ridgeway.spec.dimensions import Range
@@ -98,10 +100,21 @@ def _kind_of_job(value: Any) -> str:
     return "@path" if isinstance(value, PathFields) else "@search"
 
 
+class _AnyOf:
+    """Behind a union: says in the OpenAPI document that a value may fit several of its members."""
+
+    def __get_pydantic_json_schema__(
+        self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        told = handler(schema)
+        return {("anyOf" if name == "oneOf" else name): own for name, own in told.items()}
+
+
 # What `POST /v1/jobs` takes.
 JobBody: TypeAlias = Annotated[
     Annotated[JobSpec, Tag("@search")] | Annotated[PathSpec, Tag("@path")],
     Discriminator(_kind_of_job),
+    _AnyOf(),
 ]
 
 

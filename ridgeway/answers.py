@@ -43,8 +43,9 @@ class Chosen(View):
     )
     equivalents: dict[str, dict[str, float]] | None = Field(
         default=None,
-        description="the same strength in scikit-learn's and glmnet's terms, inputs and target "
-        "standardised; for linear models without weight decay",
+        description="the same strength in the terms of `sklearn`, `glmnet` and `torch`, inputs and "
+        "target standardised, and of `sklearn_raw_target`, the target as it is; for linear models "
+        "without weight decay",
     )
 
 

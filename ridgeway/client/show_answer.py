@@ -23,6 +23,12 @@ RULES: dict[Rule, str] = {
     "best": "the best value",
 }
 
+LIBRARIES = {
+    "sklearn": "scikit-learn",
+    "sklearn_raw_target": "scikit-learn, target not standardised",
+    "torch": "torch.optim, weights alone",
+}
+
 
 def answer_summary(job: Job, answer: Recommended) -> RenderableType:
     """Show the verdict, what is recommended, the models beside each other, and the checks."""
@@ -51,7 +57,18 @@ def _recommended(job: Job, answer: Recommended) -> list[tuple[str, Text]]:
     return [
         ("Recommended", Text(params_phrase(chosen.params), style="bold green")),
         ("", Text(RULES[rule], style="dim")),
+        *_elsewhere(chosen),
     ]
+
+
+def _elsewhere(chosen: Chosen) -> list[tuple[str, Text]]:
+    """Name the arguments by which other libraries fit the same model, a library a line."""
+    lines = [
+        f"{LIBRARIES.get(library, library)}: "
+        + ", ".join(f"{name} {value:.6g}" for name, value in arguments.items())
+        for library, arguments in (chosen.equivalents or {}).items()
+    ]
+    return [("" if place else "Elsewhere", Text(own)) for place, own in enumerate(lines)]
 
 
 def _check(check: Check) -> Text:

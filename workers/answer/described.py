@@ -18,6 +18,7 @@ from workers.penalties.conversions import (
     sklearn_least_squares,
     sklearn_logistic,
     sklearn_poisson,
+    torch_optim,
 )
 from workers.penalties.penalties import PENALTIES
 from workers.population.configuration import Configuration
@@ -66,23 +67,33 @@ def equivalents(
         return None
     if not _is_shared_objective(spec, own):
         return None
-    if spec.loss_name == "poisson":
-        return _poisson_equivalents(own, prepared)
-    regression = spec.task == "regression"
+    found = _of_task(own, prepared)
+    return {library: arguments for library, arguments in found.items() if arguments is not None}
+
+
+def _of_task(own: Configuration, prepared: Prepared) -> dict[str, dict[str, float] | None]:
+    """Return the libraries' arguments; None of those that have no such penalty."""
     terms = (own.penalty, own.strength, own.l1_ratio)
-    library = sklearn_least_squares if regression else sklearn_logistic
+    weight = prepared.encoded.weight(prepared.splits.development)
+    if prepared.spec.task == "classification":
+        return {
+            "sklearn": sklearn_logistic(*terms, weight),
+            "glmnet": glmnet(*terms, gaussian=False),
+            "torch": torch_optim(*terms),
+        }
+    scale = prepared.development().target_scale
+    if prepared.spec.loss_name == "poisson":  # the libraries get counts as they are
+        scaled = (own.penalty, scale * own.strength, own.l1_ratio)
+        return {
+            "sklearn": sklearn_poisson(*terms, scale),
+            "glmnet": glmnet(*scaled, gaussian=False),
+            "torch": torch_optim(*scaled),
+        }
     return {
-        "sklearn": library(*terms, prepared.encoded.weight(prepared.splits.development)),
-        "glmnet": glmnet(*terms, gaussian=regression),
-    }
-
-
-def _poisson_equivalents(own: Configuration, prepared: Prepared) -> dict[str, dict[str, float]]:
-    mean = prepared.development().target_scale
-    alone = sklearn_poisson(own.penalty, own.strength, own.l1_ratio, mean)
-    return {
-        **({} if alone is None else {"sklearn": alone}),
-        "glmnet": glmnet(own.penalty, mean * own.strength, own.l1_ratio, gaussian=False),
+        "sklearn": sklearn_least_squares(*terms, weight),
+        "sklearn_raw_target": sklearn_least_squares(*terms, weight, target_scale=scale),
+        "glmnet": glmnet(*terms, gaussian=True),
+        "torch": torch_optim(*terms),
     }
 
 

@@ -1,7 +1,7 @@
-"""A linear model's strength in the terms of scikit-learn and glmnet, to compare or to go on there.
+"""A linear model's strength in the terms of other libraries, to compare or to go on there.
 
 They hold for weight decay 0, inputs and target standardised, and an unpenalised intercept. With
-sample weights, `rows` is their sum: of these two libraries scikit-learn takes them as they are.
+sample weights, `rows` is their sum: scikit-learn takes them as they are, torch their mean loss.
 """
 
 from __future__ import annotations
@@ -65,6 +65,17 @@ def glmnet(
         l1_part, l2_part = strength * share, 2 * strength * (1 - share)
     total = l1_part + l2_part
     return {"lambda": total, "alpha": l1_part / total if total > 0 else 0.0}
+
+
+def torch_optim(penalty: PenaltyName, strength: float, l1_ratio: float) -> dict[str, float] | None:
+    """Return torch.optim's coupled weight decay that is the penalty; None of those with an L1 term.
+
+    Of the weights' group alone, beside the mean loss of the rows: torch adds wd w to the gradient,
+    and ours of λ Σ w² is 2 λ w. Squared errors of a raw target scale with the squares of weights,
+    so that it holds for them too; of counts the strength is to be multiplied by their mean.
+    """
+    share = _mixture(penalty, "torch.optim has no penalty").l1_share(l1_ratio)
+    return None if share > 0 else {"weight_decay": 2 * strength}
 
 
 def _mixture(penalty: PenaltyName, refusal: str) -> Mixture:

@@ -143,6 +143,21 @@ def test_the_answer_names_whatever_the_trial_has_searched(
         assert re.search(told, text)
 
 
+def test_the_answer_names_the_same_strength_in_other_libraries(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    job = make_answered_job()
+    assert job.recommended is not None
+    told = {"sklearn": {"alpha": 22.5}, "sklearn_raw_target": {"alpha": 1.2345678}}
+    told["torch"] = {"weight_decay": 0.125}
+    simplest = job.recommended.simplest.model_copy(update={"equivalents": told})
+    answer = job.recommended.model_copy(update={"simplest": simplest})
+    text = shown(capsys, job_summary(make_answered_job(recommended=answer)))
+    assert re.search(r"Elsewhere +scikit-learn: alpha 22\.5\n", text)
+    assert "scikit-learn, target not standardised: alpha 1.23457\n" in text
+    assert "torch.optim, weights alone: weight_decay 0.125\n" in text
+
+
 def test_a_job_that_can_not_be_read_is_shown_with_why(capsys: pytest.CaptureFixture[str]) -> None:
     told = "This release can't read the job's spec: tomorrow: unknown field."
     by_the_service = make_job(spec=StoredSpec("?"), name="", unreadable=told)

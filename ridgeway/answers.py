@@ -84,7 +84,7 @@ class SealedScores(View):
         description="of what is recommended, 95 %, by resampled rows, or groups of rows",
     )
     loss: dict[str, float | None] = Field(
-        description="the unpenalised loss of simplest, best, none and baseline"
+        description="the unpenalised loss of simplest, best, none, baseline, and debiased"
     )
     metrics: dict[str, dict[str, float]] = Field(
         default={}, description="every usual metric by name, of each role"
@@ -165,6 +165,24 @@ class Confirmation(View):
     )
 
 
+class Debias(View):
+    """The recommended columns fitted without a penalty, beside the penalised model of the same."""
+
+    penalised: float | None = Field(description="the objective, mean over fresh splits")
+    debiased: float | None = Field(
+        description="likewise; on each split of the columns that its own training part chooses"
+    )
+    difference: float | None = Field(description="above 0 it speaks for the debiased model")
+    interval: Interval | None = Field(
+        description="95 %, corrected for folds that share training rows"
+    )
+    p: float | None
+    features: int | None
+    nonzero_weights: int
+    sealed_penalised: float | None = Field(description="the `metric` of `test`")
+    sealed_debiased: float | None
+
+
 class Check(View):
     """Something that a careful reader would ask about, found to be so."""
 
@@ -185,6 +203,10 @@ class Recommended(View):
     baseline: Baseline
     penalties: list[PenaltyRow] = []
     confirmation: Confirmation | None = None
+    debias: Debias | None = Field(
+        default=None,
+        description="with `refit` `debias`; the kept model is the debiased one. null: it is not",
+    )
     comparisons: list[Comparison] = []
     checks: list[Check] = []
     test: SealedScores

@@ -58,6 +58,24 @@ def _recommended(job: Job, answer: Recommended) -> list[tuple[str, Text]]:
         ("Recommended", Text(params_phrase(chosen.params), style="bold green")),
         ("", Text(RULES[rule], style="dim")),
         *_elsewhere(chosen),
+        *_debiased(job, answer),
+    ]
+
+
+def _debiased(job: Job, answer: Recommended) -> list[tuple[str, Text]]:
+    """Tell what the kept model wins by having no penalty on the chosen columns."""
+    told = answer.debias
+    if told is None:
+        return []
+    text = f"{objective_of(job)} {number(told.debiased)}, penalised {number(told.penalised)}"
+    if told.interval is not None:
+        low, high = (number(end) for end in told.interval)
+        text += f", better by {number(told.difference)} ({low} to {high})"
+    tested = OBJECTIVE_ROWS[answer.test.metric].label
+    sealed = f"{tested} {number(told.sealed_debiased)}, penalised {number(told.sealed_penalised)}"
+    return [
+        ("Debiased", Text(f"{text}, on fresh splits")),
+        ("", Text(f"{sealed}, test; the kept model is the debiased one", style="dim")),
     ]
 
 

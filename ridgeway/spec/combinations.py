@@ -12,6 +12,7 @@ from ridgeway.spec.grids import grid_errors
 from ridgeway.spec.models import LinearModel, MlpModel
 from ridgeway.spec.names import OPTIMIZER_ROWS, SAMPLER_ROWS, Task, objectives_of
 from ridgeway.spec.paths import path_errors
+from ridgeway.spec.refits import refit_errors
 from ridgeway.spec.spec import JobSpec
 from ridgeway.spec.steps import WITHOUT_STEPS, value_at
 from ridgeway.spec.validation import ForwardValidation
@@ -37,6 +38,7 @@ def combination_errors(spec: JobSpec) -> list[FieldError]:
         *grid_errors(spec),
         *model_errors(spec),
         *bound_combination_errors(spec),
+        *refit_errors(spec),
     ]
     if isinstance(spec.validation, ForwardValidation):
         errors += group_errors(spec.groups)

@@ -29,6 +29,7 @@ from ridgeway.spec.names import (
     Sampler,
     Task,
 )
+from ridgeway.spec.refits import RefitKind
 from ridgeway.spec.steps import asks_for_steps
 from ridgeway.spec.strengths import Strengths
 from ridgeway.spec.strict import WHOLE, Check, Integer, Name, Strict, Text
@@ -245,6 +246,9 @@ class JobSpec(Strict):
         None,
         description="what is recommended uses no more `features` or `nonzero_weights` in the mean "
         "over folds",
+    )
+    refit: RefitKind = Field(
+        "penalised", description="`debias`: the chosen columns once more, without a penalty"
     )
     validation: Validation = FoldsValidation()
     test_fraction: float = Field(0.2, gt=0, le=0.9)

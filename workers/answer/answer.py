@@ -4,6 +4,7 @@ chosen     the trials of the roles, by the search's folds and the job's rule
 confirmed  the finalists on fresh splits and seeds: what is told of them, and what is claimed
 refits     the models of the roles, on every development row
 path       the recommended penalty at other strengths
+debiasing  the recommended columns without a penalty, where the job asks for it
 used       on which folds, and on which halves of the rows, the recommended model uses what
 sealed     what they predict for rows that nobody has looked at
 """
@@ -24,11 +25,12 @@ from ridgeway.spec.spec import JobSpec
 from ridgeway.study.reading import StudyTrial
 from workers.answer.artifact import constant_bytes, model_bytes
 from workers.answer.checks import Found, checks
-from workers.answer.choice import Role, choose, role_of, within_limits
+from workers.answer.choice import Refit, Role, choose, role_of, within_limits
 from workers.answer.confirmation import confirm, constant_values, twin
+from workers.answer.debiasing import DEBIASED, Debiasing, debias, undone
 from workers.answer.described import described, selected_columns
 from workers.answer.evidence import Evidence, finalists_of
-from workers.answer.features import described_features, usage
+from workers.answer.features import Usage, described_features, usage
 from workers.answer.path import described_path, grid, trace, trace_trials, traced_trial
 from workers.answer.refits import Refits, refitted
 from workers.answer.rival import Rival, linear_rival
@@ -70,26 +72,41 @@ def answer(
     choice = _choice(evidence)
     role = role_of(choice)
     refits = refitted(chosen, prepared, training)
+    debiasing = None
+    if spec.refit == "debias" and choice != BASELINE:
+        debiasing = debias(refits.by_role[role], evidence, prepared, training)
     path = _path(evidence, role, prepared, training)
     used = usage(evidence.member(chosen[role]), prepared, training)
     # Only now, with every choice made and every model trained, are the sealed rows looked at.
-    sealed = SealedTest.opened(prepared, _models(spec, refits, evidence.rival))
-    recommended = _recommended(evidence, choice, refits, sealed, prepared)
+    sealed = SealedTest.opened(prepared, _models(spec, refits, evidence.rival, debiasing))
+    recommended = _recommended(evidence, choice, refits, debiasing, sealed, prepared)
     found = Found(evidence, recommended, refits, sealed, prepared, looks, training.strengths)
     recommended = recommended.model_copy(update={"checks": checks(found)})
+    kept = refits.by_role[role] if debiasing is None else debiasing.kept
+    files = _model_files(choice, kept, used, sealed, prepared)
+    if path is not None:
+        files[PATH] = path.model_dump_json().encode()
+    warnings = [*refits.notes, *warnings_of(spec, candidates, list(refits.by_role.values()))]
+    if debiasing is not None:
+        warnings += debiasing.warnings()
+    elif spec.refit == "debias":
+        warnings.append(undone(kept, is_constant=choice == BASELINE))
+    return Answer(recommended, {name: keep(name, own) for name, own in files.items()}, warnings)
+
+
+def _model_files(
+    choice: Choice, kept: Refit, used: Usage | None, sealed: SealedTest, prepared: Prepared
+) -> dict[str, bytes]:
+    """Return the kept model and what is said of its features, by the names of their files."""
     files: dict[str, bytes] = {}
-    kept = refits.by_role[role]
     if choice == BASELINE:
         files[MODEL] = constant_bytes(prepared, sealed.fold)
     elif not kept.model.diverged_at:
         files[MODEL] = model_bytes(kept, prepared, sealed.fold)
-    if path is not None:
-        files[PATH] = path.model_dump_json().encode()
     if used is not None and not kept.model.diverged_at:
         features = described_features(choice, kept, used, sealed, prepared)
         files[FEATURES] = features.model_dump_json().encode()
-    warnings = [*refits.notes, *warnings_of(spec, candidates, list(refits.by_role.values()))]
-    return Answer(recommended, {name: keep(name, own) for name, own in files.items()}, warnings)
+    return files
 
 
 def _evidence(
@@ -139,7 +156,7 @@ def _path(
 
 
 def _models(
-    spec: JobSpec, refits: Refits, rival: Rival | None
+    spec: JobSpec, refits: Refits, rival: Rival | None, debiasing: Debiasing | None
 ) -> dict[str, tuple[JobSpec, Mapping[str, Tensor]]]:
     """Return spec and parameters of every model that predicts, by role."""
     models: dict[str, tuple[JobSpec, Mapping[str, Tensor]]] = {
@@ -149,21 +166,26 @@ def _models(
     }
     if rival is not None and not rival.model.diverged_at:
         models["linear"] = (rival.spec, rival.model.parameters)
+    if debiasing is not None:
+        models[DEBIASED] = (spec, debiasing.model.parameters)
     return models
 
 
 def _recommended(
-    evidence: Evidence, choice: Choice, refits: Refits, sealed: SealedTest, prepared: Prepared
+    evidence: Evidence,
+    choice: Choice,
+    refits: Refits,
+    debiasing: Debiasing | None,
+    sealed: SealedTest,
+    prepared: Prepared,
 ) -> Recommended:
     """Put together what the answer shows, all but its checks."""
     role = role_of(choice)
     comparisons = evidence.comparisons(role, sealed)
     by_rival = {each.rival: each for each in comparisons}
-    spread = sealed.losses(refits.models[evidence.chosen[role].number])
-    confirmation = evidence.confirmation(spread)
+    confirmation = evidence.confirmation(sealed.losses(refits.models[evidence.chosen[role].number]))
     kept = refits.by_role
     used = selected_columns(kept[role].model.parameters, prepared)
-    columns = len(set(prepared.source_columns))
     findings = Findings(
         spec=evidence.spec,
         trial=evidence.chosen[role],
@@ -171,7 +193,7 @@ def _recommended(
         constant=by_rival.get("baseline"),
         unpenalised=by_rival.get("none"),
         best=by_rival.get("best"),
-        features=None if used is None else (len(used), columns),
+        features=None if used is None else (len(used), len(set(prepared.source_columns))),
         rows=sealed.effective_rows,
         confirmation=confirmation,
     )
@@ -185,9 +207,17 @@ def _recommended(
         baseline=_baseline(evidence.spec, prepared, sealed),
         penalties=evidence.penalties(),
         confirmation=confirmation,
+        debias=None if debiasing is None else debiasing.described(sealed),
         comparisons=comparisons,
-        test=sealed.scores(BASELINE if choice == "baseline" else role),
+        test=sealed.scores(_shown(choice, sealed)),
     )
+
+
+def _shown(choice: Choice, sealed: SealedTest) -> str:
+    """Return the role of the kept model among the sealed scores."""
+    if DEBIASED in sealed.logits:
+        return DEBIASED
+    return BASELINE if choice == BASELINE else role_of(choice)
 
 
 def _linear(rival: Rival | None) -> LinearRival | None:

@@ -8,7 +8,7 @@ confirmed.against(member, rival)  # the test of the differences between two
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -26,7 +26,7 @@ from workers.objectives.constant import constant_logits
 from workers.objectives.losses import kind_of
 from workers.objectives.metrics import score
 from workers.population.configuration import Configuration
-from workers.population.problem import SETTLING_SHARE
+from workers.population.problem import SETTLING_SHARE, Problem
 
 SPLITS = 8  # training and validation parts at least
 TRIES = 5  # of a split that groups may forbid
@@ -85,15 +85,8 @@ def confirm(
     scores: list[np.ndarray] = []
     constants: list[np.ndarray] = []
     shares: list[float] = []
-    one_order = isinstance(prepared.spec.validation, ForwardValidation)
-    while sum(map(len, constants)) < SPLITS and not (one_order and scores):
-        found = _fresh_splits(prepared, len(scores))
-        if found is None:
-            break
-        seed, folds = found
-        spec = training.problem.spec.model_copy(update={"seed": seed})
-        problem = replace(training.problem, spec=spec, folds=folds, settling_share=SETTLING_SHARE)
-        result = training.train(problem, members)
+    for problem in fresh_splits(prepared, training):
+        folds, result = problem.folds, training.train(problem, members)
         if result is None:
             return None
         scores.append(result.fold_values)
@@ -123,6 +116,23 @@ def _constant_value(spec: JobSpec, fold: Fold, outputs: int) -> float:
     own_kind, weights = fold.own_kind(kind), fold.valid_weights
     own = score(spec.objective, constant, fold.valid_targets, own_kind, weights)
     return float(own[0]) if math.isfinite(float(own[0])) else math.nan
+
+
+def fresh_splits(prepared: Prepared, training: Training) -> Iterator[Problem]:
+    """Yield the job's problem on fresh splits and seeds; none where no other split can be had.
+
+    Forward folds know one order, which gives the same splits each time.
+    """
+    place = parts = 0
+    one_order = isinstance(prepared.spec.validation, ForwardValidation)
+    while parts < SPLITS and not (one_order and place):
+        found = _fresh_splits(prepared, place)
+        if found is None:
+            return
+        seed, folds = found
+        spec = training.problem.spec.model_copy(update={"seed": seed})
+        yield replace(training.problem, spec=spec, folds=folds, settling_share=SETTLING_SHARE)
+        place, parts = place + 1, parts + len(folds)
 
 
 def _fresh_splits(prepared: Prepared, place: int) -> tuple[int, tuple[Fold, ...]] | None:

@@ -9,12 +9,13 @@ import httpx
 import numpy as np
 import pytest
 from safetensors import safe_open
-from sklearn.linear_model import ElasticNet, Lasso, LogisticRegression, Ridge
+from sklearn.linear_model import ElasticNet, Lasso, LinearRegression, LogisticRegression, Ridge
 
 from ridgeway.data.store import Store
 from ridgeway.database.engine import Database
 from ridgeway.features import Features
 from ridgeway.jobs import lifecycle
+from ridgeway.model.model import read_model
 from ridgeway.paths import RegularisationPath
 from ridgeway.settings import Settings
 from ridgeway.spec.wording import parse_spec
@@ -177,3 +178,33 @@ def test_a_column_of_factor_0_is_in_every_model_of_the_path(
     assert enters["bmi"] < enters["bp"] < enters["s5"]  # without its factor s5 comes before bp
     features = Features.model_validate(http.get(job["links"]["features"]).json())
     assert {own.name for own in features.features if own.frequency is None} == {"age"}
+
+
+def test_a_debiased_job_keeps_the_plain_model_of_the_chosen_columns(
+    http: httpx.Client, database: Database, service_settings: Settings
+) -> None:
+    job = finished(
+        http,
+        database,
+        service_settings,
+        dataset="diabetes",
+        search={"penalty": "l1", "lambda": {"low": 0.1, "high": 0.5}},
+        trials=8,
+        refit="debias",
+    )
+    assert job["state"] == "succeeded", job["error"]
+    told = job["recommended"]["debias"]
+    assert told["features"] == job["recommended"]["simplest"]["selected_features"] < 10
+    assert told["interval"][0] < told["difference"] < told["interval"][1]
+    model = read_model(http.get(f"/v1/jobs/{job['id']}/model").content)
+    rows = check_and_prepare(parse_spec(job["spec"]), bundled_frame("diabetes")).splits.development
+    known = bundled_frame("diabetes").iloc[rows]
+    used = np.flatnonzero(model.coef_)
+    assert len(used) == told["features"]
+    plain = LinearRegression().fit(known.iloc[:, used], known["target"])
+    np.testing.assert_allclose(model.coef_[used], plain.coef_, rtol=1e-5)
+    assert model.intercept_ == pytest.approx(plain.intercept_, rel=1e-5)
+    features = Features.model_validate(http.get(job["links"]["features"]).json()).features
+    own = {each.name: each.coefficients for each in features if each.used}
+    for name, coefficient in zip(known.columns[used], plain.coef_, strict=True):
+        assert own[name] == {name: [pytest.approx(coefficient, rel=1e-5)]}

@@ -8,6 +8,7 @@ import pytest
 from rich.console import Console
 from scripted import make_answered_job, make_job
 
+from ridgeway.answers import Debias
 from ridgeway.client.show import JobProgress, job_summary, job_table, write
 from ridgeway.views import StoredSpec
 from ridgeway.words import duration, number
@@ -156,6 +157,30 @@ def test_the_answer_names_the_same_strength_in_other_libraries(
     assert re.search(r"Elsewhere +scikit-learn: alpha 22\.5\n", text)
     assert "scikit-learn, target not standardised: alpha 1.23457\n" in text
     assert "torch.optim, weights alone: weight_decay 0.125\n" in text
+
+
+def test_the_answer_tells_the_debiased_beside_the_penalised(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    job = make_answered_job()
+    assert job.recommended is not None
+    assert "Debiased" not in shown(capsys, job_summary(job))
+    told = Debias(
+        penalised=0.5,
+        debiased=0.25,
+        difference=0.25,
+        interval=(0.125, 0.375),
+        p=0.01,
+        features=3,
+        nonzero_weights=3,
+        sealed_penalised=0.75,
+        sealed_debiased=0.875,
+    )
+    answer = job.recommended.model_copy(update={"debias": told})
+    text = shown(capsys, job_summary(make_answered_job(recommended=answer)))
+    words = "loss 0.250, penalised 0.500, better by 0.250 (0.125 to 0.375), on fresh splits"
+    assert words in " ".join(text.split())
+    assert "0.875, penalised 0.750, test" in text
 
 
 def test_a_job_that_can_not_be_read_is_shown_with_why(capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,16 +9,18 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from answering import give, told_trials, trained_trials
+from answering import give, told_trials, trained_trials, training_of
 from safetensors import safe_open
 from sklearn.linear_model import ElasticNet, Lasso, Ridge
 from sklearn.metrics import r2_score
 from sklearn.preprocessing import StandardScaler
+from torch import Tensor
 
-from ridgeway import load_model
 from ridgeway.data.store import Store
 from ridgeway.jobs.artifacts import MODEL
 from ridgeway.spec.wording import parse_spec
+from workers.answer.described import described
+from workers.answer.refits import refitted
 from workers.data.bundled import bundled_frame
 from workers.data.prepare import Prepared, check_and_prepare
 
@@ -72,19 +74,25 @@ TARGETS: dict[str, tuple[str, dict[str, Any]]] = {
 }
 
 
+def refitted_with_equivalents(
+    prepared: Prepared, params: dict[str, Any]
+) -> tuple[dict[str, Tensor], dict[str, dict[str, float]]]:
+    """Return the parameters of a trial's refit, and its strength in other libraries' terms."""
+    (trial,) = trained_trials(prepared, params)
+    refits = refitted({"simplest": trial}, prepared, training_of(prepared))
+    told = described(refits.by_role["simplest"], prepared).equivalents
+    assert told is not None
+    return dict(refits.by_role["simplest"].model.parameters), told
+
+
 @pytest.mark.parametrize("kind", TARGETS)
-def test_torchs_optimiser_reaches_the_optimum_with_the_reported_decay(
-    kind: str, tmp_path: Path
-) -> None:
+def test_torchs_optimiser_reaches_the_optimum_with_the_reported_decay(kind: str) -> None:
     dataset, fields = TARGETS[kind]
     spec = parse_spec(
         {"dataset": dataset, "model": {"kind": "linear"}, "precision": "float64", **fields}
     )
     prepared = check_and_prepare(spec, bundled_frame(dataset))
-    store = Store(str(tmp_path))
-    given = give(prepared, store, trained_trials(prepared, {"penalty": "l2", "lambda": 0.02}))
-    equivalents = given.recommended.simplest.equivalents
-    assert equivalents is not None
+    ours, told = refitted_with_equivalents(prepared, {"penalty": "l2", "lambda": 0.02})
     rows = prepared.development()
     inputs, targets = rows.train_inputs, rows.train_targets.double()
     raw = targets * rows.target_scale + rows.target_mean
@@ -97,42 +105,30 @@ def test_torchs_optimiser_reaches_the_optimum_with_the_reported_decay(
     torch.nn.init.zeros_(model.weight)
     torch.nn.init.constant_(model.bias, own.mean().log() if kind == "counts" else 0)
     rate = 0.1 / own.mean().item() if kind == "counts" else 0.1
-    groups = [{"params": model.weight, **equivalents["torch"]}, {"params": model.bias}]
+    groups = [{"params": model.weight, **told["torch"]}, {"params": model.bias}]
     optimiser = torch.optim.SGD(groups, lr=rate, momentum=0.9)
-    for _ in range(1500):
+    for _ in range(600):
         optimiser.zero_grad()
         loss(model(inputs).squeeze(-1), own).backward()
         optimiser.step()
-    path = tmp_path / "model.safetensors"
-    path.write_bytes(store.get(given.artifacts[MODEL].address))
-    with safe_open(path, "pt") as kept:
-        ours = kept.get_tensor("weight")
-    np.testing.assert_allclose(model.weight.detach() / scale, ours, atol=1e-4)
+    np.testing.assert_allclose(model.weight.detach() / scale, ours["weight"], atol=1e-4)
 
 
 @pytest.mark.parametrize(
     ("penalty", "library"), [("l1", Lasso), ("l2", Ridge), ("elastic_net", ElasticNet)]
 )
-def test_scikit_learn_predicts_the_raw_target_as_the_kept_model(
-    penalty: str, library: Any, tmp_path: Path
-) -> None:
+def test_scikit_learn_predicts_the_raw_target_as_the_kept_model(penalty: str, library: Any) -> None:
     prepared = linear(optimizer="exact", precision="float64")
     params = {"penalty": penalty, "lambda": 0.05}
     params |= {"l1_ratio": 0.5} if penalty == "elastic_net" else {}
-    store = Store(str(tmp_path))
-    given = give(prepared, store, trained_trials(prepared, params))
-    equivalents = given.recommended.simplest.equivalents
-    assert equivalents is not None
-    assert ("torch" in equivalents) is (penalty == "l2")
-    own, rows = bundled_frame("diabetes"), prepared.splits.development
-    raw = own["target"].iloc[rows]
-    theirs = library(**equivalents["sklearn_raw_target"], tol=1e-12)
-    inputs = StandardScaler().fit_transform(own.drop(columns="target").iloc[rows])
-    theirs.fit(inputs, raw)
-    path = tmp_path / "model.safetensors"
-    path.write_bytes(store.get(given.artifacts[MODEL].address))
-    ours = load_model(path).predict(own.iloc[rows])
-    np.testing.assert_allclose(ours, theirs.predict(inputs), rtol=1e-5)
+    ours, told = refitted_with_equivalents(prepared, params)
+    assert ("torch" in told) is (penalty == "l2")
+    frame, rows = bundled_frame("diabetes").iloc[prepared.splits.development], prepared.sealed()
+    inputs = StandardScaler().fit_transform(frame.drop(columns="target"))
+    theirs = library(**told["sklearn_raw_target"], tol=1e-12).fit(inputs, frame["target"])
+    logits = torch.from_numpy(inputs) @ ours["weight"].T + ours["bias"]
+    predicted = rows.response("regression", logits)
+    np.testing.assert_allclose(predicted[:, 0], theirs.predict(inputs), rtol=1e-5)
 
 
 def test_a_diverged_refit_has_no_score_and_leaves_no_model(tmp_path: Path):

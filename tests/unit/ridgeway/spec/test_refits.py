@@ -1,0 +1,38 @@
+"""`"refit": "debias"` is refused where there are no columns to fit once more."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from ridgeway.errors import InvalidInput
+from ridgeway.spec.profiles import check_spec
+from ridgeway.spec.wording import parse_spec
+
+LINEAR = {"model": {"kind": "linear"}}
+
+
+def check(**fields: Any) -> None:
+    check_spec(parse_spec({"dataset": "wine", "refit": "debias", **fields}))
+
+
+@pytest.mark.parametrize(
+    ("fields", "why"),
+    [
+        ({}, "fits the columns of a linear model, and this one is mlp"),
+        ({**LINEAR, "optimizer": "sgd"}, "the optimizer sgd takes steps"),
+        ({**LINEAR, "search": {"penalty": ["none", "l2"]}}, "and the search has none, l2"),
+    ],
+)
+def test_the_door_refuses_what_chooses_no_columns(fields: dict[str, Any], why: str) -> None:
+    with pytest.raises(InvalidInput) as refused:
+        check(**fields)
+    (error,) = refused.value.errors
+    assert (error.field, error.value) == ("refit", "debias")
+    assert why in error.message
+    assert error.message.endswith("accepted: penalised")
+
+
+def test_one_penalty_that_sets_zeros_is_enough() -> None:
+    check(**LINEAR, search={"penalty": ["l2", "l1"]})

@@ -12,6 +12,7 @@ from ridgeway.errors import Conflict, NotFound
 from ridgeway.jobs.rows import read_job, require_state
 from ridgeway.jobs.stored import read_recommended, read_spec
 from ridgeway.spec.paths import PathRequest, mixing, path_of
+from ridgeway.spec.refits import refit_beside
 from ridgeway.spec.space import OF_PENALTIES, dimensions
 from ridgeway.spec.spec import JobSpec, Search
 from ridgeway.study.reading import trials_numbered
@@ -28,6 +29,7 @@ def path_beside(transaction: Connection, job_id: str, asked: PathRequest) -> Job
     require_state(row, "trace a path of", "succeeded")
     ratio = mixing(asked.penalty, asked.l1_ratio)
     spec = read_spec(row.spec)
+    spec = spec.model_copy(update={"refit": refit_beside(spec.refit, asked.penalty)})
     _require_its_data(transaction, row, spec.dataset)
     params = _best_params(transaction, row, asked.penalty)
     held: dict[str, Any] = {

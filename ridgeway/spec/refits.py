@@ -6,12 +6,19 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from ridgeway.errors import FieldError
 from ridgeway.spec.models import LinearModel
-from ridgeway.spec.names import RIDGE, UNPENALISED
+from ridgeway.spec.names import RIDGE, UNPENALISED, PenaltyName
 
 if TYPE_CHECKING:
     from ridgeway.spec.spec import JobSpec
 
+WITHOUT_ZEROS = {UNPENALISED, RIDGE}
+
 RefitKind: TypeAlias = Literal["penalised", "debias"]
+
+
+def refit_beside(kind: RefitKind, penalty: PenaltyName) -> RefitKind:
+    """Return how a job's refit is made of another penalty, which may set no zeros."""
+    return "penalised" if penalty in WITHOUT_ZEROS else kind
 
 
 def refit_errors(spec: JobSpec) -> list[FieldError]:
@@ -23,7 +30,7 @@ def refit_errors(spec: JobSpec) -> list[FieldError]:
         message = f"fits the columns of a linear model, and this one is {spec.model.kind}"
     elif spec.optimizer != "exact":
         message = f"solves to the optimum, and the optimizer {spec.optimizer} takes steps"
-    elif set(spec.search.penalty) <= {UNPENALISED, RIDGE}:
+    elif set(spec.search.penalty) <= WITHOUT_ZEROS:
         searched = ", ".join(spec.search.penalty)
         message = f"needs a penalty that sets zeros, and the search has {searched}"
     return [FieldError("refit", spec.refit, f"{message}; accepted: penalised")] if message else []

@@ -193,6 +193,10 @@ def test_a_debiased_job_keeps_the_plain_model_of_the_chosen_columns(
         refit="debias",
     )
     assert job["state"] == "succeeded", job["error"]
+    for penalty, kind in (("l1", "debias"), ("l2", "penalised")):  # the latter sets no zeros
+        beside = http.post(f"/v1/jobs/{job['id']}/path", json={"penalty": penalty})
+        assert beside.status_code == 201, beside.text
+        assert beside.json()["spec"]["refit"] == kind
     told = job["recommended"]["debias"]
     assert told["features"] == job["recommended"]["simplest"]["selected_features"] < 10
     assert told["interval"][0] < told["difference"] < told["interval"][1]

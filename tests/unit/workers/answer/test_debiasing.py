@@ -103,6 +103,21 @@ def test_the_debiased_model_is_the_librarys_on_the_chosen_columns(
     np.testing.assert_allclose(ours, theirs, atol=2e-5)
 
 
+def test_a_model_without_columns_is_what_it_was_and_one_that_tells_classes_apart_is_said_to() -> (
+    None
+):
+    prepared = prepared_for("three", drop=["number", "count"], weights="often")
+    training, fold = training_of(prepared), prepared.development()
+    apart = replace(fold, train_targets=(fold.train_inputs[:, 0] > 0).long())
+    for rows, strength, separated in ((fold, 10.0, False), (apart, 0.05, True)):
+        member = Configuration("l1", strength, 0.0, 0.0, 0.0)
+        problem = replace(training.problem, folds=[rows])
+        penalised = training.refit(problem, [member], None).model(0)
+        found = without_penalty(member, penalised, rows, training)
+        assert (found is penalised) is not separated
+        assert found.separated is separated
+
+
 def test_each_fresh_split_is_debiased_by_the_columns_of_its_own_training_part(
     tmp_path: Path,
 ) -> None:

@@ -26,6 +26,7 @@ from workers.data.prepare import Prepared, check_and_prepare
 from workers.population.configuration import Configuration
 
 INPUTS = [f"x{place}" for place in range(8)]
+UNWEIGHTED: dict[str, Any] = {"weights": None, "drop": ["often", "count", "three"]}
 L1: dict[str, Any] = {"penalty": "l1", "lambda": 0.25}
 
 
@@ -118,11 +119,16 @@ def test_a_model_without_columns_is_what_it_was_and_one_that_tells_classes_apart
         assert found.separated is separated
 
 
+@pytest.fixture(scope="module")
+def debiased_answer(tmp_path_factory: pytest.TempPathFactory) -> tuple[Answer, Model]:
+    return answered(prepared_for(**UNWEIGHTED), tmp_path_factory.mktemp("store"), L1)
+
+
 def test_each_fresh_split_is_debiased_by_the_columns_of_its_own_training_part(
-    tmp_path: Path,
+    debiased_answer: tuple[Answer, Model],
 ) -> None:
-    prepared = prepared_for(weights=None, drop=["often", "count", "three"])
-    given, model = answered(prepared, tmp_path, L1)
+    prepared = prepared_for(**UNWEIGHTED)
+    given, model = debiased_answer
     errors, supports, shares = [], set(), []
     for problem in fresh_splits(prepared, training_of(prepared)):
         for fold in problem.folds:
@@ -158,9 +164,11 @@ def test_each_fresh_split_is_debiased_by_the_columns_of_its_own_training_part(
     assert low < score < high
 
 
-def test_all_else_of_the_answer_is_that_of_a_job_that_does_not_ask(tmp_path: Path) -> None:
-    own, _ = answered(prepared_for(), tmp_path / "own", L1)
-    plain, _ = answered(prepared_for(refit="penalised"), tmp_path / "plain", L1)
+def test_all_else_of_the_answer_is_that_of_a_job_that_does_not_ask(
+    debiased_answer: tuple[Answer, Model], tmp_path: Path
+) -> None:
+    own, _ = debiased_answer
+    plain, _ = answered(prepared_for(**UNWEIGHTED, refit="penalised"), tmp_path, L1)
     assert own.recommended.debias is not None
     assert plain.recommended.debias is None
 

@@ -157,6 +157,8 @@ CONVEX = {
 def no_kernels(monkeypatch):
     """Linear models take many rounds, as where there is no compiler."""
     monkeypatch.setattr("workers.fullbatch.solver.load", lambda dtype: "there is no C compiler")
+    for few in ("EXACT", "LEAST_EXACT", "PAIRS", "FEWEST_PAIRS"):  # a short path, few halves
+        monkeypatch.setattr(f"workers.answer.extent.{few}", 4)
 
 
 @pytest.mark.parametrize("fields", [{}, CONVEX])

@@ -7,7 +7,7 @@ from typing import Annotated, Any, TypeAlias
 
 from pydantic import Discriminator, Field, Tag
 
-from ridgeway.spec.dimensions import DISTINCT, within
+from ridgeway.spec.dimensions import DISTINCT
 from ridgeway.spec.strict import WHOLE
 
 MOST_STRENGTHS = 1_000
@@ -23,10 +23,9 @@ def _kind_of_strengths(value: Any) -> str:
 Strengths: TypeAlias = Annotated[
     Annotated[int, Field(ge=2, le=MOST_STRENGTHS), WHOLE, Tag("@count")]
     | Annotated[
-        list[float],
+        list[Annotated[float, Field(gt=0, le=1e6)]],
         Field(min_length=2, max_length=MOST_STRENGTHS),
         DISTINCT,
-        within(0, 1e6, low_open=True),
         Tag("@strengths"),
     ],
     Discriminator(

@@ -147,6 +147,10 @@ def test_a_spec_fits_the_document_where_the_service_reads_it(body):
         ({"search": {"lambda": {"low": 0.0, "high": 1.0, "log": True}}}, False),
         ({"search": {"lambda": [1, 1e7]}}, False),
         ({"warm_start": {"job": "a", "study": "b"}}, False),
+        ({"strengths": [None, False]}, False),
+        ({"bounds": {"x": [0, 0]}}, False),
+        ({"bounds": {"x": [None, 1]}, "model": {"kind": "linear"}}, True),
+        ({"loss": {"kind": "huber", "delta": 0}}, False),
     ],
 )
 def test_document_and_service_agree_on(fields, fits):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Query, Response
@@ -68,46 +69,63 @@ async def submit(
     With an `Idempotency-Key` a repeat of the same request makes no second job: it is answered
     with the first one and 200. The same key with another spec is a 422.
     """
-    return await answer_with_job(job_spec_of(body), context, response, idempotency_key)
+    spec = job_spec_of(body)
+    asked = Asked(spec.model_dump_json(), lambda _: spec)
+    return await answer_with_job(asked, context, response, idempotency_key)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A request for a job: what tells it from others, and the spec that comes of it.
+
+    spec: takes the transaction, and is asked for new jobs alone; it raises what refuses them.
+    """
+
+    text: str
+    spec: Callable[[Connection], JobSpec]
+
+    @property
+    def checksum(self) -> str:
+        """Return what a repeat of the request has as well."""
+        return hashlib.sha256(self.text.encode()).hexdigest()
 
 
 async def answer_with_job(
-    spec: JobSpec, context: Context, response: Response, key: str | None
+    asked: Asked, context: Context, response: Response, key: str | None
 ) -> Job:
     """Submit a spec once for each key; answer 201 with the new job, or 200 with the first one."""
     try:
-        job, created = await _submit(context, spec, key)
+        job, created = await _submit(context, asked, key)
     except IntegrityError:
         # Since we looked, another request with this key has committed: its job is ours.
-        job, created = await _submit(context, spec, key)
+        job, created = await _submit(context, asked, key)
     response.status_code = 201 if created else 200
     response.headers["Location"] = job.links.self
     return job
 
 
-async def _submit(context: Context, spec: JobSpec, key: str | None) -> tuple[Job, bool]:
+async def _submit(context: Context, asked: Asked, key: str | None) -> tuple[Job, bool]:
     """Submit a spec; return the job, and whether it is a new one."""
-    found = await run_in_threadpool(_look_up, context, spec, key)
+    found = await run_in_threadpool(_look_up, context, asked, key)
     if isinstance(found, Job):
         return found, False
     return await context.writers.write(found), True
 
 
-def _look_up(context: Context, spec: JobSpec, key: str | None) -> Job | Callable[[Connection], Job]:
+def _look_up(context: Context, asked: Asked, key: str | None) -> Job | Callable[[Connection], Job]:
     """Return the job that was submitted with this key before, or else what writes a new one.
 
     All that can be found out and refused is, before others have to wait for a lock of ours.
     """
-    checksum = hashlib.sha256(spec.model_dump_json().encode()).hexdigest()
     with context.database.reading() as transaction:
         if key is not None and (found := lookups.find_submitted(transaction, key)) is not None:
             job_id, first_checksum = found
-            if first_checksum != checksum:
+            if first_checksum != asked.checksum:
                 raise InvalidInput.of(
                     "Idempotency-Key", key, f"was used for another spec before, by job {job_id}"
                 )
             return lookups.find_job(transaction, job_id)
-        resolved, dataset_id = _resolve(transaction, spec)
+        resolved, dataset_id = _resolve(transaction, asked.spec(transaction))
         lessons = find_lessons(transaction, resolved)
 
     def write(transaction: Connection) -> Job:
@@ -117,7 +135,7 @@ def _look_up(context: Context, spec: JobSpec, key: str | None) -> Job | Callable
             lessons=lessons,
             dataset_id=dataset_id,
             idempotency_key=key,
-            request_checksum=checksum,
+            request_checksum=asked.checksum,
         )
         return lookups.find_job(transaction, job_id)
 

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from typing import IO
 
 from fastapi import APIRouter, Depends, Response
-from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import StreamingResponse
 
 from ridgeway.features import Features
@@ -14,11 +13,10 @@ from ridgeway.jobs import artifacts
 from ridgeway.jobs.path_jobs import path_beside
 from ridgeway.paths import RegularisationPath
 from ridgeway.spec.paths import PathRequest
-from ridgeway.spec.spec import JobSpec
 from ridgeway.views import Job
 from service.context import Context, IdempotencyKey, InContext, JobId, require_json
 from service.problems import LOCATION, problems
-from service.routes.jobs import answer_with_job
+from service.routes.jobs import Asked, answer_with_job
 
 SAFETENSORS = "application/octet-stream"
 JSON = "application/json"
@@ -80,13 +78,9 @@ async def make_path(
     Data, model, folds and seed are the job's; rate, decay and mixing are those of its best trial of
     the penalty, or of its best one. An `Idempotency-Key` is heeded as in `POST /v1/jobs`.
     """
-
-    def look() -> JobSpec:
-        with context.database.reading() as transaction:
-            return path_beside(transaction, id, request)
-
-    spec = await run_in_threadpool(look)
-    return await answer_with_job(spec, context, response, idempotency_key)
+    text = f"path beside {id}: {request.model_dump_json()}"
+    asked = Asked(text, lambda transaction: path_beside(transaction, id, request))
+    return await answer_with_job(asked, context, response, idempotency_key)
 
 
 @router.get(

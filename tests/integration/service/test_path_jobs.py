@@ -87,6 +87,11 @@ def test_a_path_beside_a_job_has_what_its_best_trial_of_the_penalty_had(
     refused = http.post(f"{first['links']['self']}/path", json=asked)
     assert (refused.status_code, "data set is gone" in refused.json()["detail"]) == (409, True)
 
+    # What the first job has come to since does not matter to a repeat.
+    assert http.post(f"{first['links']['self']}/extend", json={"trials": 2}).status_code == 200
+    again = http.post(f"{first['links']['self']}/path", json=asked, headers=key)
+    assert (again.status_code, again.json()["id"]) == (200, job["id"])
+
 
 def test_a_path_job_lives_as_any_other(
     http: httpx.Client, database: Database, database_url: str, service_settings: Settings

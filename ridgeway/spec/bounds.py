@@ -94,14 +94,20 @@ def bound_combination_errors(spec: JobSpec) -> list[FieldError]:
     if spec.feature_groups:
         message = "makes groups of several weights, which have no bounds; accepted: {}"
         errors.append(FieldError("feature_groups", spec.feature_groups, message))
-    for place, name in enumerate(spec.search.penalty):
-        if not penalty_row(name).convex:
-            message = "is not known to be convex, and does not go with `bounds`; accepted: {}"
-            message = message.format(
-                ", ".join(own.name for own in PENALTY_ROWS.values() if own.convex)
-            )
-            errors.append(FieldError(f"search.penalty.{place}", name, message))
-    return errors
+    return [*errors, *_concave_errors(spec)]
+
+
+def _concave_errors(spec: JobSpec) -> list[FieldError]:
+    """Refuse penalties that are not known to be convex beside bounds."""
+    path = spec.kind == "path"  # of one penalty, which has a strength
+    possible = [row.name for row in PENALTY_ROWS.values() if row.convex]
+    accepted = [name for name in possible if not path or penalty_row(name).parameters]
+    message = f"is not known to be convex, as `bounds` need; accepted: {', '.join(accepted)}"
+    return [
+        FieldError("penalty" if path else f"search.penalty.{place}", name, message)
+        for place, name in enumerate(spec.search.penalty)
+        if not penalty_row(name).convex
+    ]
 
 
 def bound_errors(

@@ -85,12 +85,13 @@ def column_errors(
 ) -> list[FieldError]:
     """Refuse what is said of columns that are no inputs; `columns` says which columns there are."""
     errors: list[FieldError] = []
+    apart = spec.apart
     for path, value, name in _named(spec):
         if profile.column(name) is None:
             errors.append(FieldError(path, value, f"no such column; {columns}"))
         elif name == target.name:
             errors.append(FieldError(path, value, "is the target, which is no input"))
-        elif name in spec.apart:
+        elif name in apart:
             errors.append(FieldError(path, value, "is no input of this job"))
     return [*errors, *_group_errors(spec)]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from itertools import pairwise
 from typing import Literal
 
@@ -79,7 +80,11 @@ class DatasetProfile(BaseModel):
 
     def column(self, name: str) -> ColumnProfile | None:
         """Return the column of this name; None where there is none."""
-        return next((column for column in self.columns if column.name == name), None)
+        return self._by_name.get(name)
+
+    @cached_property
+    def _by_name(self) -> dict[str, ColumnProfile]:
+        return {column.name: column for column in self.columns}
 
     def where_known(self, target: ColumnProfile) -> DatasetProfile:
         """Return what is known of the rows that have a target: of other columns at most that."""

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from sklearn.impute import SimpleImputer
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from torch import Tensor
 
@@ -110,11 +110,14 @@ def medians_of(values: Floats, weights: Floats | None) -> Floats:
     """Return the medians (d,) of what is there of values (n, d); 0 of columns without any."""
     if not values.shape[1]:
         return np.zeros(0)
-    if weights is None:
-        # A column that training rows miss altogether is 0, as its mean will be.
-        imputer = SimpleImputer(strategy="median", keep_empty_features=True).fit(values)
-        return np.asarray(imputer.statistics_, np.float64)
-    return np.array([_weighted_median(column, weights) for column in values.T])
+    median = _median if weights is None else partial(_weighted_median, weights=weights)
+    return np.array([median(column) for column in values.T])
+
+
+def _median(values: Floats) -> float:
+    """Return the median of what is there; 0 of a column that has nothing, as its mean will be."""
+    known = values[~np.isnan(values)]
+    return float(np.median(known)) if len(known) else 0.0
 
 
 def _weighted_median(values: Floats, weights: Floats) -> float:

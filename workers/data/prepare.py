@@ -95,7 +95,9 @@ class EncodedRows:
     def medians(self, rows: Positions, columns: Positions) -> Floats:
         """Return what these columns' missing values are filled with, by these rows."""
         weights = None if self.weights is None else self.weights[rows]
-        return medians_of(self.encoding.values[np.ix_(rows, columns)], weights)
+        # One by one: all at once would be another copy of the table.
+        each = [medians_of(self.encoding.values[rows, own][:, None], weights) for own in columns]
+        return np.concatenate(each) if each else np.zeros(0)
 
     def standardisation(self, rows: Positions) -> Standardisation:
         """Return the statistics of these rows."""

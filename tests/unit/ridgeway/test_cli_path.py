@@ -87,7 +87,6 @@ def test_who_waits_is_shown_the_path_with_its_two_strengths() -> None:
         ([JOB, "--strengths", "20"], "--strengths is of a new path: it needs --penalty."),
         ([JOB, "--wait"], "--wait is of a new path: it needs --penalty."),
         ([JOB, "--penalty", "l1", "--target", "y"], "--target is the job's own"),
-        (["diabetes", "--penalty", "lasso"], "'lasso' is not one of"),
     ],
 )
 def test_what_goes_with_no_new_path_is_bad_input(arguments: list[str], message: str) -> None:

@@ -15,80 +15,119 @@ import numpy as np
 
 from ridgeway.errors import FieldError, InvalidInput
 from ridgeway.model.file import Column
-from ridgeway.model.tables import MISSING_COLUMN, Array, number_of, refuse
+from ridgeway.model.tables import Array, number_of, places_of, refuse
 
 MISSING = frozenset({"", "NA", "N/A", "NaN", "nan", "null", "NULL", "None", "?"})
-_NOTHING: list[str] = []
 _COMMA = re.compile(r"[+-]?\d*,\d+([eE][+-]?\d+)?")
 
 
-def read_csv(data: bytes, columns: Sequence[Column]) -> dict[str, Array]:
+def read_csv(data: bytes, columns: Sequence[Column], most: int | None = None) -> dict[str, Array]:
     """Read these columns by the header's names; InvalidInput says which lacks, or where it breaks.
 
-    The delimiter is told from the header. Rows count as a spreadsheet shows them: that is row 1.
+    The delimiter is told from the header. Rows count as a spreadsheet shows them, blank ones too:
+    the header is row 1. Above `most` rows nothing more is read.
     """
-    text = _decoded(data)
-    delimiter = _delimiter(text)
-    rows = _rows(text, delimiter)
-    header = [name.strip() for name in next(rows, _NOTHING)]
-    places = {name: place for place, name in enumerate(header)}
-    refuse([FieldError(c.name, None, MISSING_COLUMN) for c in columns if c.name not in places])
-    cells: list[list[str]] = []
-    wanted = [places[column.name] for column in columns]
-    for number, row in enumerate(rows, 2):
+    _check_text(data)
+    delimiter = _delimiter(data)
+    rows = _rows(data, delimiter)
+    _, header = next(rows, (1, list[str]()))
+    places = places_of(columns, [name.strip() for name in header])
+    cells = [
+        _Cells(column, place, delimiter) for column, place in zip(columns, places, strict=True)
+    ]
+    count = 0
+    for count, (number, row) in enumerate(rows, 1):
+        if most is not None and count > most:
+            message = f"has more than {most:,} rows, the most that this model predicts at once"
+            raise InvalidInput.of("rows", count, message)
         if len(row) != len(header):
             message = f"row {number} has {len(row)} values, the header {len(header)}"
-            raise InvalidInput.of("rows", None, message)
-        cells.append([row[place].strip() for place in wanted])
-    if not cells:
-        raise InvalidInput.of("rows", None, "there is no row below the header")
-    errors: list[FieldError] = []
-    by_column = zip(columns, zip(*cells, strict=True), strict=True)
-    made = {each.name: _column(each, texts, delimiter, errors) for each, texts in by_column}
-    refuse(errors)
-    return made
+            raise InvalidInput.of("rows", len(row), message)
+        for each in cells:
+            each.add(number, row)
+    if not count:
+        raise InvalidInput.of("rows", 0, "there is no row below the header")
+    refuse([each.error for each in cells if each.error is not None])
+    return {each.column.name: each.array() for each in cells}
 
 
-def _decoded(data: bytes) -> str:
+def _check_text(data: bytes) -> None:
     try:
-        return data.removeprefix(b"\xef\xbb\xbf").decode()
+        data.decode()
     except UnicodeDecodeError as error:
         row = data.count(b"\n", 0, error.start) + 1
         message = f"row {row}: byte 0x{data[error.start]:02x} is not UTF-8"
         raise InvalidInput.of("rows", None, message) from None
 
 
-def _delimiter(text: str) -> str:
+def _lines(data: bytes) -> io.TextIOWrapper:
+    """Return the text by lines, whatever ends them; without the mark that some programs put."""
+    return io.TextIOWrapper(io.BytesIO(data), "utf-8-sig", newline="")
+
+
+def _delimiter(data: bytes) -> str:
     """Return the delimiter that gives the header most columns."""
-    header = text.lstrip("\r\n").partition("\n")[0]
-    return max(",;\t", key=lambda each: len(next(csv.reader([header], delimiter=each), _NOTHING)))
+    return max(",;\t", key=lambda each: _width(data, each))
 
 
-def _rows(text: str, delimiter: str) -> Iterator[list[str]]:
-    """Read the rows that are not blank."""
-    number = 0
+def _width(data: bytes, delimiter: str) -> int:
+    """Return how many columns the header has by this delimiter.
+
+    A long header may be more than one cell can hold by one that it does not have: then 0.
+    """
     try:
-        for row in csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True):
-            if row:
-                number += 1
-                yield row
+        rows = csv.reader(_lines(data), delimiter=delimiter)
+        return next((len(row) for row in rows if row), 0)
+    except csv.Error:
+        return 0
+
+
+def _rows(data: bytes, delimiter: str) -> Iterator[tuple[int, list[str]]]:
+    """Read the header and the rows below it with their numbers.
+
+    A blank line is no row, but where there is one column alone and another row follows: there its
+    value is missing.
+    """
+    number, blank, width = 0, 0, 0
+    try:
+        for row in csv.reader(_lines(data), delimiter=delimiter, strict=True):
+            number += 1
+            if not row:
+                blank += 1
+                continue
+            if width == 1:
+                yield from ((place, [""]) for place in range(number - blank, number))
+            blank, width = 0, width or len(row)
+            yield number, row
     except csv.Error as error:
         raise InvalidInput.of("rows", None, f"row {number + 1}: {error}") from None
 
 
-def _column(
-    column: Column, texts: Sequence[str], delimiter: str, errors: list[FieldError]
-) -> Array:
-    """Return numbers (rows,) or texts (rows,); add the first text that is none to `errors`."""
-    made = np.empty(len(texts), np.float64 if column.kind == "number" else object)
-    for place, text in enumerate(texts):
+class _Cells:
+    """A column's cells, converted as they come; `error` is of the first that can't be."""
+
+    def __init__(self, column: Column, place: int, delimiter: str) -> None:
+        self.column = column
+        self.error: FieldError | None = None
+        self._place = place
+        self._delimiter = delimiter
+        self._values: list[float | str | None] = []
+
+    def add(self, number: int, row: Sequence[str]) -> None:
+        """Convert this column's cell of the row with this number."""
+        if self.error is not None:
+            return
+        text = row[self._place].strip()
         known = None if text in MISSING else text
         try:
-            made[place] = known if column.kind == "category" else _number(known, delimiter)
+            is_text = self.column.kind == "category"
+            self._values.append(known if is_text else _number(known, self._delimiter))
         except ValueError as error:
-            errors.append(FieldError(column.name, text, f"row {place + 2}: {error}"))
-            break
-    return made
+            self.error = FieldError(self.column.name, text, f"row {number}: {error}")
+
+    def array(self) -> Array:
+        """Return numbers (rows,) or texts (rows,)."""
+        return np.array(self._values, object if self.column.kind == "category" else np.float64)
 
 
 def _number(text: str | None, delimiter: str) -> float:

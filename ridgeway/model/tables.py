@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import numbers
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, TypeAlias, cast
@@ -24,6 +25,7 @@ Array: TypeAlias = npt.NDArray[Any]
 
 MAX_MAGNITUDE = 1e30  # of a number, as of those in a data set
 MISSING_COLUMN = "is missing: the model needs this column"
+TWICE = "stands in the table more than once: the model needs one column of this name"
 
 
 def columns_of(rows: Rows, columns: Sequence[Column]) -> dict[str, Array]:
@@ -44,8 +46,8 @@ def _read(rows: Rows, columns: Sequence[Column]) -> dict[str, Array]:
     if hasattr(rows, "column_names"):
         return _by_name(columns, rows.column_names, lambda place: _arrow(rows.column(place)))
     if isinstance(rows, Mapping):
-        given = cast("Mapping[str, Any]", rows)
-        return _by_name(columns, list(given), lambda place: _array(list(given.values())[place]))
+        given = list(cast("Mapping[str, Any]", rows).items())
+        return _by_name(columns, [name for name, _ in given], lambda place: _given(*given[place]))
     if isinstance(rows, Sequence) and not isinstance(rows, str | bytes):
         objects = cast("Sequence[Any]", rows)
         if objects and all(isinstance(row, Mapping) for row in objects):
@@ -60,13 +62,28 @@ def _read(rows: Rows, columns: Sequence[Column]) -> dict[str, Array]:
     return {column.name: array[:, place] for place, column in enumerate(columns)}
 
 
+def places_of(columns: Sequence[Column], names: Sequence[str]) -> list[int]:
+    """Return where each column stands; InvalidInput names those that lack or stand twice."""
+    counts = Counter(names)
+    refuse(
+        [
+            FieldError(
+                c.name, counts[c.name] or None, TWICE if c.name in counts else MISSING_COLUMN
+            )
+            for c in columns
+            if counts[c.name] != 1
+        ]
+    )
+    places = {name: place for place, name in enumerate(names)}
+    return [places[column.name] for column in columns]
+
+
 def _by_name(
     columns: Sequence[Column], names: Sequence[str], read: Callable[[int], Array]
 ) -> dict[str, Array]:
     """Read the columns that are needed, by their place among these names."""
-    places = {name: place for place, name in enumerate(names)}
-    refuse([FieldError(c.name, None, MISSING_COLUMN) for c in columns if c.name not in places])
-    return {column.name: read(places[column.name]) for column in columns}
+    places = zip(columns, places_of(columns, names), strict=True)
+    return {column.name: read(place) for column, place in places}
 
 
 def _series(series: Any) -> Array:
@@ -81,14 +98,23 @@ def _arrow(column: Any) -> Array:
     return _array(column.to_pylist() if column.null_count else column.to_numpy())
 
 
-def _array(values: Any) -> Array:
+def _given(name: str, values: Any) -> Array:
+    """Return a column that was given by its name; InvalidInput where it is no list of values."""
+    if (
+        isinstance(values, str | bytes | Mapping)
+        or not isinstance(values, Iterable)
+        or getattr(cast("Any", values), "ndim", 1) != 1
+    ):
+        message = "must be a list of values, one for each row; accepted for one row: [{...}]"
+        raise InvalidInput.of(name, values, f"{message}; met {_met(values)}")
+    return _array(cast("Iterable[Any]", values))
+
+
+def _array(values: Iterable[Any]) -> Array:
     """Return a plain array as it is, anything else as objects."""
     if isinstance(values, np.ndarray):
         return cast("Array", values)
-    listed = list(cast("Iterable[Any]", values))
-    made = np.empty(len(listed), object)
-    made[:] = listed
-    return made
+    return np.fromiter(values, object)
 
 
 def _objects(rows: Sequence[Mapping[str, Any]], columns: Sequence[Column]) -> dict[str, Array]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, NoReturn, cast
 
 from anyio import to_thread
@@ -22,6 +22,8 @@ from service.limits import announced_size
 from service.problems import problems
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
+
+MOST_VALUES = 1_000_000  # of an answer: a probability for each class of each row
 
 _ROWS: dict[str, Any] = {
     "type": "object",
@@ -62,9 +64,10 @@ async def predict(id: JobId, request: Request, context: InContext) -> Response:
     """
     is_csv = _is_csv(request)
     artifact = await run_in_threadpool(_find, context, id)
-    body = await _received(request, context)
     threads = context.models.threads
-    answer = await to_thread.run_sync(_answer, context, artifact, body, is_csv, limiter=threads)
+    with _room(request, context):  # until it is answered: a body may wait long for its thread
+        body = await request.body()
+        answer = await to_thread.run_sync(_answer, context, artifact, body, is_csv, limiter=threads)
     return Response(answer, media_type="application/json")
 
 
@@ -84,34 +87,40 @@ def _find(context: Context, id: str) -> Artifact:
             raise Conflict(str(error)) from None
 
 
-async def _received(request: Request, context: Context) -> bytes:
-    """Wait for the body; a large one takes room of the uploads meanwhile."""
+def _room(request: Request, context: Context) -> AbstractContextManager[None]:
+    """Take room of the uploads for a large body."""
     size = announced_size(request.headers) or context.settings.max_predict_bytes
     large = size > context.settings.max_body_bytes
-    with context.admission.admit(size) if large else nullcontext():
-        return await request.body()
+    return context.admission.admit(size) if large else nullcontext()
 
 
 def _answer(context: Context, artifact: Artifact, body: bytes, is_csv: bool) -> bytes:
     model = context.models.read(artifact)
-    rows = read_csv(body, model.columns) if is_csv else _objects(body)
-    count = len(next(iter(rows.values()))) if isinstance(rows, dict) else len(rows)
-    if count > (most := context.settings.max_predict_rows):
-        raise InvalidInput.of("rows", None, f"has {count:,} rows; at most {most:,}")
+    most = min(context.settings.max_predict_rows, _most_rows(len(model.classes_)))
+    rows = read_csv(body, model.columns, most) if is_csv else _objects(body, most)
     return predictions_of(model, rows).model_dump_json().encode()
 
 
-def _objects(body: bytes) -> list[dict[str, Any]]:
-    """Read `{"rows": [{...}, ...]}`."""
+def _most_rows(classes: int) -> int:
+    """Return how many rows an answer may hold the predictions of; `classes` is 0 of a number."""
+    return max(1, MOST_VALUES // max(1, classes))
+
+
+def _objects(body: bytes, most: int) -> list[dict[str, Any]]:
+    """Read `{"rows": [{...}, ...]}`, of at most so many rows."""
     try:
         told: Any = json.loads(body, parse_constant=_no_number)
     except (ValueError, RecursionError) as error:
         raise HTTPException(400, f"The body is not JSON: {error}.") from None
     if not isinstance(told, dict) or set(cast("dict[str, Any]", told)) != {"rows"}:
-        raise InvalidInput.of("", None, 'must be an object with "rows" alone')
+        raise InvalidInput.of("body", told, 'must be an object with "rows" alone')
     rows: Any = cast("dict[str, Any]", told)["rows"]
     if not isinstance(rows, list) or not rows:
-        raise InvalidInput.of("rows", None, "must be a list of one object or more")
+        raise InvalidInput.of("rows", rows, "must be a list of one object or more")
+    count = len(cast("list[Any]", rows))
+    if count > most:
+        message = f"has {count:,} rows; at most {most:,} are predicted at once with this model"
+        raise InvalidInput.of("rows", count, message)
     for place, row in enumerate(cast("list[Any]", rows)):
         if not isinstance(row, dict):
             message = "must be an object: a value for each column"

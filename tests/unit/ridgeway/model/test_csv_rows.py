@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -41,6 +43,9 @@ def test_cells_are_what_a_data_set_would_hold(text: str) -> None:
         ("price,code\n1,a,b\n", "rows", "row 2 has 3 values, the header 2"),
         ('price,code\n1,"a\n', "rows", "row 2: "),
         ("price,code\n", "rows", "no row below the header"),
+        ("price,code\n\n1,a\n\nx,b\n", "price", "row 5: 'x' is no number"),
+        ("price,code,price\n1,a,2\n", "price", "stands in the table more than once"),
+        ("price,code\n1," + "a" * 140_000, "rows", "row 2: field larger than field limit"),
         ("", "price", "is missing"),
     ],
 )
@@ -54,3 +59,33 @@ def test_what_is_broken_is_told_with_its_place(text: str, field: str, said: str)
 def test_bytes_that_are_no_text_are_refused() -> None:
     with pytest.raises(InvalidInput, match="row 2: byte 0xff is not UTF-8"):
         read_csv(b"price,code\n1,\xff\n", COLUMNS)
+
+
+def test_a_long_header_and_lines_that_end_in_a_return_are_read() -> None:
+    names = [f"column {place:05d}" for place in range(19_998)]  # more than one cell may hold
+    made = read_csv(f"{','.join(['price', *names, 'code'])}\n1{',' * 19_999}a\n".encode(), COLUMNS)
+    assert (made["price"].tolist(), made["code"].tolist()) == ([1.0], ["a"])
+    made = read_csv(b"price;code\r1,5;a\r2;b\r", COLUMNS)
+    assert (made["price"].tolist(), made["code"].tolist()) == ([1.5, 2.0], ["a", "b"])
+
+
+def test_of_one_column_a_blank_line_between_others_is_a_missing_value() -> None:
+    made = read_csv(b"\nprice\n1\n\n\n2\n\n\n", COLUMNS[:1])
+    np.testing.assert_array_equal(made["price"], [1, np.nan, np.nan, 2])
+    with pytest.raises(InvalidInput, match="row 5: 'x' is no number"):
+        read_csv(b"price\n1\n\n2\nx\n", COLUMNS[:1])
+
+
+def test_nothing_is_read_beyond_the_most_rows() -> None:
+    many = b"price\n" + b"1\n" * 10 + b"no number\n"
+    with pytest.raises(InvalidInput, match="rows: has more than 9 rows") as refused:
+        read_csv(many, COLUMNS[:1], 9)
+    assert refused.value.errors[0].value == 10
+    tracemalloc.start()
+    try:
+        with pytest.raises(InvalidInput, match="more than 9 rows"):
+            read_csv(b"price\n" + b"1\n" * 1_000_000, COLUMNS[:1], 9)
+        assert tracemalloc.get_traced_memory()[1] < 8 * 2**20
+    finally:
+        tracemalloc.stop()
+    assert len(read_csv(many[:-10], COLUMNS[:1], 10)["price"]) == 10

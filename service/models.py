@@ -11,7 +11,7 @@ from ridgeway.data.store import Store
 from ridgeway.errors import Conflict, InvalidInput
 from ridgeway.jobs.artifacts import Artifact
 from ridgeway.model.file import describe
-from ridgeway.model.model import Model, read_model
+from ridgeway.model.model import Model, build_model
 from ridgeway.plugins import BUILT_IN_MODELS
 
 AT_ONCE = 2  # requests that are predicted for: each may take all of a core
@@ -47,12 +47,13 @@ class Models:
 
 def _read(data: bytes) -> Model:
     try:
-        kind = describe(data).kind
+        description = describe(data)
+        kind = description.kind
         if kind not in BUILT_IN_MODELS:
             message = (
                 f"The job's model is a plug-in's, '{kind}', which runs beside its package alone"
             )
             raise Conflict(f"{message}: {WAY_OUT}.")
-        return read_model(data)
+        return build_model(description, data)
     except InvalidInput as error:  # the file's fault, not the request's
         raise Conflict(f"The job's model can't be read: {error}.") from None

@@ -6,12 +6,14 @@ import json
 import math
 import uuid
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import httpx
 
 from ridgeway.errors import InvalidInput
 from ridgeway.spec.wording import parse_spec
+
+_ROWS = "must be a list of mappings, of a value by column; of a DataFrame: .to_dict('records')"
 
 
 def post_once(
@@ -37,14 +39,21 @@ def spec_body(body: Mapping[str, Any]) -> bytes:
 
 def rows_body(rows: Sequence[Mapping[str, Any]]) -> bytes:
     """Write rows to predict as JSON, NaN as null; InvalidInput for what JSON can't say."""
-    known = [
-        {name: None if _is_nan(value) else value for name, value in row.items()} for row in rows
-    ]
+    given: Any = rows
+    if not isinstance(given, Sequence) or isinstance(given, str | bytes):
+        raise InvalidInput.of("rows", None, f"{_ROWS}; met a {type(given).__name__}")
+    for place, row in enumerate(cast("Sequence[Any]", given)):
+        if not isinstance(row, Mapping):
+            message = f"must be a mapping; met a {type(row).__name__}. The rows {_ROWS}"
+            raise InvalidInput.of(f"rows.{place}", None, message)
     try:
+        known = [{name: _plain(value) for name, value in row.items()} for row in rows]
         return json.dumps({"rows": known}, allow_nan=False).encode()
     except (TypeError, ValueError) as error:
         raise InvalidInput(f"The rows can't be written as JSON: {error}.") from None
 
 
-def _is_nan(value: Any) -> bool:
-    return isinstance(value, float) and math.isnan(value)
+def _plain(value: Any) -> Any:
+    """Return numpy's scalars, and what is like them, as Python's; NaN as None."""
+    own = value.item() if hasattr(value, "item") else value
+    return None if isinstance(own, float) and math.isnan(own) else own

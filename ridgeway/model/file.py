@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, get_args
 
 from ridgeway.errors import InvalidInput, Unreadable
 
 ColumnKind: TypeAlias = Literal["number", "category"]
 Label: TypeAlias = int | str
+
+# What reading a damaged file, or building what it tells of, may raise.
+DAMAGE = (KeyError, IndexError, ValueError, TypeError, AttributeError, RecursionError)
 
 FORMAT = "1"  # what is written; files of the first models say none, and are read as well
 LINKS = ("identity", "log", "logit", "softmax")
@@ -64,7 +67,8 @@ class Description:
 def describe(data: bytes) -> Description:
     """Read the metadata of a model's file.
 
-    InvalidInput where it is no model of ours, Unreadable where another release wrote it.
+    InvalidInput where it is no model of ours, Unreadable where another release wrote it, or where
+    it is damaged.
     """
     words = _metadata(data)
     written = words.get("format", FORMAT)
@@ -75,13 +79,31 @@ def describe(data: bytes) -> Description:
         )
     try:
         found = _description(words)
-    except (KeyError, ValueError, TypeError, AttributeError) as error:
-        reason = f"{type(error).__name__}: {error}"
-        raise Unreadable(f"The model's file is not as it should be ({reason}).") from None
+        _check(found)
+    except DAMAGE as error:
+        raise damaged(error) from None
     if found.link not in LINKS:
         accepted = ", ".join(LINKS)
         raise Unreadable(f"The model's link is {found.link!r}; this release knows {accepted}.")
     return found
+
+
+def damaged(error: Exception) -> Unreadable:
+    """Return what says that the file holds what it should not; `error` is what reading it met."""
+    reason = f"{type(error).__name__}: {error}"[:300]
+    return Unreadable(f"The model's file is not as it should be ({reason}).")
+
+
+def _check(told: Description) -> None:
+    """Raise ValueError where the inputs don't come from the columns, or the classes don't fit."""
+    kinds = {column.name: column.kind for column in told.columns}
+    if not kinds or not set(kinds.values()) <= set(get_args(ColumnKind)):
+        raise ValueError(f"columns of the kinds {sorted(set(kinds.values()))}")
+    for each in told.inputs:
+        if kinds[each.source] != "number" and not each.indicator:
+            raise ValueError(f"{each.source!r} is no column of numbers")
+    if told.classes and len(told.classes) != max(told.outputs, 2):
+        raise ValueError(f"{len(told.classes)} classes by {told.outputs} outputs")
 
 
 def _metadata(data: bytes) -> dict[str, str]:

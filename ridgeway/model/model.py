@@ -144,8 +144,12 @@ def read_model(data: bytes) -> Model:
     """Read a model's file.
 
     InvalidInput where it is none, or where its plug-in is not installed; Unreadable where another
-    release wrote it.
+    release wrote it, or where it is damaged.
     """
-    description = describe(data)
+    return build_model(describe(data), data)
+
+
+def build_model(description: Description, data: bytes) -> Model:
+    """Build the model of a file that is described already; raises as `read_model` does."""
     network = Layers if description.kind in BUILT_IN_MODELS else Plugin
     return Model(description, network.read(description, data))

@@ -9,13 +9,16 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
+from safetensors import SafetensorError
 from safetensors.numpy import load
 
 from ridgeway.errors import Unreadable
-from ridgeway.model.file import Description
+from ridgeway.model.file import DAMAGE, Description, damaged
 from ridgeway.model.preparation import Floats
 
-_erf = np.frompyfunc(math.erf, 1, 1)
+ERF_AT_ONCE = 100_000  # a call holds the interpreter's lock: other threads wait for its end
+
+_erf_of = np.frompyfunc(math.erf, 1, 1)
 
 
 class Network(Protocol):
@@ -33,9 +36,16 @@ def _relu(x: Floats) -> Floats:
     return np.maximum(x, 0.0)
 
 
+def _erf(x: Floats) -> Floats:
+    flat, made = x.ravel(), np.empty(x.size)
+    for at in range(0, x.size, ERF_AT_ONCE):
+        made[at : at + ERF_AT_ONCE] = _erf_of(flat[at : at + ERF_AT_ONCE])
+    return made.reshape(x.shape)
+
+
 def _gelu(x: Floats) -> Floats:
     """Return x Φ(x), as torch's GELU does by default (Hendrycks & Gimpel 2016)."""
-    return x * 0.5 * (1.0 + np.asarray(_erf(x / math.sqrt(2.0)), np.float64))
+    return x * 0.5 * (1.0 + _erf(x / math.sqrt(2.0)))
 
 
 def _silu(x: Floats) -> Floats:
@@ -59,11 +69,11 @@ class Layers:
 
     @classmethod
     def read(cls, description: Description, data: bytes) -> Layers:
-        """Read the tensors of a `linear` or `mlp`; Unreadable where they don't fit each other."""
-        tensors = {name: np.asarray(each, np.float64) for name, each in load(data).items()}
-        names = [name for name in tensors if name.endswith("weight")]
-        names.sort(key=lambda name: int(name.partition(".")[0]) if "." in name else 0)
-        layers = [(tensors[name], tensors[name.removesuffix("weight") + "bias"]) for name in names]
+        """Read the tensors of a `linear` or `mlp`; Unreadable where they are damaged or misfit."""
+        try:
+            layers = _layers(data)
+        except (SafetensorError, *DAMAGE) as error:
+            raise damaged(error) from None
         widths = [weight.shape for weight, _ in layers]
         fits = all(before[0] == after[1] for before, after in itertools.pairwise(widths))
         if not fits or (widths[0][1], widths[-1][0]) != (
@@ -71,7 +81,7 @@ class Layers:
             description.outputs,
         ):
             raise Unreadable(f"The model's layers don't fit its inputs and outputs: {widths}.")
-        activation = description.options.get("activation", "relu")
+        activation = str(description.options.get("activation", "relu"))
         if activation not in ACTIVATIONS:
             raise Unreadable(f"The model's activation is {activation!r}, unknown to this release.")
         return cls(tuple(layers), ACTIVATIONS[activation])
@@ -87,6 +97,20 @@ class Layers:
         for inner, own in hidden:
             inputs = self.activation(inputs @ inner.T + own)
         return inputs @ weight.T + bias
+
+
+def _layers(data: bytes) -> list[tuple[Floats, Floats]]:
+    """Return weights (units, before) and biases (units,) from the first layer on."""
+    tensors = {name: np.asarray(each, np.float64) for name, each in load(data).items()}
+    names = [name for name in tensors if name.endswith("weight")]
+    names.sort(key=lambda name: int(name.partition(".")[0]) if "." in name else 0)
+    layers = [(tensors[name], tensors[name.removesuffix("weight") + "bias"]) for name in names]
+    for name, (weight, bias) in zip(names, layers, strict=True):
+        if weight.ndim != 2 or bias.shape != weight.shape[:1]:
+            raise ValueError(f"{name!r} is {weight.shape}, its bias {bias.shape}")
+    if not layers:
+        raise ValueError("there are no weights")
+    return layers
 
 
 def sigmoid(x: Floats) -> Floats:

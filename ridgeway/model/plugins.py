@@ -10,9 +10,10 @@ from importlib.metadata import entry_points
 from typing import Any
 
 import numpy as np
+from safetensors import SafetensorError
 
 from ridgeway.errors import InvalidInput
-from ridgeway.model.file import Description
+from ridgeway.model.file import DAMAGE, Description, damaged
 from ridgeway.model.preparation import Floats
 from ridgeway.plugins import MODEL_PLUGINS
 
@@ -26,7 +27,10 @@ class Plugin:
 
     @classmethod
     def read(cls, description: Description, data: bytes) -> Plugin:
-        """Build the module; InvalidInput (field `model.kind`) where torch or the plug-in lacks."""
+        """Build the module; InvalidInput (field `model.kind`) where torch or the plug-in lacks.
+
+        Unreadable where the tensors are damaged.
+        """
         kind = description.kind
         try:
             import torch
@@ -39,8 +43,11 @@ class Plugin:
             have = ", ".join(sorted(offered.names)) or "none"
             message = f"is a plug-in's model that no package here offers; offered: {have}"
             raise InvalidInput.of("model.kind", kind, message)
-        state = load(data)
-        dtype = next(value.dtype for value in state.values() if value.is_floating_point())
+        try:
+            state = load(data)
+            dtype = next(value.dtype for value in state.values() if value.is_floating_point())
+        except (SafetensorError, StopIteration, *DAMAGE) as error:
+            raise damaged(error) from None
         with torch.random.fork_rng(devices=[]):  # its initial weights are thrown away
             make = offered[kind].load()
             made = make(len(description.inputs), description.outputs, **description.options)

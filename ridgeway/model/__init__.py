@@ -1,4 +1,6 @@
-"""A job's model taken away: its file, rows made its inputs, predictions; needs numpy alone.
+"""A job's model taken away: its file, rows made its inputs, predictions.
+
+Needs numpy, safetensors and pydantic.
 
 read_model   the file's bytes -> Model
   describe   its metadata: columns, inputs, classes, link (file.py)

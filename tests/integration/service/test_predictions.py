@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,8 @@ from ridgeway.jobs.artifacts import Artifact
 from ridgeway.settings import Settings
 from ridgeway.spec.wording import parse_spec
 from service import models
+from service.context import Context
+from service.routes import predictions
 from workers.data.bundled import bundled_frame
 from workers.data.prepare import check_and_prepare
 from workers.loop.worker import Worker
@@ -169,6 +172,43 @@ def test_classes_come_with_their_probabilities_and_bad_rows_are_named(
     assert "has 201 rows; at most 200" in many.json()["detail"]
 
 
+def test_large_bodies_hold_room_until_they_are_answered(
+    kept: str, http: httpx.Client, served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held: list[int] = []
+    answer = predictions._answer
+
+    def watched(context: Context, *given: Any) -> bytes:
+        held.append(context.admission._uploads)
+        return answer(context, *given)
+
+    monkeypatch.setattr(predictions, "_answer", watched)
+    body = b'{"rows": [{"x": 1}]}'
+    headers = {"Content-Type": "application/json"}
+    for content in (body, body + b" " * 2**20):
+        assert http.post(kept, content=content, headers=headers).status_code == 200
+    assert held == [0, 1]
+    assert served.app.state.context.admission._uploads == 0
+
+
+def test_an_answer_holds_so_many_predictions(
+    kept: str, http: httpx.Client, served: Served, database: Database
+) -> None:
+    labels = [str(label) for label in range(10_000)]
+    keep(served, database, kept.split("/")[3], line(classes=labels))
+    rows, csv_rows = {"rows": [{"x": 1}] * 101}, b"x\n" + b"1\n" * 101
+    answers = [
+        http.post(kept, json=rows),
+        http.post(kept, content=csv_rows, headers={"Content-Type": "text/csv"}),
+    ]
+    for answer, said in zip(answers, ("has 101 rows; at most 100", "than 100 rows"), strict=True):
+        assert answer.status_code == 422
+        (error,) = answer.json()["errors"]
+        assert (error["field"], error["value"]) == ("rows", 101)
+        assert said in error["message"]
+    assert http.post(kept, json={"rows": rows["rows"][:2]}).status_code == 200
+
+
 BODIES = [
     (b"", 400),
     (b"{", 400),
@@ -191,6 +231,7 @@ def test_a_body_that_holds_no_rows_is_a_problem(kept: str, http: httpx.Client) -
         assert answer.status_code == status, (body[:50], answer.text)
         assert answer.headers["content-type"] == "application/problem+json"
         assert len(answer.content) < 5000
+    assert http.post(kept, json=[]).json()["errors"][0]["field"] == "body"
 
 
 @pytest.fixture
@@ -201,13 +242,15 @@ def kept(http: httpx.Client, served: Served, database: Database) -> str:
     return f"{job['links']['self']}/predict"
 
 
-def line(kind: str = "linear") -> bytes:
-    """Return a file that says y = x."""
+def line(kind: str = "linear", classes: Sequence[str] = ()) -> bytes:
+    """Return a file that says y = x, or that x is the logit of each class."""
+    count = len(classes) or 1
     inputs = [{"name": "x", "source": "x", "mean": 0.0, "scale": 1.0}]
-    words = {"outputs": "1", "classes": "[]", "target_mean": "0", "target_scale": "1"}
+    words = {"outputs": str(count), "target_mean": "0", "target_scale": "1"}
+    words["classes"] = json.dumps(list(classes))
     spec = {"model": {"kind": kind}, "task": "regression", "target": "y"}
     words |= {"inputs": json.dumps(inputs), "spec": json.dumps(spec)}
-    return save({"weight": np.ones((1, 1)), "bias": np.zeros(1)}, metadata=words)
+    return save({"weight": np.ones((count, 1)), "bias": np.zeros(count)}, metadata=words)
 
 
 def keep(served: Served, database: Database, job_id: str, data: bytes) -> None:
@@ -233,6 +276,7 @@ def test_what_can_not_be_predicted_with_here_says_the_way_out(
     for data, said in (
         (line("forest"), "is a plug-in's, 'forest'"),
         (b"no model", "can't be read"),
+        (line()[:-1], "is not as it should be"),
     ):
         keep(served, database, job_id, data)
         refused = http.post(kept, json=rows)
@@ -240,6 +284,10 @@ def test_what_can_not_be_predicted_with_here_says_the_way_out(
         assert said in refused.json()["detail"]
     with Client(served.url) as client, pytest.raises(Conflict):
         client.predict(job_id, rows["rows"])
+    keep(served, database, job_id, line())
+    with Client(served.url) as client:
+        known = [{"x": np.float32(3)}, {"x": np.float64("nan")}, {"x": np.int64(2)}]
+        assert client.predict(job_id, known).predictions == [3.0, 0.0, 2.0]
     with pytest.raises(InvalidInput, match="that no package here offers"):
         ridgeway.load_model(line("forest"))
     # Models give way to others, the one that was asked for last stays; a large one is not read.

@@ -27,8 +27,9 @@ def read_csv(data: bytes, columns: Sequence[Column], most: int | None = None) ->
     The delimiter is told from the header. Rows count as a spreadsheet shows them, blank ones too:
     the header is row 1. Above `most` rows nothing more is read.
     """
+    data = data.removeprefix(b"\xef\xbb\xbf")
     _check_text(data)
-    delimiter = _delimiter(data)
+    delimiter = _delimiter(data.lstrip(b"\r\n"))
     rows = _rows(data, delimiter)
     _, header = next(rows, (1, list[str]()))
     places = places_of(columns, [name.strip() for name in header])
@@ -61,8 +62,8 @@ def _check_text(data: bytes) -> None:
 
 
 def _lines(data: bytes) -> io.TextIOWrapper:
-    """Return the text by lines, whatever ends them; without the mark that some programs put."""
-    return io.TextIOWrapper(io.BytesIO(data), "utf-8-sig", newline="")
+    """Return the text by lines, whatever ends them."""
+    return io.TextIOWrapper(io.BytesIO(data), "utf-8", newline="")
 
 
 def _delimiter(data: bytes) -> str:

@@ -24,6 +24,8 @@ from workers.answer.refits import refitted
 from workers.data.bundled import bundled_frame
 from workers.data.prepare import Prepared, check_and_prepare
 
+pytestmark = pytest.mark.usefixtures("brief")
+
 
 def linear(**fields: Any) -> Prepared:
     spec = parse_spec(

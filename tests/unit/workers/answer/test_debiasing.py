@@ -25,6 +25,8 @@ from workers.answer.debiasing import without_penalty
 from workers.data.prepare import Prepared, check_and_prepare
 from workers.population.configuration import Configuration
 
+pytestmark = pytest.mark.usefixtures("brief")
+
 INPUTS = [f"x{place}" for place in range(8)]
 UNWEIGHTED: dict[str, Any] = {"weights": None, "drop": ["often", "count", "three"]}
 L1: dict[str, Any] = {"penalty": "l1", "lambda": 0.25}

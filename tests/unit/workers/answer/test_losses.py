@@ -28,6 +28,8 @@ from ridgeway.spec.wording import parse_spec
 from workers.answer.answer import Answer
 from workers.data.prepare import Prepared, check_and_prepare
 
+pytestmark = pytest.mark.usefixtures("brief")
+
 DRAW = np.random.default_rng(0)
 TABLE = pd.DataFrame(DRAW.normal(size=(300, 4)), columns=[*"abcd"])
 LOG = 1 + 0.8 * TABLE["a"] - 0.5 * TABLE["b"]

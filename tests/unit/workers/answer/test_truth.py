@@ -15,6 +15,8 @@ from ridgeway.data.store import Store
 from ridgeway.spec.wording import parse_spec
 from workers.data.prepare import check_and_prepare
 
+pytestmark = pytest.mark.usefixtures("brief")
+
 JOBS = 10
 LINEAR: dict[str, Any] = {"model": {"kind": "linear"}}
 NET: dict[str, Any] = {"model": {"kind": "mlp", "hidden": [8]}, "epochs": 10, "trials": 9}

@@ -17,6 +17,8 @@ from ridgeway.spec.wording import parse_spec
 from workers.answer.answer import Answer
 from workers.data.prepare import Prepared, check_and_prepare
 
+pytestmark = pytest.mark.usefixtures("brief")
+
 PARAMS: tuple[dict[str, Any], ...] = ({"penalty": "none"}, {"penalty": "l2", "lambda": 0.05})
 
 

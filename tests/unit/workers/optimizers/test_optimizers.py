@@ -185,7 +185,7 @@ def test_a_fixed_point_is_stationary_for_loss_plus_penalty_plus_decoupled_decay(
     """0 in the gradient + λ ∂R + wd D w, D = √v̂ + ε the metric without its rate."""
     target = torch.tensor([3.0, -2.0, 0.05, 0.4, 1.0, 0.02], dtype=torch.float64)
     curvature = torch.tensor([1.0, 4.0, 0.5, 2.0, 9.0, 1.0], dtype=torch.float64)
-    strengths = {"group": 0.3} if grouped else {"l1": 0.3}
+    strengths = {"last": 0.3} if grouped else {"l1": 0.3}
     run = Run(
         kind,
         torch.zeros(1, 6, dtype=torch.float64),

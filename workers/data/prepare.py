@@ -36,7 +36,7 @@ from workers.data.encoding import (
 from workers.data.forward import places_in_order
 from workers.data.loading import canonical_table_of
 from workers.data.splits import Positions, Splits, halves, resplit, split
-from workers.data.targets import centre_and_scale, check_targets
+from workers.data.targets import centre_and_scale, check_targets, has_optimum
 from workers.data.weights import checked_weights, weighing
 from workers.objectives.losses import Kind, in_units, kind_of, response
 from workers.optimizers.precision import dtype_of
@@ -172,14 +172,16 @@ class Prepared:
         return self._rows.fold(self.splits.development, self.splits.test, with_groups=True)
 
     def resplit(self, seed: int) -> tuple[Fold, ...]:
-        """Return other splits of the development rows; JobUnrunnable where groups forbid them."""
+        """Return other splits of the development rows; JobUnrunnable where the rows forbid them."""
         rows = self._rows
         labels = rows.targets if self.classes else np.zeros(len(rows.targets), np.int64)
         folds = resplit(self.spec, self.splits, labels, rows.groups, seed)
+        if not all(has_optimum(rows.targets[train], rows.kind) for train, _ in folds):
+            raise JobUnrunnable("a fresh split trains on rows whose loss has no optimum")
         return tuple(rows.fold(*each) for each in folds)
 
     def halves(self, seed: int) -> tuple[Fold, Fold] | None:
-        """Part the development rows in two, each half judged by the other; None if classes forbid.
+        """Part the development rows in two, each half judged by the other; None if they forbid it.
 
         Groups stay together, and classes are shared out evenly.
         """
@@ -189,6 +191,8 @@ class Prepared:
         if parts is None:
             return None
         one, other = parts
+        if not all(has_optimum(rows.targets[part], rows.kind) for part in parts):
+            return None
         return rows.fold(one, other), rows.fold(other, one)
 
     def recipe(self) -> list[dict[str, Any]]:

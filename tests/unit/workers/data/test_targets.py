@@ -51,3 +51,22 @@ def test_what_has_no_best_expectation_is_refused() -> None:
         check_and_prepare(spec, frame)
     with pytest.raises(JobUnrunnable, match="at least 0"):
         check_and_prepare(spec, frame.assign(y=frame["x"] - 5))
+
+
+def test_no_fresh_split_or_half_trains_on_nothing_but_zeros() -> None:
+    frame = pd.DataFrame({"x": np.arange(120.0), "y": [3.0, 1.0, 2.0, 5.0, 1.0] + [0.0] * 115})
+    given = {"dataset": "made up", "loss": "poisson", "model": {"kind": "linear"}}
+    splits = {"validation": {"kind": "folds", "folds": 2}, "seed": 1}
+    prepared = check_and_prepare(parse_spec({**given, **splits}), frame)
+    refused, halved = 0, []
+    for seed in range(40):
+        try:
+            folds = prepared.resplit(seed)
+        except JobUnrunnable:
+            refused += 1
+        else:
+            assert all(fold.train_targets.any() for fold in folds)
+        halved.append(prepared.halves(seed))
+    assert 0 < refused < 40
+    assert any(halves is None for halves in halved)
+    assert all(half.train_targets.any() for halves in halved if halves for half in halves)

@@ -89,6 +89,9 @@ def _check_job(transaction: Connection, spec: JobSpec, field: str, name: str) ->
         met = "null" if theirs.loss is None else theirs.loss.model_dump_json()
         message = "has another loss, which its trials are judged by; accepted: a job with this one"
         raise InvalidInput.of(field, name, f"{message}, met {met}")
+    if theirs.weights != spec.weights:
+        message = "has other sample weights, by which its trials are judged; accepted: a job with"
+        raise InvalidInput.of(field, name, f"{message} {spec.weights}, met {theirs.weights}")
     if others := fields_that_seal_others(theirs, spec):
         wanted = ", ".join(f"{each} {value}" for each, value in others.items())
         message = "has trained on rows that this job would seal; accepted: a job on the same data"

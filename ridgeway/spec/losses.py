@@ -24,7 +24,7 @@ class HuberLoss(Strict):
 
     kind: Literal["huber"] = "huber"
     delta: float = Field(
-        default=1.35, gt=0, le=1e6, description="in standard deviations of the target"
+        default=1.35, ge=1e-4, le=1e6, description="in standard deviations of the target"
     )
 
 

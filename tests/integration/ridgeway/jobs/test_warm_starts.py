@@ -115,6 +115,7 @@ def test_a_warm_start_that_cannot_teach_is_refused_with_what_would_be_accepted(d
     for named in ({"job": source}, {"study": source}):
         refused("whose objective is accuracy", objective="accuracy", warm_start=named)
     refused("has another loss", dataset="diabetes", loss="poisson")
+    refused("has other sample weights", weights="pixel_0_2")
     refused("its own sealed rows, here seed 0", seed=5)
     refused("its own sealed rows, here test_fraction 0.2", test_fraction=0.3)
     forward = {"kind": "forward", "folds": 5, "by": "pixel_0_0"}

@@ -37,7 +37,7 @@ def test_a_bare_name_is_the_loss_with_its_defaults_and_makes_small_counts_number
     ("fields", "field", "words"),
     [
         ({"loss": "logistic"}, "loss", "poisson"),
-        ({"loss": {"kind": "huber", "delta": 0}}, "loss.delta", "greater than 0"),
+        ({"loss": {"kind": "huber", "delta": 0}}, "loss.delta", "greater than or equal to 0.0001"),
         ({"loss": {"kind": "poisson", "delta": 1}}, "loss.delta", "unknown"),
         ({"loss": "huber", "task": "classification"}, "loss", "accepted: null"),
         ({"loss": "poisson"}, "loss", "the least of 'y' is -50"),

@@ -102,7 +102,8 @@ def path_ends(
     if largest <= 0:  # the data tell nothing
         return None
     wide = rows.train_inputs.shape[1] > len(rows.train_targets)
-    high = largest if PENALTIES[mixed[0]].sparse else BEYOND * largest
+    part = PENALTIES[mixed[0]].components(1.0, mixed[1])
+    high = largest if part.l1 > 0 or part.group > 0 else BEYOND * largest
     return PATHS_LOWEST[wide] * largest, high
 
 

@@ -88,7 +88,7 @@ def answer(
         files[PATH] = path.model_dump_json().encode()
     warnings = [*refits.notes, *warnings_of(spec, candidates, list(refits.by_role.values()))]
     if debiasing is not None:
-        warnings += debiasing.warnings()
+        warnings += debiasing.warnings(spec)
     elif spec.refit == "debias":
         warnings.append(undone(kept, is_constant=choice == BASELINE))
     return Answer(recommended, {name: keep(name, own) for name, own in files.items()}, warnings)

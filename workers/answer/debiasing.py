@@ -28,7 +28,9 @@ from workers.answer.confirmation import fresh_splits
 from workers.answer.evidence import Evidence
 from workers.answer.sealed import SealedTest, sealed_metric
 from workers.answer.training import Training
+from workers.answer.warnings import beyond_limits
 from workers.data.prepare import Fold, Prepared
+from workers.data.seeds import derived_seed
 from workers.models.building import predict
 from workers.objectives.losses import kind_of
 from workers.objectives.metrics import score
@@ -72,16 +74,18 @@ class Debiasing:
             sealed_debiased=sealed.value(DEBIASED, metric),
         )
 
-    def warnings(self) -> list[str]:
+    def warnings(self, spec: JobSpec) -> list[str]:
         """Return why the debiased weights may not be what they are taken for."""
+        beyond = beyond_limits(spec, "The debiased refit", self.model)
         if self.model.separated:
             return [
+                *beyond,
                 "Without a penalty the chosen columns have no finite optimum, as they tell classes "
-                "apart: the debiased weights are as large as `epochs` let them become."
+                "apart: the debiased weights are as large as `epochs` let them become.",
             ]
         if self.model.converged is False:
-            return ["The debiased refit had not converged; more `epochs` let it arrive."]
-        return []
+            beyond.append("The debiased refit had not converged; more `epochs` let it arrive.")
+        return beyond
 
 
 def debias(
@@ -91,7 +95,8 @@ def debias(
     member = evidence.member(refit.trial)
     if not PENALTIES[member.penalty].sparse or refit.model.diverged_at:
         return None
-    model = without_penalty(member, refit.model, prepared.development(), training)
+    seed = _own_seed(evidence.spec)
+    model = without_penalty(member, refit.model, prepared.development(), _seeded(training, seed))
     if model.diverged_at:
         return None
     values = None if evidence.confirmed is None else _values(member, prepared, training)
@@ -167,13 +172,25 @@ def _values(member: Configuration, prepared: Prepared, training: Training) -> np
             return None
         for place, fold in enumerate(problem.folds):
             penalised = found.model(0, place)
-            free = without_penalty(member, penalised, fold, training)
+            own_seed = _own_seed(spec, problem.seed, place)
+            free = without_penalty(member, penalised, fold, _seeded(training, own_seed))
             if penalised.diverged_at or free.diverged_at:
                 return None
             own = _value(spec, penalised.parameters, fold, outputs)
             pairs.append((own, _value(spec, free.parameters, fold, outputs)))
     values = np.array(pairs).T
     return values if np.isfinite(values).all() else None
+
+
+def _own_seed(spec: JobSpec, *place: int) -> int:
+    """Return a seed of its own for each refit: a checkpoint is told by it from that of another."""
+    return derived_seed(spec.seed, "debias", *place) % 2**32
+
+
+def _seeded(training: Training, seed: int) -> Training:
+    problem = training.problem
+    spec = problem.spec.model_copy(update={"seed": seed})
+    return replace(training, problem=replace(problem, spec=spec))
 
 
 def _value(spec: JobSpec, parameters: Mapping[str, Tensor], fold: Fold, outputs: int) -> float:

@@ -70,9 +70,13 @@ class SealedTest:
 
     @property
     def units(self) -> int:
-        """The number of rows, or of groups of rows, that are resampled."""
-        groups = self.fold.valid_groups
-        return self.rows if groups is None else len(groups.unique())
+        """The number of rows, or of groups of rows, that are resampled; groups by their weights."""
+        groups, weights = self.fold.valid_groups, self.fold.valid_weights
+        if groups is None:
+            return self.rows
+        _, place = groups.unique(return_inverse=True)
+        sums = place.bincount(weights).double()
+        return len(sums) if weights is None else effective_rows(sums.numpy())
 
     def value(self, role: str, metric: Objective) -> float | None:
         """Score a role; None where its refit diverged."""

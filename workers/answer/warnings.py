@@ -8,6 +8,7 @@ from ridgeway.spec.names import UNPENALISED
 from ridgeway.spec.spec import JobSpec
 from ridgeway.study.reading import StudyTrial
 from workers.answer.choice import Refit, within_limits
+from workers.population.results import TrainedModel
 
 
 def warnings_of(
@@ -19,7 +20,9 @@ def warnings_of(
         warnings.append(
             "No trial with penalty `none` was complete: nothing unpenalised to compare."
         )
-    warnings += _beyond_limits(spec, refits)
+    simplest = next(refit for refit in refits if refit.role == "simplest")
+    if within_limits(simplest.trial, spec):
+        warnings += beyond_limits(spec, "The refit of `simplest`", simplest.model)
     for refit in refits:
         if refit.model.diverged_at:
             warnings.append(
@@ -29,18 +32,17 @@ def warnings_of(
     return warnings
 
 
-def _beyond_limits(spec: JobSpec, refits: Sequence[Refit]) -> list[str]:
-    """Return where a trial keeps to `at_most` and its refit, on more rows, does not."""
+def beyond_limits(spec: JobSpec, what: str, model: TrainedModel) -> list[str]:
+    """Return where a trial keeps to `at_most` and a model of it, on more rows, does not."""
     limits = spec.at_most
-    simplest = next(refit for refit in refits if refit.role == "simplest")
-    if limits is None or not within_limits(simplest.trial, spec):
+    if limits is None:
         return []
     found = {
-        "features": (simplest.model.features, limits.features),
-        "nonzero_weights": (simplest.model.nonzero_weights, limits.nonzero_weights),
+        "features": (model.features, limits.features),
+        "nonzero_weights": (model.nonzero_weights, limits.nonzero_weights),
     }
     return [
-        f"The refit of `simplest` has {own} {name.replace('_', ' ')}, more than the {most} of "
+        f"{what} has {own} {name.replace('_', ' ')}, more than the {most} of "
         f"`at_most.{name}`, which its trial keeps to in the mean over folds."
         for name, (own, most) in found.items()
         if own is not None and most is not None and own > most

@@ -196,3 +196,12 @@ def test_nothing_is_debiased_where_no_columns_are_chosen(
     assert given.recommended.debias is None
     assert "debiased" not in given.recommended.test.loss
     assert any(told in warning for warning in given.warnings)
+
+
+def test_weights_beyond_a_limit_are_told_of(tmp_path: Path) -> None:
+    prepared = prepared_for("three", at_most={"nonzero_weights": 4})
+    given, _ = answered(prepared, tmp_path, {"penalty": "l1", "lambda": 0.1})
+    assert given.recommended.debias is not None
+    assert given.recommended.debias.nonzero_weights > 4
+    told = [warning for warning in given.warnings if warning.startswith("The debiased refit has")]
+    assert "more than the 4 of `at_most.nonzero_weights`" in told[0]

@@ -15,6 +15,7 @@ from sklearn.linear_model import Ridge
 from ridgeway.data.store import Store
 from ridgeway.spec.wording import parse_spec
 from workers.answer.answer import Answer
+from workers.answer.sealed import SealedTest
 from workers.data.prepare import Prepared, check_and_prepare
 
 pytestmark = pytest.mark.usefixtures("brief")
@@ -100,3 +101,15 @@ def test_rows_that_hardly_weigh_anything_bear_no_claim(tmp_path: Path) -> None:
     (few,) = [check for check in answer.checks if check.code == "few_rows"]
     assert "has 160 rows, which count by their weights as 4" in few.sentence
     assert not any(each.claimed for each in answer.comparisons)
+
+
+def test_groups_that_hardly_weigh_anything_are_none_to_resample() -> None:
+    groups = np.repeat(np.arange(20), 20)
+    frame = table(np.where(groups % 10 == 0, 1.0, 1e-6)).assign(g=groups)
+    given = {"dataset": "mine", "model": {"kind": "linear"}, "test_fraction": 0.5, "target": "y"}
+    prepared = check_and_prepare(parse_spec({**given, "groups": "g", "weights": "w"}), frame)
+    sealed = SealedTest.opened(prepared, {})
+    heavy = np.unique(groups[prepared.splits.test][frame["w"][prepared.splits.test] == 1])
+    assert sealed.units == len(heavy) < 3
+    assert sealed.fold.valid_groups is not None
+    assert len(sealed.fold.valid_groups.unique()) == 10

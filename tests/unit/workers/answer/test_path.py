@@ -100,10 +100,12 @@ def test_a_path_of_least_squares_is_scikit_learns(tmp_path: Path, ratio: float |
         ours = [point.coefficients.get(name, [0.0])[0] for name in prepared.features]
         np.testing.assert_allclose(ours, own, rtol=1e-3, atol=1e-2)
         assert point.intercepts == pytest.approx([intercept], rel=1e-5)
+        # At λ_max itself its rounding decides whether the first column has a trace of a weight.
+        theirs = np.abs(own) > 1e-9
         assert set(point.coefficients) == {
-            name for name, used in zip(prepared.features, own != 0, strict=True) if used
+            name for name, used in zip(prepared.features, theirs, strict=True) if used
         }
-        assert point.refit_features == (own != 0).sum()
+        assert point.refit_features == theirs.sum()
 
 
 def test_a_path_of_classes_is_scikit_learns(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from ridgeway.cli.datasets import datasets
+from ridgeway.cli.exporting import export
 from ridgeway.cli.jobs import (
     answer,
     cancel,
@@ -39,7 +40,7 @@ def main() -> None:
 for command in (
     *(serve, worker, migrate, import_study, demo),
     *(submit, status, jobs, trials, front, path, features, cancel, pause, resume, answer),
-    *(extend, delete, predict),
+    *(extend, delete, predict, export),
     datasets,
 ):
     main.add_command(command)

@@ -13,7 +13,8 @@ from click.testing import CliRunner, Result
 from scripted import Answer, make_answered_job, make_job, problem, scripted
 
 from ridgeway.cli import main
-from ridgeway.client import client as client_module
+from ridgeway.client import client as waiting
+from ridgeway.client import connection as client_module
 from ridgeway.settings import Settings
 
 
@@ -21,7 +22,7 @@ from ridgeway.settings import Settings
 def clean(monkeypatch: pytest.MonkeyPatch) -> None:
     """Short pauses; and no settings of the person who runs the tests."""
     monkeypatch.setattr(client_module, "RETRY_SECONDS", (0.01,))
-    monkeypatch.setattr(client_module, "OUTAGE_SECONDS", 0.1)
+    monkeypatch.setattr(waiting, "OUTAGE_SECONDS", 0.1)
     for name in Settings.model_fields:
         monkeypatch.delenv(f"RIDGEWAY_{name.upper()}", raising=False)
 
@@ -67,6 +68,7 @@ def test_the_commands_are_those_of_the_interface() -> None:
         "datasets show",
         "delete",
         "demo",
+        "export",
         "extend",
         "features",
         "front",

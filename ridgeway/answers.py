@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from textwrap import shorten
 from typing import Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -14,11 +15,26 @@ Choice: TypeAlias = Literal["simplest", "best", "baseline"]
 RivalName: TypeAlias = Literal["none", "baseline", "linear", "best", "twin"]
 Claim: TypeAlias = Literal["benefit", "none_detected", "no_signal"]
 
+LONGEST_SUMMARY = 240  # characters
+
 
 class View(BaseModel):
     """Newer services may answer more fields than an older client knows."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
+
+    def _summary(self) -> str | None:
+        """Return in a few words what `repr` shows; None for all fields."""
+        return None
+
+    def __repr__(self) -> str:
+        summary = self._summary()
+        if summary is None:
+            return super().__repr__()
+        return f"<{type(self).__name__} {shorten(summary, LONGEST_SUMMARY, placeholder='...')}>"
+
+    def __str__(self) -> str:
+        return repr(self)
 
 
 class Chosen(View):
@@ -210,3 +226,9 @@ class Recommended(View):
     comparisons: list[Comparison] = []
     checks: list[Check] = []
     test: SealedScores
+
+    def _summary(self) -> str:
+        if self.verdict is not None:
+            return f"{self.choice}: {self.verdict.sentence}"
+        chosen = self.best if self.choice == "best" else self.simplest
+        return f"{self.choice}: {chosen.params}"

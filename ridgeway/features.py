@@ -6,6 +6,8 @@ from pydantic import Field
 
 from ridgeway.answers import Choice, Interval, View
 
+_SHOWN = 8  # names in a summary
+
 
 class Feature(View):
     """One input column; a category is one, whatever its levels are encoded as."""
@@ -61,3 +63,8 @@ class Features(View):
     left_out: int = Field(default=0, description="features, the smallest, without an importance")
     stability: Stability | None = None
     features: list[Feature]
+
+    def _summary(self) -> str:
+        used = [feature.name for feature in self.features if feature.used]
+        more = f", and {len(used) - _SHOWN} more" if len(used) > _SHOWN else ""
+        return f"{len(used)} of {len(self.features)} used: {', '.join(used[:_SHOWN])}{more}"

@@ -75,3 +75,8 @@ class RegularisationPath(View):
         default=None, description="the trial whose rate, decay and mixing the path has"
     )
     points: list[PathPoint]
+
+    def _summary(self) -> str:
+        named = {"λ_min": self.best_strength, "λ_1se": self.one_standard_error_strength}
+        told = [f"{name} {own:.4g}" for name, own in named.items() if own is not None]
+        return f"{self.penalty}: " + ", ".join([f"{len(self.points)} strengths", *told])

@@ -106,6 +106,14 @@ class Job(View):
         """Return True in a state that the job does not leave by itself."""
         return self.state in ENDED
 
+    def _summary(self) -> str:
+        own, done = self.progress, self.progress.complete + self.progress.pruned
+        name = f" {self.name!r}" if self.name else ""
+        told = f"{self.id}{name} {self.state}, {done + own.failed}/{own.trials} trials"
+        if self.recommended is not None and self.recommended.verdict is not None:
+            return f"{told}: {self.recommended.verdict.sentence}"
+        return f"{told}, best {self.best.value:.4g}" if self.best is not None else told
+
 
 class JobPage(View):
     """Jobs, newest first; `next` is the cursor of the page after, if there is one."""
@@ -186,6 +194,11 @@ class Dataset(DatasetSummary):
     unreadable: str | None = Field(
         None, description="why this release can't read the columns, which another one wrote"
     )
+
+    def _summary(self) -> str:
+        return (
+            f"{self.name!r}: {self.rows} rows, {self.column_count} columns, target {self.target!r}"
+        )
 
 
 class DatasetPage(View):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import uuid
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,12 +12,15 @@ if TYPE_CHECKING:
     from ridgeway.model.model import Model
     from ridgeway.views import Job
 
+_JOB = "last|[0-9a-fA-F-]{4,36}"
+
 
 def load_model(source: Job | str | Path | bytes, url: str | None = None) -> Model:
-    """Load a job's recommended model: from its file (a path or bytes), or by the job or its id.
+    """Load a job's recommended model: from its file (a path or bytes), or from the service.
 
-    `url` is the service's, by default RIDGEWAY_URL. InvalidInput where the source is no model,
-    NotFound where the job has none; RidgewayError where numpy or safetensors lack.
+    There it is named by the job, its id, how that begins, or "last"; a file of that name goes
+    before. `url` is the service's, by default RIDGEWAY_URL. InvalidInput where the source is no
+    model, NotFound where the job has none; RidgewayError where numpy or safetensors lack.
     """
     try:
         from ridgeway.model.model import read_model
@@ -32,7 +35,7 @@ def load_model(source: Job | str | Path | bytes, url: str | None = None) -> Mode
 def _data(source: Job | str | Path | bytes, url: str | None) -> bytes:
     if isinstance(source, bytes):
         return source
-    if isinstance(source, Path) or (isinstance(source, str) and not _is_id(source)):
+    if isinstance(source, Path) or (isinstance(source, str) and not _may_name_job(source)):
         try:
             return Path(source).read_bytes()
         except (OSError, ValueError) as error:
@@ -45,8 +48,5 @@ def _data(source: Job | str | Path | bytes, url: str | None) -> bytes:
         return client.model(source)
 
 
-def _is_id(text: str) -> bool:
-    try:
-        return str(uuid.UUID(text)) == text.lower()
-    except ValueError:
-        return False
+def _may_name_job(text: str) -> bool:
+    return re.fullmatch(_JOB, text) is not None and not Path(text).exists()

@@ -104,8 +104,13 @@ class JobProgress:
         tenth = int(10 * job.progress.fraction)
         if tenth != self._told or job.ended:
             self._told = tenth
-            line = f"{job.state}: {trials} trials   {note}"
-            self._console.print(Plain(line.rstrip()))
+            self._console.print(Plain(progress_line(job)))
+
+
+def progress_line(job: Job) -> str:
+    """Tell in a line how far the job is."""
+    trials = f"{ended_trials(job)}/{job.progress.trials} trials"
+    return f"{job.state}: {trials}   {_note(job)}".rstrip()
 
 
 def _note(job: Job) -> str:

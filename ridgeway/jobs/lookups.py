@@ -70,13 +70,20 @@ def job_of_study(transaction: Connection, study_id: int) -> str | None:
 
 
 def list_jobs(
-    transaction: Connection, *, state: JobState | None, cursor: str | None, limit: int
+    transaction: Connection,
+    *,
+    state: JobState | None,
+    beginning: str | None = None,
+    cursor: str | None,
+    limit: int,
 ) -> JobPage:
-    """List jobs, newest first."""
+    """List jobs, newest first; only those in the state, and with ids of that beginning, if any."""
     newest = (jobs.c.created_at, jobs.c.id)
     query = select_looks().order_by(*(column.desc() for column in newest)).limit(limit + 1)
     if state is not None:
         query = query.where(jobs.c.state == state)
+    if beginning is not None:
+        query = query.where(jobs.c.id.startswith(beginning, autoescape=True))
     if cursor is not None:
         place = NEWEST_FIRST.place(cursor)
         query = query.where(sa.tuple_(*newest) < sa.tuple_(*map(sa.literal, place)))

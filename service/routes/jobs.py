@@ -168,12 +168,15 @@ def _resolve(transaction: Connection, spec: JobSpec) -> tuple[JobSpec, str | Non
 def page(
     context: InContext,
     state: Annotated[JobState | None, Query()] = None,
+    id: Annotated[
+        str | None, Query(pattern="^[0-9a-f-]{1,36}$", description="how the ids begin")
+    ] = None,
     cursor: Annotated[str | None, cursor_of(lookups.NEWEST_FIRST)] = None,
     limit: Limit = 50,
 ) -> JobPage:
     """List jobs, newest first."""
     with context.database.reading() as transaction:
-        return lookups.list_jobs(transaction, state=state, cursor=cursor, limit=limit)
+        return lookups.list_jobs(transaction, state=state, beginning=id, cursor=cursor, limit=limit)
 
 
 @router.get(

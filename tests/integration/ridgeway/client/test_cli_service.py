@@ -11,7 +11,7 @@ from click.testing import CliRunner, Result
 from serving import Served
 
 from ridgeway.cli import main
-from ridgeway.client import client as client_module
+from ridgeway.client import connection as client_module
 from ridgeway.client.client import Client
 from ridgeway.errors import Conflict, InvalidInput, NotFound
 

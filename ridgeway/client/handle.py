@@ -1,0 +1,69 @@
+"""A job as the client returns it: what `GET /v1/jobs/{id}` answers, and what can be asked of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from pydantic import PrivateAttr
+
+from ridgeway.features import Features
+from ridgeway.paths import RegularisationPath
+from ridgeway.predictions import Predictions
+from ridgeway.views import Job
+
+if TYPE_CHECKING:
+    from ridgeway.client.client import Client
+    from ridgeway.model.model import Model
+
+
+class JobHandle(Job):
+    """A job, as it was when it was asked for, and the client to ask for more with.
+
+    In a notebook it shows its answer: the verdict, the models beside each other, the checks.
+    """
+
+    _client: Client = PrivateAttr()
+
+    @classmethod
+    def of(cls, job: Job, client: Client) -> JobHandle:
+        """Give a job the client that it came by."""
+        handle = cls.model_construct(**{name: getattr(job, name) for name in Job.model_fields})
+        handle._client = client
+        return handle
+
+    def refresh(self) -> JobHandle:
+        """Return the job as it is now."""
+        return self._client.job(self)
+
+    def wait(self, progress: bool = True, timeout: float | None = None) -> JobHandle:
+        """Wait for the answer, as Client.wait does."""
+        return self._client.wait(self, progress=progress, timeout=timeout)
+
+    def predict(self, rows: Sequence[Mapping[str, Any]] | Any) -> Predictions:
+        """Have the service predict a table, or rows as mappings by column."""
+        return self._client.predict(self, rows)
+
+    def load_model(self) -> Model:
+        """Fetch the recommended model, to predict with in this program."""
+        from ridgeway.client.loading import load_model
+
+        return load_model(self._client.model(self))
+
+    def path(self) -> RegularisationPath:
+        """Fetch the regularisation path of the recommended penalty."""
+        return self._client.path(self)
+
+    def features(self) -> Features:
+        """Fetch what the recommended model makes of each feature."""
+        return self._client.features(self)
+
+    def trials_frame(self) -> Any:
+        """Fetch every trial as a pandas DataFrame."""
+        return self._client.trials_frame(self)
+
+    def _repr_html_(self) -> str:
+        from ridgeway.client.notebooks import html_of
+        from ridgeway.client.show import job_summary
+
+        return html_of(job_summary(self))

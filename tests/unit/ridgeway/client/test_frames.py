@@ -1,0 +1,50 @@
+"""Tables of a program, as what is sent."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+from pyarrow import parquet
+
+from ridgeway.client.frames import is_table, name_of, parquet_of, rows_of
+from ridgeway.errors import InvalidInput
+
+TABLE = pd.DataFrame({"a": [1.5, np.nan], "b": ["x", None], "c": pd.Categorical(["u", "v"])})
+
+
+def test_a_table_is_the_same_bytes_whatever_its_index_or_its_maker() -> None:
+    written = parquet_of(TABLE, "dataset")
+    assert parquet_of(TABLE.set_index(pd.Index([7, 9])), "dataset") == written
+    assert parquet_of(pa.Table.from_pandas(TABLE, preserve_index=False), "dataset") == written
+    read = parquet.read_table(io.BytesIO(written))
+    assert read.column_names == ["a", "b", "c"]
+    assert read.column("b").to_pylist() == ["x", None]
+
+
+def test_another_table_has_another_name() -> None:
+    own, other = parquet_of(TABLE, "dataset"), parquet_of(TABLE.iloc[::-1], "dataset")
+    assert name_of(own) != name_of(other)
+
+
+def test_a_column_of_no_one_kind_is_refused_by_the_field() -> None:
+    with pytest.raises(InvalidInput, match="can't be written as Parquet") as refused:
+        parquet_of(pd.DataFrame({"a": [1, "x", object()]}), "dataset")
+    assert refused.value.errors[0].field == "dataset"
+
+
+@pytest.mark.parametrize("given", [3, [{"a": 1}], {"a": [1]}, "file.csv", np.zeros(3)])
+def test_what_is_no_table_is_refused_and_is_none(given: object) -> None:
+    assert not is_table(given)
+    with pytest.raises(InvalidInput, match="must be a DataFrame or an Arrow table"):
+        parquet_of(given, "dataset")
+
+
+def test_rows_of_a_table_are_mappings_and_rows_stay_what_they_are() -> None:
+    rows = rows_of(pa.table({"a": [1, None]}))
+    assert rows == [{"a": 1}, {"a": None}]
+    assert [row["b"] for row in rows_of(TABLE.iloc[:1])] == ["x"]
+    assert rows_of(rows) is rows

@@ -225,21 +225,31 @@ class Exact:
         work = [fold.work(members) for fold in self._folds]
         done, total = 0, sum(map(sum, work))
         for number, fold in enumerate(self._folds):
+            solved: dict[int, Solved] = {}
             for place in finite.nonzero().flatten().tolist():
                 heed()
                 ahead = done + work[number][place]
                 with span(done / total, ahead / total):
                     found = fold.solve(members[place])
                 if found is not None:
-                    self._note((number, place), found)
+                    solved[place] = found
                     done = ahead
                     tell(done / total)
+            self._note(number, solved)
         if self._fit.outputs > 1:
             self._centre()
 
-    def _note(self, place: tuple[int, int], found: Solved) -> None:
-        self.weights[place], self.intercepts[place] = found.weights, found.intercepts
-        self.residuals[place], self.converged[place] = found.residual, found.converged
+    def _note(self, fold: int, solved: Mapping[int, Solved]) -> None:
+        """Note what members, by their places, came to on a fold: at once, as each write costs."""
+        if not solved:
+            return
+        places, found = list(solved), solved.values()
+        self.weights[fold, places] = torch.stack([own.weights for own in found]).to(self._fit.dtype)
+        intercepts = torch.stack([own.intercepts for own in found])
+        self.intercepts[fold, places] = intercepts.to(self._fit.dtype)
+        residuals = torch.tensor([own.residual for own in found], dtype=self._fit.dtype)
+        self.residuals[fold, places] = residuals
+        self.converged[fold, places] = torch.tensor([own.converged for own in found])
 
     def _centre(self) -> None:
         """Let what no penalty holds add up to zero: of a softmax only differences mean anything."""

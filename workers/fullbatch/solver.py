@@ -41,7 +41,9 @@ Rounds: TypeAlias = Exact | Fista  # members on their way, round by round
 
 COLUMN_FLOATS, ROW_FLOATS = 24, 8  # that a model's solution takes for each weight and each logit
 ONE_BY_ONE, SIDE_BY_SIDE = "exact", "fista"  # backends
-AT_ONCE = 8  # members solved one after the other between two looks at the lease
+# Of members that are solved one after the other, between two checkpoints: the least number, the
+# most, and how many cells of inputs they may go through together.
+LEAST_AT_ONCE, MOST_AT_ONCE, CELLS_AT_ONCE = 8, 128, 500_000_000
 
 
 class FullBatch(Solver):
@@ -90,7 +92,9 @@ class FullBatch(Solver):
         self._member_floats = len(folds) * outputs * floats
         self.together = max(1, MEMORY_FLOATS // self._member_floats)
         if exact:
-            self.together = min(self.together, AT_ONCE)
+            cells = sum(fold.train_inputs.numel() for fold in folds) * outputs
+            at_once = max(LEAST_AT_ONCE, min(MOST_AT_ONCE, CELLS_AT_ONCE // max(1, cells)))
+            self.together = min(self.together, at_once)
 
     @property
     def most_in_memory(self) -> int:

@@ -12,8 +12,16 @@ from ridgeway.spec.names import Objective, PenaltyName
 Params: TypeAlias = dict[str, float | str]
 Interval: TypeAlias = tuple[float, float]
 Choice: TypeAlias = Literal["simplest", "best", "baseline"]
+ModelRole: TypeAlias = Literal["recommended", "simplest", "best", "none", "linear", "baseline"]
 RivalName: TypeAlias = Literal["none", "baseline", "linear", "best", "twin"]
 Claim: TypeAlias = Literal["benefit", "none_detected", "no_signal"]
+
+# The libraries of `Chosen.equivalents`, as people call them.
+LIBRARIES = {
+    "sklearn": "scikit-learn",
+    "sklearn_raw_target": "scikit-learn, target not standardised",
+    "torch": "torch.optim, weights alone",
+}
 
 LONGEST_SUMMARY = 240  # characters
 

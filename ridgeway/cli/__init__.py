@@ -20,6 +20,7 @@ from ridgeway.cli.jobs import (
     submit,
     trials,
 )
+from ridgeway.cli.models import model
 from ridgeway.cli.paths import path
 from ridgeway.cli.predicting import predict
 from ridgeway.cli.processes import demo, import_study, migrate, serve, worker
@@ -40,7 +41,7 @@ def main() -> None:
 for command in (
     *(serve, worker, migrate, import_study, demo),
     *(submit, status, jobs, trials, front, path, features, cancel, pause, resume, answer),
-    *(extend, delete, predict, export),
+    *(extend, delete, model, predict, export),
     datasets,
 ):
     main.add_command(command)

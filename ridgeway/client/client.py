@@ -14,13 +14,16 @@ from urllib.parse import quote
 
 import httpx
 
+from ridgeway.answers import ModelRole
 from ridgeway.client.connection import NOT_MODIFIED, Connection
+from ridgeway.client.downloads import written
 from ridgeway.client.frames import is_table, name_of, parquet_of, rows_of
 from ridgeway.client.handle import JobHandle
 from ridgeway.client.refusals import problem_of, transport_reason
 from ridgeway.client.sending import post_once, rows_body
 from ridgeway.errors import InvalidInput, JobFailed, Unreachable
 from ridgeway.features import Features
+from ridgeway.formats.names import ModelFormat
 from ridgeway.paths import RegularisationPath
 from ridgeway.predictions import Predictions
 from ridgeway.spec.names import PenaltyName
@@ -149,9 +152,27 @@ class Client(Connection):
         """Give the job `trials` more; one that has succeeded runs again, for a new answer."""
         return self._act(job, "extend", {"trials": trials})
 
-    def model(self, job: Job | str) -> bytes:
-        """Fetch the recommended model: weights refitted on the development rows, safetensors."""
-        return self._get(f"{self._job_path(job)}/model").content
+    def model(
+        self,
+        job: Job | str,
+        role: ModelRole = "recommended",
+        format: ModelFormat = "safetensors",
+    ) -> bytes:
+        """Fetch a model of the answer, refitted on the development rows, in a format.
+
+        NotFound names the roles that the job has; Conflict says why it has no such format.
+        """
+        return self._get(f"{self._job_path(job)}/model", role=role, format=format).content
+
+    def download_model(
+        self,
+        job: Job | str,
+        path: Path | str,
+        role: ModelRole = "recommended",
+        format: ModelFormat = "safetensors",
+    ) -> Path:
+        """Write what `model` fetches to a file; InvalidInput (`path`) where that can't be."""
+        return written(Path(path), self.model(job, role, format))
 
     def predict(self, job: Job | str, rows: Sequence[Mapping[str, Any]] | Table) -> Predictions:
         """Have the service predict a table, or rows as mappings by column; NaN, None: unknown."""

@@ -9,18 +9,22 @@ from typing import TYPE_CHECKING
 from ridgeway.errors import InvalidInput, RidgewayError
 
 if TYPE_CHECKING:
+    from ridgeway.answers import ModelRole
     from ridgeway.model.model import Model
     from ridgeway.views import Job
 
 _JOB = "last|[0-9a-fA-F-]{4,36}"
 
 
-def load_model(source: Job | str | Path | bytes, url: str | None = None) -> Model:
-    """Load a job's recommended model: from its file (a path or bytes), or from the service.
+def load_model(
+    source: Job | str | Path | bytes, url: str | None = None, *, role: ModelRole = "recommended"
+) -> Model:
+    """Load a job's model: from its file (a path or bytes), or from the service.
 
     There it is named by the job, its id, how that begins, or "last"; a file of that name goes
-    before. `url` is the service's, by default RIDGEWAY_URL. InvalidInput where the source is no
-    model, NotFound where the job has none; RidgewayError where numpy or safetensors lack.
+    before. `url` is the service's, by default RIDGEWAY_URL; `role` says which model of the job's
+    answer. InvalidInput where the source is no model, NotFound where the job has none of the role;
+    RidgewayError where numpy or safetensors lack.
     """
     try:
         from ridgeway.model.model import read_model
@@ -29,13 +33,16 @@ def load_model(source: Job | str | Path | bytes, url: str | None = None) -> Mode
             raise
         message = f"To load a model takes {error.name}: pip install 'ridgeway[model]'."
         raise RidgewayError(message) from None
-    return read_model(_data(source, url))
+    return read_model(_data(source, url, role))
 
 
-def _data(source: Job | str | Path | bytes, url: str | None) -> bytes:
+def _data(source: Job | str | Path | bytes, url: str | None, role: ModelRole) -> bytes:
+    is_file = isinstance(source, Path) or (isinstance(source, str) and not _may_name_job(source))
+    if role != "recommended" and (is_file or isinstance(source, bytes)):
+        raise InvalidInput.of("role", role, "a file holds one model: load other roles by the job")
     if isinstance(source, bytes):
         return source
-    if isinstance(source, Path) or (isinstance(source, str) and not _may_name_job(source)):
+    if isinstance(source, Path) or (isinstance(source, str) and is_file):
         try:
             return Path(source).read_bytes()
         except (OSError, ValueError) as error:
@@ -45,7 +52,7 @@ def _data(source: Job | str | Path | bytes, url: str | None) -> bytes:
     from ridgeway.client.client import Client
 
     with Client(url) as client:
-        return client.model(source)
+        return client.model(source, role)
 
 
 def _may_name_job(text: str) -> bool:

@@ -9,7 +9,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from ridgeway.answers import Check, Chosen, Params, Recommended
+from ridgeway.answers import LIBRARIES, Check, Chosen, Params, Recommended
 from ridgeway.spec.losses import objective_label
 from ridgeway.spec.names import OBJECTIVE_ROWS, Objective, penalty_row
 from ridgeway.spec.spec import JobSpec, Rule
@@ -21,12 +21,6 @@ RULES: dict[Rule, str] = {
     "simplest": "the simplest that neither its value nor its folds tell from the best",
     "one_standard_error": "the simplest within one standard error of the best",
     "best": "the best value",
-}
-
-LIBRARIES = {
-    "sklearn": "scikit-learn",
-    "sklearn_raw_target": "scikit-learn, target not standardised",
-    "torch": "torch.optim, weights alone",
 }
 
 

@@ -101,6 +101,16 @@ class Model:
         return self._description
 
     @property
+    def preparation(self) -> Preparation:
+        """Return how columns become its inputs."""
+        return self._preparation
+
+    @property
+    def network(self) -> Network:
+        """Return what goes from inputs to outputs."""
+        return self._network
+
+    @property
     def coef_(self) -> Floats:
         """Return the coefficients of `encoded_names_` in the table's units.
 

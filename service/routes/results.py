@@ -1,15 +1,23 @@
-"""/v1/jobs/{id}/...: what an answer leaves to be taken away, its model, path and features."""
+"""/v1/jobs/{id}/...: what an answer leaves to be taken away, its models, path and features."""
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
-from typing import IO
+from typing import IO, Annotated, Any
 
-from fastapi import APIRouter, Depends, Response
+from anyio import to_thread
+from fastapi import APIRouter, Depends, Query, Response
+from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import StreamingResponse
 
+from ridgeway.answers import ModelRole
+from ridgeway.errors import Conflict
 from ridgeway.features import Features
+from ridgeway.formats.card import model_card
+from ridgeway.formats.names import BINARY, FORMATS, ModelFormat
 from ridgeway.jobs import artifacts
+from ridgeway.jobs.lookups import find_job
 from ridgeway.jobs.path_jobs import path_beside
 from ridgeway.paths import RegularisationPath
 from ridgeway.spec.paths import PathRequest
@@ -18,8 +26,8 @@ from service.context import Context, IdempotencyKey, InContext, JobId, require_j
 from service.problems import LOCATION, problems
 from service.routes.jobs import Asked, answer_with_job
 
-SAFETENSORS = "application/octet-stream"
 JSON = "application/json"
+BYTES: dict[str, Any] = {"schema": {"type": "string", "format": "binary"}}
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 
@@ -29,16 +37,50 @@ router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
     response_class=StreamingResponse,
     responses={
         200: {
-            "content": {SAFETENSORS: {"schema": {"type": "string", "format": "binary"}}},
-            "description": "The recommended model's weights",
+            "content": {BINARY: BYTES, "text/markdown": {"schema": {"type": "string"}}},
+            "description": "The model's file, or its card",
         },
-        **problems(404),
+        **problems(404, 409, 422),
     },
 )
-def model(id: JobId, context: InContext) -> StreamingResponse:
-    """Return the recommended model, refitted on the development rows, as safetensors."""
-    name = f'attachment; filename="{id}.safetensors"'
-    return _kept(context, id, artifacts.MODEL, SAFETENSORS, {"Content-Disposition": name})
+async def model(
+    id: JobId,
+    context: InContext,
+    role: Annotated[ModelRole, Query(description="which model of the answer")] = "recommended",
+    format: Annotated[
+        ModelFormat, Query(description="`card` tells of it in words")
+    ] = "safetensors",
+) -> Response:
+    """Return a model of the answer, refitted on the development rows.
+
+    404 names the roles whose models the job has, where it lacks one. 409 where the model has no
+    such format, with the way out: scikit-learn has linear ones alone, a plug-in's has neither.
+    """
+    artifact, job = await run_in_threadpool(_find_model, context, id, role)
+    row = FORMATS[format]
+    name = id if role == "recommended" else f"{id}-{role}"
+    headers = {"Content-Disposition": f'attachment; filename="{name}.{row.ending}"'}
+    if format == "safetensors":
+        return await run_in_threadpool(_stored, context, artifact, BINARY, headers)
+    threads = context.models.threads
+    if format == "card":
+        data = await to_thread.run_sync(_card, context, artifact, job, role, limiter=threads)
+    else:
+        data = await to_thread.run_sync(context.models.rendered, artifact, format, limiter=threads)
+    headers["ETag"] = f'"{hashlib.sha256(data).hexdigest()}"'
+    return Response(data, media_type=row.media_type, headers=headers)
+
+
+def _find_model(context: Context, id: str, role: ModelRole) -> tuple[artifacts.Artifact, Job]:
+    with context.database.reading() as transaction:
+        return artifacts.find_model(transaction, id, role), find_job(transaction, id)
+
+
+def _card(context: Context, artifact: artifacts.Artifact, job: Job, role: ModelRole) -> bytes:
+    if job.recommended is None:
+        raise Conflict(job.unreadable or f"Job {job.id} has no answer to tell of.")
+    told, features = context.models.described(artifact)
+    return model_card(job, job.recommended, role, told, features).encode()
 
 
 @router.get(
@@ -102,6 +144,12 @@ def _kept(
     """Return a file of the job out of the store; a 404 says which one it has not."""
     with context.database.reading() as transaction:
         artifact = artifacts.find_artifact(transaction, id, name)
+    return _stored(context, artifact, kind, headers)
+
+
+def _stored(
+    context: Context, artifact: artifacts.Artifact, kind: str, headers: dict[str, str]
+) -> StreamingResponse:
     own = {"Content-Length": str(artifact.bytes), "ETag": f'"{artifact.checksum}"'}
     file = context.store.open(artifact.address)
     return StreamingResponse(_chunks(file), media_type=kind, headers={**own, **headers})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -67,6 +68,18 @@ def test_own_csv_takes_a_file_and_its_target(serving, tmp_path):
     told = run("own_csv.py", serving, tmp_path, "mail.csv", "spam")
     assert "mail: 80 rows" in told
     assert "accuracy on 16 sealed rows" in told
+
+
+def test_other_programs_predict_the_same_prices(serving, tmp_path):
+    told = run("other_programs.py", serving, tmp_path)
+    lists = [json.loads(line[line.index("[") :]) for line in told.splitlines()]
+    by_ridgeway, by_onnx, by_sklearn = lists
+    assert by_ridgeway == pytest.approx(by_onnx, abs=0.01)
+    assert by_ridgeway == pytest.approx(by_sklearn, abs=0.01)
+    flat, house, _ = by_ridgeway
+    assert 50_000 < flat < 70_000  # 1000 x 80 - 20000
+    assert flat + 10_000 < house < 120_000  # of the median area, 100
+    assert "# Model card" in (tmp_path / "model.md").read_text()
 
 
 def test_own_model_is_trained_on_the_plug_in_s_data(serving, tmp_path):

@@ -34,6 +34,7 @@ from workers.answer.features import Usage, described_features, usage
 from workers.answer.path import described_path, grid, trace, trace_trials, traced_trial
 from workers.answer.refits import Refits, refitted
 from workers.answer.rival import Rival, linear_rival
+from workers.answer.role_files import RoleModels
 from workers.answer.sealed import BASELINE, SealedTest
 from workers.answer.training import Training
 from workers.answer.verdict import Findings, verdict
@@ -84,6 +85,7 @@ def answer(
     recommended = recommended.model_copy(update={"checks": checks(found)})
     kept = refits.by_role[role] if debiasing is None else debiasing.kept
     files = _model_files(choice, kept, used, sealed, prepared)
+    files |= RoleModels(refits, evidence.rival, sealed, prepared).files(recommended)
     if path is not None:
         files[PATH] = path.model_dump_json().encode()
     warnings = [*refits.notes, *warnings_of(spec, candidates, list(refits.by_role.values()))]

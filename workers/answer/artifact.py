@@ -1,4 +1,4 @@
-"""The recommended model as a file that can be taken away."""
+"""A model of the answer as a file that can be taken away."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from ridgeway.model.file import FORMAT
 from ridgeway.spec.models import LinearModel
 from ridgeway.spec.spec import JobSpec
 from workers.answer.choice import Refit
+from workers.answer.rival import Rival
 from workers.data.prepare import Fold, Prepared
 from workers.objectives.constant import constant_logits
 from workers.objectives.losses import Huber, Kind, kind_of
@@ -30,15 +31,19 @@ def model_bytes(refit: Refit, prepared: Prepared, sealed: Fold) -> bytes:
 
     docs/model-file.md has every key, and ridgeway/model/ reads them.
     """
-    tensors = {
-        name: tensor.detach().cpu().contiguous() for name, tensor in refit.model.parameters.items()
-    }
     own = {
         "role": refit.role,
         "trial": str(refit.trial.number),
         "params": json.dumps(refit.trial.params),
     }
-    return _bytes(tensors, prepared.spec, {**own, **_use(prepared, sealed)})
+    return _bytes(refit.model.parameters, prepared.spec, {**own, **_use(prepared, sealed)})
+
+
+def linear_bytes(rival: Rival, prepared: Prepared, sealed: Fold) -> bytes:
+    """Return the linear model beside a net in the same form; it is no trial's."""
+    params = {"penalty": rival.member.penalty, "lambda": rival.member.strength}
+    own = {"role": "linear", "params": json.dumps(params)}
+    return _bytes(rival.model.parameters, rival.spec, {**own, **_use(prepared, sealed)})
 
 
 def constant_bytes(prepared: Prepared, sealed: Fold) -> bytes:
@@ -50,7 +55,8 @@ def constant_bytes(prepared: Prepared, sealed: Fold) -> bytes:
     return _bytes(tensors, spec, {"role": "baseline", **_use(prepared, sealed)})
 
 
-def _bytes(tensors: dict[str, Tensor], spec: JobSpec, words: dict[str, str]) -> bytes:
+def _bytes(parameters: Mapping[str, Tensor], spec: JobSpec, words: dict[str, str]) -> bytes:
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in parameters.items()}
     return save(tensors, metadata={"spec": spec.model_dump_json(), **words})
 
 

@@ -75,6 +75,7 @@ def test_the_commands_are_those_of_the_interface() -> None:
         "import-study",
         "jobs",
         "migrate",
+        "model",
         "path",
         "pause",
         "predict",

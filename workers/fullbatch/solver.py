@@ -92,9 +92,7 @@ class FullBatch(Solver):
         self._member_floats = len(folds) * outputs * floats
         self.together = max(1, MEMORY_FLOATS // self._member_floats)
         if exact:
-            cells = sum(fold.train_inputs.numel() for fold in folds) * outputs
-            at_once = max(LEAST_AT_ONCE, min(MOST_AT_ONCE, CELLS_AT_ONCE // max(1, cells)))
-            self.together = min(self.together, at_once)
+            self.together = min(self.together, _at_once(problem))
 
     @property
     def most_in_memory(self) -> int:
@@ -153,6 +151,12 @@ def _strengths(members: Sequence[Configuration]) -> Strengths:
     """Return the members' strengths of each part of a penalty."""
     parts = [PENALTIES[own.penalty].components(own.strength, own.l1_ratio) for own in members]
     return Strengths.of(parts, [own.label_smoothing for own in members])
+
+
+def _at_once(problem: Problem) -> int:
+    """Return how many members are solved, one after the other, between two checkpoints."""
+    cells = problem.outputs * sum(fold.train_inputs.numel() for fold in problem.folds)
+    return max(LEAST_AT_ONCE, min(MOST_AT_ONCE, CELLS_AT_ONCE // max(1, cells)))
 
 
 def _bounds(problem: Problem) -> Tensor | None:

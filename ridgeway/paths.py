@@ -58,6 +58,11 @@ class RegularisationPath(View):
         "class"
     )
     columns: list[str] = Field(description="those whose coefficients or norms are told")
+    scales: dict[str, float] = Field(
+        default={},
+        description="of linear models: the standard deviation of each of these columns; times it, "
+        "a coefficient is that of the standardised column",
+    )
     left_out: int = Field(
         default=0, description="columns, those with the smallest coefficients, that are not told"
     )

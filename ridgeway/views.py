@@ -62,6 +62,7 @@ class Links(View):
     trials: str
     path: str = ""
     features: str = ""
+    plots: str = ""
     dashboard: str
 
 
@@ -159,6 +160,21 @@ class Front(View):
 
     objectives: list[str]
     trials: list[FrontTrial]
+
+
+class PlotSummary(View):
+    """A plot that a job has something of."""
+
+    name: str
+    subject: str = Field(description="what the plot is of")
+    title: str = Field(description="what it shows: the finding")
+    link: str = Field(description="`?format=` json, svg or png")
+
+
+class PlotList(View):
+    """The plots that a job has something of."""
+
+    plots: list[PlotSummary]
 
 
 class TrialDetail(Trial):

@@ -23,8 +23,9 @@ from service.limits import BodyLimit
 from service.looks import Looks
 from service.models import Models
 from service.origins import SameOrigin
+from service.pictures import Pictures
 from service.problems import describe_problems, handle_errors
-from service.routes import datasets, health, jobs, predictions, results
+from service.routes import datasets, health, jobs, plots, predictions, results
 from service.scratch import scratch_folder
 from service.sweeper import Sweeper
 from service.writers import Writers
@@ -52,7 +53,7 @@ def create_app(settings: Settings) -> FastAPI:
         redirect_slashes=False,
         redoc_url=None,
     )
-    for routes in (jobs, results, predictions, datasets, health, dashboard):
+    for routes in (jobs, results, predictions, plots, datasets, health, dashboard):
         app.include_router(routes.router)
     handle_errors(app)
     describe_problems(app)
@@ -69,6 +70,7 @@ async def _shared(settings: Settings) -> AsyncGenerator[Context]:
     store = Store.of(settings)
     sweeper = Sweeper(writers.database, store, settings)
     looks = Looks(database)
+    pictures = Pictures()
     with scratch_folder() as scratch:
         shown = Dashboard(database, scratch)
         sweeper.start()
@@ -85,10 +87,12 @@ async def _shared(settings: Settings) -> AsyncGenerator[Context]:
                 asyncio.Semaphore(READERS),
                 sweeper,
                 Models(store),
+                pictures,
             )
         finally:
             sweeper.stop()
             await shown.stop()
+            await pictures.stop()
             looks.close()
             writers.database.close()
             database.close()

@@ -20,6 +20,7 @@ from service.admission import Admission
 from service.dashboard import Dashboard
 from service.looks import Looks
 from service.models import Models
+from service.pictures import Pictures
 from service.sweeper import Sweeper
 from service.writers import Writers
 
@@ -41,6 +42,7 @@ class Context:
     readers: asyncio.Semaphore  # of uploads: each one reads in a process of its own
     sweeper: Sweeper
     models: Models  # that are predicted with
+    pictures: Pictures
 
 
 async def _context(request: Request) -> Context:

@@ -22,6 +22,7 @@ from ridgeway.cli.jobs import (
 )
 from ridgeway.cli.models import model
 from ridgeway.cli.paths import path
+from ridgeway.cli.plots import plot
 from ridgeway.cli.predicting import predict
 from ridgeway.cli.processes import demo, import_study, migrate, serve, worker
 from ridgeway.cli.refusals import Commands
@@ -41,7 +42,7 @@ def main() -> None:
 for command in (
     *(serve, worker, migrate, import_study, demo),
     *(submit, status, jobs, trials, front, path, features, cancel, pause, resume, answer),
-    *(extend, delete, model, predict, export),
+    *(extend, delete, model, predict, plot, export),
     datasets,
 ):
     main.add_command(command)

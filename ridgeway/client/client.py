@@ -15,10 +15,11 @@ from urllib.parse import quote
 import httpx
 
 from ridgeway.answers import ModelRole
-from ridgeway.client.connection import NOT_MODIFIED, Connection
+from ridgeway.client.connection import NOT_MODIFIED
 from ridgeway.client.downloads import written
 from ridgeway.client.frames import is_table, name_of, parquet_of, rows_of
 from ridgeway.client.handle import JobHandle
+from ridgeway.client.pictures import Plots
 from ridgeway.client.refusals import problem_of, transport_reason
 from ridgeway.client.sending import post_once, rows_body
 from ridgeway.errors import InvalidInput, JobFailed, Unreachable
@@ -48,7 +49,7 @@ UPLOAD_SECONDS = 600.0  # a large file is read and profiled before the service a
 OUTAGE_SECONDS = 60.0  # `wait` outlives a service that is restarted within this time
 
 
-class Client(Connection):
+class Client(Plots):
     """The calls of a Ridgeway service; a context manager, to be closed with `close`.
 
     `url` and `api_key` default to RIDGEWAY_URL and RIDGEWAY_API_KEY; `timeout` is in seconds, for

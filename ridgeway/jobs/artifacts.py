@@ -20,6 +20,7 @@ LINEAR = "model-linear.safetensors"  # of the linear model beside a net
 BASELINE = "model-baseline.safetensors"  # of the constant
 PATH = "path.json"  # of the regularisation path
 FEATURES = "features.json"  # of what the recommended model uses
+SHOWN = "shown.json"  # of what pictures alone show
 
 
 @dataclass(frozen=True)

@@ -66,6 +66,18 @@ def trials_numbered(
     return _read(transaction, study_id, _trials.c.number.in_(numbers), attributes=True)
 
 
+def every_nth_trial(
+    transaction: Connection, study_id: int, nth: int, also: Sequence[int]
+) -> list[StudyTrial]:
+    """Read the trials whose numbers `nth` divides, and a few others, with their attributes."""
+    return _read(
+        transaction,
+        study_id,
+        sa.or_(_trials.c.number % nth == 0, _trials.c.number.in_(also)),
+        attributes=True,
+    )
+
+
 def params_of(transaction: Connection, study_id: int, numbers: Sequence[int]) -> dict[int, Params]:
     """Read the parameters of these trials, by number."""
     found: dict[int, Params] = {}

@@ -132,6 +132,7 @@ def described_path(
         loss=spec.loss_name,
         outputs=_outputs(prepared),
         columns=columns,
+        scales=_scales(columns, prepared),
         left_out=left_out,
         best_strength=_strength(traced, traced.best),
         one_standard_error_strength=_strength(traced, traced.one_standard_error),
@@ -243,6 +244,14 @@ def _columns(traced: Traced, prepared: Prepared) -> tuple[list[dict[str, Any]], 
             for own in norms
         ]
     return told, [names[column] for column in kept], len(names) - len(kept)
+
+
+def _scales(columns: Sequence[str], prepared: Prepared) -> dict[str, float]:
+    """Return the standard deviations of a linear model's columns, by their names."""
+    if not isinstance(prepared.spec.model, LinearModel):
+        return {}
+    scales = dict(zip(prepared.features, Units.of(prepared).scales.tolist(), strict=True))
+    return {name: scales[name] for name in columns}
 
 
 def _largest(sizes: np.ndarray) -> list[int]:

@@ -49,6 +49,12 @@ def test_the_commands_do_not_load_the_client_before_they_need_it() -> None:
     assert not imported("import ridgeway.cli, ridgeway.host.serve") & {"httpx", "rich"}
 
 
+def test_the_names_of_plots_bring_no_library_that_draws_and_nor_does_the_service() -> None:
+    drawing = {"altair", "vl_convert", "sklearn", "pandas"}
+    assert not imported("import ridgeway.plots.plots, ridgeway.plots.palette") & {*HEAVY, *drawing}
+    assert not imported("import service.app") & drawing
+
+
 def test_a_model_brings_numpy_and_safetensors_alone(tmp_path: Path) -> None:
     inputs = [{"name": "x", "source": "x", "mean": 1.0, "scale": 2.0}]
     words = {"outputs": "1", "classes": "[]", "target_mean": "0", "target_scale": "1"}

@@ -62,6 +62,7 @@ class Links(View):
     trials: str
     path: str = ""
     features: str = ""
+    shown: str = ""
     plots: str = ""
     dashboard: str
 

@@ -22,11 +22,13 @@ from ridgeway.client.handle import JobHandle
 from ridgeway.client.pictures import Plots
 from ridgeway.client.refusals import problem_of, transport_reason
 from ridgeway.client.sending import post_once, rows_body
-from ridgeway.errors import InvalidInput, JobFailed, Unreachable
+from ridgeway.client.waiting import progress_bar, succeeded
+from ridgeway.errors import InvalidInput, Unreachable
 from ridgeway.features import Features
 from ridgeway.formats.names import ModelFormat
 from ridgeway.paths import RegularisationPath
 from ridgeway.predictions import Predictions
+from ridgeway.shown import Shown
 from ridgeway.spec.names import PenaltyName
 from ridgeway.spec.spec import JobSpec
 from ridgeway.views import (
@@ -206,6 +208,10 @@ class Client(Plots):
         """Fetch what the recommended model makes of each feature; NotFound without an answer."""
         return self._read(self._get(f"{self._job_path(job)}/features"), Features)
 
+    def shown(self, job: Job | str) -> Shown:
+        """Fetch what pictures need beside these; NotFound without an answer, or of an old one."""
+        return self._read(self._get(f"{self._job_path(job)}/shown"), Shown)
+
     def wait(
         self,
         job: Job | str,
@@ -220,7 +226,7 @@ class Client(Plots):
         """
         job = self.job_id(job)  # the last one now, whatever comes
         deadline = None if timeout is None else time.monotonic() + timeout
-        with _progress_bar() if progress else nullcontext() as bar:
+        with progress_bar() if progress else nullcontext() as bar:
             tag = current = None
             while True:
                 answer = self._poll(job, poll_seconds, tag)
@@ -229,7 +235,7 @@ class Client(Plots):
                 if bar is not None:
                     bar.update(current)
                 if current.ended:
-                    return _succeeded(current)
+                    return succeeded(current)
                 if deadline is not None and time.monotonic() + poll_seconds > deadline:
                     raise TimeoutError(f"Job {current.id} is {current.state} after {timeout:g} s.")
                 time.sleep(poll_seconds)
@@ -297,20 +303,3 @@ class Client(Plots):
 
     def _job(self, response: httpx.Response) -> JobHandle:
         return JobHandle.of(self._read(response, Job), self)
-
-
-def _succeeded(job: JobHandle) -> JobHandle:
-    if job.state == "succeeded":
-        return job
-    reason = f": {job.error}" if job.error else "."
-    raise JobFailed(
-        f"Job {job.id} {'was cancelled' if job.state == 'cancelled' else 'has failed'}{reason}"
-    )
-
-
-def _progress_bar() -> Any:
-    # rich is slow to import, and only those who look at a bar need it.
-    from ridgeway.client.notebooks import NotebookProgress, shell
-    from ridgeway.client.show import JobProgress
-
-    return JobProgress() if shell() is None else NotebookProgress()

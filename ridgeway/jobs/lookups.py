@@ -178,6 +178,7 @@ def _job(row: Row[Any]) -> Job:
             trials=f"/v1/jobs/{row.id}/trials",
             path=f"/v1/jobs/{row.id}/path",
             features=f"/v1/jobs/{row.id}/features",
+            shown=f"/v1/jobs/{row.id}/shown",
             plots=f"/v1/jobs/{row.id}/plots",
             dashboard=f"/dashboard/studies/{row.study_id}",
         ),

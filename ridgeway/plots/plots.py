@@ -16,5 +16,9 @@ PLOTS: Mapping[str, Plot] = {
         Plot("parallel", "Trials over all parameters"),
         Plot("importance", "Importance of parameters"),
         Plot("features", "Features"),
+        Plot("learning", "Learning curves"),
+        Plot("sealed", "Sealed rows"),
+        Plot("weights", "Weights under each penalty"),
+        Plot("flicker", "Subgradient and proximal steps"),
     )
 }

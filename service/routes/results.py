@@ -1,4 +1,4 @@
-"""/v1/jobs/{id}/...: what an answer leaves to be taken away, its models, path and features."""
+"""/v1/jobs/{id}/...: what an answer leaves to be taken away: models, path, features, curves."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from ridgeway.jobs import artifacts
 from ridgeway.jobs.lookups import find_job
 from ridgeway.jobs.path_jobs import path_beside
 from ridgeway.paths import RegularisationPath
+from ridgeway.shown import Shown
 from ridgeway.spec.paths import PathRequest
 from ridgeway.views import Job
 from service.context import Context, IdempotencyKey, InContext, JobId, require_json
@@ -136,6 +137,21 @@ def features(id: JobId, context: InContext) -> StreamingResponse:
     Beside the constant it is the best trial's model. A plug-in's model has no such list.
     """
     return _kept(context, id, artifacts.FEATURES, JSON, {})
+
+
+@router.get(
+    "/{id}/shown",
+    response_class=StreamingResponse,
+    responses={200: {"model": Shown, "description": "What pictures show"}, **problems(404)},
+)
+def shown(id: JobId, context: InContext) -> StreamingResponse:
+    """Return what pictures of the answer need beside its path and features, under 300 kB.
+
+    Learning curves, curves of the sealed rows, histograms of weights under each penalty, and a
+    subgradient beside a proximal step. `absent` says why a part is null. Answers of earlier
+    releases have none of it.
+    """
+    return _kept(context, id, artifacts.SHOWN, JSON, {})
 
 
 def _kept(

@@ -13,6 +13,7 @@ from optuna.distributions import (
     distribution_to_json,
 )
 from scripted import make_answered_job, make_job
+from shown_parts import make_shown
 
 from ridgeway.answers import PenaltyRow
 from ridgeway.features import Feature, Features, Stability
@@ -193,11 +194,11 @@ def make_evidence(
         answer=answer,
         path=path,
         features=make_features(columns),
-        shown=None,
+        shown=make_shown(penalties, columns),
         trials=make_trials(penalties=penalties),
     )
 
 
 def unanswered(evidence: Evidence) -> Evidence:
     """Return the evidence as it is in the middle of the search."""
-    return replace(evidence, job=make_job(), answer=None, path=None, features=None)
+    return replace(evidence, job=make_job(), answer=None, path=None, features=None, shown=None)

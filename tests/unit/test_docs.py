@@ -61,13 +61,16 @@ def test_the_architecture_names_every_room_and_no_other() -> None:
     page = (ROOT / "docs" / "architecture.md").read_text()
     (tree,) = re.findall(r"^```\n(service/.*?)^```$", page, re.MULTILINE | re.DOTALL)
     drawn: set[str] = set()
-    house = ""
+    house = room = ""
     for line in tree.splitlines():
         if found := re.match(r"(\w+)/ ", line):
             house = found[1]
             drawn.add(house)
         elif found := re.match(r"  (\w+)/ ", line):
-            drawn.add(f"{house}/{found[1]}")
+            room = found[1]
+            drawn.add(f"{house}/{room}")
+        elif found := re.match(r"    (\w+)/ ", line):
+            drawn.add(f"{house}/{room}/{found[1]}")
     rooms = {
         str(path.parent.relative_to(ROOT))
         for house in ROOMS

@@ -6,6 +6,7 @@ refits     the models of the roles, on every development row
 path       the recommended penalty at other strengths
 debiasing  the recommended columns without a penalty, where the job asks for it
 used       on which folds, and on which halves of the rows, the recommended model uses what
+shown      what pictures need beside all this, and nothing rests on
 sealed     what they predict for rows that nobody has looked at
 """
 
@@ -19,7 +20,7 @@ import numpy as np
 from torch import Tensor
 
 from ridgeway.answers import Baseline, Choice, LinearRival, Recommended
-from ridgeway.jobs.artifacts import FEATURES, MODEL, PATH, Artifact
+from ridgeway.jobs.artifacts import FEATURES, MODEL, PATH, SHOWN, Artifact
 from ridgeway.paths import RegularisationPath
 from ridgeway.spec.spec import JobSpec
 from ridgeway.study.reading import StudyTrial
@@ -36,6 +37,7 @@ from workers.answer.refits import Refits, refitted
 from workers.answer.rival import Rival, linear_rival
 from workers.answer.role_files import RoleModels
 from workers.answer.sealed import BASELINE, SealedTest
+from workers.answer.shown.shown import trained_parts, with_sealed
 from workers.answer.training import Training
 from workers.answer.verdict import Findings, verdict
 from workers.answer.warnings import warnings_of
@@ -78,6 +80,7 @@ def answer(
         debiasing = debias(refits.by_role[role], evidence, prepared, training)
     path = _path(evidence, role, prepared, training)
     used = usage(evidence.member(chosen[role]), prepared, training)
+    shown = trained_parts(evidence, refits, prepared, training)
     # Only now, with every choice made and every model trained, are the sealed rows looked at.
     sealed = SealedTest.opened(prepared, _models(spec, refits, evidence.rival, debiasing))
     recommended = _recommended(evidence, choice, refits, debiasing, sealed, prepared)
@@ -88,11 +91,12 @@ def answer(
     files |= RoleModels(refits, evidence.rival, sealed, prepared).files(recommended)
     if path is not None:
         files[PATH] = path.model_dump_json().encode()
+    shown = with_sealed(shown, sealed, _shown(choice, sealed), choice, prepared.classes)
+    files[SHOWN] = shown.model_dump_json().encode()
     warnings = [*refits.notes, *warnings_of(spec, candidates, list(refits.by_role.values()))]
-    if debiasing is not None:
-        warnings += debiasing.warnings(spec)
-    elif spec.refit == "debias":
-        warnings.append(undone(kept, is_constant=choice == BASELINE))
+    if spec.refit == "debias":
+        nothing = undone(kept, is_constant=choice == BASELINE)
+        warnings += [nothing] if debiasing is None else debiasing.warnings(spec)
     return Answer(recommended, {name: keep(name, own) for name, own in files.items()}, warnings)
 
 

@@ -8,10 +8,11 @@ confirmed.against(member, rival)  # the test of the differences between two
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
+from torch import Tensor
 
 from ridgeway.errors import JobUnrunnable
 from ridgeway.spec.directions import as_loss
@@ -27,6 +28,7 @@ from workers.objectives.losses import kind_of
 from workers.objectives.metrics import score
 from workers.population.configuration import Configuration
 from workers.population.problem import SETTLING_SHARE, Problem
+from workers.population.results import PopulationResult
 
 SPLITS = 8  # training and validation parts at least
 TRIES = 5  # of a split that groups may forbid
@@ -36,13 +38,15 @@ TRIES = 5  # of a split that groups may forbid
 class Confirmed:
     """What finalists reached on K fresh splits, in the objective; NaN where they diverged.
 
-    valid_share: validation rows over training rows.
+    valid_share: validation rows over training rows. weights: what finalists that did not diverge
+    ended with on the first split, their parameters by name.
     """
 
     scores: dict[Configuration, np.ndarray]
     constant: np.ndarray
     valid_share: float
     maximise: bool
+    weights: Mapping[Configuration, Mapping[str, Tensor]] = field(default_factory=dict, repr=False)
 
     @property
     def splits(self) -> int:
@@ -85,10 +89,12 @@ def confirm(
     scores: list[np.ndarray] = []
     constants: list[np.ndarray] = []
     shares: list[float] = []
+    weights: dict[Configuration, Mapping[str, Tensor]] = {}
     for problem in fresh_splits(prepared, training):
         folds, result = problem.folds, training.train(problem, members)
         if result is None:
             return None
+        weights = weights or _first_weights(members, result)
         scores.append(result.fold_values)
         constants.append(constant_values(prepared.spec, folds, prepared.outputs))
         shares += [len(fold.valid_targets) / len(fold.train_targets) for fold in folds]
@@ -100,7 +106,19 @@ def confirm(
         np.concatenate(constants),
         float(np.mean(shares)),
         prepared.spec.maximise,
+        weights,
     )
+
+
+def _first_weights(
+    members: Sequence[Configuration], result: PopulationResult
+) -> dict[Configuration, Mapping[str, Tensor]]:
+    """Return the parameters on the first split of the members that did not diverge."""
+    return {
+        member: result.parameters(place, 0)
+        for place, member in enumerate(members)
+        if not result.diverged_at[place]
+    }
 
 
 def constant_values(spec: JobSpec, folds: Sequence[Fold], outputs: int) -> np.ndarray:

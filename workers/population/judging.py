@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import torch
@@ -48,10 +48,16 @@ class Scores:
 
 
 class Judge:
-    """A problem's validation rows on its device, and the backend that gives logits for them."""
+    """A problem's validation rows on its device, and the backend that gives logits for them.
+
+    beside: the judge of the rows that are scored as well, where the problem has some.
+    """
 
     def __init__(self, problem: Problem, backend: Backend) -> None:
         self.problem, self.backend = problem, backend
+        self.beside: Judge | None = None
+        if problem.beside:
+            self.beside = Judge(replace(problem, folds=problem.beside, beside=()), backend)
         folds, device = problem.folds, problem.device
         self.targets = [fold.valid_targets.to(device) for fold in folds]
         given = [fold.valid_weights for fold in folds]

@@ -32,6 +32,8 @@ class Problem:
     that the job's plan names; whatever fits by default. sources: the source column of each input,
     where the model's first layer tells which inputs it uses. settling_share: of the samples that
     training sees, how many sparse members may see at its end for their zeros to come to rest.
+    beside: the same splits with other validation rows, scored after each epoch as well; their
+    scores are kept and decide nothing.
     """
 
     spec: JobSpec
@@ -41,6 +43,7 @@ class Problem:
     engine: Engine = field(default_factory=Engine)
     sources: tuple[str, ...] | None = None
     settling_share: float = TRIALS_SETTLING_SHARE
+    beside: Sequence[Fold] = ()
 
     @property
     def seed(self) -> int:

@@ -85,6 +85,7 @@ class PopulationResult(TrainedModels):
     values (P,), fold_values (P, F), standard_errors (P,). member_epochs (P,): what each member took
     of the epochs. value_epochs (P,): the epoch whose point of the curve is the value, of settled
     weights where the penalty is sparse. pruned_at (P,): epoch, 0 for members that were not pruned.
+    beside_curves (P, E): on the rows that the problem has scored beside; None where it has none.
     rate_steps (E,): how many steps at a member's own rate each epoch has added up to; None where a
     solver finds its own steps.
     """
@@ -98,6 +99,7 @@ class PopulationResult(TrainedModels):
     value_epochs: np.ndarray
     pruned_at: np.ndarray
     rate_steps: np.ndarray | None = None
+    beside_curves: np.ndarray | None = None
 
 
 def models_of(roll: Roll, notes: tuple[str, ...]) -> TrainedModels:
@@ -151,6 +153,7 @@ def result_of(
         value_epochs=roll.value_epochs,
         pruned_at=roll.pruned_at,
         rate_steps=rate_steps,
+        beside_curves=None if roll.beside_curves is None else fold_means(roll.beside_curves),
     )
 
 

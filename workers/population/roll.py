@@ -151,7 +151,8 @@ class ScoredRoll(Roll):
     """Curves, values and standard errors too.
 
     fold_curves (P, F, E) as training went; fold_values (P, F) of what members ended with; pruned_at
-    (P,): the epoch, 0 for members that were not pruned.
+    (P,): the epoch, 0 for members that were not pruned. beside_curves (P, F, E): on the rows beside
+    them, None where the problem has none.
     """
 
     def __init__(
@@ -164,6 +165,9 @@ class ScoredRoll(Roll):
         self.fold_curves = np.full((members, folds, spec.epochs), np.nan)
         self.fold_values = np.full((members, folds), np.nan)
         self.standard_errors = np.full(members, np.nan)
+        self.beside_curves: np.ndarray | None = None
+        if judge.beside is not None:
+            self.beside_curves = np.full_like(self.fold_curves, np.nan)
 
     @property
     def keeps_best(self) -> bool:
@@ -206,13 +210,23 @@ class ScoredRoll(Roll):
         scores = self.judge.scores(company, with_errors=False)
         place = np.ix_(company.members, company.folds, [epoch - 1])
         self.fold_curves[place] = scores.values.numpy()[..., None]
+        self._judge_beside(company, epoch)
         self.note_health(company.members, scores.healthy, epoch)
 
     def judge_end(self, company: Company, epoch: int) -> None:
         scores = self.judge.scores(company, with_errors=True)
         self.fold_values[np.ix_(company.members, company.folds)] = scores.values.numpy()
         self.standard_errors[list(company.members)] = scores.errors.numpy()
+        self._judge_beside(company, epoch)
         self.note_health(company.members, scores.healthy, epoch)
+
+    def _judge_beside(self, company: Company, epoch: int) -> None:
+        """Score the members on the rows beside; of an epoch that is settled, the settled ones."""
+        if self.judge.beside is None or self.beside_curves is None:
+            return
+        scores = self.judge.beside.scores(company, with_errors=False)
+        place = np.ix_(company.members, company.folds, [epoch - 1])
+        self.beside_curves[place] = scores.values.numpy()[..., None]
 
     def erase_unused(self) -> None:
         """Forget all of a diverged member but its curve up to its last whole epoch.
@@ -223,6 +237,8 @@ class ScoredRoll(Roll):
         self._erase(self.pruned_at > 0)
         for member in np.flatnonzero(~self.alive):
             self.fold_curves[member, :, self.diverged_at[member] - 1 :] = np.nan
+            if self.beside_curves is not None:
+                self.beside_curves[member, :, self.diverged_at[member] - 1 :] = np.nan
             self.fold_values[member] = self.standard_errors[member] = np.nan
 
 

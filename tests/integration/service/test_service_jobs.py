@@ -319,6 +319,7 @@ def test_a_deleted_job_is_gone_and_its_idempotency_key_makes_another(http, datab
         ("GET", "/model"),
         ("GET", "/path"),
         ("GET", "/features"),
+        ("GET", "/shown"),
         ("DELETE", ""),
         ("POST", "/answer"),
         ("POST", "/cancel"),

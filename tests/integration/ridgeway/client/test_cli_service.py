@@ -110,6 +110,8 @@ def test_a_job_without_trials_has_neither_trial_nor_model(client: Client) -> Non
         client.path(job)
     with pytest.raises(NotFound):
         client.features(job)
+    with pytest.raises(NotFound):
+        client.shown(job)
     with pytest.raises(Conflict):
         client.resume(job)
 

@@ -67,11 +67,12 @@ JOBS = {
     "unanswered": unanswered(make_evidence()),
     "hostile": make_evidence([*HOSTILE, "none"], HOSTILE),
 }
+PARTS = ("learning", "sealed", "weights", "flicker")  # of what is shown alone
 LACKING = {
     "L2": {"penalties"},
     "none": {"path", "penalties", "trials", "parallel", "importance"},
     "plug-in": {"features"},
-    "unanswered": {"path", "penalties", "features"},
+    "unanswered": {"path", "penalties", "features", *PARTS},
 }
 
 

@@ -17,7 +17,7 @@ from sklearn.preprocessing import StandardScaler
 from torch import Tensor
 
 from ridgeway.data.store import Store
-from ridgeway.jobs.artifacts import BASELINE, MODEL, trial_model
+from ridgeway.jobs.artifacts import BASELINE, MODEL, SHOWN, trial_model
 from ridgeway.spec.wording import parse_spec
 from workers.answer.described import described
 from workers.answer.refits import refitted
@@ -143,7 +143,8 @@ def test_a_diverged_refit_has_no_score_and_leaves_no_model(tmp_path: Path):
     assert test.none is not None
     assert set(test.loss) == {"none", "baseline"}
     assert given.recommended.simplest.refit_nonzero_weights is None
-    assert set(given.artifacts) == {BASELINE, trial_model(1)}  # those of the other roles
+    # those of the other roles
+    assert set(given.artifacts) == {BASELINE, trial_model(1), SHOWN}
     assert any("diverged in epoch" in warning for warning in given.warnings)
 
 

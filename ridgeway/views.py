@@ -64,6 +64,7 @@ class Links(View):
     features: str = ""
     shown: str = ""
     plots: str = ""
+    report: str = ""
     dashboard: str
 
 

@@ -25,7 +25,7 @@ from service.models import Models
 from service.origins import SameOrigin
 from service.pictures import Pictures
 from service.problems import describe_problems, handle_errors
-from service.routes import datasets, health, jobs, plots, predictions, results
+from service.routes import datasets, health, jobs, plots, predictions, reports, results
 from service.scratch import scratch_folder
 from service.sweeper import Sweeper
 from service.writers import Writers
@@ -53,7 +53,10 @@ def create_app(settings: Settings) -> FastAPI:
         redirect_slashes=False,
         redoc_url=None,
     )
-    for routes in (jobs, results, predictions, plots, datasets, health, dashboard):
+    for routes in (
+        *(jobs, results, reports, predictions, plots),
+        *(datasets, health, dashboard),
+    ):
         app.include_router(routes.router)
     handle_errors(app)
     describe_problems(app)

@@ -213,6 +213,7 @@ def main(socket: str) -> None:
     import uvicorn
     from a2wsgi import WSGIMiddleware
     from optuna.storages import RDBStorage
+    from optuna.study._frozen import FrozenStudy
 
     # Its types name a package that is not here.
     from optuna_dashboard import wsgi  # pyright: ignore
@@ -220,7 +221,18 @@ def main(socket: str) -> None:
     from ridgeway.host.supervisor import die_with_parent
 
     die_with_parent()
-    storage = RDBStorage(os.environ.pop(DATABASE_URL), skip_table_creation=True)
+
+    class Named(RDBStorage):
+        """Studies by the names of their jobs: the dashboard tells them apart by their numbers."""
+
+        def get_all_studies(self) -> list[FrozenStudy]:
+            studies = super().get_all_studies()
+            for study in studies:
+                # What it loads a study by is asked for elsewhere, and stays the job's id.
+                study.study_name = str(study.user_attrs.get("name") or study.study_name)
+            return studies
+
+    storage = Named(os.environ.pop(DATABASE_URL), skip_table_creation=True)
     # The two packages' types of a WSGI application differ in their parameters' names alone.
     app = WSGIMiddleware(cast("Any", wsgi(storage)))
     uvicorn.run(app, uds=socket, log_level="warning", lifespan="off", access_log=False)

@@ -1,6 +1,7 @@
-"""Plots, drawn in a process of their own, one at a time.
+"""Plots and reports, drawn in a process of their own, one at a time.
 
     drawn = await pictures.draw(Order(evidence, names, theme, "svg"))
+    page = await pictures.report(material)
 
 To render keeps Python's lock for some 0.1 s, and the libraries take 150 MB: in the service every
 other request would wait. The process starts with the first plot and ends with the service: it
@@ -16,7 +17,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from anyio import CapacityLimiter
 
@@ -24,6 +25,8 @@ from ridgeway.plots.evidence import Evidence
 from ridgeway.plots.plots import PLOTS
 from ridgeway.plots.render import Format, draw
 from ridgeway.plots.theme import Theme
+from ridgeway.report.material import Material
+from ridgeway.report.page import render_report
 
 SECONDS = 60.0  # for all plots of an order; each takes less than one, and the libraries two
 READERS = 2  # jobs whose evidence is read at once; others wait
@@ -51,6 +54,13 @@ class Drawn:
     file: bytes
 
 
+@dataclass(frozen=True)
+class Failed:
+    """What the process met instead of what was ordered."""
+
+    reason: str
+
+
 class Pictures:
     """Draws in a process, which is started again if it died or took too long."""
 
@@ -64,6 +74,13 @@ class Pictures:
 
         ServiceUnavailable where that takes too long, or the process dies.
         """
+        return await self._told(order)
+
+    async def report(self, material: Material) -> str:
+        """Make the page of a job's answer; ServiceUnavailable as `draw`."""
+        return await self._told(material)
+
+    async def _told(self, order: Order | Material) -> Any:
         from service.problems import ServiceUnavailable  # FastAPI: not for the child
 
         async with self._turn:
@@ -71,14 +88,14 @@ class Pictures:
                 async with asyncio.timeout(SECONDS):
                     told = await self._answer(pickle.dumps(order))
             except (TimeoutError, OSError, EOFError) as error:
-                log.warning("No plot was drawn: %r", error)
+                log.warning("Nothing was drawn: %r", error)
                 await self._end()
-                raise ServiceUnavailable("The plot could not be drawn; try again.") from None
+                raise ServiceUnavailable("It could not be drawn; try again.") from None
             except BaseException:  # whoever asked has gone: the next must not read this answer
                 await self._end()
                 raise
-        if isinstance(told, str):
-            raise RuntimeError(f"A plot can't be drawn: {told}")
+        if isinstance(told, Failed):
+            raise RuntimeError(f"An order can't be drawn: {told.reason}")
         return told
 
     async def stop(self) -> None:
@@ -86,7 +103,7 @@ class Pictures:
         async with self._turn:
             await self._end()
 
-    async def _answer(self, order: bytes) -> list[Drawn] | str:
+    async def _answer(self, order: bytes) -> list[Drawn] | str | Failed:
         if self._process is None or self._process.returncode is not None:
             self._process = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-P", "-m", "service.pictures"),
@@ -116,12 +133,13 @@ def main(orders: BinaryIO, answers: BinaryIO) -> None:
     # Optuna loads scikit-learn with its importances, of which ours needs none: 150 MB, 3 s.
     sys.modules.setdefault("sklearn", None)  # pyright: ignore[reportArgumentType] - None: is not there
     while len(head := orders.read(LENGTH)) == LENGTH:
-        order: Order = pickle.loads(orders.read(int.from_bytes(head, "big")))
+        order: Order | Material = pickle.loads(orders.read(int.from_bytes(head, "big")))
         try:
-            answer = pickle.dumps(_drawn(order))
+            is_page = isinstance(order, Material)
+            answer = pickle.dumps(render_report(order) if is_page else _drawn(order))
         except Exception as error:
-            logging.exception("A plot can't be drawn")
-            answer = pickle.dumps(f"{type(error).__name__}: {error}")
+            logging.exception("An order can't be drawn")
+            answer = pickle.dumps(Failed(f"{type(error).__name__}: {error}"))
         answers.write(len(answer).to_bytes(LENGTH, "big") + answer)
         answers.flush()
 

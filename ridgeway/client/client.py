@@ -47,6 +47,7 @@ from ridgeway.views import (
 
 Table: TypeAlias = Any  # pandas', polars' or pyarrow's
 
+REPORT_SECONDS = 120.0  # it is drawn when it is asked for, one at a time
 UPLOAD_SECONDS = 600.0  # a large file is read and profiled before the service answers
 OUTAGE_SECONDS = 60.0  # `wait` outlives a service that is restarted within this time
 
@@ -207,6 +208,13 @@ class Client(Plots):
     def features(self, job: Job | str) -> Features:
         """Fetch what the recommended model makes of each feature; NotFound without an answer."""
         return self._read(self._get(f"{self._job_path(job)}/features"), Features)
+
+    def report(self, job: Job | str, path: Path | str | None = None) -> str:
+        """Fetch the report of a job's answer, an HTML page, and write it to `path` if given."""
+        page = self._call("GET", f"{self._job_path(job)}/report", timeout=REPORT_SECONDS).text
+        if path is not None:
+            written(Path(path), page.encode())
+        return page
 
     def shown(self, job: Job | str) -> Shown:
         """Fetch what pictures need beside these; NotFound without an answer, or of an old one."""

@@ -25,6 +25,7 @@ from ridgeway.jobs.lifecycle import (
     end_if_hopeless,
     withdraw_leases,
 )
+from ridgeway.jobs.noting import note_answer
 from ridgeway.jobs.own_trials import best_own_trial
 from ridgeway.jobs.plan import JobPlan
 from ridgeway.jobs.rows import lock_job, update_job
@@ -179,6 +180,7 @@ def finish_answer(
         warnings=_with(row.warnings, warnings),
         finished_at=finished,
     )
+    note_answer(transaction, row, recommended)
     update_lease(transaction, lease.id, state="done")
 
 

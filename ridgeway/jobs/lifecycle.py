@@ -18,6 +18,7 @@ from ridgeway.database.tables import jobs, leases
 from ridgeway.errors import Conflict
 from ridgeway.jobs.leases import OPEN_LEASE, has_open_leases
 from ridgeway.jobs.lookups import find_job
+from ridgeway.jobs.noting import name_axes
 from ridgeway.jobs.rows import lock_job, require_state, update_job
 from ridgeway.jobs.stored import stored_timeout
 from ridgeway.jobs.warm_starts import Lessons, copy_lessons
@@ -50,6 +51,7 @@ def submit_job(
     job_id = new_id()
     attributes = {"name": spec.name, "dataset": spec.dataset, "model": spec.model.kind}
     study_id = writing.create_study(transaction, job_id, spec.directions, attributes)
+    name_axes(transaction, study_id, spec)
     if lessons is not None:
         copy_lessons(transaction, lessons, study_id)
     transaction.execute(

@@ -180,6 +180,7 @@ def _job(row: Row[Any]) -> Job:
             features=f"/v1/jobs/{row.id}/features",
             shown=f"/v1/jobs/{row.id}/shown",
             plots=f"/v1/jobs/{row.id}/plots",
+            report=f"/v1/jobs/{row.id}/report",
             dashboard=f"/dashboard/studies/{row.study_id}",
         ),
     )

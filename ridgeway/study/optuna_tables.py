@@ -8,6 +8,7 @@ from optuna.storages._rdb import models
 studies: sa.Table = models.StudyModel.__table__
 directions: sa.Table = models.StudyDirectionModel.__table__
 study_attributes: sa.Table = models.StudyUserAttributeModel.__table__
+study_system_attributes: sa.Table = models.StudySystemAttributeModel.__table__
 trials: sa.Table = models.TrialModel.__table__
 params: sa.Table = models.TrialParamModel.__table__
 values: sa.Table = models.TrialValueModel.__table__
@@ -26,7 +27,7 @@ of_trials: tuple[sa.Table, ...] = (
 of_studies: tuple[sa.Table, ...] = (
     directions,
     study_attributes,
-    models.StudySystemAttributeModel.__table__,
+    study_system_attributes,
 )
 
 # A report's number and the kind that says whether it is infinite or NaN, both as stored.

@@ -80,6 +80,7 @@ def test_the_commands_are_those_of_the_interface() -> None:
         "pause",
         "plot",
         "predict",
+        "report",
         "resume",
         "serve",
         "status",

@@ -14,7 +14,7 @@ from typing import Any
 from ridgeway.answers import Chosen
 from ridgeway.report.environment import CODE
 from ridgeway.report.material import Material
-from ridgeway.spec.losses import HuberLoss
+from ridgeway.spec.losses import HuberLoss, QuantileLoss
 from ridgeway.spec.models import LinearModel, MlpModel
 from ridgeway.spec.names import UNPENALISED, penalty_row
 from ridgeway.spec.spec import JobSpec
@@ -45,7 +45,7 @@ class Reproduction:
     @property
     def there(self) -> bool:
         """Return True where there is code."""
-        return bool(self.torch)
+        return bool(self.sklearn or self.torch)
 
 
 def reproduction(material: Material) -> Reproduction:
@@ -64,9 +64,16 @@ def reproduction(material: Material) -> Reproduction:
     return Reproduction(
         prepare=_code("prepare", words),
         sklearn=_code("sklearn", words | sk) if exact and (sk := _sklearn(words)) else "",
-        torch=_code("torch_exact" if exact else "torch_steps", words),
+        torch=_torch(words, exact),
         exactly=_exactly(evidence.spec, words),
     )
+
+
+def _torch(words: Mapping[str, Any], exact: bool) -> str:
+    """Return torch's code; the pinball loss has corners, at which its steps to an optimum end."""
+    if exact and words["loss"] == "quantile":
+        return ""
+    return _code("torch_exact" if exact else "torch_steps", words)
 
 
 def _refusals(material: Material, chosen: Chosen) -> Iterator[str]:
@@ -79,6 +86,9 @@ def _refusals(material: Material, chosen: Chosen) -> Iterator[str]:
     if chosen.params.get("penalty") not in KNOWN:
         label = penalty_row(str(chosen.params.get("penalty"))).label
         yield f"the penalty {label} has no short code"
+    cornered = spec.loss_name == "quantile" and spec.optimizer == "exact"
+    if cornered and chosen.params.get("penalty") not in (UNPENALISED, "l1"):
+        yield "no library's call knows this penalty beside the pinball loss"
     for field in ("penalty_factors", "feature_groups", "bounds"):
         if getattr(spec, field):
             yield f"the job has {field}, which no library's call knows"
@@ -136,13 +146,14 @@ def _of_the_objective(material: Material, chosen: Chosen) -> dict[str, Any]:
     spec, description = material.evidence.spec, material.description
     assert description is not None
     penalty = str(chosen.params["penalty"])
-    huber = isinstance(spec.loss, HuberLoss)
+    robust = isinstance(spec.loss, HuberLoss | QuantileLoss)
     subgradient = spec.l1_method == "subgradient" and penalty in ("l1", *MIXED)
     return {
         "loss": _loss(spec, description.outputs),
         "delta": spec.loss.delta if isinstance(spec.loss, HuberLoss) else None,
-        "centre": description.target_mean if huber else None,
-        "scale": description.target_scale if huber else None,
+        "quantile": spec.loss.quantile if isinstance(spec.loss, QuantileLoss) else None,
+        "centre": description.target_mean if robust else None,
+        "scale": description.target_scale if robust else None,
         "penalty": penalty,
         "mixes": penalty in MIXED,
         "strength": chosen.params.get("lambda", 0.0),
@@ -166,7 +177,7 @@ def _of_the_training(material: Material, chosen: Chosen) -> dict[str, Any]:
     spec = material.evidence.spec
     names = {"sgd": "SGD with momentum", "adam": "Adam", "adamw": "AdamW"}
     return {
-        "bend": BENDS[_loss(spec, material.description.outputs if material.description else 1)],
+        "bend": BENDS.get(_loss(spec, material.description.outputs if material.description else 1)),
         "rate": chosen.params.get("learning_rate"),
         "decay": chosen.params.get("weight_decay", 0.0),
         "optimizer": spec.optimizer,
@@ -222,6 +233,10 @@ def _sklearn(words: Mapping[str, Any]) -> dict[str, str] | None:
             "elastic_net": ("ElasticNet", f"{mixture}, {precise}"),
         }[penalty]
         return {"estimator": estimator, "arguments": arguments}
+    if loss == "quantile":
+        alpha = "strength" if penalty == "l1" else "0"
+        arguments = f"quantile={words['quantile']!r}, alpha={alpha}"
+        return {"estimator": "QuantileRegressor", "arguments": arguments}
     if loss == "poisson":
         alphas = {"none": "0", "l2": "2 * scale * strength"}
         if penalty not in alphas:

@@ -14,7 +14,7 @@ from ridgeway.spec.strict import NAMES_ITS_KIND, Strict
 if TYPE_CHECKING:
     from ridgeway.spec.profiles import ColumnProfile
 
-LossName: TypeAlias = Literal["huber", "poisson"]
+LossName: TypeAlias = Literal["huber", "poisson", "quantile"]
 
 
 class HuberLoss(Strict):
@@ -36,7 +36,27 @@ class PoissonLoss(Strict):
     kind: Literal["poisson"] = "poisson"
 
 
-LABELS: Mapping[LossName, str] = {"huber": "Huber loss", "poisson": "Poisson deviance"}
+class QuantileLoss(Strict):
+    """The pinball loss: quantile e for e = y - f(x) above 0, (quantile - 1) e below.
+
+    Its expectation is least where f(x) is that quantile of y (Koenker & Bassett 1978).
+    """
+
+    model_config = NAMES_ITS_KIND
+
+    kind: Literal["quantile"] = "quantile"
+    quantile: float = Field(
+        default=0.5, ge=1e-4, le=0.9999, description="which one; 0.5 is the median"
+    )
+
+
+LossSpec: TypeAlias = HuberLoss | PoissonLoss | QuantileLoss
+
+LABELS: Mapping[LossName, str] = {
+    "huber": "Huber loss",
+    "poisson": "Poisson deviance",
+    "quantile": "pinball loss",
+}
 
 
 def _kind_of_loss(value: Any) -> str | None:
@@ -58,12 +78,13 @@ def _with_kind(value: Any) -> Any:
 _Loss: TypeAlias = Annotated[
     Annotated[HuberLoss, Tag("@huber")]
     | Annotated[PoissonLoss, Tag("@poisson")]
+    | Annotated[QuantileLoss, Tag("@quantile")]
     | Annotated[None, Tag("@null")],
     Discriminator(
         _kind_of_loss,
         custom_error_type="loss",
-        custom_error_message='must be null, {"kind": "huber", "delta": 1.35} or '
-        '{"kind": "poisson"}, or one of these names alone',
+        custom_error_message='must be null, {"kind": "huber", "delta": 1.35}, '
+        '{"kind": "poisson"} or {"kind": "quantile", "quantile": 0.5}, or one of these names alone',
     ),
 ]
 Loss: TypeAlias = Annotated[
@@ -78,10 +99,10 @@ def objective_label(objective: Objective, loss: LossName | None) -> str:
     return OBJECTIVE_ROWS[objective].label
 
 
-def target_errors(loss: HuberLoss | PoissonLoss | None, target: ColumnProfile) -> list[FieldError]:
+def target_errors(loss: LossSpec | None, target: ColumnProfile) -> list[FieldError]:
     """Refuse a target that the loss is not defined for."""
     least = target.minimum
     if not isinstance(loss, PoissonLoss) or least is None or least >= 0:
         return []
     message = f"needs a target of at least 0, and the least of '{target.name}' is {least:g}"
-    return [FieldError("loss", loss.model_dump(), f"{message}; accepted: null, huber")]
+    return [FieldError("loss", loss.model_dump(), f"{message}; accepted: null, huber, quantile")]

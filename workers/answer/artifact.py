@@ -16,7 +16,7 @@ from workers.answer.choice import Refit
 from workers.answer.rival import Rival
 from workers.data.prepare import Fold, Prepared
 from workers.objectives.constant import constant_logits
-from workers.objectives.losses import Huber, Kind, kind_of
+from workers.objectives.losses import Huber, Kind, Quantile, kind_of
 
 LINKS: Mapping[Kind, str] = {
     "regression": "identity",
@@ -62,7 +62,7 @@ def _bytes(parameters: Mapping[str, Tensor], spec: JobSpec, words: dict[str, str
 
 def _link(kind: Kind) -> str:
     """Return what turns a model's outputs into predictions."""
-    if isinstance(kind, Huber):
+    if isinstance(kind, Huber | Quantile):
         return "identity"
     return LINKS[kind]
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from torch import Tensor
 
 from ridgeway.answers import Chosen
+from ridgeway.spec.losses import QuantileLoss
 from ridgeway.spec.models import LinearModel, MlpModel
 from ridgeway.spec.spec import JobSpec
 from ridgeway.study.reading import StudyTrial
@@ -18,6 +19,7 @@ from workers.penalties.conversions import (
     sklearn_least_squares,
     sklearn_logistic,
     sklearn_poisson,
+    sklearn_quantile,
     torch_optim,
 )
 from workers.penalties.penalties import PENALTIES
@@ -68,7 +70,7 @@ def equivalents(
     if not _is_shared_objective(spec, own):
         return None
     found = _of_task(own, prepared)
-    return {library: arguments for library, arguments in found.items() if arguments is not None}
+    return {name: arguments for name, arguments in found.items() if arguments is not None} or None
 
 
 def _of_task(own: Configuration, prepared: Prepared) -> dict[str, dict[str, float] | None]:
@@ -89,6 +91,9 @@ def _of_task(own: Configuration, prepared: Prepared) -> dict[str, dict[str, floa
             "glmnet": glmnet(*scaled, gaussian=False),
             "torch": torch_optim(*scaled),
         }
+    if isinstance(prepared.spec.loss, QuantileLoss):
+        level = prepared.spec.loss.quantile
+        return {"sklearn": sklearn_quantile(*terms, level)}
     return {
         "sklearn": sklearn_least_squares(*terms, weight),
         "sklearn_raw_target": sklearn_least_squares(*terms, weight, target_scale=scale),

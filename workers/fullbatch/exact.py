@@ -9,6 +9,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -25,6 +26,7 @@ from workers.penalties.components import Components
 
 SAMPLED = 16  # of how many rows one tells about where an optimum lies
 LEAST_SAMPLE = 50  # rows to a feature
+FOUND = ("weights", "intercepts", "residuals", "converged")
 UNPENALISED = Wanted(Components())
 
 
@@ -169,24 +171,35 @@ class _Turned:
     directions: Tensor
 
 
-class Exact:
-    """P members on F folds: all are solved in the first round, as far as that goes.
+class FoldSolver(Protocol):
+    """What solves members on one fold, one after the other."""
 
-    Those that have not converged on every fold go on by rounds of `Fista`, the first one at once. A
-    member is bitwise the same in any company.
+    def solve(self, member: Wanted) -> Solved | None:
+        """Solve the member; None where that can't be done one by one."""
+        ...
+
+    def work(self, members: Sequence[Wanted]) -> list[int]:
+        """Return how many solutions each member takes."""
+        ...
+
+
+class OneByOne:
+    """P members on F folds, all solved in the first round; nothing happens in those after it.
+
+    A member is bitwise the same in any company.
     """
 
-    def __init__(self, fit: LinearFit, strengths: Strengths, folds: Sequence[ExactFold]) -> None:
+    def __init__(self, fit: LinearFit, strengths: Strengths, folds: Sequence[FoldSolver]) -> None:
         self._fit, self._strengths, self._folds = fit, strengths, folds
         members = len(strengths.l1)
         shape = (len(fit.folds), members)
         features = fit.folds[0].inputs.shape[1]
-        self.weights = torch.zeros(*shape, fit.outputs, features, dtype=fit.dtype)
-        self.intercepts = torch.zeros(*shape, fit.outputs, dtype=fit.dtype)
-        self.residuals = torch.full(shape, math.inf, dtype=fit.dtype)
-        self.converged = torch.zeros(shape, dtype=torch.bool)
-        self._rest: Fista | None = None
-        self._left: list[int] = list(range(members))  # in `_rest`, by its places
+        kept: dict[str, Any] = {"dtype": fit.dtype, "device": fit.device}
+        self.weights = torch.zeros(*shape, fit.outputs, features, **kept)
+        self.intercepts = torch.zeros(*shape, fit.outputs, **kept)
+        self.residuals = torch.full(shape, math.inf, **kept)
+        self.converged = torch.zeros(shape, dtype=torch.bool, device=fit.device)
+        self._begun = False
 
     @property
     def active(self) -> Tensor:
@@ -199,24 +212,20 @@ class Exact:
         return self.residuals.isnan().any(0)
 
     def advance(self) -> None:
-        """Solve all members, the first time; take a round of batched steps with what is left."""
-        if self._rest is None:
+        """Solve all members, the first time."""
+        if not self._begun:
+            self._begun = True
             self._solve()
-            self._go_on()
-        if self._rest is not None:
-            self._rest.advance()
-            self._look_up(self._rest)
 
     def state(self, members: Sequence[int]) -> dict[str, Tensor]:
-        """Return copies of where these active members are, by name."""
-        assert self._rest is not None, "no member is on its way before the first round"
-        return self._rest.state([self._left.index(member) for member in members])
+        """Return copies of where these members are, by name."""
+        return {name: getattr(self, name)[:, list(members)].cpu() for name in FOUND}
 
     def take(self, state: Mapping[str, Tensor]) -> None:
         """Go on where others, as many, were."""
-        self._rest = Fista(self._fit, self._strengths)
-        self._rest.take(state)
-        self._look_up(self._rest)
+        self._begun = True
+        for name in FOUND:
+            getattr(self, name).copy_(state[name])
 
     def _solve(self) -> None:
         finite = torch.stack(list(vars(self._strengths).values())).isfinite().all(0)
@@ -244,12 +253,13 @@ class Exact:
         if not solved:
             return
         places, found = list(solved), solved.values()
-        self.weights[fold, places] = torch.stack([own.weights for own in found]).to(self._fit.dtype)
+        self.weights[fold, places] = torch.stack([own.weights for own in found]).to(self.weights)
         intercepts = torch.stack([own.intercepts for own in found])
-        self.intercepts[fold, places] = intercepts.to(self._fit.dtype)
-        residuals = torch.tensor([own.residual for own in found], dtype=self._fit.dtype)
-        self.residuals[fold, places] = residuals
-        self.converged[fold, places] = torch.tensor([own.converged for own in found])
+        self.intercepts[fold, places] = intercepts.to(self.weights)
+        residuals = torch.tensor([own.residual for own in found], dtype=torch.float64)
+        self.residuals[fold, places] = residuals.to(self.weights)
+        converged = torch.tensor([own.converged for own in found], device=self._fit.device)
+        self.converged[fold, places] = converged
 
     def _centre(self) -> None:
         """Let what no penalty holds add up to zero: of a softmax only differences mean anything."""
@@ -263,6 +273,35 @@ class Exact:
             of_all = self.weights[..., unheld]
             self.weights[..., unheld] = of_all - of_all.mean(-2, keepdim=True)
 
+
+class Exact(OneByOne):
+    """Those that have not converged on every fold go on by `Fista`, from the first round on."""
+
+    def __init__(self, fit: LinearFit, strengths: Strengths, folds: Sequence[FoldSolver]) -> None:
+        super().__init__(fit, strengths, folds)
+        self._rest: Fista | None = None
+        self._left: list[int] = list(range(len(strengths.l1)))  # in `_rest`, by its places
+
+    def advance(self) -> None:
+        """Solve all members, the first time; take a round of batched steps with what is left."""
+        if self._rest is None:
+            self._solve()
+            self._go_on()
+        if self._rest is not None:
+            self._rest.advance()
+            self._look_up(self._rest)
+
+    def state(self, members: Sequence[int]) -> dict[str, Tensor]:
+        """Return copies of where these active members are, by name."""
+        assert self._rest is not None, "no member is on its way before the first round"
+        return self._rest.state([self._left.index(member) for member in members])
+
+    def take(self, state: Mapping[str, Tensor]) -> None:
+        """Go on where others, as many, were."""
+        self._rest = Fista(self._fit, self._strengths)
+        self._rest.take(state)
+        self._look_up(self._rest)
+
     def _go_on(self) -> None:
         """Hand the members that are left over to the batched solver, from where they are."""
         self._left = self.active.nonzero().flatten().tolist()
@@ -273,7 +312,7 @@ class Exact:
             self._rest = Fista(self._fit, own, start=start)
 
     def _look_up(self, rest: Fista) -> None:
-        for name in ("weights", "intercepts", "residuals", "converged"):
+        for name in FOUND:
             getattr(self, name)[:, self._left] = getattr(rest, name)
 
 

@@ -1,6 +1,7 @@
 """`optimizer: "exact"`: populations of linear models, solved to the optimum.
 
-On a CPU with a compiler one after the other (`Exact`), elsewhere side by side (`Fista`).
+On a CPU with a compiler one after the other (`Exact`), elsewhere side by side (`Fista`). Under the
+pinball loss one after the other everywhere, on the CPU (`QuantileFold`).
 """
 
 from __future__ import annotations
@@ -17,15 +18,16 @@ from torch import Tensor
 from ridgeway.jobs.plan import Engine
 from workers.backends import Buffers
 from workers.backends.dense import Dense
-from workers.fullbatch.exact import Exact, ExactFold, wanted
+from workers.fullbatch.exact import Exact, ExactFold, FoldSolver, OneByOne, wanted
 from workers.fullbatch.fista import Fista
+from workers.fullbatch.quantile import QuantileFold
 from workers.fullbatch.rows import LinearFit, TrainingRows, tells_apart
 from workers.fullbatch.terms import Strengths
 from workers.kernels import Library, load
 from workers.models.building import build_model
 from workers.models.layout import Layout
 from workers.models.parameters import describe_parameters
-from workers.objectives.losses import of_classes, row_weights
+from workers.objectives.losses import Quantile, of_classes, row_weights
 from workers.penalties.penalties import PENALTIES
 from workers.population.configuration import Configuration
 from workers.population.judging import Judge
@@ -37,10 +39,10 @@ from workers.population.solver import MEMORY_FLOATS, Solver
 from workers.population.state import PartState
 
 R = TypeVar("R", bound=Roll)
-Rounds: TypeAlias = Exact | Fista  # members on their way, round by round
+Rounds: TypeAlias = OneByOne | Fista  # members on their way, round by round
 
 COLUMN_FLOATS, ROW_FLOATS = 24, 8  # that a model's solution takes for each weight and each logit
-ONE_BY_ONE, SIDE_BY_SIDE = "exact", "fista"  # backends
+ONE_BY_ONE, SIDE_BY_SIDE, INTERIOR = "exact", "fista", "interior"  # backends
 # Of members that are solved one after the other, between two checkpoints: the least number, the
 # most, and how many cells of inputs they may go through together.
 LEAST_AT_ONCE, MOST_AT_ONCE, CELLS_AT_ONCE = 8, 128, 500_000_000
@@ -58,12 +60,12 @@ class FullBatch(Solver):
         spec, folds, outputs = problem.spec, problem.folds, problem.outputs
         self.problem = problem
         self._library, self.notes = _library(problem)
-        exact = self._library is not None
         self.engine = Engine(
             device=problem.device.type,
-            backend=ONE_BY_ONE if exact else SIDE_BY_SIDE,
-            compiled=exact,
+            backend=_backend(problem, self._library),
+            compiled=self._library is not None,
         )
+        self._side_by_side = self.engine.backend == SIDE_BY_SIDE
         self.fit = LinearFit(
             [
                 TrainingRows(
@@ -91,7 +93,7 @@ class FullBatch(Solver):
         floats = COLUMN_FLOATS * (problem.inputs + 1) + ROW_FLOATS * max(problem.fold_rows)
         self._member_floats = len(folds) * outputs * floats
         self.together = max(1, MEMORY_FLOATS // self._member_floats)
-        if exact:
+        if not self._side_by_side:
             self.together = min(self.together, _at_once(problem))
 
     @property
@@ -125,24 +127,28 @@ class FullBatch(Solver):
         return Solving(self, members, state, roll)
 
     def work(self, members: Sequence[Configuration]) -> Sequence[float]:
-        if self._library is None:
+        if self._side_by_side:
             return super().work(members)
         return self._folds[0].work(wanted(_strengths(members)))
 
     def share(self, epochs: int, within: float) -> float:
         # One by one the first round is all that a member takes, but for the few that are left over.
-        first = self._library is not None and epochs == 0
+        first = not self._side_by_side and epochs == 0
         return within if first else super().share(epochs, within)
 
     def rounds(self, members: Sequence[Configuration]) -> Rounds:
         """Return the members before their first round."""
         strengths = _strengths(members)
-        if self._library is None:
+        if self._side_by_side:
             return Fista(self.fit, strengths)
+        if isinstance(self.fit.kind, Quantile):
+            return OneByOne(self.fit, strengths, self._folds)
         return Exact(self.fit, strengths, self._folds)
 
     @cached_property
-    def _folds(self) -> list[ExactFold]:
+    def _folds(self) -> Sequence[FoldSolver]:
+        if isinstance(self.fit.kind, Quantile):
+            return [QuantileFold(self.fit, fold) for fold in range(len(self.fit.folds))]
         assert self._library is not None, "there are no kernels"
         return [ExactFold(self.fit, rows, self._library) for rows in self.fit.folds]
 
@@ -168,11 +174,18 @@ def _bounds(problem: Problem) -> Tensor | None:
     return torch.stack([each for each in own if each is not None]) if own[0] is not None else None
 
 
+def _backend(problem: Problem, library: Library | None) -> str:
+    """Return what solves the problem, by name."""
+    if isinstance(problem.kind, Quantile):
+        return INTERIOR
+    return SIDE_BY_SIDE if library is None else ONE_BY_ONE
+
+
 def _library(problem: Problem) -> tuple[Library | None, tuple[str, ...]]:
     """Return the kernels if the problem can be solved by them, and what the job should warn of."""
     if problem.device.type != "cpu" or problem.engine.backend == SIDE_BY_SIDE:
         return None, ()
-    if problem.by_input.bounds is not None:  # which linear.c doesn't know
+    if problem.by_input.bounds is not None or isinstance(problem.kind, Quantile):  # not in linear.c
         return None, ()
     library = load(problem.dtype)
     if isinstance(library, Library):

@@ -75,6 +75,16 @@ static void huber(REAL *x, const REAL *targets, const REAL *weights, REAL delta,
     }
 }
 
+/* (1 - level) e above 0, -level e below, e = x - target; a slope of 0 where there is none. */
+static void pinball(REAL *x, const REAL *targets, const REAL *weights, REAL level, REAL *losses) {
+    for (int b = 0; b < BLOCK; b++) {
+        REAL error = x[b] - targets[b];
+        REAL slope = error > 0 ? 1 - level : error < 0 ? -level : 0;
+        losses[b] += weights[b] * slope * error;
+        x[b] = weights[b] * slope;
+    }
+}
+
 /* Of a Poisson distribution whose expectation is exp(x), but for what depends on the target alone. */
 static void poisson(REAL *x, const REAL *targets, const REAL *weights, REAL *losses) {
     for (int b = 0; b < BLOCK; b++) {

@@ -15,13 +15,13 @@
 #define STRIP 128
 #define LINE (64 / (int64_t)sizeof(REAL)) /* numbers in a line of a cache */
 
-enum { SQUARED_ERROR, BINARY, CROSS_ENTROPY, POISSON, HUBER };
+enum { SQUARED_ERROR, BINARY, CROSS_ENTROPY, POISSON, HUBER, QUANTILE };
 
 typedef struct {
     int64_t layers;             /* linear ones */
     int64_t columns;            /* numbers of a model */
     int64_t loss;               /* one of the above */
-    double delta;               /* of HUBER */
+    double parameter;           /* delta of HUBER, level of QUANTILE */
     const int64_t *widths;      /* (layers + 1): inputs, hidden units, outputs */
     const int64_t *weights;     /* (layers): where each layer's weights (out, in) start in a model */
     const int64_t *biases;      /* (layers) */
@@ -207,7 +207,9 @@ static REAL run_loss(const Net *net, const Batch *batch, Strip strip, int64_t me
         else if (net->loss == POISSON)
             poisson(logits, batch->targets + place, weights, losses);
         else if (net->loss == HUBER)
-            huber(logits, batch->targets + place, weights, (REAL)net->delta, losses);
+            huber(logits, batch->targets + place, weights, (REAL)net->parameter, losses);
+        else if (net->loss == QUANTILE)
+            pinball(logits, batch->targets + place, weights, (REAL)net->parameter, losses);
         else
             squared_error(outputs, logits, batch->targets + place, weights, losses);
     }

@@ -29,7 +29,7 @@ class NetStructure(ctypes.Structure):
         ("layers", ctypes.c_int64),
         ("columns", ctypes.c_int64),
         ("loss", ctypes.c_int64),
-        ("delta", ctypes.c_double),
+        ("parameter", ctypes.c_double),
         ("widths", Integers),
         ("weights", Integers),
         ("biases", Integers),

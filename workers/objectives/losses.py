@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ridgeway.spec.losses import HuberLoss
+from ridgeway.spec.losses import HuberLoss, QuantileLoss
 from ridgeway.spec.names import Task
 from ridgeway.spec.spec import JobSpec
 
@@ -27,9 +27,16 @@ class Huber:
     delta: float
 
 
+@dataclass(frozen=True)
+class Quantile:
+    """The pinball loss: level e for e = target - logit above 0, (level - 1) e below."""
+
+    level: float
+
+
 # Of the names, all but two are those of regressions: the squared error, and of a Poisson
 # distribution whose expectation is exp(logit).
-Kind: TypeAlias = Literal["regression", "poisson", "binary", "multiclass"] | Huber
+Kind: TypeAlias = Literal["regression", "poisson", "binary", "multiclass"] | Huber | Quantile
 
 
 def kind_of(spec: JobSpec, outputs: int) -> Kind:
@@ -38,6 +45,8 @@ def kind_of(spec: JobSpec, outputs: int) -> Kind:
         return kind_of_task(spec.task, outputs)
     if isinstance(spec.loss, HuberLoss):
         return Huber(spec.loss.delta)
+    if isinstance(spec.loss, QuantileLoss):
+        return Quantile(spec.loss.quantile)
     return "regression" if spec.loss is None else spec.loss.kind
 
 
@@ -84,6 +93,8 @@ def row_losses(
         return logit.exp() - targets * logit
     if isinstance(kind, Huber):
         return _huber(logit - targets, kind.delta)
+    if isinstance(kind, Quantile):
+        return _pinball(logit - targets, kind.level)
     return functional.binary_cross_entropy_with_logits(
         logit, _smoothed(targets, smoothing), reduction="none"
     )
@@ -114,6 +125,10 @@ def loss_and_gradient(
             error = logits.sub_(truth)
             losses = _huber(error, kind.delta).mul_(row_weights)
             logits.clamp_(-kind.delta, kind.delta).mul_(2 * row_weights)
+        elif isinstance(kind, Quantile):
+            error = logits.sub_(truth)
+            losses = _pinball(error, kind.level).mul_(row_weights)
+            logits.copy_(_pinball_slopes(error, kind.level).mul_(row_weights))
         else:
             truth = _smoothed(truth, share)
             losses = functional.softplus(-logits.abs()).add_(logits.clamp_min(0))
@@ -126,6 +141,17 @@ def _huber(errors: Tensor, delta: float) -> Tensor:
     """Return e² up to |e| = delta, and 2 delta |e| - delta² beyond."""
     within = errors.clamp(-delta, delta)
     return within * (2 * errors - within)
+
+
+def _pinball(errors: Tensor, level: float) -> Tensor:
+    """Return the loss of logits that are too large by these errors."""
+    return torch.maximum((1 - level) * errors, -level * errors)
+
+
+def _pinball_slopes(errors: Tensor, level: float) -> Tensor:
+    """Return its derivative; 0, which is among those of the kink, where nothing is wrong."""
+    above, below = (errors > 0).to(errors.dtype), (errors < 0).to(errors.dtype)
+    return above.mul_(1 - level).sub_(below.mul_(level))
 
 
 def _softmax_gradient(

@@ -51,6 +51,19 @@ def sklearn_poisson(
     return None if own.l1_share(l1_ratio) > 0 else {"alpha": 2 * mean * strength}
 
 
+def sklearn_quantile(
+    penalty: PenaltyName, strength: float, l1_ratio: float, level: float
+) -> dict[str, float] | None:
+    """Return the arguments of QuantileRegressor, None where the penalty is more than lasso.
+
+    It is the same for a target that is standardised and for a raw one, as loss and weights are in
+    its units alike.
+    """
+    own = _mixture(penalty, "scikit-learn has no quantile regression with penalty")
+    share = own.l1_share(l1_ratio)
+    return {"quantile": level, "alpha": strength} if share == 1 else None
+
+
 def glmnet(
     penalty: PenaltyName, strength: float, l1_ratio: float, *, gaussian: bool
 ) -> dict[str, float]:

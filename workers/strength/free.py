@@ -11,7 +11,8 @@ from workers.data.prepare import Fold
 from workers.fullbatch.exact import Exact, ExactFold
 from workers.fullbatch.fista import Fista
 from workers.fullbatch.links import link_of
-from workers.fullbatch.paths import BEYOND
+from workers.fullbatch.paths import BEYOND, Wanted
+from workers.fullbatch.quantile import QuantileFold
 from workers.fullbatch.rows import LinearFit, TrainingRows
 from workers.fullbatch.terms import Strengths
 from workers.kernels import Library, load
@@ -34,13 +35,38 @@ def fitted_by_free(spec: JobSpec, rows: Fold, outputs: int, own: ByInput) -> Ten
     Probabilities, numbers or expectations, at the optimum. The intercept is zero where it is
     penalised.
     """
+    fit, strength = _fit_by_free(spec, rows, outputs, own)
+    strengths = Strengths.of([Components(l1=strength)], [middle_smoothing(spec)])
+    library, (training,) = load(torch.float64), fit.folds
+    if isinstance(library, Library) and fit.bounds is None:
+        solver = Exact(fit, strengths, [ExactFold(fit, training, library)])
+    else:
+        solver = Fista(fit, strengths)
+    for _ in range(ROUNDS):
+        if not solver.active.any():
+            break
+        solver.advance()
+    logits = training.inputs @ solver.weights[0, 0].T + solver.intercepts[0, 0]
+    return link_of(fit.kind).predict(logits.T).T
+
+
+def pinball_by_free(spec: JobSpec, rows: Fold, outputs: int, own: ByInput) -> Tensor:
+    """Return the slopes (n, 1) of the rows' pinball losses at the same model's optimum.
+
+    They are those of the solution, which balance on the rows that lie on the kink.
+    """
+    fit, strength = _fit_by_free(spec, rows, outputs, own)
+    return QuantileFold(fit, 0).slopes(Wanted(Components(l1=strength)))[:, None]
+
+
+def _fit_by_free(spec: JobSpec, rows: Fold, outputs: int, own: ByInput) -> tuple[LinearFit, float]:
+    """Return the fit of the inputs that no penalty holds, and the strength that is the rest's."""
     assert own.factors is not None
     free, kind = own.factors == 0, kind_of(spec, outputs)
     inputs, targets = rows.train_inputs[:, free].double(), rows.train_targets
-    training = TrainingRows(inputs, targets, row_weights(spec, targets, rows.train_weights))
     bounds = own.scaled_bounds(rows.input_scales, rows.linear_units(kind)[1])
     fit = LinearFit(
-        [training],
+        [TrainingRows(inputs, targets, row_weights(spec, targets, rows.train_weights))],
         kind,
         outputs,
         torch.float64,
@@ -49,16 +75,4 @@ def fitted_by_free(spec: JobSpec, rows: Fold, outputs: int, own: ByInput) -> Ten
         factors=torch.zeros(inputs.shape[1], dtype=torch.float64),
         bounds=None if bounds is None else bounds[None, :, free],
     )
-    strength = BEYOND if spec.penalize == "all" else 0.0  # of the intercept alone
-    strengths = Strengths.of([Components(l1=strength)], [middle_smoothing(spec)])
-    library = load(torch.float64)
-    if isinstance(library, Library) and bounds is None:
-        solver = Exact(fit, strengths, [ExactFold(fit, training, library)])
-    else:
-        solver = Fista(fit, strengths)
-    for _ in range(ROUNDS):
-        if not solver.active.any():
-            break
-        solver.advance()
-    logits = inputs @ solver.weights[0, 0].T + solver.intercepts[0, 0]
-    return link_of(kind).predict(logits.T).T
+    return fit, BEYOND if spec.penalize == "all" else 0.0  # of the intercept alone

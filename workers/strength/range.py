@@ -15,17 +15,17 @@ from ridgeway.spec.space import quantile
 from ridgeway.spec.spec import JobSpec
 from ridgeway.spec.validation import ForwardValidation
 from workers.data.prepare import Fold, Prepared
-from workers.data.targets import huber_location
+from workers.data.targets import huber_location, pinball_slopes, quantile_location
 from workers.fullbatch.links import link_of
 from workers.models.building import build_model
 from workers.models.by_input import PLAIN, ByInput, over_held
 from workers.models.layout import Group, Layout
 from workers.models.parameters import describe_parameters
-from workers.objectives.losses import Huber, Kind, kind_of, row_weights
+from workers.objectives.losses import Huber, Kind, Quantile, kind_of, row_weights
 from workers.penalties.penalties import PENALTIES
 from workers.population.problem import Problem
 from workers.population.watch import Watch
-from workers.strength.free import fitted_by_free, middle_smoothing
+from workers.strength.free import fitted_by_free, middle_smoothing, pinball_by_free
 from workers.strength.probe import BELOW, UNPROBED, StrengthRange, probe_range
 
 BELOW_OF_WIDE = 1e-3  # λ_max, the low end where rows are fewer than inputs
@@ -163,6 +163,33 @@ def gradient_at_zero(
     weights = row_weights(spec, rows.train_targets, rows.train_weights)
     shares = weights[:, None] / len(weights)
     kind = kind_of(spec, outputs)
+    if isinstance(kind, Quantile):
+        slope = _pinball_slope(spec, rows, kind, inputs)
+    else:
+        slope = _smooth_slope(spec, rows, outputs, inputs)
+    bias = slope.sum(0) if spec.penalize == "all" else torch.zeros(outputs)
+    weight = _product(slope, rows.train_inputs, None if spec.penalize == "all" else shares)
+    return {"weight": weight, "bias": bias}
+
+
+def _pinball_slope(spec: JobSpec, rows: Fold, kind: Quantile, inputs: ByInput) -> Tensor:
+    """Return the derivatives (n, 1) of the mean pinball loss where penalised parameters are zero.
+
+    Rows whose target is predicted lie on the kink, where they have more than one.
+    """
+    if inputs.factors is not None and (inputs.factors == 0).any():
+        return pinball_by_free(spec, rows, 1, inputs)
+    weights = row_weights(spec, rows.train_targets, rows.train_weights).numpy()
+    truth, shares = rows.train_targets.double().numpy(), weights / len(weights)
+    held = spec.penalize == "all"
+    constant = 0.0 if held else quantile_location(truth, kind.level, shares)
+    return torch.from_numpy(pinball_slopes(truth - constant, kind.level, shares))[:, None]
+
+
+def _smooth_slope(spec: JobSpec, rows: Fold, outputs: int, inputs: ByInput) -> Tensor:
+    """Return the same derivatives of any other loss, (n, outputs)."""
+    weights = row_weights(spec, rows.train_targets, rows.train_weights)
+    shares, kind = weights[:, None] / len(weights), kind_of(spec, outputs)
     if kind == "multiclass":
         truth = functional.one_hot(rows.train_targets, outputs).double()
     else:
@@ -178,10 +205,7 @@ def gradient_at_zero(
     errors = predicted - truth
     if isinstance(kind, Huber):
         errors = errors.clamp(-kind.delta, kind.delta)
-    slope = link_of(kind).slope * shares * errors
-    bias = slope.sum(0) if spec.penalize == "all" else torch.zeros(outputs)
-    weight = _product(slope, rows.train_inputs, None if spec.penalize == "all" else shares)
-    return {"weight": weight, "bias": bias}
+    return link_of(kind).slope * shares * errors
 
 
 def _constant(kind: Kind, truth: Tensor, shares: Tensor) -> Tensor | float:

@@ -16,7 +16,7 @@ from sklearn.metrics import mean_poisson_deviance
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ridgeway.spec.losses import HuberLoss, PoissonLoss
+from ridgeway.spec.losses import LossSpec, PoissonLoss, QuantileLoss
 from ridgeway.spec.spec import JobSpec
 from workers.data.prepare import Fold
 from workers.data.seeds import derived_seed
@@ -119,10 +119,13 @@ def row_losses(spec: JobSpec, logits: Tensor, targets: Tensor, smoothing: float 
     return functional.binary_cross_entropy_with_logits(logits[:, 0], truth, reduction="none")
 
 
-def named_losses(loss: HuberLoss | PoissonLoss, logits: Tensor, targets: Tensor) -> Tensor:
+def named_losses(loss: LossSpec, logits: Tensor, targets: Tensor) -> Tensor:
     """(rows,)"""
     if isinstance(loss, PoissonLoss):
         return functional.poisson_nll_loss(logits, targets, reduction="none")
+    if isinstance(loss, QuantileLoss):
+        errors = targets - logits
+        return torch.where(errors > 0, loss.quantile * errors, (loss.quantile - 1) * errors)
     return 2 * functional.huber_loss(logits, targets, delta=loss.delta, reduction="none")
 
 
@@ -135,14 +138,15 @@ def validation_loss(spec: JobSpec, model: nn.Module, fold: Fold) -> float:
     return row_losses(spec, answers, fold.valid_targets).mean().item()
 
 
-def named_validation_loss(loss: HuberLoss | PoissonLoss, model: nn.Module, fold: Fold) -> float:
-    """The deviance, or Huber's loss in the target's own units."""
+def named_validation_loss(loss: LossSpec, model: nn.Module, fold: Fold) -> float:
+    """The deviance, or another loss in the target's own units."""
     with torch.no_grad():
         logits = model(fold.valid_inputs.double())[:, 0]
     if isinstance(loss, PoissonLoss):
         return float(mean_poisson_deviance(fold.valid_targets, fold.target_scale * logits.exp()))
     standardised = (fold.valid_targets - fold.target_mean) / fold.target_scale
-    return fold.target_scale**2 * named_losses(loss, logits, standardised).mean().item()
+    power = 1 if isinstance(loss, QuantileLoss) else 2
+    return fold.target_scale**power * named_losses(loss, logits, standardised).mean().item()
 
 
 def penalised(spec: JobSpec, model: nn.Module) -> list[tuple[nn.Parameter, nn.Module]]:

@@ -16,7 +16,7 @@ from workers.loop.worker import Worker
 
 # A loss is nothing that a database knows.
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-@pytest.mark.parametrize("loss", ["poisson", {"kind": "huber", "delta": 0.8}])
+@pytest.mark.parametrize("loss", ["poisson", {"kind": "huber", "delta": 0.8}, "quantile"])
 def test_a_job_with_a_loss_of_its_own_succeeds(
     http: httpx.Client, database: Database, service_settings: Settings, loss: Any
 ) -> None:

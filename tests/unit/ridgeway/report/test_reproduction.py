@@ -102,16 +102,23 @@ BY_TORCH_ALONE = {
     "counts by l1": (job("count", **LINEAR, loss="poisson"), LASSO),
     "huber": (job(NUMBERS, **LINEAR, loss="huber"), MIXED),
 }
+BY_SCIKIT_LEARN_ALONE = {
+    "a quantile": (job(NUMBERS, **LINEAR, loss={"kind": "quantile", "quantile": 0.8}), LASSO),
+}
+OF_ONE_LIBRARY = BY_TORCH_ALONE | BY_SCIKIT_LEARN_ALONE
 
 
-@pytest.mark.parametrize("name", [*LINEAR_JOBS, *BY_TORCH_ALONE])
+@pytest.mark.parametrize("name", [*LINEAR_JOBS, *OF_ONE_LIBRARY])
 def test_a_linear_model_comes_out_again(name: str, tmp_path: Path) -> None:
     table = people()
-    fields, params = (LINEAR_JOBS | BY_TORCH_ALONE)[name]
+    fields, params = (LINEAR_JOBS | OF_ONE_LIBRARY)[name]
     material, model = refitted_material(fields, table, params)
     code = reproduction(material)
-    assert bool(code.sklearn) is (name in LINEAR_JOBS)
-    for which in ["sklearn", "torch"] if code.sklearn else ["torch"]:
+    assert bool(code.sklearn) is (name not in BY_TORCH_ALONE)
+    assert bool(code.torch) is (name not in BY_SCIKIT_LEARN_ALONE)
+    for which in ("sklearn", "torch"):
+        if not getattr(code, which):
+            continue
         space = run(code, which, table, tmp_path)
         own = np.atleast_2d(model.coef_)
         found = np.atleast_2d(space["coefficients"])
@@ -170,6 +177,7 @@ STEPPED = {
     "linear by steps": (job(NUMBERS, **LINEAR, optimizer="adamw", epochs=8), LASSO | RATES),
     "counts": (job("count", **NET, loss="poisson"), LASSO | RATES),
     "huber": (job(NUMBERS, **NET, loss="huber"), {"penalty": "none"} | RATES),
+    "the median": (job(NUMBERS, **NET, loss="quantile"), LASSO | RATES),
 }
 
 
@@ -192,6 +200,7 @@ def test_a_model_trained_in_steps_comes_out_again(name: str, tmp_path: Path) -> 
         ({"bounds": {"age": "nonnegative"}}, LASSO, "bounds"),
         ({"penalty_factors": {"age": 0}}, LASSO, "penalty_factors"),
         ({"penalize": "all"}, LASSO, "biases"),
+        ({"loss": "quantile"}, MIXED, "pinball loss"),
         ({"search": {"penalty": ["mcp"]}}, {"penalty": "mcp", "lambda": 0.05}, "MCP"),
     ],
 )

@@ -30,6 +30,8 @@ def test_a_bare_name_is_the_loss_with_its_defaults_and_makes_small_counts_number
     spec = checked(counts, loss="poisson")
     assert (spec.task, spec.loss_name) == ("regression", "poisson")
     assert checked(counts, loss="huber") == checked(counts, loss={"kind": "huber", "delta": 1.35})
+    median = {"kind": "quantile", "quantile": 0.5}
+    assert checked(counts, loss="quantile") == checked(counts, loss=median)
     assert parse_spec(spec.model_dump(mode="json")) == spec
 
 
@@ -38,6 +40,9 @@ def test_a_bare_name_is_the_loss_with_its_defaults_and_makes_small_counts_number
     [
         ({"loss": "logistic"}, "loss", "poisson"),
         ({"loss": {"kind": "huber", "delta": 0}}, "loss.delta", "greater than or equal to 0.0001"),
+        ({"loss": {"kind": "quantile", "quantile": 0}}, "loss.quantile", "0.0001"),
+        ({"loss": {"kind": "quantile", "quantile": 1}}, "loss.quantile", "0.9999"),
+        ({"loss": {"kind": "quantile", "quantile": "half"}}, "loss.quantile", "number"),
         ({"loss": {"kind": "poisson", "delta": 1}}, "loss.delta", "unknown"),
         ({"loss": "huber", "task": "classification"}, "loss", "accepted: null"),
         ({"loss": "poisson"}, "loss", "the least of 'y' is -50"),

@@ -9,9 +9,10 @@ import numpy as np
 import pandas as pd
 import pytest
 from answering import give, trained_trials
-from sklearn.linear_model import LinearRegression, PoissonRegressor
+from sklearn.linear_model import LinearRegression, PoissonRegressor, QuantileRegressor
 from sklearn.metrics import (
     mean_absolute_error,
+    mean_pinball_loss,
     mean_poisson_deviance,
     mean_squared_error,
     r2_score,
@@ -117,7 +118,47 @@ def test_outliers_mislead_the_squared_error_and_not_hubers_loss(tmp_path: Path) 
     assert traced.loss == "huber"
 
 
-@pytest.mark.parametrize(("table", "loss"), [(COUNTS, "poisson"), (OUTLIERS, "huber")])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_a_quantile_is_answered_as_scikit_learn_would(weighted: bool, tmp_path: Path) -> None:
+    loss = {"kind": "quantile", "quantile": 0.8}
+    table, fields = OUTLIERS[:240], dict[str, Any](LINEAR, loss=loss, target="y")
+    if weighted:
+        table, fields["weights"] = table.assign(often=OFTEN), "often"
+    prepared = prepared_for(table, **fields)
+    trials = trained_trials(prepared, {"penalty": "l1", "lambda": 0.02}, {"penalty": "none"})
+    store = Store(str(tmp_path))
+    given = give(prepared, store, trials)
+    answer, rows = given.recommended, prepared.splits
+    assert answer.simplest.params["penalty"] == "l1"
+    assert "the pinball loss of" in answer.verdict.sentence
+    sealed, known = table.iloc[rows.test], table.iloc[rows.development]
+    often = {"sample_weight": sealed["often"]} if weighted else {}
+    model = model_of(given, store)
+    own, scores = model.predict(sealed), answer.test
+    expected = mean_pinball_loss(sealed["y"], own, alpha=0.8, **often)
+    assert scores.loss["simplest"] == pytest.approx(expected, rel=1e-6)
+    assert scores.loss["simplest"] < scores.loss["baseline"]
+    shares = known["often"].to_numpy() if weighted else np.ones(len(known))
+    constant = QuantileRegressor(quantile=0.8, alpha=1e9)
+    constant.fit(known[[*"abcd"]], known["y"], sample_weight=shares)
+    expected = mean_pinball_loss(
+        sealed["y"], constant.predict(sealed[[*"abcd"]]), alpha=0.8, **often
+    )
+    assert scores.loss["baseline"] == pytest.approx(expected, rel=1e-6)
+    # Coefficients are those of the library at the reported strength, in the table's units.
+    assert answer.simplest.equivalents is not None
+    scaler = StandardScaler().fit(known[[*"abcd"]], sample_weight=shares)
+    library = QuantileRegressor(**answer.simplest.equivalents["sklearn"])
+    library.fit(scaler.transform(known[[*"abcd"]]), known["y"], sample_weight=shares)
+    theirs = library.coef_ / scaler.scale_
+    np.testing.assert_allclose(model.coef_, theirs, atol=1e-4)
+    intercept = library.intercept_ - theirs @ scaler.mean_
+    assert model.intercept_ == pytest.approx(intercept, abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("table", "loss"), [(COUNTS, "poisson"), (OUTLIERS, "huber"), (OUTLIERS, "quantile")]
+)
 def test_nets_and_the_linear_model_beside_them_have_the_loss_too(
     table: pd.DataFrame, loss: str, tmp_path: Path
 ) -> None:

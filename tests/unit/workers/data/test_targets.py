@@ -7,13 +7,13 @@ import pandas as pd
 import pytest
 import torch
 from scipy.optimize import minimize_scalar
-from sklearn.metrics import mean_poisson_deviance
+from sklearn.metrics import mean_pinball_loss, mean_poisson_deviance
 
 from ridgeway.errors import JobUnrunnable
 from ridgeway.spec.wording import parse_spec
 from workers.data.prepare import check_and_prepare
 from workers.data.targets import centre_and_scale
-from workers.objectives.losses import Huber, Kind, response, response_losses, row_losses
+from workers.objectives.losses import Huber, Kind, Quantile, response, response_losses, row_losses
 from workers.objectives.metrics import score
 
 TARGETS = np.random.default_rng(1).standard_t(1.5, size=60) ** 2
@@ -32,6 +32,32 @@ def test_no_constant_is_better_than_a_logit_of_zero(kind: Kind, weights: np.ndar
     best = minimize_scalar(loss, bracket=(-0.1, 0.1), tol=1e-12)
     assert best.x == pytest.approx(0, abs=1e-6)
     assert loss(0.0) <= best.fun + 1e-12
+
+
+@pytest.mark.parametrize("level", [0.1, 0.5, 0.95])
+@pytest.mark.parametrize("weights", [None, np.arange(60.0)])
+@pytest.mark.parametrize("targets", [TARGETS, TARGETS.round()])
+def test_no_constant_has_a_smaller_pinball_loss_than_the_quantile(
+    targets: np.ndarray, level: float, weights: np.ndarray | None
+) -> None:
+    centre, _ = centre_and_scale(targets, Quantile(level), weights)
+    options = {"sample_weight": weights, "alpha": level}
+    losses = [
+        mean_pinball_loss(targets, np.full(60, each), **options) for each in [centre, *targets]
+    ]
+    assert losses[0] <= min(losses) + 1e-12
+    found = score(
+        "loss",
+        torch.full((1, 60, 1), centre, dtype=torch.float64),
+        torch.tensor(targets),
+        Quantile(level),
+        None if weights is None else torch.tensor(weights),
+    )
+    assert found.item() == pytest.approx(losses[0], rel=1e-12)
+
+
+def test_the_median_of_an_even_count_is_the_middle() -> None:
+    assert centre_and_scale(np.array([1.0, 2.0, 4.0, 9.0]), Quantile(0.5))[0] == 3.0
 
 
 def test_the_loss_of_counts_is_scikit_learns_deviance_and_none_for_the_truth() -> None:

@@ -27,7 +27,7 @@ from ridgeway.jobs.plan import Engine
 from workers.backends import Fused
 from workers.kernels import CompiledOptimizer, Library, Net, NetBatch, NetShape, library, load
 from workers.models.building import ACTIVATIONS
-from workers.objectives.losses import Huber, Kind, of_classes, row_losses
+from workers.objectives.losses import Huber, Kind, Quantile, of_classes, row_losses
 from workers.optimizers import OPTIMIZERS
 from workers.optimizers.base import Rates, Uses
 
@@ -103,7 +103,7 @@ def test_a_step_is_the_one_in_torch_operations(name, dtype, seed, models, flags,
 
 # --- nets ---------------------------------------------------------------------------------------
 
-KINDS: list[Kind] = ["multiclass", "binary", "regression", "poisson", Huber(0.7)]
+KINDS: list[Kind] = ["multiclass", "binary", "regression", "poisson", Huber(0.7), Quantile(0.3)]
 
 # Every width of a vector that products.h knows, on a processor that has them all.
 VECTORS = {

@@ -12,11 +12,12 @@ from populations import BACKENDS, configuration, job, made_up_fold, train, using
 from workers.backends.compiled import Compiled
 from workers.data.prepare import Fold
 from workers.data.targets import centre_and_scale
-from workers.objectives.losses import Huber, Kind
+from workers.objectives.losses import Huber, Kind, Quantile
 
 LOSSES: dict[str, tuple[Kind, Any]] = {
     "poisson": ("poisson", "poisson"),
     "huber": (Huber(0.5), {"kind": "huber", "delta": 0.5}),
+    "quantile": (Quantile(0.8), {"kind": "quantile", "quantile": 0.8}),
 }
 MEMBERS = [
     configuration("l1", 0.02, learning_rate=0.01),

@@ -11,6 +11,7 @@ from sqlalchemy.engine import Connection, Row
 
 from ridgeway.database.clock import now
 from ridgeway.database.tables import workers
+from ridgeway.errors import InvalidInput
 from ridgeway.plugins import (
     BUILT_IN_MODELS,
     DATASET_PLUGINS,
@@ -19,6 +20,7 @@ from ridgeway.plugins import (
     installed,
 )
 from ridgeway.spec.names import PENALTY_NAMES
+from ridgeway.spec.spec import JobSpec
 
 GONE_SECONDS = 3600.0  # a worker last seen this long ago is gone, by any measure of liveness
 KEPT_SECONDS = 86400.0  # what it offered may be named for so long: it may be starting again
@@ -57,6 +59,21 @@ def known_penalties(transaction: Connection) -> list[str]:
     recorded = transaction.execute(sa.select(workers.c.penalties)).scalars()
     named = {name for names in recorded for name in names or ()}
     return [*PENALTY_NAMES, *sorted((named | installed(PENALTY_PLUGINS)) - {*PENALTY_NAMES})]
+
+
+def require_offered(transaction: Connection, spec: JobSpec) -> None:
+    """Raise InvalidInput for a model or a penalty that no worker offers."""
+    models = known_models(transaction)
+    if spec.model.kind not in models:
+        accepted = ", ".join(sorted(models))
+        message = f"is a model that no worker offers; accepted: {accepted}"
+        raise InvalidInput.of("model.kind", spec.model.kind, message)
+    penalties = known_penalties(transaction)
+    for place, name in enumerate(spec.search.penalty):
+        if name not in penalties:
+            message = f"is a penalty that no worker offers; accepted: {', '.join(penalties)}"
+            field = "penalty" if spec.kind == "path" else f"search.penalty.{place}"
+            raise InvalidInput.of(field, name, message)
 
 
 def record_worker(transaction: Connection, worker: WorkerRecord) -> None:

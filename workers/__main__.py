@@ -23,6 +23,7 @@ from ridgeway.host.supervisor import die_with_parent
 from ridgeway.jobs.lifecycle import new_id
 from ridgeway.settings import Settings
 from workers.kernels import load
+from workers.loop.device import device_of
 from workers.loop.output import Output
 from workers.loop.worker import Worker
 
@@ -50,7 +51,7 @@ def main() -> int:
     # One thread a process: many small programs share the cores better than one spread over all.
     torch.set_num_threads(1)
     try:
-        device = _device(arguments.device)
+        device = device_of(arguments.device)
         store = Store.of(settings)
         database = Database.of(settings)
         require_schema(database)
@@ -92,20 +93,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--pulse", type=int, help="descriptor of a file that shows it gets on")
     return parser
-
-
-def _device(name: str) -> str:
-    if name == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        device = torch.device(name)
-    except RuntimeError:
-        device = torch.device("meta")
-    if device.type not in ("cpu", "cuda"):
-        raise InvalidInput.of("--device", name, "must be auto, cpu, cuda or cuda:N")
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise InvalidInput.of("--device", name, "there is no such CUDA device here")
-    return name
 
 
 if __name__ == "__main__":

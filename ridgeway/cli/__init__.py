@@ -27,6 +27,7 @@ from ridgeway.cli.predicting import predict
 from ridgeway.cli.processes import demo, import_study, migrate, serve, worker
 from ridgeway.cli.refusals import Commands
 from ridgeway.cli.reports import report
+from ridgeway.cli.searching import search
 
 EPILOG = """Exit codes: 0 fine, 1 the job failed, 2 bad input, 3 the service can't be reached.
 
@@ -41,7 +42,7 @@ def main() -> None:
 
 
 for command in (
-    *(serve, worker, migrate, import_study, demo),
+    *(search, serve, worker, migrate, import_study, demo),
     *(submit, status, jobs, trials, front, path, features, cancel, pause, resume, answer),
     *(extend, delete, model, predict, plot, report, export),
     datasets,

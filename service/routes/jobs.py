@@ -16,7 +16,7 @@ from sqlalchemy.exc import IntegrityError
 
 from ridgeway.data.catalogue import profile_of
 from ridgeway.errors import InvalidInput, NotFound, Unreadable
-from ridgeway.fleet import known_models, known_penalties
+from ridgeway.fleet import require_offered
 from ridgeway.jobs import lifecycle, lookups
 from ridgeway.jobs.deletion import delete_job
 from ridgeway.jobs.exports import exported
@@ -145,17 +145,7 @@ def _look_up(context: Context, asked: Asked, key: str | None) -> Job | Callable[
 def _resolve(transaction: Connection, spec: JobSpec) -> tuple[JobSpec, str | None]:
     """Return the spec as workers will read it; InvalidInput for what no worker could run."""
     check_spec(spec)
-    models = known_models(transaction)
-    if spec.model.kind not in models:
-        accepted = ", ".join(sorted(models))
-        message = f"is a model that no worker offers; accepted: {accepted}"
-        raise InvalidInput.of("model.kind", spec.model.kind, message)
-    penalties = known_penalties(transaction)
-    for place, name in enumerate(spec.search.penalty):
-        if name not in penalties:
-            message = f"is a penalty that no worker offers; accepted: {', '.join(penalties)}"
-            field = "penalty" if spec.kind == "path" else f"search.penalty.{place}"
-            raise InvalidInput.of(field, name, message)
+    require_offered(transaction, spec)
     try:
         dataset_id, profile = profile_of(transaction, spec.dataset)
     except (NotFound, Unreadable) as error:

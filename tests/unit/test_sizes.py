@@ -13,6 +13,9 @@ FILES = [
     path for room in ("ridgeway", "service", "workers") for path in (ROOT / room).rglob("*.py")
 ]
 MOST_LINES, MOST_PARAMETERS, MOST_OF_A_FILE = 40, 6, 350
+# scikit-learn reads an estimator's parameters from its constructor's signature: no value can stand
+# for several of them.
+ESTIMATORS = ROOT / "ridgeway" / "sklearn" / "estimators.py"
 
 
 def too_large(source: str) -> Iterator[str]:
@@ -30,7 +33,10 @@ def too_large(source: str) -> Iterator[str]:
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_a_file_and_its_functions_are_small(path: Path) -> None:
     source = path.read_text()
-    assert list(too_large(source)) == []
+    found = list(too_large(source))
+    if path == ESTIMATORS:
+        found = [each for each in found if not each.startswith("__init__")]
+    assert found == []
     assert len(source.splitlines()) <= MOST_OF_A_FILE
 
 

@@ -1,4 +1,4 @@
-"""The make of a device, by which measurements are remembered."""
+"""The device that a worker trains on, and its make, by which measurements are remembered."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import platform
 from pathlib import Path
 
 import torch
+
+from ridgeway.errors import InvalidInput
 
 
 def device_name(device: torch.device) -> str:
@@ -18,3 +20,18 @@ def device_name(device: torch.device) -> str:
         lines = []
     named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
     return next(named, platform.processor() or platform.machine())
+
+
+def device_of(name: str) -> str:
+    """Return the device of this name; `auto` is a GPU where torch finds one. InvalidInput else."""
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        device = torch.device("meta")
+    if device.type not in ("cpu", "cuda"):
+        raise InvalidInput.of("device", name, "must be auto, cpu, cuda or cuda:N")
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise InvalidInput.of("device", name, "there is no such CUDA device here")
+    return name

@@ -9,7 +9,7 @@ import platform
 import random
 import threading
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from functools import cached_property
 from importlib.metadata import version
@@ -103,8 +103,16 @@ class Worker:
             self._pulse.leaving_since = self._pulse.leaving_since or now
         self._stopping.set()
 
-    def run(self, pulse: Pulse | None = None, output: Output | None = None) -> None:
-        """Work until `stop`. pulse: what a supervisor sees. output: of its jobs."""
+    def run(
+        self,
+        pulse: Pulse | None = None,
+        output: Output | None = None,
+        until: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """Work until `stop`, or until there is no work and `until` says that none will come.
+
+        pulse: what a supervisor sees. output: of its jobs.
+        """
         self._pulse, self._output = pulse or self._pulse, output or self._output
         try:
             self._persistence.write(self._record)
@@ -113,18 +121,25 @@ class Worker:
         heartbeat = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
         heartbeat.start()
         log.info("worker %s is ready on %s", self.id, self._tools.device)
+        try:
+            self._work_on(until)
+        finally:  # an interrupt at the keyboard, too, ends the heartbeat
+            self._stopping.set()
+            heartbeat.join()
+        self._persistence.attempt(lambda transaction: fleet.mark_gone(transaction, self.id))
+
+    def _work_on(self, until: Callable[[], bool]) -> None:
         while not self._stopping.is_set():
             self._pulse.step = time.monotonic()
             try:
-                busy = self.work_once()
+                if self.work_once():
+                    continue
+                if until():
+                    return
             except DBAPIError as error:
                 log.warning("the database does not answer, trying again: %s", first_line(error))
-                busy = False
-            if not busy:
-                # A little jitter keeps many idle workers from asking in step.
-                self._stopping.wait(self._settings.poll_seconds * random.uniform(0.8, 1.2))
-        heartbeat.join()
-        self._persistence.attempt(lambda transaction: fleet.mark_gone(transaction, self.id))
+            # A little jitter keeps many idle workers from asking in step.
+            self._stopping.wait(self._settings.poll_seconds * random.uniform(0.8, 1.2))
 
     # --- one lease ------------------------------------------------------------------------------
 

@@ -82,6 +82,7 @@ def test_the_commands_are_those_of_the_interface() -> None:
         "predict",
         "report",
         "resume",
+        "search",
         "serve",
         "status",
         "submit",

@@ -82,6 +82,10 @@ def test_the_service_loads_neither_torch_nor_the_dashboard() -> None:
     assert not imported("import service.app") & {"torch", "sklearn", "optuna_dashboard"}
 
 
+def test_estimators_load_the_workers_with_the_first_fit() -> None:
+    assert not imported("import ridgeway.sklearn, ridgeway.local.search") & {"torch", "workers"}
+
+
 def test_every_public_name_is_there() -> None:
     for name in ridgeway.__all__:
         assert getattr(ridgeway, name).__name__ == name

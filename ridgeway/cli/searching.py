@@ -1,0 +1,102 @@
+"""The command that searches a data file here and now, without a service."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ridgeway.cli.options import json_option, print_json
+from ridgeway.cli.refusals import INTERRUPTED
+
+# What a command needs is imported in it: `--help` must stay quick.
+
+
+@click.command()
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--target", help="The column to predict; the last one by default.")
+@click.option(
+    "--model", default="linear", show_default=True, help="linear, mlp, or a plug-in's name."
+)
+@click.option(
+    "--trials",
+    type=click.IntRange(1, 1_000_000),
+    default=200,
+    show_default=True,
+    help="How many trials to search.",
+)
+@click.option(
+    "--task",
+    type=click.Choice(["classification", "regression"]),
+    help="Told from the target by default.",
+)
+@click.option("--penalty", multiple=True, help="Search this one; may be repeated. Default: five.")
+@click.option("--groups", help="A column whose equal values stay in one split.")
+@click.option("--weights", help="A column of sample weights; it is no input.")
+@click.option("--drop", multiple=True, help="A column that is no input; may be repeated.")
+@click.option("--folds", type=click.IntRange(2, 100), default=5, show_default=True, help="Folds.")
+@click.option(
+    "--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True, help="Of all draws."
+)
+@click.option(
+    "--seconds", type=click.FloatRange(0, min_open=True), help="Search no longer than this."
+)
+@click.option(
+    "--processes",
+    type=click.IntRange(1, 1024),
+    default=1,
+    show_default=True,
+    help="Workers, this process among them.",
+)
+@click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="The folder of the answer; FILE's name with -answer by default.",
+)
+@json_option
+def search(file: Path, out: Path | None, as_json: bool, **asked: Any) -> None:
+    """Search FILE for its penalty, here: no service, no spec. CSV (gzip too), Parquet or npz.
+
+    Prints the answer, and writes it into a folder: model.safetensors, report.html, answer.json and
+    job.json. `ridgeway predict OUT/model.safetensors NEW.csv` predicts with it.
+    """
+    from ridgeway.host.roles import require_installed
+
+    require_installed("database", "workers")
+    from ridgeway.client.show import job_summary, write
+    from ridgeway.local.search import search as run
+    from ridgeway.local.working import Crew
+
+    folder = out or Path(f"{file.name.partition('.')[0] or 'data'}-answer")
+    crew = Crew(asked.pop("processes"), bar=True)
+    # Who is asked to end leaves as little as who is interrupted.
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        finished = run(file, _fields(asked), crew, folder)
+    except KeyboardInterrupt:
+        click.echo("Interrupted. Nothing of it is left.", err=True)
+        sys.exit(INTERRUPTED)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    if as_json:
+        print_json(finished.job)
+        return
+    write(job_summary(finished.job))
+    write(f"\nIn {folder}: {', '.join(sorted(each.name for each in folder.iterdir()))}")
+
+
+def _fields(asked: dict[str, Any]) -> dict[str, Any]:
+    """Return the fields of a spec that the options stand for."""
+    fields: dict[str, Any] = {
+        "model": {"kind": asked["model"]},
+        "validation": {"kind": "folds", "folds": asked["folds"]},
+        "drop": list(asked["drop"]),
+        "timeout_seconds": asked["seconds"],
+    }
+    if asked["penalty"]:
+        fields["search"] = {"penalty": list(asked["penalty"])}
+    names = ("target", "trials", "task", "groups", "weights", "seed")
+    return fields | {name: asked[name] for name in names}

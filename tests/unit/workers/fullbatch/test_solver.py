@@ -222,9 +222,12 @@ def test_a_holdout_has_the_standard_error_of_its_rows() -> None:
     assert result.standard_errors[0] == pytest.approx(error, rel=0.2)
 
 
-def test_members_are_solved_in_one_round_and_a_job_looks_up_between_some_of_them() -> None:
+def test_members_are_solved_in_one_round_and_a_job_looks_up_between_some_of_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     if isinstance(load(torch.float32), str):
         pytest.skip("there is no C compiler")
+    monkeypatch.setattr(solver, "CELLS_AT_ONCE", 1)  # as if these data were large
     told: list[tuple[int, int]] = []
     members = [own for own in every_penalty(40) if not PENALTIES[own.penalty].concave][:20]
     result = train(exact(), members, UNEVEN, on_epoch=lambda *epoch: told.append(epoch))

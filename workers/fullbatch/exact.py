@@ -231,13 +231,13 @@ class OneByOne:
         finite = torch.stack(list(vars(self._strengths).values())).isfinite().all(0)
         self.residuals[:, ~finite] = math.nan
         members = wanted(self._strengths)
-        work = [fold.work(members) for fold in self._folds]
-        done, total = 0, sum(map(sum, work))
+        work = self._folds[0].work(members)  # about that of each fold
+        done, total = 0, len(self._folds) * sum(work)
         for number, fold in enumerate(self._folds):
             solved: dict[int, Solved] = {}
             for place in finite.nonzero().flatten().tolist():
                 heed()
-                ahead = done + work[number][place]
+                ahead = done + work[place]
                 with span(done / total, ahead / total):
                     found = fold.solve(members[place])
                 if found is not None:

@@ -46,6 +46,7 @@ def verdict(found: Findings) -> Verdict:
         first = _of_penalty(found) if penalised else _no_penalty(found)
         sentences = [first, _beyond_constant(found), _cost(found), _optimism(found)]
     words = " ".join(sentence for sentence in sentences if sentence)
+    words = words[:1].upper() + words[1:]  # most penalties' names are small
     if compared is None:
         return Verdict(sentence=words, claim=claim)
     difference, interval, p = compared.difference, compared.interval, compared.p

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from answering import give, trained_trials, training_of
+from answering import give, told_trials, trained_trials, training_of
 from safetensors import safe_open
 
 from ridgeway.answers import Recommended
@@ -21,6 +21,7 @@ from ridgeway.study.reading import StudyTrial
 from workers.answer.choice import choose
 from workers.answer.confirmation import confirm, twin
 from workers.answer.refits import refitted
+from workers.answer.verdict import Findings, verdict
 from workers.data.prepare import Prepared, check_and_prepare
 from workers.population.configuration import Configuration
 
@@ -92,6 +93,22 @@ def test_few_sealed_rows_are_told_and_claim_nothing(tmp_path: Path) -> None:
     assert answer.verdict.claim == "none_detected"
     assert "60 sealed rows are too few to claim it" in answer.verdict.sentence
     assert "few_rows" in codes(answer)
+
+
+def test_a_verdict_begins_as_a_sentence_does() -> None:
+    (trial,) = told_trials({"penalty": "elastic_net", "lambda": 0.1, "l1_ratio": 0.5})
+    found = Findings(
+        spec=parse_spec({"dataset": "mine"}),
+        trial=trial,
+        is_constant=False,
+        constant=None,
+        unpenalised=None,
+        best=None,
+        features=None,
+        rows=100,
+        confirmation=None,
+    )
+    assert verdict(found).sentence.startswith("Elastic net at λ = 0.1")
 
 
 def test_where_every_column_tells_no_penalty_is_recommended(tmp_path: Path) -> None:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic import PrivateAttr
 
+from ridgeway.answers import ModelRole
+from ridgeway.client.pictures import FormatName, Picture, ThemeName
 from ridgeway.features import Features
 from ridgeway.paths import RegularisationPath
 from ridgeway.predictions import Predictions
@@ -20,7 +23,8 @@ if TYPE_CHECKING:
 class JobHandle(Job):
     """A job, as it was when it was asked for, and the client to ask for more with.
 
-    In a notebook it shows its answer: the verdict, the models beside each other, the checks.
+    In a notebook it shows its answer: the verdict, the models beside each other, the checks, and
+    plots of its penalties and its path.
     """
 
     _client: Client = PrivateAttr()
@@ -44,11 +48,25 @@ class JobHandle(Job):
         """Have the service predict a table, or rows as mappings by column."""
         return self._client.predict(self, rows)
 
-    def load_model(self) -> Model:
-        """Fetch the recommended model, to predict with in this program."""
+    def load_model(self, role: ModelRole = "recommended") -> Model:
+        """Fetch a model of the answer, to predict with in this program."""
         from ridgeway.client.loading import load_model
 
-        return load_model(self._client.model(self))
+        return load_model(self._client.model(self, role))
+
+    def plot(
+        self,
+        name: str,
+        format: FormatName = "svg",
+        theme: ThemeName | None = None,
+        width: int | None = None,
+    ) -> Picture:
+        """Fetch a plot, which notebooks show; `width` in pixels."""
+        return self._client.plot(self, name, format, theme, width)
+
+    def report(self, path: Path | str | None = None) -> str:
+        """Fetch the report of the answer, an HTML page, and write it to `path` if given."""
+        return self._client.report(self, path)
 
     def path(self) -> RegularisationPath:
         """Fetch the regularisation path of the recommended penalty."""
@@ -66,4 +84,7 @@ class JobHandle(Job):
         from ridgeway.client.notebooks import html_of
         from ridgeway.client.show import job_summary
 
-        return html_of(job_summary(self))
+        shown = html_of(job_summary(self))
+        if self.recommended is None:
+            return shown
+        return shown + "".join(picture.image for picture in self._client.glance(self))

@@ -84,9 +84,8 @@ def _elsewhere(chosen: Chosen) -> list[tuple[str, Text]]:
 
 
 def _check(check: Check) -> Text:
-    line = Text(f"  {check.code}  ", style="yellow")
-    line.append(check.sentence, style="not yellow")
-    return line.append(f" {check.remedy}", style="not yellow dim")
+    code, remedy = (f"  {check.code}  ", "yellow"), (f" {check.remedy}", "dim")
+    return Text.assemble(code, check.sentence, remedy)
 
 
 def best_fact(job: Job, best: Best | Chosen) -> tuple[str, Text]:

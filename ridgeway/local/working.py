@@ -12,10 +12,11 @@ import threading
 from collections.abc import Generator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy.exc import DBAPIError
 
-from ridgeway.client.show import JobProgress
+from ridgeway.client.waiting import progress_bar
 from ridgeway.database.outages import first_line
 from ridgeway.host.roles import count_cores, require_installed, worker_roles
 from ridgeway.jobs import lifecycle, lookups
@@ -103,7 +104,7 @@ def _attended(
         yield
         return
     over = threading.Event()
-    with JobProgress() if bar else nullcontext() as progress:
+    with progress_bar() if bar else nullcontext() as progress:
 
         def attend() -> None:
             while not over.wait(LOOK_SECONDS):
@@ -125,7 +126,7 @@ def _attended(
         _show(place, job_id, progress)
 
 
-def _show(place: Place, job_id: str, progress: JobProgress | None) -> None:
+def _show(place: Place, job_id: str, progress: Any) -> None:
     if progress is not None:
         with place.database.reading() as transaction:
             progress.update(lookups.find_job(transaction, job_id))

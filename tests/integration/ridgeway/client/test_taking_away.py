@@ -63,12 +63,32 @@ def job(client: Client, database: Database, service_settings: Settings) -> JobHa
     return submitted.wait(progress=False)
 
 
-def test_a_table_is_submitted_predicted_and_read_back(client: Client, job: JobHandle) -> None:
+def test_a_job_gives_its_pictures_and_its_report(job: JobHandle, tmp_path: Path) -> None:
+    picture = job.plot("penalties", theme="dark", width=400)
+    assert picture.content.startswith(b"<svg")
+    assert job.plot("penalties", "json").spec["description"]
+    assert job.report(tmp_path / "report.html") == (tmp_path / "report.html").read_text()
+    shown = job._repr_html_()
+    assert job.recommended is not None
+    assert job.recommended.verdict is not None
+    assert job.recommended.verdict.sentence[:40] in shown
+    assert shown.count("<img ") == 2
+
+
+def test_a_table_is_submitted_predicted_and_read_back(
+    client: Client, job: JobHandle, tmp_path: Path
+) -> None:
     rows = flats().drop(columns="price").head(5)
     mine = job.load_model().predict(rows)
     np.testing.assert_allclose(np.array(job.predict(rows).predictions, float), mine, rtol=1e-6)
     arrow = pa.Table.from_pandas(rows, preserve_index=False)
     assert client.predict(job, arrow) == job.predict(rows)
+    best = client.download_model(job, tmp_path / "best.safetensors", "best")
+    np.testing.assert_array_equal(
+        job.load_model("best").predict(rows), ridgeway.load_model(best).predict(rows)
+    )
+    with pytest.raises(NotFound, match="linear"):
+        job.load_model("linear")
     trials = job.trials_frame()
     values = [trial.value for trial in client.trials(job)]
     np.testing.assert_array_equal(trials["value"], np.array(values, float))

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import base64
+import re
 import subprocess
 import sys
 from typing import Any
 
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
-from scripted import Answer, make_answered_job, make_job, scripted
+from scripted import Answer, make_answered_job, make_job, problem, scripted
 
 from ridgeway.client import notebooks
 from ridgeway.client.client import Client
@@ -63,6 +65,75 @@ def test_a_job_shows_its_answer_and_its_text_is_escaped() -> None:
     assert "<script>" not in shown
     assert "&lt;script&gt;" in shown
     assert "recommended" in shown
+
+
+ANSWERED = Answer(200, make_answered_job().model_dump(mode="json"))
+HOSTILE = b'<svg onload="alert(1)"><script>alert(2)</script><g id="clip1"/></svg>'
+PLOT = Answer(200, HOSTILE, "image/svg+xml")
+IMAGE = re.compile('<img alt="([^"]*)"[^>]*src="data:image/svg[+]xml;base64,([^"]*)">')
+
+
+def images(shown: str) -> dict[str, bytes]:
+    return {name: base64.b64decode(data) for name, data in IMAGE.findall(shown)}
+
+
+def test_a_job_shows_two_plots_as_images_that_run_nothing() -> None:
+    with scripted(ANSWERED, PLOT) as script, Client(script.url) as client:
+        job = client.job("1")
+        shown = job._repr_html_()
+    assert images(shown) == {"plot penalties": HOSTILE, "plot path": HOSTILE}
+    assert "<script" not in shown
+    assert "<svg" not in shown
+    assert [request.path for request in script.requests[1:]] == [
+        f"/v1/jobs/{job.id}/plots/{name}?format=svg&theme=light" for name in ("penalties", "path")
+    ]
+
+
+def test_a_job_shows_the_plots_that_there_are() -> None:
+    with scripted(ANSWERED, problem(404, "nothing"), PLOT) as script, Client(script.url) as client:
+        shown = client.job("1")._repr_html_()
+    assert images(shown) == {"plot path": HOSTILE}
+    assert "recommended" in shown
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        problem(409, "the data set is gone"),
+        problem(422, "theme"),
+        problem(503, "busy"),
+        Answer(401, b"<html>who are you?</html>", "text/html"),
+        Answer(200, b"<html>log in</html>", "text/html"),
+        Answer(302, b"", headers={"Location": "/"}),
+        Answer(200, None),
+        Answer(200, b"no gzip", "image/svg+xml", {"Content-Encoding": "gzip"}),
+    ],
+    ids=lambda answer: f"{answer.status} {answer.kind}",
+)
+def test_a_job_is_shown_without_plots_where_there_is_no_way_to_them(answer: Answer) -> None:
+    with scripted(ANSWERED, answer) as script, Client(script.url) as client:
+        shown = client.job("1")._repr_html_()
+    assert "recommended" in shown
+    assert "<img" not in shown
+    assert len(script.requests) <= 3  # nothing is tried again
+
+
+def test_a_job_is_shown_when_its_client_is_closed_or_its_service_gone() -> None:
+    with scripted(ANSWERED) as script, Client(script.url) as client:
+        job = client.job("1")
+    closed, open_to_none = job._repr_html_(), Client(script.url)
+    assert len(script.requests) == 1
+    gone = type(job).of(job, open_to_none)._repr_html_()
+    open_to_none.close()
+    assert closed == gone
+    assert "recommended" in closed
+
+
+def test_no_plots_are_asked_for_before_there_is_an_answer() -> None:
+    running = Answer(200, make_job().model_dump(mode="json"))
+    with scripted(running) as script, Client(script.url) as client:
+        assert "running" in client.job("1")._repr_html_()
+    assert len(script.requests) == 1
 
 
 def test_a_notebook_shows_features_as_a_table(notebook: Any) -> None:

@@ -9,6 +9,7 @@ import re
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -381,6 +382,19 @@ def test_a_kept_folder_holds_study_and_model(tmp_path: Path) -> None:
 def test_a_bar_is_shown_when_asked_for(capsys: Any) -> None:
     RidgewayRegressor(**FEW, verbose=1).fit(DIABETES.data, DIABETES.target)
     assert "succeeded: 3/3 trials" in capsys.readouterr().err
+
+
+def test_a_notebook_has_a_bar_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown: list[str] = []
+
+    class Display:
+        def update(self, html: Any) -> None:
+            shown.append(html.data)
+
+    monkeypatch.setattr("IPython.get_ipython", lambda: SimpleNamespace(kernel=True))
+    monkeypatch.setattr("IPython.display.display", lambda *_, **__: Display())
+    RidgewayRegressor(**FEW, verbose=1).fit(DIABETES.data, DIABETES.target)
+    assert 'value="1.0000"' in shown[-1]
 
 
 def test_time_that_is_up_ends_the_search() -> None:

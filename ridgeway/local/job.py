@@ -53,10 +53,13 @@ class Finished:
         with self.kept.opened() as place, place.database.reading() as transaction:
             return study_in_memory(transaction, self.job.id)
 
-    def report(self) -> str | None:
-        """Return the job's report, an HTML page; None where nothing here makes one."""
+    def report(self, model: str | None = None) -> str | None:
+        """Return the job's report, an HTML page; None where nothing here makes one.
+
+        model: the name of the model's file where it lies beside the page.
+        """
         with self.kept.opened() as place:
-            return report_of(place, self.job.id)
+            return report_of(place, self.job.id, model)
 
 
 @dataclass(frozen=True)

@@ -23,8 +23,11 @@ from ridgeway.report.why import why
 IN_ANOTHER_SECTION = ("path", "features", "weights", "flicker")
 
 
-def render_report(material: Material) -> str:
-    """Return the page of a job's answer; Conflict where the job has none."""
+def render_report(material: Material, model: str | None = None) -> str:
+    """Return the page of a job's answer; Conflict where the job has none.
+
+    model: the name of the model's file where it lies beside the page; None: a service has it.
+    """
     evidence = material.evidence
     answer = evidence.answer
     if answer is None:
@@ -36,10 +39,11 @@ def render_report(material: Material) -> str:
         policy=policy_of(style),
         style=style,
         job=evidence.job,
+        model=model or evidence.job.id,
         spec=evidence.spec,
         spec_json=evidence.spec.model_dump_json(indent=2, by_alias=True),
         answer=answer,
-        claim=verdict.CLAIMS[answer.verdict.claim] if answer.verdict else "",
+        claim=verdict.claim_of(answer),
         facts=verdict.facts(evidence, answer),
         recommended=verdict.named(verdict.chosen_of(answer)),
         unknown=verdict.unknown(evidence, answer),

@@ -153,8 +153,9 @@ def confirmed(confirmation: Confirmation | None) -> Table | None:
     ]
     note = f"{confirmation.splits} fresh splits, with fresh initial weights and batches."
     if confirmation.optimism is not None:
-        share = f"{100 * confirmation.optimism:.1f} %"
-        note += f" The best trial's value in the search was better than this by {share}."
+        share = f"{100 * abs(confirmation.optimism):.1f} %"
+        side = "better" if confirmation.optimism >= 0 else "worse"
+        note += f" The best trial's value in the search was {side} than this by {share}."
     columns = ["Finalist", "Trial", "Value", "95 %", "The same with λ = 0"]
     return Table("The finalists confirmed", columns, rows, note=note)
 

@@ -25,6 +25,7 @@ CLAIMS = {
     "none_detected": "No difference detected",
     "no_signal": "No signal found",
 }
+UNCLAIMED = "A gain is seen, and not claimed"
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,16 @@ class Fact:
 def objective_of(spec: JobSpec) -> str:
     """Return what trials are judged by, in words."""
     return objective_label(spec.objective, spec.loss_name)
+
+
+def claim_of(answer: Recommended) -> str:
+    """Return in a few words what the verdict claims; nothing of an answer without a verdict."""
+    if answer.verdict is None:
+        return ""
+    gains = (own.interval[0] > 0 for own in answer.comparisons if own.rival == "none")
+    if answer.verdict.claim == "none_detected" and any(gains):
+        return UNCLAIMED
+    return CLAIMS[answer.verdict.claim]
 
 
 def chosen_of(answer: Recommended) -> Chosen | None:

@@ -181,6 +181,36 @@ def test_an_answer_of_an_early_release_has_a_page_too(material: Material) -> Non
     assert "why" not in page.ids
 
 
+@pytest.mark.parametrize(
+    ("interval", "claim"),
+    [((0.5, 6.0), "A gain is seen, and not claimed"), ((-3.5, 6.0), "No difference detected")],
+)
+def test_a_gain_that_is_not_claimed_is_not_said_to_be_undetected(
+    material: Material, interval: tuple[float, float], claim: str
+) -> None:
+    assert material.evidence.answer is not None
+    against = material.evidence.answer.comparisons[0].model_copy(update={"interval": interval})
+    words = Read(render_report(with_answer(material, comparisons=[against]))).words
+    assert claim in words
+
+
+@pytest.mark.parametrize(("optimism", "side"), [(0.031, "better"), (-0.031, "worse")])
+def test_the_searchs_values_are_told_to_be_better_or_worse(
+    material: Material, optimism: float, side: str
+) -> None:
+    assert material.evidence.answer is not None
+    confirmation = material.evidence.answer.confirmation
+    assert confirmation is not None
+    other = confirmation.model_copy(update={"optimism": optimism})
+    text = render_report(with_answer(material, confirmation=other))
+    assert f"value in the search was {side} than this by 3.1 %." in text
+
+
+def test_a_page_beside_its_models_file_names_that(material: Material) -> None:
+    text = render_report(material, "model.safetensors")
+    assert 'ridgeway.load_model("model.safetensors")' in text
+
+
 def test_the_constant_needs_no_code(material: Material) -> None:
     page = Read(render_report(with_answer(material, choice="baseline")))
     assert "The constant" in page.text

@@ -97,7 +97,7 @@ def _rows(
             "norm": feature.norm,
             "sign": signs.get(feature.sign or 0, ""),
             "share": feature.folds if feature.frequency is None else feature.frequency,
-            "colour": theme.penalty(penalty) if feature.used else theme.grid,
+            "colour": theme.penalty(penalty) if feature.used else theme.muted,
             "ink": theme.ink if feature.used else theme.muted,
         }
         for place, feature in enumerate(shown)

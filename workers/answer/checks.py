@@ -16,7 +16,14 @@ from ridgeway.spec.directions import as_loss
 from ridgeway.spec.names import UNPENALISED
 from ridgeway.study.reading import StudyTrial
 from ridgeway.words import number
-from workers.answer.choice import Refit, loss_of, paired_differences, paired_error, role_of
+from workers.answer.choice import (
+    Refit,
+    loss_of,
+    nonzero_weights,
+    paired_differences,
+    paired_error,
+    role_of,
+)
 from workers.answer.data_checks import correlated_inputs, data_checks, duplicates_across_seal
 from workers.answer.described import selected_columns
 from workers.answer.evidence import Evidence
@@ -69,6 +76,7 @@ def checks(found: Found) -> list[Check]:
 def _best_at_edge(found: Found) -> Iterator[Check]:
     """Tell the dimensions of the best trial that lie at an end of their range."""
     best, spec = found.evidence.chosen["best"], found.evidence.spec
+    is_empty = nonzero_weights(best) == 0  # which it is at every larger strength
     ends: list[str] = []
     for name, value in best.params.items():
         space = getattr(spec.search, "strength" if name == "lambda" else name, None)
@@ -78,6 +86,8 @@ def _best_at_edge(found: Found) -> Iterator[Check]:
         place = _place(float(value), low, high, log)
         if place <= EDGE or place >= 1 - EDGE:
             side = "lower" if place <= EDGE else "upper"
+            if is_empty and name == "lambda" and side == "upper":
+                continue
             ends.append(f"{name} = {number(float(value))} at its {side} end")
     if ends:
         yield Check(

@@ -58,6 +58,8 @@ def _no_signal(found: Findings) -> str:
     if found.constant is None:
         return f"{words}."
     name = phrase(found.trial)
+    if found.constant.difference == 0 and found.constant.interval == (0, 0):
+        return f"{words}: the best trial, {name}, predicts the constant as well."
     return (
         f"{words}: on fresh splits the {_objective(found)} of the best trial, {name}, "
         f"is {_apart(found, found.constant)}, {_risk(found.constant)}; {_power(found.constant)}."
@@ -71,21 +73,22 @@ def _no_penalty(found: Findings) -> str:
 def _of_penalty(found: Findings) -> str:
     """Tell what the recommended penalty wins against none: claimed, seen in part, or not seen."""
     name, against = phrase(found.trial), found.unpenalised
+    first = name[:1].upper() + name[1:]  # where a sentence begins with it
     if found.confirmation is None:
-        return f"{name} is recommended{_uses(found)}. It could not be confirmed on fresh splits."
+        return f"{first} is recommended{_uses(found)}. It could not be confirmed on fresh splits."
     if against is None:
         return (
-            f"{name} is recommended{_uses(found)}. No unpenalised model was complete, so nothing "
+            f"{first} is recommended{_uses(found)}. No unpenalised model was complete, so nothing "
             "is said about what a penalty gains."
         )
     if against.claimed:
         return (
-            f"{name} {_verb(found)} by {_amount(against)} against no penalty, {_risk(against)}"
+            f"{first} {_verb(found)} by {_amount(against)} against no penalty, {_risk(against)}"
             f"{_uses(found)}."
         )
     if against.interval[0] > 0:
         return (
-            f"{name} is recommended{_uses(found)}. On fresh splits it {_verb(found)} by "
+            f"{first} is recommended{_uses(found)}. On fresh splits it {_verb(found)} by "
             f"{_amount(against)} against no penalty, {_risk(against)}; "
             f"{_unclaimed(found, against)}."
         )

@@ -194,6 +194,18 @@ def test_checks_tell_edges_and_looks(tmp_path: Path) -> None:
     assert "best_at_edge" not in codes(inside)
 
 
+def test_a_best_trial_without_weights_is_told_to_be_the_constant(tmp_path: Path) -> None:
+    prepared = prepared_of(table(200, 4, 0), search={"penalty": ["l1"], "lambda": "auto"})
+    trials = trained_trials(prepared, {"penalty": "l1", "lambda": 10.0})
+    answer = give(prepared, Store(str(tmp_path)), trials).recommended
+    assert answer.verdict is not None
+    assert answer.verdict.sentence == (
+        "No evidence was found that these inputs help, so the constant is recommended: the best "
+        "trial, L1 at λ = 10.0, predicts the constant as well."
+    )
+    assert "best_at_edge" not in codes(answer)  # beyond it there is nothing else
+
+
 # --- the seal ---------------------------------------------------------------------------------
 
 

@@ -11,8 +11,22 @@ import click
 
 from ridgeway.cli.options import json_option, print_json
 from ridgeway.cli.refusals import INTERRUPTED
+from ridgeway.errors import FieldError, InvalidInput
 
 # What a command needs is imported in it: `--help` must stay quick.
+
+OPTIONS = {  # by the field of a spec that they stand for
+    "target": "--target",
+    "model.kind": "--model",
+    "task": "--task",
+    "loss": "--loss",
+    "search.penalty": "--penalty",
+    "groups": "--groups",
+    "weights": "--weights",
+    "drop": "--drop",
+    "validation.folds": "--folds",
+    "out": "--out",
+}
 
 
 @click.command()
@@ -32,6 +46,16 @@ from ridgeway.cli.refusals import INTERRUPTED
     "--task",
     type=click.Choice(["classification", "regression"]),
     help="Told from the target by default.",
+)
+@click.option(
+    "--loss",
+    type=click.Choice(["huber", "poisson", "quantile"]),
+    help="Of a regression: huber for outliers, poisson for counts. Default: the squared error.",
+)
+@click.option(
+    "--quantile",
+    type=click.FloatRange(0.0001, 0.9999),
+    help="With --loss quantile: which one.  [default: 0.5]",
 )
 @click.option("--penalty", multiple=True, help="Search this one; may be repeated. Default: five.")
 @click.option("--groups", help="A column whose equal values stay in one split.")
@@ -76,6 +100,8 @@ def search(file: Path, out: Path | None, as_json: bool, **asked: Any) -> None:
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         finished = run(file, _fields(asked), crew, folder)
+    except InvalidInput as error:
+        raise InvalidInput(str(error), [_by_option(own, file) for own in error.errors]) from None
     except KeyboardInterrupt:
         click.echo("Interrupted. Nothing of it is left.", err=True)
         sys.exit(INTERRUPTED)
@@ -88,6 +114,15 @@ def search(file: Path, out: Path | None, as_json: bool, **asked: Any) -> None:
     write(f"\nIn {folder}: {', '.join(sorted(each.name for each in folder.iterdir()))}")
 
 
+def _by_option(error: FieldError, file: Path) -> FieldError:
+    """Return the error with the names that the command has for a field, and for the rows."""
+    if error.field == "dataset":
+        message = error.message.replace("`drop`", "`--drop`").replace("`groups`", "`--groups`")
+        return FieldError("FILE", str(file), message)
+    field = error.field.rstrip("0123456789").rstrip(".")  # of a list: which of them
+    return FieldError(OPTIONS.get(field, error.field), error.value, error.message)
+
+
 def _fields(asked: dict[str, Any]) -> dict[str, Any]:
     """Return the fields of a spec that the options stand for."""
     fields: dict[str, Any] = {
@@ -96,6 +131,12 @@ def _fields(asked: dict[str, Any]) -> dict[str, Any]:
         "drop": list(asked["drop"]),
         "timeout_seconds": asked["seconds"],
     }
+    if asked["quantile"] is not None:
+        if asked["loss"] != "quantile":
+            raise InvalidInput.of("--quantile", asked["quantile"], "only with --loss quantile")
+        fields["loss"] = {"kind": "quantile", "quantile": asked["quantile"]}
+    elif asked["loss"]:
+        fields["loss"] = asked["loss"]
     if asked["penalty"]:
         fields["search"] = {"penalty": list(asked["penalty"])}
     names = ("target", "trials", "task", "groups", "weights", "seed")

@@ -76,7 +76,7 @@ def _write(finished: Finished, out: Path) -> None:
             (out / MODEL).write_bytes(finished.model)
         for name, told in ((ANSWER, finished.job.recommended), (JOB, finished.job)):
             (out / name).write_text(told.model_dump_json(indent=2) + "\n", encoding="utf-8")
-        if (report := finished.report()) is not None:
+        if (report := finished.report(MODEL)) is not None:
             (out / REPORT).write_text(report, encoding="utf-8")
     except OSError as error:
         raise InvalidInput.of("out", str(out), error.strerror or str(error)) from None

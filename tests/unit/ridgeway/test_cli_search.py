@@ -66,6 +66,19 @@ def test_json_is_the_job_alone_on_standard_output() -> None:
 
 
 @pytest.mark.parametrize(
+    ("arguments", "loss"),
+    [
+        (["--loss", "huber"], {"kind": "huber", "delta": 1.35}),
+        (["--loss", "quantile", "--quantile", "0.9"], {"kind": "quantile", "quantile": 0.9}),
+    ],
+)
+def test_a_regression_has_the_loss_that_is_asked_for(arguments: list[str], loss: object) -> None:
+    result = search("shop.csv", "--trials", "1", "--penalty", "l2", "--json", *arguments)
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout)["spec"]["loss"] == loss
+
+
+@pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["no.csv"], "no.csv"),
@@ -76,8 +89,13 @@ def test_json_is_the_job_alone_on_standard_output() -> None:
             "is a model that no worker offers; accepted: linear, mlp",
         ),
         (["shop.csv", "--penalty", "l9"], "accepted: none, l1"),
-        (["shop.csv", "--groups", "house"], "no such column"),
+        (["shop.csv", "--penalty", "l2", "--penalty", "l9"], '--penalty = "l9"'),
+        (["shop.csv", "--groups", "house"], '--groups = "house": no such column'),
+        (["names.csv"], "FILE = \"names.csv\": column 'who' holds 60 different texts"),
+        (["names.csv"], "name it in `--drop`, or as `--groups`"),
         (["shop.csv", "--trials", "0"], "--trials"),
+        (["shop.csv", "--loss", "huber", "--target", "buys"], "regression needs numbers"),
+        (["shop.csv", "--quantile", "0.9"], "only with --loss quantile"),
         (["shop.csv", "--out", "shop.csv/there"], "Not a directory"),
         (["broken.csv"], "row 3"),
     ],
@@ -87,6 +105,8 @@ def test_what_can_not_be_is_exit_code_2_and_leaves_no_folder(
     arguments: list[str], message: str, tmp_path: Path
 ) -> None:
     (tmp_path / "broken.csv").write_text("a,b\n1,2\n3\n")
+    names = "".join(f"name {row},{row % 7}.5\n" for row in range(60))
+    (tmp_path / "names.csv").write_text(f"who,y\n{names}")
     before = {*tmp_path.iterdir()}
     result = search(*arguments)
     assert result.exit_code == 2, result.output

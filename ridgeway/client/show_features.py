@@ -58,7 +58,8 @@ def _notes(found: Features) -> list[str]:
         stable = ", ".join(own.stable) or "none"
         notes.append(
             f"halves: share of {2 * own.pairs} halves of the rows that select it, {own.most} "
-            f"features each at most; from {own.threshold:.0%} on it is stable: {stable} (at most "
+            f"{'feature' if own.most == 1 else 'features'} each at most; from "
+            f"{own.threshold:.0%} on it is stable: {stable} (at most "
             f"{number(own.false_selections)} of them expected to be false)"
         )
     if found.settled is False:

@@ -36,7 +36,9 @@ def _open_or(**limit: JsonValue) -> JsonValue:
 
 
 def _form(value: Any) -> str | None:
-    return "@sign" if isinstance(value, str) else "@ends" if isinstance(value, list) else None
+    if isinstance(value, str):
+        return "@sign" if value in ("nonnegative", "nonpositive") else None
+    return "@ends" if isinstance(value, list) else None
 
 
 _Sign: TypeAlias = Literal["nonnegative", "nonpositive"]

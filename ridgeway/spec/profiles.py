@@ -282,9 +282,10 @@ def _split_errors(
     left = count - held_out(count, spec.test_fraction)
     if left >= needed:
         return []
+    rows = "row" if count == 1 else "rows"
     message = (
-        f"class '{target.rarest}' of '{target.name}' has {count} rows, {left} of them "
-        f"beside the test set; at least {needed} are needed"
+        f"class '{target.rarest}' of '{target.name}' has {count} {rows}, {left} of them "
+        f"beside the test set; at least {needed} are needed, or none: leave the class out"
     )
     return [FieldError(field, value, message)]
 

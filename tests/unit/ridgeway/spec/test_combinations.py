@@ -305,6 +305,11 @@ def test_a_bound_is_a_sign_or_two_ends_around_0(bound: Any) -> None:
     assert error.field in {"bounds.hue", "bounds.hue.1"}
 
 
+def test_a_word_that_is_no_bound_is_told_of_ends_too() -> None:
+    with pytest.raises(InvalidInput, match=r"nonnegative, nonpositive, or \[low, high\]"):
+        job(**FISTA, bounds={"hue": "positive"})
+
+
 def test_bounds_are_those_of_linear_models_to_the_optimum() -> None:
     bounds = {"hue": "nonnegative", "ash": [-1, None]}
     check_spec(job(**FISTA, bounds=bounds))

@@ -30,6 +30,7 @@ from ridgeway.report.page import render_report
 
 SECONDS = 60.0  # for all plots of an order; each takes less than one, and the libraries two
 READERS = 2  # jobs whose evidence is read at once; others wait
+MOST_WAITING = 50  # orders, each with its evidence in memory; some two minutes' work
 LENGTH = 8  # bytes that say how long a message is
 
 log = logging.getLogger(__name__)
@@ -67,12 +68,13 @@ class Pictures:
     def __init__(self) -> None:
         self.readers = CapacityLimiter(READERS)
         self._turn = asyncio.Lock()
+        self._waiting = 0  # orders, the one that is drawn among them
         self._process: asyncio.subprocess.Process | None = None
 
     async def draw(self, order: Order) -> list[Drawn]:
         """Draw those of the plots that the job has something of.
 
-        ServiceUnavailable where that takes too long, or the process dies.
+        ServiceUnavailable where that takes too long, the process dies, or too many wait.
         """
         return await self._told(order)
 
@@ -82,6 +84,17 @@ class Pictures:
 
     async def _told(self, order: Order | Material) -> Any:
         from service.problems import ServiceUnavailable  # FastAPI: not for the child
+
+        if self._waiting >= MOST_WAITING:
+            raise ServiceUnavailable("Too many plots and reports are being drawn; try again.")
+        self._waiting += 1
+        try:
+            return await self._in_turn(order)
+        finally:
+            self._waiting -= 1
+
+    async def _in_turn(self, order: Order | Material) -> Any:
+        from service.problems import ServiceUnavailable
 
         async with self._turn:
             try:

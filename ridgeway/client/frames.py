@@ -49,10 +49,27 @@ def name_of(data: bytes) -> str:
 
 
 def rows_of(table: Any) -> Sequence[Mapping[str, Any]]:
-    """Return a table's rows as mappings by column; anything else as it is."""
+    """Return a table's rows as mappings by column; anything else as it is.
+
+    InvalidInput where two columns have one name, or for what Arrow takes over but is no table.
+    """
     if not is_table(table):
         return table
-    to_rows = getattr(table, "to_pylist", None) or getattr(table, "to_dicts", None)
-    if to_rows is not None:
-        return cast("Sequence[Mapping[str, Any]]", to_rows())
-    return cast("Sequence[Mapping[str, Any]]", table.to_dict("records"))
+    if hasattr(table, "iloc") and hasattr(table, "columns"):  # pandas', with names of any type
+        named = table.set_axis(_names([str(name) for name in table.columns]), axis=1)
+        return cast("Sequence[Mapping[str, Any]]", named.to_dict("records"))
+    if hasattr(table, "to_dicts"):  # polars', whose names are texts, each once
+        return cast("Sequence[Mapping[str, Any]]", table.to_dicts())
+    try:
+        arrow = import_module("pyarrow").table(table)
+    except (TypeError, ValueError) as error:  # a column alone
+        raise InvalidInput.of("rows", None, f"{_TABLES}; {error}") from None
+    _names(arrow.column_names)
+    return cast("Sequence[Mapping[str, Any]]", arrow.to_pylist())
+
+
+def _names(names: Sequence[str]) -> Sequence[str]:
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise InvalidInput.of("rows", twice, "is the name of two columns")
+    return names

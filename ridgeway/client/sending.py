@@ -6,6 +6,7 @@ import json
 import math
 import uuid
 from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
 from typing import Any, cast
 
 import httpx
@@ -54,6 +55,7 @@ def rows_body(rows: Sequence[Mapping[str, Any]]) -> bytes:
 
 
 def _plain(value: Any) -> Any:
-    """Return numpy's scalars, and what is like them, as Python's; NaN as None."""
+    """Return numpy's scalars, decimals and what is like them as Python's; NaN as None."""
     own = value.item() if hasattr(value, "item") else value
+    own = float(own) if isinstance(own, Decimal) else own
     return None if isinstance(own, float) and math.isnan(own) else own

@@ -48,3 +48,26 @@ def test_rows_of_a_table_are_mappings_and_rows_stay_what_they_are() -> None:
     assert rows == [{"a": 1}, {"a": None}]
     assert [row["b"] for row in rows_of(TABLE.iloc[:1])] == ["x"]
     assert rows_of(rows) is rows
+
+
+def test_rows_of_frames_have_texts_for_names_as_their_uploads_have() -> None:
+    pairs = pd.MultiIndex.from_tuples([("a", "b"), ("c", "d")])
+    frame = pd.DataFrame([[1.5, 2.5]], columns=pairs)
+    uploaded = parquet.read_table(io.BytesIO(parquet_of(frame, "dataset")))
+    assert [list(row) for row in rows_of(frame)] == [uploaded.column_names]
+
+
+def test_rows_with_two_columns_of_one_name_are_refused() -> None:
+    twice = [pd.DataFrame([[1, 2]], columns=["a", "a"]), pa.table([[1], [2]], names=["a", "a"])]
+    for table in twice:
+        with pytest.raises(InvalidInput, match="the name of two columns") as refused:
+            rows_of(table)
+        assert refused.value.errors[0].field == "rows"
+
+
+def test_what_gives_arrow_a_table_gives_its_rows_and_a_column_is_refused() -> None:
+    table = pa.table({"a": [1, None]})
+    assert rows_of(table.to_reader()) == table.to_pylist()
+    for column in (pd.Series([1.0]), pa.chunked_array([[1]])):
+        with pytest.raises(InvalidInput, match="must be a DataFrame or an Arrow table"):
+            rows_of(column)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,11 @@ import pytest
 
 from ridgeway.client.sending import rows_body
 from ridgeway.errors import InvalidInput
+
+
+def test_decimals_are_sent_as_numbers() -> None:
+    told = json.loads(rows_body([{"a": Decimal("1.5"), "b": Decimal("NaN")}]))
+    assert told == {"rows": [{"a": 1.5, "b": None}]}
 
 
 def test_numpys_scalars_are_sent_as_plain_values() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,8 @@ from ridgeway.errors import Conflict, NotFound
 from ridgeway.spec.spec import JobSpec
 from ridgeway.views import Job
 
+BY_COLUMN = ("penalty_factors", "feature_groups", "bounds")  # of a spec; there may be thousands
+_PLAIN = re.compile(r"\w+", re.ASCII)  # of a name that every tracker takes
 MODEL, ANSWER, SPEC, TRIALS = "model.safetensors", "answer.json", "job.json", "trials.csv"
 
 
@@ -32,7 +35,10 @@ class Record:
 
     @property
     def settings(self) -> dict[str, str | int | float | bool]:
-        """Return the spec flattened: `search.lambda.low` and the like; lists as JSON."""
+        """Return the spec flattened: `search.lambda.low` and the like.
+
+        As JSON are lists, what is given by column, and what has names that trackers refuse.
+        """
         return dict(_flattened(self.job.spec.model_dump(mode="json")))
 
     @property
@@ -96,10 +102,11 @@ def write_files(record: Record, folder: Path) -> list[Path]:
 
 
 def _flattened(found: Any, name: str = "") -> Iterator[tuple[str, str | int | float | bool]]:
-    if isinstance(found, dict):
-        for key, value in cast("dict[str, Any]", found).items():
+    named = cast("dict[str, Any]", found) if isinstance(found, dict) else {}
+    if named and name not in BY_COLUMN and all(map(_PLAIN.fullmatch, named)):
+        for key, value in named.items():
             yield from _flattened(value, f"{name}.{key}" if name else key)
-    elif isinstance(found, list):
+    elif isinstance(found, dict | list):
         yield name, json.dumps(found)
     elif found is not None:
         yield name, found

@@ -12,6 +12,8 @@ from scripted import make_answered_job, make_job
 from ridgeway.errors import RidgewayError
 from ridgeway.export import mlflow_run, wandb_run
 from ridgeway.export.record import Record
+from ridgeway.spec.models import PluginModel
+from ridgeway.spec.spec import JobSpec
 from ridgeway.views import Job
 
 # MLflow's and wandb's own: calls that others deprecate, connections left to the collector.
@@ -35,6 +37,17 @@ TRIALS = [
     trial(2, 0.125, penalty="l1", **{"lambda": 0.1}),
 ]
 FILES = {"model.safetensors": b"weights", "answer.json": b"{}"}
+
+
+ODD = {"<área> [m²]|": 2.0, "rooms": 0.5, "x" * 200: 1.0}  # by names that MLflow refuses
+
+
+def with_odd_names() -> Job:
+    job = make_job()
+    assert isinstance(job.spec, JobSpec)
+    model = PluginModel.model_validate({"kind": "plugged", "options": ODD})
+    spec = job.spec.model_copy(update={"penalty_factors": ODD, "model": model})
+    return job.model_copy(update={"spec": spec})
 
 
 def record(job: Job) -> Record:
@@ -68,21 +81,25 @@ def test_mlflow_has_the_job_as_one_run(tmp_path: Path, monkeypatch: pytest.Monke
     table = json.loads(Path(tracking.download_artifacts(own, "trials.json")).read_text())
     assert values(table) == [0.25, None, 0.125]
 
-    unanswered = mlflow_run.export_run(Record(make_job(), [], {}), store, None)
+    unanswered = mlflow_run.export_run(Record(with_odd_names(), [], {}), store, None)
     run = tracking.get_run(unanswered)
     assert (run.data.tags["ridgeway.state"], run.data.metrics) == ("running", {})
+    assert json.loads(run.data.params["penalty_factors"]) == ODD
+    assert json.loads(run.data.params["model.options"]) == ODD
 
 
-def test_what_mlflow_refuses_is_told(tmp_path: Path) -> None:
+def test_what_mlflow_refuses_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("mlflow")
+    monkeypatch.chdir(tmp_path)
     with pytest.raises(RidgewayError, match="MLflow refused the run"):
         mlflow_run.export_run(record(make_job()), f"gopher://{tmp_path}", None)
 
 
 def test_wandb_has_the_job_as_an_offline_run(tmp_path: Path) -> None:
-    pytest.importorskip("wandb")
+    wandb: Any = pytest.importorskip("wandb")
     job = make_answered_job()
     run = wandb_run.export_run(record(job), tmp_path / "runs", None)
+    wandb.teardown()  # as at a program's end: another process writes the file
     assert run.parent.parent == tmp_path / "runs"
     assert run.name.startswith("offline-run-")
     (written,) = run.glob("*.wandb")

@@ -66,6 +66,8 @@ def render_report(material: Material, model: str | None = None) -> str:
 def without_answer(evidence: Evidence) -> str:
     """Say why a job has no report."""
     job = evidence.job
+    if job.unreadable:  # it has an answer, of another release
+        return job.unreadable
     if job.ended:
         return f"Job {job.id} is {job.state} and has no answer, so there is no report."
     return f"Job {job.id} is {job.state}: its report comes with its answer."

@@ -169,6 +169,13 @@ def test_a_checks_backticks_are_code(material: Material) -> None:
     assert "A lone ` &lt;b&gt;" in render_report(with_answer(material, checks=[lone]))
 
 
+def test_an_answer_of_another_release_is_not_told_as_none(material: Material) -> None:
+    evidence, why = material.evidence, "This release can't read the job's answer."
+    job = evidence.job.model_copy(update={"recommended": None, "unreadable": why})
+    with pytest.raises(Conflict, match=why):
+        render_report(replace(material, evidence=replace(evidence, answer=None, job=job)))
+
+
 def test_an_answer_of_an_early_release_has_a_page_too(material: Material) -> None:
     answer = material.evidence.answer
     assert answer is not None

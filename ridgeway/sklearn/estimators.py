@@ -99,8 +99,7 @@ class _Estimator(BaseEstimator):
         names = getattr(self, "feature_names_in_", [f"x{i}" for i in range(self.n_features_in_)])
         try:
             table, given = rows.weighing_rows(rows.table_of(X, names), given)
-            name = getattr(y, "name", None)
-            job = self._job_rows(table, given, "target" if name is None else str(name))
+            job = self._job_rows(table, given, rows.target_name(y))
             self._keep(self._run(job))
         except InvalidInput as error:
             raise as_value_error(error) from error

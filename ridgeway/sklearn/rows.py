@@ -18,7 +18,7 @@ from sklearn.utils import check_consistent_length, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import assert_all_finite
 
-from ridgeway.data.tables import LARGEST_EXACT, Table, canonical_table
+from ridgeway.data.tables import LARGEST_EXACT, MAX_NAME, Table, canonical_table
 from ridgeway.spec.profiles import held_out, label_of
 
 Array = npt.NDArray[Any]
@@ -115,6 +115,14 @@ def checked_target(y: Any, X: Any, *, classes: bool) -> Array:  # noqa: N803
     if classes:
         check_classification_targets(made)
     return made
+
+
+def target_name(y: Any) -> str:
+    """Return what y is called, where a data set's column may be called so; else "target"."""
+    name = getattr(y, "name", None)
+    told = "" if name is None else str(name)
+    may_be = told.strip() and len(told) < MAX_NAME and "\x00" not in told
+    return told if may_be else "target"
 
 
 def weighing_rows(table: Table, given: Given) -> tuple[Table, Given]:

@@ -10,7 +10,14 @@ import pyarrow as pa
 import pytest
 
 from ridgeway.errors import InvalidInput
-from ridgeway.sklearn.rows import Given, job_rows, labels_of, table_of, weighing_rows
+from ridgeway.sklearn.rows import (
+    Given,
+    job_rows,
+    labels_of,
+    table_of,
+    target_name,
+    weighing_rows,
+)
 
 
 def given(*target: Any, **more: Any) -> Given:
@@ -67,3 +74,11 @@ def test_a_column_named_twice_is_refused() -> None:
     frame = pd.DataFrame([[1.0, 2.0]], columns=["a", "a"])
     with pytest.raises((ValueError, InvalidInput), match="a"):
         job_rows(table_of(frame, []), given(1.0), "y")
+
+
+@pytest.mark.parametrize("name", [None, "", " ", "a" * 503, "a\x00b", ("a", "b"), 0, "height"])
+def test_a_target_of_any_name_has_one_that_a_data_set_may_have(name: Any) -> None:
+    own = target_name(pd.Series([1.0, 2.0], name=name))
+    made = job_rows(table_of(pd.DataFrame({"x": [1.0, 2.0]}), []), given(1.0, 2.0), own)
+    may_stay = name in (("a", "b"), 0, "height")
+    assert made.target == (str(name) if may_stay else "target")

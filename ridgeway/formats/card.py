@@ -105,6 +105,7 @@ def _kind(told: Description) -> str:
     if told.kind == "mlp" and isinstance(hidden, list):
         widths = ", ".join(str(width) for width in cast("list[Any]", hidden))
         kind += f", hidden layers {widths}, {escaped(str(told.options.get('activation', 'relu')))}"
+        kind += ", with a skip layer from inputs to outputs" if told.options.get("skip") else ""
     return kind
 
 

@@ -27,11 +27,13 @@ def onnx_bytes(model: Model, layers: Layers) -> bytes:
     """Return the model's ONNX file; `layers` are its network."""
     told, columns = model.description, model.columns
     graph = Graph([(column.name, column.kind) for column in columns])
-    value = _inputs(graph, model.preparation)
+    inputs = value = _inputs(graph, model.preparation)
     activation = ACTIVATIONS[str(told.options.get("activation", "relu"))]
     for place, (weight, bias) in enumerate(layers.layers):
         value = value if not place else activation(graph, value)
         value = graph.node("Gemm", value, graph.constant(weight), graph.constant(bias), transB=1)
+    if layers.skip is not None:
+        value = graph.node("Gemm", inputs, graph.constant(layers.skip), value, transB=1)
     if (told.target_mean, told.target_scale) != (0.0, 1.0):
         scaled = graph.node("Mul", value, graph.constant(told.target_scale))
         value = graph.node("Add", scaled, graph.constant(told.target_mean))

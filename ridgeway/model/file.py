@@ -16,6 +16,8 @@ Label: TypeAlias = int | str
 DAMAGE = (KeyError, IndexError, ValueError, TypeError, AttributeError, RecursionError)
 
 FORMAT = "1"  # what is written; files of the first models say none, and are read as well
+SKIP_FORMAT = "2"  # of a net with a skip layer, which releases that know 1 alone would leave out
+FORMATS = (FORMAT, SKIP_FORMAT)
 LINKS = ("identity", "log", "logit", "softmax")
 
 
@@ -72,10 +74,10 @@ def describe(data: bytes) -> Description:
     """
     words = _metadata(data)
     written = words.get("format", FORMAT)
-    if written != FORMAT:
+    if written not in FORMATS:
         raise Unreadable(
-            f"The model's file has the format {written!r}, and this release reads {FORMAT!r}: "
-            "a newer release of Ridgeway wrote it."
+            f"The model's file has the format {written!r}, and this release reads up to "
+            f"{FORMATS[-1]!r}: a newer release of Ridgeway wrote it."
         )
     try:
         found = _description(words)

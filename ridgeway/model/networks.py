@@ -16,13 +16,14 @@ from ridgeway.errors import Unreadable
 from ridgeway.model.file import DAMAGE, Description, damaged
 from ridgeway.model.preparation import Floats
 
+SKIP = "skip.weight"
 ERF_AT_ONCE = 100_000  # a call holds the interpreter's lock: other threads wait for its end
 
 _erf_of = np.frompyfunc(math.erf, 1, 1)
 
 
 class Network(Protocol):
-    """A model's function. weights: of its first layer (units, d); None where that is unknown."""
+    """A model's function. weights: of what inputs feed (units, d); None where that is unknown."""
 
     @property
     def weights(self) -> Floats | None: ...
@@ -62,46 +63,53 @@ ACTIVATIONS: Mapping[str, Callable[[Floats], Floats]] = {
 
 @dataclass(frozen=True)
 class Layers:
-    """x -> W x + b, an activation, and so on; the last layer has none. W is (units, before)."""
+    """x -> W x + b, an activation, and so on; the last layer has none. W is (units, before).
+
+    skip (outputs, d): what is added to the last layer's outputs is x times this; None without it.
+    """
 
     layers: tuple[tuple[Floats, Floats], ...]
     activation: Callable[[Floats], Floats]
+    skip: Floats | None = None
 
     @classmethod
     def read(cls, description: Description, data: bytes) -> Layers:
         """Read the tensors of a `linear` or `mlp`; Unreadable where they are damaged or misfit."""
         try:
-            layers = _layers(data)
+            tensors = {name: np.asarray(each, np.float64) for name, each in load(data).items()}
+            skip = tensors.pop(SKIP) if description.options.get("skip") else None
+            layers = _layers(tensors)
         except (SafetensorError, *DAMAGE) as error:
             raise damaged(error) from None
         widths = [weight.shape for weight, _ in layers]
         fits = all(before[0] == after[1] for before, after in itertools.pairwise(widths))
-        if not fits or (widths[0][1], widths[-1][0]) != (
-            len(description.inputs),
-            description.outputs,
-        ):
+        ends = (description.outputs, len(description.inputs))
+        fits = fits and (widths[-1][0], widths[0][1]) == ends
+        if not fits or (skip is not None and skip.shape != ends):
             raise Unreadable(f"The model's layers don't fit its inputs and outputs: {widths}.")
         activation = str(description.options.get("activation", "relu"))
         if activation not in ACTIVATIONS:
             raise Unreadable(f"The model's activation is {activation!r}, unknown to this release.")
-        return cls(tuple(layers), ACTIVATIONS[activation])
+        return cls(tuple(layers), ACTIVATIONS[activation], skip)
 
     @property
     def weights(self) -> Floats:
-        """Return those of the first layer."""
-        return self.layers[0][0]
+        """Return those of the first layer, and those of the skip layer below them."""
+        first = self.layers[0][0]
+        return first if self.skip is None else np.concatenate([first, self.skip])
 
     def outputs(self, inputs: Floats) -> Floats:
         """Return the outputs (n, outputs) for standardised inputs (n, d)."""
-        *hidden, (weight, bias) = self.layers
-        for inner, own in hidden:
-            inputs = self.activation(inputs @ inner.T + own)
-        return inputs @ weight.T + bias
+        *inner, (weight, bias) = self.layers
+        hidden = inputs
+        for before, own in inner:
+            hidden = self.activation(hidden @ before.T + own)
+        outputs = hidden @ weight.T + bias
+        return outputs if self.skip is None else outputs + inputs @ self.skip.T
 
 
-def _layers(data: bytes) -> list[tuple[Floats, Floats]]:
+def _layers(tensors: Mapping[str, Floats]) -> list[tuple[Floats, Floats]]:
     """Return weights (units, before) and biases (units,) from the first layer on."""
-    tensors = {name: np.asarray(each, np.float64) for name, each in load(data).items()}
     names = [name for name in tensors if name.endswith("weight")]
     names.sort(key=lambda name: int(name.partition(".")[0]) if "." in name else 0)
     layers = [(tensors[name], tensors[name.removesuffix("weight") + "bias"]) for name in names]

@@ -34,6 +34,9 @@ _PENALTIES: Mapping[PenaltyName, Hue] = {
     "sparse_group_lasso": Hue("#339acd", "#59b6ea"),
     "mcp": Hue("#c18500", "#e7a002"),
     "scad": Hue("#766f00", "#f0e441"),
+    "l0.5": Hue("#644a29", "#945b2d"),
+    "adaptive_l1": Hue("#1659e3", "#5362fe"),
+    "hierarchical": Hue("#79156a", "#b6299f"),
 }
 # A plug-in's name finds one of these, the same in every process.
 _OTHERS = (

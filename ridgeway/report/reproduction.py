@@ -83,6 +83,8 @@ def _refusals(material: Material, chosen: Chosen) -> Iterator[str]:
         yield "a plug-in's model is made by its package"
     if material.profile is None or description is None:
         yield "the data set's columns, or the model's file, are not known to the service"
+    if isinstance(spec.model, MlpModel) and spec.model.skip:
+        yield "a net with a skip layer has no short code"
     if chosen.params.get("penalty") not in KNOWN:
         label = penalty_row(str(chosen.params.get("penalty"))).label
         yield f"the penalty {label} has no short code"

@@ -10,8 +10,15 @@ from ridgeway.spec.by_column import model_errors
 from ridgeway.spec.forward import group_errors
 from ridgeway.spec.grids import grid_errors
 from ridgeway.spec.models import LinearModel, MlpModel
-from ridgeway.spec.names import OPTIMIZER_ROWS, SAMPLER_ROWS, Task, objectives_of
+from ridgeway.spec.names import (
+    OPTIMIZER_ROWS,
+    SAMPLER_ROWS,
+    Task,
+    objectives_of,
+    penalty_row,
+)
 from ridgeway.spec.paths import path_errors
+from ridgeway.spec.penalties import penalty_errors
 from ridgeway.spec.refits import refit_errors
 from ridgeway.spec.spec import JobSpec
 from ridgeway.spec.steps import WITHOUT_STEPS, value_at
@@ -33,11 +40,13 @@ def combination_errors(spec: JobSpec) -> list[FieldError]:
         *_limit_errors(spec),
         *_warmup_errors(spec),
         *_twice_given_errors(spec),
+        *_skip_errors(spec),
         *weights_used_twice(spec),
         *path_errors(spec),
         *grid_errors(spec),
         *model_errors(spec),
         *bound_combination_errors(spec),
+        *penalty_errors(spec),
         *refit_errors(spec),
     ]
     if isinstance(spec.validation, ForwardValidation):
@@ -131,6 +140,19 @@ def _twice_given_errors(spec: JobSpec) -> list[FieldError]:
         if value
         and value_at(spec, searched := f"search.{field.removeprefix('model.')}") is not None
     ]
+
+
+def _skip_errors(spec: JobSpec) -> list[FieldError]:
+    """Refuse penalties of a skip layer's weights where the model has none."""
+    if isinstance(spec.model, MlpModel) and spec.model.skip:
+        return []
+    message = (
+        "shrinks the weights of a skip layer, which the model has not; accepted: beside "
+        '"model": {"kind": "mlp", "skip": true}'
+    )
+    field = "penalty" if spec.kind == "path" else "search.penalty"
+    names = [name for name in spec.search.penalty if penalty_row(name).needs_skip]
+    return [FieldError(field, name, message) for name in names]
 
 
 def _refusals(spec: JobSpec, accepted: dict[str, tuple[Any, ...]], whose: str) -> list[FieldError]:

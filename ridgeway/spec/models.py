@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Annotated, Any, Literal, TypeAlias, cast
 
 from pydantic import (
@@ -28,6 +29,10 @@ class LinearModel(Strict):
 
     kind: Literal["linear"] = "linear"
 
+    def weights(self, inputs: int, outputs: int) -> int:
+        """Return how many weights it has, biases left out."""
+        return inputs * outputs
+
 
 class MlpModel(Strict):
     """A multilayer perceptron: `hidden` lists the width of each hidden layer."""
@@ -38,6 +43,16 @@ class MlpModel(Strict):
     )
     activation: Activation = "relu"
     dropout: float = Field(default=0.0, ge=0, lt=1, description="rate behind each hidden layer")
+    skip: bool = Field(
+        default=False,
+        description="a linear layer from the inputs to the outputs, added to what the others give",
+    )
+
+    def weights(self, inputs: int, outputs: int) -> int:
+        """Return how many weights it has, biases left out."""
+        layers = pairwise([inputs, *self.hidden, outputs])
+        skipped = inputs * outputs if self.skip else 0
+        return sum(above * below for above, below in layers) + skipped
 
 
 class PluginModel(Strict):

@@ -24,6 +24,9 @@ BuiltInPenalty: TypeAlias = Literal[
     "sparse_group_lasso",
     "mcp",
     "scad",
+    "l0.5",
+    "adaptive_l1",
+    "hierarchical",
 ]
 
 PenaltyName: TypeAlias = str  # one of these, or what a plug-in offers
@@ -38,7 +41,9 @@ class PenaltyRow:
 
     label: its name for people. parameters: the study's parameters that a trial has only beside a
     penalty that names them. by_default: jobs that name no penalties search it. convex: it is known
-    to be.
+    to be. optimizers: those that know it; None where all do. kinked: exact knows it beside the
+    pinball loss too. needs_skip: it shrinks the weights of a net's skip layer, so that there has to
+    be one.
     """
 
     name: PenaltyName
@@ -46,6 +51,9 @@ class PenaltyRow:
     parameters: tuple[str, ...] = ("lambda",)
     by_default: bool = True
     convex: bool = True
+    optimizers: tuple[str, ...] | None = None
+    kinked: bool = True
+    needs_skip: bool = False
 
 
 PENALTY_ROWS: Mapping[PenaltyName, PenaltyRow] = {
@@ -61,6 +69,11 @@ PENALTY_ROWS: Mapping[PenaltyName, PenaltyRow] = {
         ),
         PenaltyRow("mcp", "MCP", by_default=False, convex=False),
         PenaltyRow("scad", "SCAD", by_default=False, convex=False),
+        PenaltyRow("l0.5", "L0.5", by_default=False, convex=False, kinked=False),
+        PenaltyRow(
+            "adaptive_l1", "adaptive L1", by_default=False, optimizers=("exact",), kinked=False
+        ),
+        PenaltyRow("hierarchical", "hierarchical", by_default=False, convex=False, needs_skip=True),
     )
 }
 PENALTY_NAMES: tuple[PenaltyName, ...] = get_args(BuiltInPenalty)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import cached_property
-from itertools import pairwise
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
@@ -328,9 +327,7 @@ def _weight_errors(spec: JobSpec, inputs: int, outputs: int) -> list[FieldError]
     """Refuse models with too many weights in all folds; a plug-in's size is its own business."""
     if isinstance(spec.model, PluginModel):
         return []
-    hidden = spec.model.hidden if isinstance(spec.model, MlpModel) else []
-    widths = [inputs, *hidden, outputs]
-    weights = sum(above * below for above, below in pairwise(widths))
+    weights = spec.model.weights(inputs, outputs)
     room = _room(spec, MAX_FOLD_WEIGHTS)
     if weights * spec.folds <= room:
         return []

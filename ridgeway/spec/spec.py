@@ -203,6 +203,13 @@ class JobSpec(Strict):
     feature_groups: FeatureGroups = Field({})
     bounds: Bounds = Field({})
     group_by: Literal["input", "neuron"] = "input"
+    hierarchy: float = Field(
+        10.0,
+        gt=0,
+        le=1e6,
+        description="M of `hierarchical`: how many times as large as the norm of a column's skip "
+        "weights each of its weights in the first layer may be",
+    )
     l1_method: Literal["proximal", "subgradient"] = "proximal"
     class_weights: Literal["none", "balanced"] = Field(
         "none", description="`balanced`: rows of each class weigh as much together as any other's"

@@ -7,7 +7,9 @@ losses and schedules. From the engine it takes where a fold starts and which row
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -61,7 +63,8 @@ def plain_loop(
                 loss = (row_weights[rows] * losses).mean()
                 (loss + smooth_penalty(spec, member, model)).backward()
                 rate = member.learning_rate * schedule(spec, done, minibatches.steps)
-                penalised_step(spec, member, model, stepper, rate)
+                now = grown(spec, member, done, minibatches.steps)
+                penalised_step(spec, now, model, stepper, rate)
             curve.append(validation_loss(spec, model, fold))
     return model, curve
 
@@ -90,6 +93,14 @@ def schedule(spec: JobSpec, done: int, steps_per_epoch: int) -> float:
     if spec.schedule == "constant":
         return 1.0
     return 0.5 * (1 + math.cos(math.pi * (done - warmup) / (total - warmup)))
+
+
+def grown(spec: JobSpec, member: Configuration, done: int, steps_per_epoch: int) -> Configuration:
+    """The member with the strength that it has in this step."""
+    if member.penalty != "hierarchical":
+        return member
+    share = (done + 1) / (0.5 * spec.epochs * steps_per_epoch)
+    return replace(member, strength=member.strength * min(1.0, share))
 
 
 # --- the objective ------------------------------------------------------------------------------
@@ -204,21 +215,34 @@ def penalised_step(
     before = {each: each.clone() for each in model.parameters()}
     stepper.param_groups[0]["lr"] = rate
     stepper.step()
-    for weight, owner in penalised(spec, model):
+    if member.penalty == "hierarchical":
+        step_inputs(spec, model, stepper, rate, clipped * member.strength)
+    for weight, _ in penalised(spec, model):
         metric = metric_of(stepper, weight, rate)
         if spec.l1_method == "proximal":
             threshold = clipped * l1_strength(member) / metric
             weight.copy_(weight.sign() * (weight.abs() - threshold).clamp(min=0))
-        if member.penalty in CONCAVE:
+        if member.penalty in CONCAVE or member.penalty == "l0.5":
             weight.copy_(concave_step(member, weight, metric, clipped))
-        if group_strength(member) > 0:
-            axis = axis_of_groups(spec, weight, owner)
-            for group, own in zip(weight.unbind(axis), metric.unbind(axis), strict=True):
-                shrink(group, own, clipped * group_strength(member) * math.sqrt(group.numel()))
+    if group_strength(member) > 0:
+        step_groups(spec, model, stepper, rate, clipped * group_strength(member))
     if spec.optimizer == "sgd":
         # The momentum is that of where the weights went, proximal step included (iPiano).
         for each, then in before.items():
             stepper.state[each]["momentum_buffer"] = (then - each) / rate
+
+
+def half_step(weight: Tensor, ratio: Tensor) -> Tensor:
+    """The best x of ½ (x - u)² + r |x|^½: 0, or the largest root s² of s³ - |u| s + r/2 = 0.
+
+    Newton's steps from s = √|u|, where the cubic rises and is convex, can't pass that root.
+    """
+    u = weight.abs()
+    s = u.sqrt()
+    for _ in range(60):
+        s = (s - (s**3 - u * s + ratio / 2) / (3 * s**2 - u).clamp(min=1e-300)).clamp(min=0)
+    better = (s**2 - u) ** 2 / 2 + ratio * s < u**2 / 2
+    return torch.where(better, weight.sign() * s**2, 0)
 
 
 # Knee and width of what lies between it and where the penalty is flat, in units of the strength.
@@ -227,6 +251,8 @@ CONCAVE = {"mcp": (0.0, 3.0), "scad": (1.0, 2.7)}
 
 def concave_step(member: Configuration, weight: Tensor, metric: Tensor, clipped: float) -> Tensor:
     """The best of all points where ½ D (x - u)² + c P(|x|) may have its least value."""
+    if member.penalty == "l0.5":
+        return half_step(weight, clipped * member.strength / metric)
     strength, u = member.strength, weight.abs()
     knee, width = (strength * size for size in CONCAVE[member.penalty])
 
@@ -246,6 +272,59 @@ def concave_step(member: Configuration, weight: Tensor, metric: Tensor, clipped:
     )
     best = (metric * (points - u) ** 2 / 2 + clipped * penalty(points)).argmin(0, keepdim=True)
     return weight.sign() * points.gather(0, best)[0]
+
+
+def step_groups(
+    spec: JobSpec, model: nn.Module, stepper: torch.optim.Optimizer, rate: float, strength: float
+) -> None:
+    """Shrink groups of weights; by input, those of a skip layer with those of the first."""
+    alone = [
+        ([weight], axis_of_groups(spec, weight, own)) for weight, own in penalised(spec, model)
+    ]
+    if hasattr(model, "skip") and spec.group_by == "input":
+        fed = [model.get_submodule(name).weight for name in ("0", "skip")]
+        alone = [own for own in alone if not any(own[0][0] is each for each in fed)]
+        alone.append((fed, 1))
+    for weights, axis in alone:
+        both = torch.cat(list(weights))
+        metric = torch.cat([metric_of(stepper, weight, rate) for weight in weights])
+        for group, own in zip(both.unbind(axis), metric.unbind(axis), strict=True):
+            shrink(group, own, strength * math.sqrt(group.numel()))
+        for weight, found in zip(weights, both.split([len(each) for each in weights]), strict=True):
+            weight.copy_(found)
+
+
+def step_inputs(
+    spec: JobSpec, model: nn.Module, stepper: torch.optim.Optimizer, rate: float, threshold: float
+) -> None:
+    """Input by input, what it is taken in by: the skip layer's weights θ, and the first layer's W.
+
+    With |W| ≤ M ‖θ‖ the best of all points has the norm s where the slope of what is left is zero.
+    """
+    layers = [model.get_submodule(name).weight for name in ("skip", "0")]
+    metrics = [metric_of(stepper, weight, rate).numpy() for weight in layers]
+    limit = spec.hierarchy
+    for place in range(layers[0].shape[1]):
+        (t, w), (d, e) = ([each[:, place] for each in own] for own in (layers, metrics))
+        u, sizes = t.numpy() * d, w.abs().numpy()
+
+        def pull(s: float, e: np.ndarray = e, sizes: np.ndarray = sizes) -> float:
+            return threshold - limit * float((e * np.clip(sizes - limit * s, 0, None)).sum())
+
+        def held(s: float, d: np.ndarray = d, pull: Callable[[float], float] = pull) -> float:
+            return float(d.min() * s + pull(s))
+
+        def excess(s: float, u: np.ndarray = u, d: np.ndarray = d, pull: Any = pull) -> float:
+            return float(np.square(u / (d * s + pull(s))).sum() - 1)
+
+        if np.linalg.norm(u) <= pull(0.0):
+            t.zero_(), w.zero_()
+            continue
+        most = float(np.linalg.norm(t) + sizes.max() / limit) + 1.0
+        least = brentq(held, 0.0, most, xtol=1e-18) if held(0.0) < 0 else 0.0
+        s = brentq(excess, least + 1e-14, most, xtol=1e-18)
+        t.copy_(torch.from_numpy(u * s / (d * s + pull(s))))
+        w.clamp_(-limit * s, limit * s)
 
 
 def clip(spec: JobSpec, model: nn.Module) -> float:

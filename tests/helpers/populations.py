@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from ridgeway.jobs.plan import Engine
-from ridgeway.spec.names import PENALTY_NAMES
+from ridgeway.spec.names import PENALTY_NAMES, penalty_row
 from ridgeway.spec.spec import JobSpec
 from ridgeway.spec.wording import parse_spec
 from workers import train as training
@@ -57,11 +57,19 @@ def configuration(penalty: str = "none", strength: float = 0.0, **fields: float)
     return Configuration(penalty, strength, **{**defaults, **fields})  # type: ignore[arg-type]
 
 
+# Penalties that optimizers step by step know, of any net.
+STEPPED = [
+    name
+    for name in PENALTY_NAMES
+    if penalty_row(name).optimizers is None and not penalty_row(name).needs_skip
+]
+
+
 def mixed(members: int) -> list[Configuration]:
     """Members of every penalty, each with hyperparameters of its own."""
     return [
         configuration(
-            PENALTY_NAMES[member % len(PENALTY_NAMES)],
+            STEPPED[member % len(STEPPED)],
             10 ** (-1 - member % 4),
             l1_ratio=0.1 + 0.8 * member / members,
             learning_rate=10 ** (-1.2 - member % 3 / 2),

@@ -9,8 +9,8 @@ import torch
 from safetensors.torch import save
 from torch import Tensor
 
-from ridgeway.model.file import FORMAT
-from ridgeway.spec.models import LinearModel
+from ridgeway.model.file import FORMAT, SKIP_FORMAT
+from ridgeway.spec.models import LinearModel, MlpModel
 from ridgeway.spec.spec import JobSpec
 from workers.answer.choice import Refit
 from workers.answer.rival import Rival
@@ -57,7 +57,9 @@ def constant_bytes(prepared: Prepared, sealed: Fold) -> bytes:
 
 def _bytes(parameters: Mapping[str, Tensor], spec: JobSpec, words: dict[str, str]) -> bytes:
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in parameters.items()}
-    return save(tensors, metadata={"spec": spec.model_dump_json(), **words})
+    skips = isinstance(spec.model, MlpModel) and spec.model.skip
+    written = SKIP_FORMAT if skips else FORMAT
+    return save(tensors, metadata={"format": written, "spec": spec.model_dump_json(), **words})
 
 
 def _link(kind: Kind) -> str:
@@ -76,7 +78,6 @@ def _use(prepared: Prepared, sealed: Fold) -> dict[str, str]:
     ]
     mean, scale = sealed.linear_units(kind)
     return {
-        "format": FORMAT,
         "link": _link(kind),
         "columns": json.dumps(columns),
         "target": json.dumps({"name": prepared.spec.target, "kind": prepared.target_kind}),

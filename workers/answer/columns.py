@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from workers.data.prepare import Prepared
+from workers.models.skip import SKIP_WEIGHT
 from workers.objectives.losses import kind_of
 
 
@@ -43,11 +44,25 @@ class Units:
         return own, self.target_mean + self.target_scale * bias - own @ self.means
 
 
+def outgoing(parameters: Mapping[str, Tensor]) -> Tensor:
+    """Return the inputs' outgoing weights (units, inputs): of the first layer, then of a skip's.
+
+    parameters: of a model whose layers are known.
+    """
+    first = next(tensor for tensor in parameters.values() if tensor.dim() == 2)
+    if SKIP_WEIGHT not in parameters:
+        return first
+    return torch.cat([first, parameters[SKIP_WEIGHT]])
+
+
 def column_norms(parameters: Mapping[str, Tensor], prepared: Prepared) -> dict[str, float]:
-    """Return the norm of each source column's outgoing weights in a net's first layer."""
-    first = next(tensor for tensor in parameters.values() if tensor.dim() == 2)  # (units, inputs)
+    """Return the norm of each source column's outgoing weights: in the first layer, and a skip's.
+
+    parameters: of a model whose layers are known.
+    """
+    squared = outgoing(parameters).double().cpu().square().sum(0)
     names, place = np.unique(prepared.source_columns, return_inverse=True)
     squares = torch.zeros(len(names), dtype=torch.float64)
-    squares.index_add_(0, torch.from_numpy(place), first.double().cpu().square().sum(0))
+    squares.index_add_(0, torch.from_numpy(place), squared)
     norms = dict(zip(names.tolist(), squares.sqrt().tolist(), strict=True))
     return {name: norms[name] for name in dict.fromkeys(prepared.source_columns)}

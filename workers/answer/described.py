@@ -12,6 +12,7 @@ from ridgeway.spec.models import LinearModel, MlpModel
 from ridgeway.spec.spec import JobSpec
 from ridgeway.study.reading import StudyTrial
 from workers.answer.choice import Refit, nonzero_weights
+from workers.answer.columns import outgoing
 from workers.data.prepare import Prepared
 from workers.penalties.conversions import (
     convertible,
@@ -54,8 +55,7 @@ def selected_columns(parameters: Mapping[str, Tensor], prepared: Prepared) -> fr
     """
     if not isinstance(prepared.spec.model, LinearModel | MlpModel):
         return None
-    first = next(tensor for tensor in parameters.values() if tensor.dim() == 2)  # (units, inputs)
-    used = (first != 0).any(0).tolist()
+    used = (outgoing(parameters) != 0).any(0).tolist()
     columns = zip(prepared.source_columns, used, strict=True)
     return frozenset(column for column, is_used in columns if is_used)
 

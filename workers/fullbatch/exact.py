@@ -5,42 +5,26 @@ What does not converge there, or does not fit, goes on with the batched steps of
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
 from workers.fullbatch.fista import Fista
+from workers.fullbatch.links import link_of
+from workers.fullbatch.one_by_one import FOUND, FoldSolver, OneByOne, Solved
 from workers.fullbatch.paths import FoldPaths, Wanted
 from workers.fullbatch.rows import LinearFit, TrainingRows
 from workers.fullbatch.terms import Strengths
-from workers.headway import span, tell
-from workers.heeding import heed
 from workers.kernels import Library
 from workers.kernels.linear import LinearRows, solvable
 from workers.penalties.components import Components
 
 SAMPLED = 16  # of how many rows one tells about where an optimum lies
 LEAST_SAMPLE = 50  # rows to a feature
-FOUND = ("weights", "intercepts", "residuals", "converged")
 UNPENALISED = Wanted(Components())
-
-
-@dataclass(frozen=True)
-class Solved:
-    """A member on one fold: weights (K, d), intercepts (K,), for the inputs as they were given.
-
-    residual: the largest entry of the smallest subgradient, in units of the rows' own.
-    """
-
-    weights: Tensor
-    intercepts: Tensor
-    residual: float
-    converged: bool
 
 
 class ExactFold:
@@ -51,8 +35,12 @@ class ExactFold:
     without a penalty that fit as well, the one with the shortest weights.
     """
 
-    def __init__(self, fit: LinearFit, rows: TrainingRows, library: Library) -> None:
+    def __init__(
+        self, fit: LinearFit, rows: TrainingRows, library: Library, adaptive: Tensor | None = None
+    ) -> None:
+        """adaptive (d,): the fold's weights of the adaptive term; None where no member has one."""
         self._fit, self._rows, self._library = fit, rows, library
+        self._adaptive = adaptive
         own = self._given(rows.inputs, fit.factors, centred=fit.penalize == "weights")
         self._own = solvable(library, own)
         self._paths = FoldPaths(fit, self._own, self._sampled(own))
@@ -63,14 +51,34 @@ class ExactFold:
         A search has many members without a penalty, which are all the same one.
         """
         own = member.components
-        if own.concavity > 0:
-            return self._begun(replace(member, components=own.convex))
+        if own.adaptive > 0:
+            return self._weighted.solve(_as_l1(member))
+        if own.concave:
+            straight = own.straight(link_of(self._fit.kind).bound)
+            begins = self._rooted if own.half > 0 else self
+            return begins._begun(replace(member, components=straight))
         if member != UNPENALISED:
             return self._solved(member)
         return self._unpenalised
 
+    @cached_property
+    def _weighted(self) -> ExactFold:
+        """The same rows where the adaptive term is the l1 one."""
+        if self._adaptive is None:
+            return self
+        own = self._fit.factors
+        return self._with(self._adaptive if own is None else own * self._adaptive)
+
+    @cached_property
+    def _rooted(self) -> ExactFold:
+        """The same rows where an l1 term drops what Σ |w|^½ with the factors drops."""
+        return self if self._fit.factors is None else self._with(self._fit.factors.pow(2 / 3))
+
+    def _with(self, factors: Tensor) -> ExactFold:
+        return ExactFold(replace(self._fit, factors=factors), self._rows, self._library)
+
     def _begun(self, straight: Wanted) -> Solved | None:
-        """Return where a concave penalty's way begins: at the optimum of its l1 term alone.
+        """Return where a concave penalty's way begins: at the optimum of its straight one.
 
         It ends there as well if nothing weighs anything, as both are the same at zero.
         """
@@ -107,7 +115,11 @@ class ExactFold:
 
     def work(self, members: Sequence[Wanted]) -> list[int]:
         """Return how many solutions each member takes: its own, and rungs that it is first at."""
-        return [1 + rungs for rungs in self._paths.lacking(members)]
+        rungs = self._paths.lacking(members)
+        if self._adaptive is not None:
+            weighted = self._weighted.work([_as_l1(own) for own in members])
+            return [own + more for own, more in zip(rungs, weighted, strict=True)]
+        return [1 + own for own in rungs]
 
     def _in_own_units(self, paths: FoldPaths, member: Wanted, directions: Tensor | None) -> Solved:
         found = paths.solve(member)
@@ -171,109 +183,6 @@ class _Turned:
     directions: Tensor
 
 
-class FoldSolver(Protocol):
-    """What solves members on one fold, one after the other."""
-
-    def solve(self, member: Wanted) -> Solved | None:
-        """Solve the member; None where that can't be done one by one."""
-        ...
-
-    def work(self, members: Sequence[Wanted]) -> list[int]:
-        """Return how many solutions each member takes."""
-        ...
-
-
-class OneByOne:
-    """P members on F folds, all solved in the first round; nothing happens in those after it.
-
-    A member is bitwise the same in any company.
-    """
-
-    def __init__(self, fit: LinearFit, strengths: Strengths, folds: Sequence[FoldSolver]) -> None:
-        self._fit, self._strengths, self._folds = fit, strengths, folds
-        members = len(strengths.l1)
-        shape = (len(fit.folds), members)
-        features = fit.folds[0].inputs.shape[1]
-        kept: dict[str, Any] = {"dtype": fit.dtype, "device": fit.device}
-        self.weights = torch.zeros(*shape, fit.outputs, features, **kept)
-        self.intercepts = torch.zeros(*shape, fit.outputs, **kept)
-        self.residuals = torch.full(shape, math.inf, **kept)
-        self.converged = torch.zeros(shape, dtype=torch.bool, device=fit.device)
-        self._begun = False
-
-    @property
-    def active(self) -> Tensor:
-        """True for members (P,) that are still on their way."""
-        return ~self.converged.all(0) & ~self.failed
-
-    @property
-    def failed(self) -> Tensor:
-        """True for members (P,) whose weights or gradients are not finite."""
-        return self.residuals.isnan().any(0)
-
-    def advance(self) -> None:
-        """Solve all members, the first time."""
-        if not self._begun:
-            self._begun = True
-            self._solve()
-
-    def state(self, members: Sequence[int]) -> dict[str, Tensor]:
-        """Return copies of where these members are, by name."""
-        return {name: getattr(self, name)[:, list(members)].cpu() for name in FOUND}
-
-    def take(self, state: Mapping[str, Tensor]) -> None:
-        """Go on where others, as many, were."""
-        self._begun = True
-        for name in FOUND:
-            getattr(self, name).copy_(state[name])
-
-    def _solve(self) -> None:
-        finite = torch.stack(list(vars(self._strengths).values())).isfinite().all(0)
-        self.residuals[:, ~finite] = math.nan
-        members = wanted(self._strengths)
-        work = self._folds[0].work(members)  # about that of each fold
-        done, total = 0, len(self._folds) * sum(work)
-        for number, fold in enumerate(self._folds):
-            solved: dict[int, Solved] = {}
-            for place in finite.nonzero().flatten().tolist():
-                heed()
-                ahead = done + work[place]
-                with span(done / total, ahead / total):
-                    found = fold.solve(members[place])
-                if found is not None:
-                    solved[place] = found
-                    done = ahead
-                    tell(done / total)
-            self._note(number, solved)
-        if self._fit.outputs > 1:
-            self._centre()
-
-    def _note(self, fold: int, solved: Mapping[int, Solved]) -> None:
-        """Note what members, by their places, came to on a fold: at once, as each write costs."""
-        if not solved:
-            return
-        places, found = list(solved), solved.values()
-        self.weights[fold, places] = torch.stack([own.weights for own in found]).to(self.weights)
-        intercepts = torch.stack([own.intercepts for own in found])
-        self.intercepts[fold, places] = intercepts.to(self.weights)
-        residuals = torch.tensor([own.residual for own in found], dtype=torch.float64)
-        self.residuals[fold, places] = residuals.to(self.weights)
-        converged = torch.tensor([own.converged for own in found], device=self._fit.device)
-        self.converged[fold, places] = converged
-
-    def _centre(self) -> None:
-        """Let what no penalty holds add up to zero: of a softmax only differences mean anything."""
-        if self._fit.penalize == "weights":
-            self.intercepts = self.intercepts - self.intercepts.mean(-1, keepdim=True)
-        own = self._strengths
-        free = (own.l1 == 0) & (own.l2 == 0) & (own.group == 0)
-        self.weights[:, free] -= self.weights[:, free].mean(-2, keepdim=True)
-        if self._fit.factors is not None:
-            unheld = self._fit.factors == 0
-            of_all = self.weights[..., unheld]
-            self.weights[..., unheld] = of_all - of_all.mean(-2, keepdim=True)
-
-
 class Exact(OneByOne):
     """Those that have not converged on every fold go on by `Fista`, from the first round on."""
 
@@ -316,11 +225,14 @@ class Exact(OneByOne):
             getattr(self, name)[:, self._left] = getattr(rest, name)
 
 
-def wanted(strengths: Strengths) -> list[Wanted]:
-    """Return the members that have these strengths."""
-    own = strengths
-    rows = zip(*(column.tolist() for column in vars(own).values()), strict=True)
-    return [
-        Wanted(Components(l1, l2, group, concavity, knee), smoothing)
-        for l1, l2, group, smoothing, concavity, knee in rows
-    ]
+def exact_folds(fit: LinearFit, library: Library) -> list[ExactFold]:
+    """Return the folds of a fit."""
+    weights = [None] * len(fit.folds) if fit.adaptive is None else list(fit.adaptive)
+    own = zip(fit.folds, weights, strict=True)
+    return [ExactFold(fit, rows, library, adaptive) for rows, adaptive in own]
+
+
+def _as_l1(member: Wanted) -> Wanted:
+    """Return the member with its adaptive term as the l1 one."""
+    own = member.components
+    return replace(member, components=Components(l1=own.adaptive))

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from workers.fullbatch.rows import Curvature, Design, LinearFit, MeanLoss, mean_loss
+from workers.fullbatch.single import best_moves, moved_singly
 from workers.fullbatch.terms import Strengths, Terms
 from workers.heeding import heed
 
@@ -152,6 +153,8 @@ class Fista:
                 return
             iterates = self._accelerate(self._iterates)
             iterates = self._jump(iterates)
+            if iterates.terms.halved:
+                iterates = self._move_singly(iterates)
             self._note(iterates)
 
     def _accelerate(self, iterates: Iterates) -> Iterates:
@@ -210,6 +213,16 @@ class Fista:
             momentum=torch.where(better, 1, iterates.momentum),
         )
 
+    def _move_singly(self, iterates: Iterates) -> Iterates:
+        """Let single weights become zero, or not, where that is better by far, one by one."""
+        point, moved = moved_singly(self.loss, iterates.terms, iterates.point)
+        return replace(
+            iterates,
+            point=point,
+            ahead=torch.where(moved, point, iterates.ahead),
+            momentum=torch.where(moved, 1, iterates.momentum),
+        )
+
     def _line_search(
         self, iterates: Iterates, step: Tensor, slope: Tensor
     ) -> tuple[Tensor, Tensor]:
@@ -242,7 +255,10 @@ class Fista:
 
     def _note(self, iterates: Iterates) -> None:
         """Keep what is new, and go on with the members that have not arrived."""
-        slope = iterates.terms.slope(self.loss.gradient(iterates.point), iterates.point)
+        gradient = self.loss.gradient(iterates.point)
+        slope = iterates.terms.slope(gradient, iterates.point)
+        if iterates.terms.halved:
+            slope = slope + best_moves(iterates.terms, gradient, iterates.point).left
         members = iterates.members
         residuals = (_largest(slope) / self._unit[:, members]).flatten(1)
         residuals = torch.where(residuals.isfinite(), residuals, math.nan)

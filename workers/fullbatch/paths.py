@@ -44,7 +44,7 @@ class Wanted:
     @property
     def sparse(self) -> bool:
         """True where some strength leaves weights at exactly zero."""
-        return self.components.l1 > 0 or self.components.group > 0
+        return self.components.sparse
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from workers.fullbatch.exact import Solved
 from workers.fullbatch.interior import Floats, Kinked, Places, Point, minimum
+from workers.fullbatch.one_by_one import Solved
 from workers.fullbatch.paths import Wanted
 from workers.fullbatch.rows import LinearFit
 from workers.heeding import heed

@@ -61,6 +61,7 @@ class LinearFit:
     multiplies the penalty of each input's weights, in groups by `input`; None where all are one.
     groups: of inputs that share one, each input in one; None where each is a group by itself.
     bounds (F, 2, d): between which the weights of one output lie, side by side alone; None: free.
+    adaptive (F, d): what multiplies the adaptive term besides; None where no member has one.
     """
 
     folds: Sequence[TrainingRows]
@@ -73,6 +74,7 @@ class LinearFit:
     factors: Tensor | None = None
     groups: Sequence[Sequence[int]] | None = None
     bounds: Tensor | None = None
+    adaptive: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -115,6 +117,11 @@ class Design:
             means[index] = mean.to(dtype)
         return cls(inputs, targets, weights, means, features, centred)
 
+    def squares(self) -> Tensor:
+        """Return the mean square of each column, (F, 1, 1, D); 1 where all are zero."""
+        found = (self.inputs.square() * self.weights.squeeze(1).mT).sum(1)[:, None, None]
+        return torch.where(found > 0, found, 1)
+
     def steepest(self) -> Tensor:
         """Bound the curvature of half a mean square, column by column: (F, 1, 1, D)."""
         scaled = self.inputs * self.weights.sqrt().squeeze(1).mT  # (F, B, D)
@@ -154,6 +161,7 @@ class MeanLoss(ABC):
     """The weighted mean loss of the rows of each fold, for hard targets."""
 
     steepness: Tensor  # (F, 1, 1, D): no column's curvature is larger, at zero if not `bounded`
+    bend: float  # the largest second derivative in an output, at zero if not `bounded`
     bounded: bool = True
     smoothing: Tensor  # (F, 1, K, D): the gradient that full label smoothing adds
 
@@ -176,7 +184,7 @@ class RowLoss(MeanLoss):
     def __init__(self, design: Design, kind: Kind) -> None:
         self.design = design
         self.link = link_of(kind)
-        self.bounded = self.link.bounded
+        self.bend, self.bounded = self.link.bound, self.link.bounded
         self.steepness = self.link.bound * design.steepest()
         self.smoothing = torch.zeros_like(self._transposed(design.targets))
         if of_classes(kind):
@@ -216,6 +224,7 @@ class GramLoss(MeanLoss):
         self.gram = (inputs.mT * weights) @ inputs  # (F, D, D)
         self.cross = ((targets * weights) @ inputs).unsqueeze(1)  # (F, 1, 1, D)
         self.square = (targets.square() * weights).sum(-1, keepdim=True).unsqueeze(1)
+        self.bend = 2.0
         self.steepness = 2 * design.steepest()
         self.smoothing = torch.zeros_like(self.cross)
 

@@ -7,7 +7,7 @@ pinball loss one after the other everywhere, on the CPU (`QuantileFold`).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TypeAlias, TypeVar
 
@@ -18,8 +18,10 @@ from torch import Tensor
 from ridgeway.jobs.plan import Engine
 from workers.backends import Buffers
 from workers.backends.dense import Dense
-from workers.fullbatch.exact import Exact, ExactFold, FoldSolver, OneByOne, wanted
+from workers.fullbatch.exact import Exact, exact_folds
 from workers.fullbatch.fista import Fista
+from workers.fullbatch.initial import adaptive_weights
+from workers.fullbatch.one_by_one import FoldSolver, OneByOne, wanted
 from workers.fullbatch.quantile import QuantileFold
 from workers.fullbatch.rows import LinearFit, TrainingRows, tells_apart
 from workers.fullbatch.terms import Strengths
@@ -66,25 +68,7 @@ class FullBatch(Solver):
             compiled=self._library is not None,
         )
         self._side_by_side = self.engine.backend == SIDE_BY_SIDE
-        self.fit = LinearFit(
-            [
-                TrainingRows(
-                    fold.train_inputs,
-                    fold.train_targets,
-                    row_weights(spec, fold.train_targets, fold.train_weights),
-                )
-                for fold in folds
-            ],
-            problem.kind,
-            outputs,
-            problem.dtype,
-            problem.device,
-            spec.group_by,
-            spec.penalize,
-            problem.by_input.factors,
-            problem.by_input.groups,
-            _bounds(problem),
-        )
+        self.fit = _fit_of(problem, self._library)
         model = build_model(spec.model, problem.inputs, outputs).to(problem.device, problem.dtype)
         self.layout = Layout.of(describe_parameters(model, spec.penalize, spec.group_by))
         self.backend = Dense(model, self.layout, problem.kind)
@@ -150,13 +134,41 @@ class FullBatch(Solver):
         if isinstance(self.fit.kind, Quantile):
             return [QuantileFold(self.fit, fold) for fold in range(len(self.fit.folds))]
         assert self._library is not None, "there are no kernels"
-        return [ExactFold(self.fit, rows, self._library) for rows in self.fit.folds]
+        return exact_folds(self.fit, self._library)
 
 
 def _strengths(members: Sequence[Configuration]) -> Strengths:
     """Return the members' strengths of each part of a penalty."""
     parts = [PENALTIES[own.penalty].components(own.strength, own.l1_ratio) for own in members]
     return Strengths.of(parts, [own.label_smoothing for own in members])
+
+
+def _fit_of(problem: Problem, library: Library | None) -> LinearFit:
+    """Return the problem's folds as a fit, with an initial one made where a penalty needs it."""
+    spec, by_input = problem.spec, problem.by_input
+    rows = [
+        TrainingRows(
+            fold.train_inputs,
+            fold.train_targets,
+            row_weights(spec, fold.train_targets, fold.train_weights),
+        )
+        for fold in problem.folds
+    ]
+    fit = LinearFit(
+        rows,
+        problem.kind,
+        problem.outputs,
+        problem.dtype,
+        problem.device,
+        spec.group_by,
+        spec.penalize,
+        by_input.factors,
+        by_input.groups,
+        _bounds(problem),
+    )
+    if any(PENALTIES[name].adaptive for name in spec.search.penalty):
+        return replace(fit, adaptive=adaptive_weights(fit, library))
+    return fit
 
 
 def _at_once(problem: Problem) -> int:
@@ -205,7 +217,7 @@ def _certified(roll: R) -> R:
 def _unbounded(fit: LinearFit, member: Configuration) -> bool:
     """Return whether nothing but the data can bound the member's weights."""
     part = PENALTIES[member.penalty].components(member.strength, member.l1_ratio)
-    rising = part.l1 > 0 and part.concavity == 0  # without an end
+    rising = (part.l1 > 0 and not part.concave) or part.half + part.adaptive > 0  # without an end
     held = rising or part.l2 > 0 or part.group > 0 or member.label_smoothing > 0
     return of_classes(fit.kind) and not held
 

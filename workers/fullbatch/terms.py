@@ -15,9 +15,11 @@ from torch import Tensor
 from workers.fullbatch.rows import Curvature, Design, LinearFit, MeanLoss
 from workers.models.by_input import by_size
 from workers.penalties.components import Components
-from workers.penalties.concave import bend, concave_value, firm_threshold, pull
+from workers.penalties.concave import bend, concave_threshold, concave_value, pull
+from workers.penalties.half import matching_l1
 
-FIXED = ("axis", "shared", "bounds", "concave")  # of terms, what all members have in common
+# Of terms, what all members have in common.
+FIXED = ("axis", "shared", "bounds", "concave", "halved", "steepness")
 
 
 @dataclass(frozen=True)
@@ -25,7 +27,7 @@ class Strengths:
     """The strengths of mean loss + l1 Σ|w| + l2 Σ w² + group Σ_g √size(g) ‖w_g‖, (P,) each.
 
     label_smoothing (P,): share of a class target that is spread over all classes. concavity, knee
-    (P,): of the first term, as in `Components`.
+    (P,): of the first term, half (P,): of Σ |w|^½, adaptive (P,): of Σ a |w|, as in `Components`.
     """
 
     l1: Tensor
@@ -34,13 +36,15 @@ class Strengths:
     label_smoothing: Tensor
     concavity: Tensor
     knee: Tensor
+    half: Tensor
+    adaptive: Tensor
 
     @classmethod
     def of(cls, parts: Sequence[Components], smoothing: Sequence[float] = ()) -> Strengths:
         """Return those of members with these components; no smoothing by default. float64."""
         rows = [
-            (part.l1, part.l2, part.group, share, part.concavity, part.knee)
-            for part, share in zip(parts, smoothing or [0.0] * len(parts), strict=True)
+            (own.l1, own.l2, own.group, share, own.concavity, own.knee, own.half, own.adaptive)
+            for own, share in zip(parts, smoothing or [0.0] * len(parts), strict=True)
         ]
         return cls(*torch.tensor(rows, dtype=torch.float64).unbind(1))
 
@@ -50,14 +54,17 @@ class Terms:
     """Penalties and smoothing of members, laid out as their weights (F, P, K, D) are."""
 
     linear: Tensor  # (F, P, K, D), added to the gradient: label smoothing
-    l1: Tensor  # (1, P, 1, D)
+    l1: Tensor  # (1, P, 1, D), or (F, P, 1, D) where some of it is by fold
     l2: Tensor  # (1, P, 1, D)
     group: Tensor  # (1, P, 1, D), the threshold of a column's group; 0 where there is none
     axis: int  # along which a group's weights lie
     concavity: Tensor  # (1, P, 1, D), of the l1 term as long as it is bent
     knee: Tensor  # (1, P, 1, 1)
+    half: Tensor  # (1, P, 1, D), in the place of the l1 term as long as it is bent
     bent: Tensor  # (F, P, 1, 1): 1 where the concave penalty counts, 0 where its l1 term alone
     concave: bool  # whether any member of the population has a concave penalty
+    halved: bool  # whether any has Σ |w|^½
+    steepness: Tensor | None  # (F, 1, 1, D), no weight's curvature is larger; None without a bound
     shared: Sequence[Tensor] = ()  # columns (groups, size) that have one group, for each size
     bounds: Tensor | None = None  # (2, F, 1, 1, D): between which weights of single groups lie
 
@@ -74,7 +81,8 @@ class Terms:
             return strength.to(feature)[None, :, None, None]
 
         l1, l2, group = column(strengths.l1), column(strengths.l2), column(strengths.group)
-        concavity, knee = column(strengths.concavity), column(strengths.knee)
+        concavity, knee, half = map(column, (strengths.concavity, strengths.knee, strengths.half))
+        half = half * (feature + intercept)
         most = outputs if fit.group_by == "input" else design.features
         size = torch.full_like(feature, most, dtype=torch.float64)
         shared = [own.to(feature.device) for own in by_size(fit.groups or ()) if own.shape[1] > 1]
@@ -82,14 +90,20 @@ class Terms:
             size[columns] *= columns.shape[1]
         return cls(
             linear=column(strengths.label_smoothing) * loss.smoothing,
-            l1=l1 * feature + (l1 + group) * intercept,
+            l1=l1 * feature
+            + (l1 + group) * intercept
+            + matching_l1(half, loss.bend)
+            + column(strengths.adaptive) * _adaptive(fit, feature + intercept),
             l2=l2 * (feature + intercept),
             group=size.sqrt().to(feature) * group * feature,
             axis=-2 if fit.group_by == "input" else -1,
             concavity=concavity * (feature + intercept),
             knee=knee,
+            half=half,
             bent=torch.zeros_like(knee).repeat(len(fit.folds), 1, 1, 1),
-            concave=bool((strengths.concavity > 0).any()),
+            concave=bool((strengths.concavity + strengths.half > 0).any()),
+            halved=bool((strengths.half > 0).any()),
+            steepness=design.squares() * loss.bend if loss.bounded else None,
             shared=shared,
             bounds=_bounds_by_column(fit, feature),
         )
@@ -103,16 +117,29 @@ class Terms:
     @property
     def straight(self) -> Tensor:
         """True for members (F, P, 1, 1) of which the l1 term alone counts so far."""
-        return (self.concavity > 0).any(-1, keepdim=True) & (self.bent == 0)
+        return self._curved.any(-1, keepdim=True) & (self.bent == 0)
 
     @property
     def bending(self) -> Tensor:
         """True for members (F, P, 1, 1) whose concave penalty counts."""
-        return (self.concavity > 0).any(-1, keepdim=True) & (self.bent > 0)
+        return self._curved.any(-1, keepdim=True) & (self.bent > 0)
 
     @property
-    def _shape(self) -> tuple[Tensor, Tensor, Tensor]:
-        return self.l1, self.concavity * self.bent, self.knee
+    def _curved(self) -> Tensor:
+        """True for weights (1, P, 1, D) whose penalty is concave."""
+        return (self.concavity > 0) | (self.half > 0)
+
+    @property
+    def _shape(self) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
+        concavity = self.concavity * self.bent
+        if not self.halved:
+            return self.l1, concavity, self.knee, None
+        half = self.half * self.bent
+        return torch.where(half > 0, 0, self.l1), concavity, self.knee, half
+
+    def single(self, weights: Tensor) -> Tensor:
+        """Return the concave penalty of each weight, (F, P, K, D)."""
+        return concave_value(weights, *self._shape)
 
     def norms(self, weights: Tensor) -> Tensor:
         """Return ‖w_g‖ of each weight's group, broadcast along it; 0 for weights without one."""
@@ -132,8 +159,7 @@ class Terms:
         blocks = self.group * weights.square() / torch.where(norms > 0, norms, 1)
         sizes = self.l1 * weights.abs()
         if self.concave:
-            bent = concave_value(weights, *self._shape)
-            sizes = torch.where(self.concavity > 0, bent, sizes)
+            sizes = torch.where(self._curved, self.single(weights), sizes)
         plain = sizes + self.l2 * weights.square() + self.linear * weights
         return (plain + blocks).sum((-2, -1), keepdim=True)
 
@@ -149,8 +175,8 @@ class Terms:
         shrunk = shrunk / (1 + 2 * self.l2 / steepness)
         if self.concave:
             steeper = steepness + 2 * self.l2
-            firm = firm_threshold(points * steepness / steeper, steeper, *self._shape)
-            shrunk = torch.where(self.concavity > 0, firm, shrunk)
+            own = concave_threshold(points * steepness / steeper, steeper, *self._shape)
+            shrunk = torch.where(self._curved, own, shrunk)
         # What is convex in one number is least at the bound next to where it would be.
         return self._bounded(shrunk)
 
@@ -167,7 +193,7 @@ class Terms:
         smooth = gradient + self.linear + 2 * self.l2 * weights
         l1 = self.l1
         if self.concave:
-            l1 = torch.where(self.concavity > 0, pull(weights, *self._shape), l1)
+            l1 = torch.where(self._curved, pull(weights, *self._shape), l1)
         bent = torch.where(weights == 0, smooth.clamp(-l1, l1), -l1 * weights.sign())
         smooth = smooth - bent
         norms, least = self.norms(weights), self.norms(smooth)
@@ -195,7 +221,7 @@ class Terms:
         shrinking, unit = self.group / norms, torch.where(self.group > 0, weights / norms, 0)
         own = 2 * self.l2
         if self.concave:
-            own = torch.where(self.concavity > 0, own - bend(weights, *self._shape), own)
+            own = torch.where(self._curved, own - bend(weights, *self._shape), own)
 
         def times(directions: Tensor) -> Tensor:
             along = self._sums(unit * directions)
@@ -213,6 +239,15 @@ class Terms:
         grouped = self.group > 0
         agreement = self._sums(torch.where(grouped, moved * weights, 0))
         return self._bounded(torch.where(grouped & (agreement < 0), 0, moved))
+
+
+def _adaptive(fit: LinearFit, factors: Tensor) -> Tensor:
+    """Return factors (D,) times the fit's adaptive weights, (F, 1, 1, D); as they are without."""
+    if fit.adaptive is None:
+        return factors
+    found = factors.repeat(len(fit.adaptive), 1)
+    found[:, : fit.adaptive.shape[1]] *= fit.adaptive.to(found)
+    return found[:, None, None]
 
 
 def _bounds_by_column(fit: LinearFit, like: Tensor) -> Tensor | None:

@@ -14,7 +14,8 @@ from workers.backends import Buffers, Models, Perturbation
 from workers.models.layout import Layout
 from workers.optimizers.base import Rates, Stepping, Uses
 from workers.penalties.components import Components
-from workers.penalties.concave import firm_threshold
+from workers.penalties.concave import concave_threshold
+from workers.penalties.hierarchy import hierarchical_step
 from workers.penalties.penalties import PENALTIES
 from workers.penalties.proximal import group_soft_threshold
 from workers.population.configuration import Configuration
@@ -23,6 +24,8 @@ from workers.population.configuration import Configuration
 # and state goes through the ten passes of an eager step together; smaller blocks lose more by
 # starting operations than they gain from a nearer cache (docs/log.md).
 BLOCK_FLOATS = 2**18
+# Whose proximal step a member takes, in the order of a chunk's members.
+BY_THE_OPTIMISER, CONCAVE, GROUPED, HIERARCHICAL = range(4)
 
 
 @dataclass(eq=False)
@@ -31,7 +34,7 @@ class Chunk:
 
     weights, gradient and each of state (F, P, columns), F folds and P members; buffers (F, P, ...)
     by name; rates (F * P, 1); steps taken. Members whose proximal step comes after the optimiser's
-    are the last ones: first concave penalties, then those with groups.
+    are the last ones: first concave penalties, then those with groups, then those of a skip layer.
     """
 
     folds: tuple[int, ...]
@@ -73,18 +76,26 @@ class Chunk:
         self.steps += 1
 
     @cached_property
-    def counts(self) -> tuple[int, int]:
-        """The numbers of members before those whose step comes last, and before those of groups."""
-        kinds = [PENALTIES[own.penalty] for own in self.configurations]
-        return sum(not own.steps_last for own in kinds), sum(not own.grouped for own in kinds)
+    def counts(self) -> tuple[int, int, int]:
+        """The numbers of members before concave penalties, those with groups, of a skip layer."""
+        ranks = [_rank(own) for own in self.configurations]
+        before = (sum(rank < first for rank in ranks) for first in (CONCAVE, GROUPED, HIERARCHICAL))
+        concave, grouped, hierarchical = before
+        return concave, grouped, hierarchical
 
     @cached_property
     def _shapes(self) -> Tensor:
-        """Of concave members (2, c, 1): concavity over strength, which no rate scales; knee."""
-        first, after = self.counts
+        """Of concave members (3, c, 1): concavity over strength, which no rate scales; knee; half.
+
+        half is 1 where the strength is that of Σ |w|^½, else 0.
+        """
+        first, after, _ = self.counts
         terms = _terms(self.configurations[first:after])
-        shapes = [(term.concavity / term.l1 if term.l1 else 0.0, term.knee) for term in terms]
-        return self.weights.new_tensor(shapes).view(-1, 2, 1).movedim(1, 0)
+        shapes = [
+            (term.concavity / term.l1 if term.l1 else 0.0, term.knee, float(term.half > 0))
+            for term in terms
+        ]
+        return self.weights.new_tensor(shapes).view(-1, 3, 1).movedim(1, 0)
 
     def _step_last(
         self, weights: Tensor, start: int, given: tuple[Tensor, Tensor], layout: Layout
@@ -94,10 +105,15 @@ class Chunk:
         given: the metric, and the thresholds of these steps.
         """
         metric, strength = given
-        first, after = self.counts
+        first, after, last = self.counts
         rows = torch.arange(start, start + len(weights), device=weights.device)
         places = rows.remainder(len(self.members))
-        grouped = (places >= after).nonzero().flatten()
+        hierarchical = (places >= last).nonzero().flatten()
+        if len(hierarchical):
+            own, thresholds = weights[hierarchical], strength[hierarchical]
+            hierarchical_step(own, metric[hierarchical], thresholds, layout.hierarchies)
+            weights[hierarchical] = own
+        grouped = ((places >= after) & (places < last)).nonzero().flatten()
         if len(grouped):
             shrunk = weights[grouped]
             group_soft_threshold(shrunk, metric[grouped], strength[grouped], layout.groups)
@@ -106,12 +122,18 @@ class Chunk:
         if len(concave):
             columns = slice(0, layout.penalised_columns)
             own = metric if metric.shape[1] == 1 else metric[:, columns]
-            ratio, knee = self._shapes[:, places[concave] - first].unbind(0)
+            ratio, knee, half = self._shapes[:, places[concave] - first].unbind(0)
             threshold = strength[concave]
             if layout.factors is not None:
                 threshold = threshold * layout.factors
-            weights[concave, columns] = firm_threshold(
-                weights[concave, columns], own[concave], threshold, ratio * threshold, knee
+            slope = (1 - half) * threshold
+            weights[concave, columns] = concave_threshold(
+                weights[concave, columns],
+                own[concave],
+                slope,
+                ratio * slope,
+                knee,
+                half * threshold,
             )
 
     def keep(self, kept: Sequence[bool]) -> Chunk:
@@ -208,16 +230,24 @@ def _rates(
         return torch.tensor(numbers, dtype=torch.float64, device=device).repeat(folds).unsqueeze(1)
 
     terms = _terms(configurations)
-    absolute = column([0.0 if term.concavity else term.l1 for term in terms])
+    absolute = column([0.0 if term.concave else term.l1 for term in terms])
     none = torch.zeros_like(absolute)
     return Rates(
         learning_rate=column([own.learning_rate for own in configurations]),
         weight_decay=column([own.weight_decay for own in configurations]),
         l1=none if uses.subgradient else absolute,
         l2=column([term.l2 for term in terms]),
-        last=column([term.l1 if term.concavity else term.group for term in terms]),
+        last=column([_last(term) for term in terms]),
         subgradient=absolute if uses.subgradient else none,
+        growth=column(
+            [max(1.0, PENALTIES[own.penalty].growth * uses.steps) for own in configurations]
+        ),
     )
+
+
+def _last(term: Components) -> float:
+    """Return the strength of what comes after the optimiser's step."""
+    return term.l1 + term.half if term.concave else term.group + term.hierarchy
 
 
 def _terms(configurations: Sequence[Configuration]) -> list[Components]:
@@ -238,6 +268,12 @@ def _perturbation(
 
 def penalty_order(configurations: Sequence[Configuration]) -> list[int]:
     """Return positions of the members in the order of a chunk: by when their steps come."""
-    kinds = [PENALTIES[own.penalty] for own in configurations]
-    places = range(len(configurations))
-    return sorted(places, key=lambda place: (kinds[place].grouped, kinds[place].concave))
+    return sorted(range(len(configurations)), key=lambda place: _rank(configurations[place]))
+
+
+def _rank(member: Configuration) -> int:
+    """Return which of the steps that come last is the member's."""
+    penalty = PENALTIES[member.penalty]
+    if penalty.hierarchical:
+        return HIERARCHICAL
+    return GROUPED if penalty.grouped else CONCAVE if penalty.concave else BY_THE_OPTIMISER

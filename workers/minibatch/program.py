@@ -88,7 +88,8 @@ class Program:
 
     def _stepping(self) -> Stepping:
         spec = self._problem.spec
-        uses = Uses.of(spec, self.layout.penalised_columns, self.layout.factors)
+        steps = spec.epochs * self._problem.steps_per_epoch
+        uses = Uses.of(spec, self.layout.penalised_columns, self.layout.factors, steps)
         eager = OPTIMIZERS[spec.optimizer](uses)
         return CompiledOptimizer(eager, self.compiled) if self.compiled else eager
 

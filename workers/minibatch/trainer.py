@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 
@@ -95,7 +94,7 @@ class Trainer(Solver):
     @property
     def steps_per_epoch(self) -> int:
         """The number of steps that a member takes in an epoch."""
-        return math.ceil(max(self.problem.fold_rows) / self.problem.spec.batch_size)
+        return self.problem.steps_per_epoch
 
     def begin(self, members: Sequence[Configuration], state: PartState, roll: Roll) -> Part:
         return Part(self, members, state, roll)

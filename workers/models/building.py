@@ -18,6 +18,7 @@ from ridgeway.spec.models import LinearModel, MlpModel, ModelSpec, PluginModel
 from ridgeway.spec.spec import JobSpec
 from workers.guard import guarded
 from workers.heeding import Interrupted, heed
+from workers.models.skip import SkipNet
 
 # Rows of a forward pass outside of minibatches; a constant keeps results bitwise.
 ROWS_AT_ONCE = 1024
@@ -70,7 +71,8 @@ def _mlp(model_spec: MlpModel, inputs: int, outputs: int, dropout: bool) -> nn.M
         layers += [nn.Linear(before, after), ACTIVATIONS[model_spec.activation]()]
         if dropout or model_spec.dropout:
             layers.append(nn.Dropout(model_spec.dropout))
-    return nn.Sequential(*layers, nn.Linear(widths[-1], outputs))
+    layers.append(nn.Linear(widths[-1], outputs))
+    return SkipNet(layers, inputs, outputs) if model_spec.skip else nn.Sequential(*layers)
 
 
 def _plugin(model_spec: PluginModel, inputs: int, outputs: int) -> nn.Module:

@@ -20,20 +20,23 @@ class ByInput:
     factors (d,) float64: of each input's penalty, that of its source column; None where all are
     one. groups: of inputs that share one, each input in one; None where each is a group by itself.
     bounds (2, d) float64: the lowest and highest coefficient of each in the table's units, infinite
-    where it has none; None where none has.
+    where it has none; None where none has. hierarchy: how many times as large as the norm of an
+    input's skip weights each of its weights in the first layer may be.
     """
 
     factors: Tensor | None = None
     groups: tuple[tuple[int, ...], ...] | None = None
     bounds: Tensor | None = None
+    hierarchy: float = 10.0
 
     @classmethod
     def of(cls, spec: JobSpec, sources: Sequence[str] | None) -> ByInput:
         """Read the spec; sources: the column that each input comes from, where that is known."""
         if not spec.penalty_factors and not spec.feature_groups and not spec.bounds:
-            return cls()
+            return cls(hierarchy=spec.hierarchy)
         assert sources is not None, "factors and groups need a model whose inputs are known"
-        return cls(_factors(spec, sources), _groups(spec, sources), _bounds(spec, sources))
+        factors, groups = _factors(spec, sources), _groups(spec, sources)
+        return cls(factors, groups, _bounds(spec, sources), spec.hierarchy)
 
     def scaled_bounds(self, scales: Tensor | None, target_scale: float) -> Tensor | None:
         """Return the bounds of weights of inputs over these scales (d,), for such a target.

@@ -9,6 +9,7 @@ from typing import Literal
 from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 
+from workers.models.skip import SkipNet
 from workers.models.traits import NORMALISATIONS
 
 
@@ -17,6 +18,7 @@ class Parameter:
     """One parameter, whether it is penalised, and its groups.
 
     `view` splits its shape so that fixing the axes `kept` leaves one group of group_lasso.
+    skips: it is a skip layer's, whose inputs are those of the model.
     """
 
     name: str
@@ -24,6 +26,7 @@ class Parameter:
     penalised: bool
     view: tuple[int, ...]
     kept: tuple[int, ...]
+    skips: bool = False
 
 
 def describe_parameters(
@@ -42,7 +45,8 @@ def describe_parameters(
         shape = tuple(parameter.shape)
         penalised = penalize == "all" or _is_weight(name, shape, owner)
         view, kept = _groups(shape, owner, group_by)
-        described.append(Parameter(name, shape, penalised, view, kept))
+        skips = isinstance(model, SkipNet) and owner is model.skip
+        described.append(Parameter(name, shape, penalised, view, kept, skips))
     return described
 
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import torch
@@ -28,7 +28,8 @@ from workers.penalties.proximal import soft_threshold
 class Rates:
     """Hyperparameters of M models, each (M, 1) float64; strengths as in `Components`.
 
-    last: of the groups' norms, or of the concave penalty of single weights.
+    last: of the groups' norms, of the concave penalty of single weights, or of a skip layer's.
+    growth: over how many steps it grows to that, evenly; 1 where it is so from the first on.
     """
 
     learning_rate: Tensor
@@ -37,6 +38,7 @@ class Rates:
     l2: Tensor
     last: Tensor
     subgradient: Tensor
+    growth: Tensor
 
     def keep(self, index: Tensor) -> Rates:
         """Return the rates of the models at these positions."""
@@ -49,7 +51,7 @@ class Uses:
 
     Decided by the job, not by who trains together: a member is the same in any company. last: the
     proximal steps that come after the optimiser's. factors (penalised,): what multiplies the
-    penalty of each column; None where all are one.
+    penalty of each column; None where all are one. steps: of a training.
     """
 
     penalised: int  # columns; they come first
@@ -60,9 +62,12 @@ class Uses:
     weight_decay: bool
     clip_norm: float | None
     factors: Tensor | None = field(default=None, compare=False)
+    steps: int = 1
 
     @classmethod
-    def of(cls, spec: JobSpec, penalised: int, factors: Tensor | None = None) -> Uses:
+    def of(
+        cls, spec: JobSpec, penalised: int, factors: Tensor | None = None, steps: int = 1
+    ) -> Uses:
         """Find what the spec's search can reach."""
         found = reachable(spec.search.penalty)
         sparse = found.l1 > 0
@@ -75,6 +80,7 @@ class Uses:
             weight_decay=spec.search.weight_decay != 0,
             clip_norm=spec.clip_norm,
             factors=factors,
+            steps=steps,
         )
 
     def by_column(self, strengths: Tensor) -> Tensor:
@@ -120,6 +126,8 @@ class Optimizer(ABC):
         schedule = torch.tensor(factors, dtype=torch.float64, device=like.device)[:, None, None]
         before, factor = schedule[:-1], schedule[1:]
         steps = torch.arange(len(factor), device=like.device)[:, None, None] + first_step
+        grown = ((steps + 1) / rates.growth).clamp_max(1)
+        rates = replace(rates, last=rates.last * grown)
         rows = [2 * rates.l2, rates.subgradient, *self._own(rates, steps, before, factor)]
         return torch.stack([row.expand(len(factor), *like.shape) for row in rows], 1)
 

@@ -19,16 +19,27 @@ class Penalty(ABC):
 
     sparse: its proximal step can land on exact zeros. grouped: it has groups to shrink. concave:
     its slope falls with |w|, so that solvers find a minimum near that of Σ |w| rather than the
-    least.
+    least. hierarchical: it is of a skip layer's weights, which those of the first layer obey.
+    adaptive: it is weighted by an initial fit, which solvers of linear models make.
+    factor_power: where weights leave zero, the gradient is that of a factor of one times the
+    column's factor to this power.
+    growth: the share of a training in whose steps its strength grows from zero; only of a step that
+    comes last.
     probe_priority: the probe for `"lambda": "auto"` trains nets under the searched penalty of the
     highest priority, which is the one that makes them collapse at the smallest λ; 0 is not probed.
+    probe_scale: how many times as large as others' the strengths are that it is probed with.
     """
 
     name: ClassVar[PenaltyName]
     sparse: ClassVar[bool] = False
     grouped: ClassVar[bool] = False
     concave: ClassVar[bool] = False
+    adaptive: ClassVar[bool] = False
+    factor_power: ClassVar[float] = 1.0
+    hierarchical: ClassVar[bool] = False
+    growth: ClassVar[float] = 0.0
     probe_priority: ClassVar[float] = 0.0
+    probe_scale: ClassVar[float] = 1.0
 
     @property
     def label(self) -> str:
@@ -43,7 +54,7 @@ class Penalty(ABC):
     @property
     def steps_last(self) -> bool:
         """Tell whether its proximal step comes after the optimiser's, in torch operations."""
-        return self.grouped or self.concave
+        return self.grouped or self.concave or self.hierarchical
 
     @property
     def has_strength(self) -> bool:
@@ -59,13 +70,17 @@ class Penalty(ABC):
     ) -> float:
         """Return the smallest λ that keeps all weights at zero; infinite where no λ does.
 
-        gradient (columns,): that of the loss at zero weights, over the penalised columns.
+        gradient (columns,): that of the loss at zero weights, over the penalised columns. Where it
+        depends on how the loss bends, of one whose second derivative is one.
         """
         return math.inf
 
     def largest_useful_strength(
-        self, gradient: Tensor, l1_ratio: float, groups: Sequence[Group]
+        self, gradient: Tensor, l1_ratio: float, groups: Sequence[Group], bend: float = 1.0
     ) -> float:
-        """Return the critical strength; where no λ zeroes all weights, that of Σ |w|."""
+        """Return the critical strength; where no λ zeroes all weights, that of Σ |w|.
+
+        bend: the loss's second derivative along a standardised column, at most.
+        """
         critical = self.critical_strength(gradient, l1_ratio, groups)
         return gradient.abs().max().item() if math.isinf(critical) else critical

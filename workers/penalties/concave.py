@@ -2,7 +2,8 @@
 
 P(|w|) has the slope t up to the knee p, t - b (|w| - p) from there on, and 0 beyond p + t / b,
 where it stays what it is: large weights are not shrunk. b = 0 is t |w|. MCP and SCAD are of this
-kind. All arguments are tensors that broadcast; threshold t, concavity b, and knee p are at least 0.
+kind. Another is h |w|^½, which stands alone: t, b, and p are 0 where h is not. All arguments are
+tensors that broadcast; threshold t, concavity b, knee p, and half h are at least 0, h by default 0.
 """
 
 from __future__ import annotations
@@ -12,23 +13,48 @@ import math
 import torch
 from torch import Tensor
 
-
-def pull(weights: Tensor, threshold: Tensor, concavity: Tensor, knee: Tensor) -> Tensor:
-    """Return the slope P'(|w|); t where w is zero."""
-    return (threshold - concavity * (weights.abs() - knee).clamp_min(0)).clamp_min(0)
+from workers.penalties.half import half_threshold
 
 
-def concave_value(weights: Tensor, threshold: Tensor, concavity: Tensor, knee: Tensor) -> Tensor:
+def pull(
+    weights: Tensor,
+    threshold: Tensor,
+    concavity: Tensor,
+    knee: Tensor,
+    half: Tensor | None = None,
+) -> Tensor:
+    """Return the slope P'(|w|); where w is zero t, and with h without end."""
+    slope = (threshold - concavity * (weights.abs() - knee).clamp_min(0)).clamp_min(0)
+    return slope if half is None else torch.where(half > 0, half / 2 * weights.abs().rsqrt(), slope)
+
+
+def concave_value(
+    weights: Tensor,
+    threshold: Tensor,
+    concavity: Tensor,
+    knee: Tensor,
+    half: Tensor | None = None,
+) -> Tensor:
     """Return P(|w|) of each weight."""
     within = torch.minimum(weights.abs(), flat_from(threshold, concavity, knee))
-    return threshold * within - concavity * (within - knee).clamp_min(0).square() / 2
+    value = threshold * within - concavity * (within - knee).clamp_min(0).square() / 2
+    return value if half is None else value + half * weights.abs().sqrt()
 
 
-def bend(weights: Tensor, threshold: Tensor, concavity: Tensor, knee: Tensor) -> Tensor:
-    """Return -P''(|w|), b between the knee and where P is flat, else 0."""
+def bend(
+    weights: Tensor,
+    threshold: Tensor,
+    concavity: Tensor,
+    knee: Tensor,
+    half: Tensor | None = None,
+) -> Tensor:
+    """Return -P''(|w|): b between the knee and where P is flat, else 0; with h 0 where w is."""
     sizes = weights.abs()
     inside = (sizes > knee) & (sizes < flat_from(threshold, concavity, knee))
-    return torch.where(inside, concavity, 0)
+    bent = torch.where(inside, concavity, 0)
+    if half is None:
+        return bent
+    return bent + torch.where(weights != 0, half / 4 * sizes.pow(-1.5), 0)
 
 
 def flat_from(threshold: Tensor, concavity: Tensor, knee: Tensor) -> Tensor:
@@ -37,10 +63,25 @@ def flat_from(threshold: Tensor, concavity: Tensor, knee: Tensor) -> Tensor:
     return torch.where(curved, knee + threshold / torch.where(curved, concavity, 1), math.inf)
 
 
+def concave_threshold(
+    points: Tensor,
+    metric: Tensor,
+    threshold: Tensor,
+    concavity: Tensor,
+    knee: Tensor,
+    half: Tensor | None = None,
+) -> Tensor:
+    """Return argmin_x ½ D (x - u)² + P(|x|) of points u and a metric D > 0, weight by weight."""
+    firm = firm_threshold(points, metric, threshold, concavity, knee)
+    return (
+        firm if half is None else torch.where(half > 0, half_threshold(points, metric, half), firm)
+    )
+
+
 def firm_threshold(
     points: Tensor, metric: Tensor, threshold: Tensor, concavity: Tensor, knee: Tensor
 ) -> Tensor:
-    """Return argmin_x ½ D (x - u)² + P(|x|) of points u and a metric D > 0, weight by weight.
+    """Return the same where P has no h.
 
     Where D > b the function is convex, and its minimum is where its slope is zero: soft
     thresholding up to the knee, u itself where P is flat, and a line between the two (firm

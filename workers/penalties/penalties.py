@@ -15,10 +15,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from ridgeway.spec.names import PenaltyName
+from workers.penalties.adaptive_l1 import AdaptiveL1
 from workers.penalties.base import Penalty
 from workers.penalties.components import Components
 from workers.penalties.elastic_net import ElasticNet
 from workers.penalties.group_lasso import GroupLasso
+from workers.penalties.hierarchical import Hierarchical
+from workers.penalties.l0_5 import L05
 from workers.penalties.l1 import L1
 from workers.penalties.l2 import L2
 from workers.penalties.mcp import Mcp
@@ -47,6 +50,9 @@ PENALTIES: Mapping[PenaltyName, Penalty] = _Penalties(
         SparseGroupLasso(),
         Mcp(),
         Scad(),
+        L05(),
+        AdaptiveL1(),
+        Hierarchical(),
     )
 )
 
@@ -54,7 +60,7 @@ PENALTIES: Mapping[PenaltyName, Penalty] = _Penalties(
 def reachable(names: Iterable[PenaltyName]) -> Components:
     """Return components that are positive where a search over these penalties has them."""
     found = [PENALTIES[name].components(strength=1.0, l1_ratio=0.5) for name in names]
-    convex = [own for own in found if own.concavity == 0]
+    convex = [own for own in found if not own.concave]
     return Components(
         l1=sum(own.l1 for own in convex),
         l2=sum(own.l2 for own in found),

@@ -50,8 +50,14 @@ def _checked(name: PenaltyName, made: Any) -> Penalty:
         raise JobUnrunnable(f"penalty '{name}' has a {type(found).__name__}, not Components")
     if not all(math.isfinite(part) and part >= 0 for part in vars(found).values()):
         raise JobUnrunnable(f"penalty '{name}' has a component that is no strength: {found}")
+    if made.hierarchical or found.hierarchy > 0:
+        raise JobUnrunnable(
+            f"penalty '{name}' is of a skip layer, which no job is asked to have for a plug-in's"
+        )
+    if made.adaptive or found.adaptive > 0:
+        raise JobUnrunnable(f"penalty '{name}' is adaptive, which plug-ins' are not")
     says = (made.sparse, made.grouped, made.concave)
-    does = (found.l1 + found.group > 0, found.group > 0, found.concavity > 0)
+    does = (found.sparse, found.group > 0, found.concave)
     if says != does:
         raise JobUnrunnable(
             f"penalty '{name}' is sparse, grouped, concave: {says} by what it says, "

@@ -11,15 +11,19 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from workers.models.layout import Group
+from workers.models.layout import Group, Hierarchy
 from workers.penalties.components import Components, norms
-from workers.penalties.concave import firm_threshold
-
-NEWTON_STEPS = 60
+from workers.penalties.concave import concave_threshold
+from workers.penalties.hierarchy import hierarchical_step
+from workers.penalties.newton import secular_root
 
 
 def proximal_step(
-    weights: Tensor, metric: Tensor, components: Components, groups: Sequence[Group]
+    weights: Tensor,
+    metric: Tensor,
+    components: Components,
+    groups: Sequence[Group],
+    hierarchies: Sequence[Hierarchy] = (),
 ) -> None:
     """Make w argmin_x ½ Σ D (x - w)² + λ R(x) without R's l2, which goes into the gradient.
 
@@ -28,11 +32,14 @@ def proximal_step(
     the subgradients of Σ |w| that the first step has balanced.
     """
     own = [metric.new_tensor([strength]) for strength in vars(components).values()]
-    l1, _, group, concavity, knee = own
-    if components.concavity > 0:
-        weights.copy_(firm_threshold(weights, metric, l1, concavity, knee))
+    l1, _, group, concavity, knee, half, adaptive, hierarchy = own
+    if components.hierarchy > 0:
+        hierarchical_step(weights, metric, hierarchy, hierarchies)
         return
-    soft_threshold(weights, l1 / metric)
+    if components.concave:
+        weights.copy_(concave_threshold(weights, metric, l1, concavity, knee, half))
+        return
+    soft_threshold(weights, (l1 + adaptive) / metric)
     group_soft_threshold(weights, metric, group, groups)
 
 
@@ -85,7 +92,7 @@ def scaled_block_soft_threshold(
 
     weights u and metric D have the same shape.
     Zero iff ‖D u‖ ≤ t; else x = u s / (s + t/D), where s = ‖x‖ solves Σ (u / (s + t/D))² = 1.
-    Source: Yun et al., ProxGen (2021); the root is found as below.
+    Source: Yun et al., ProxGen (2021); the root is found by Newton's method.
     """
     if not axes:
         soft_threshold(weights, threshold / metric)
@@ -93,36 +100,9 @@ def scaled_block_soft_threshold(
     norm = norms(metric * weights, axes)
     kept = norm > threshold
     shift = threshold / metric
-    length = _root(weights, shift, kept, axes)
-    _scale(weights, length / (length + shift), kept | norm.isnan())
-
-
-def _root(weights: Tensor, shift: Tensor, kept: Tensor, axes: tuple[int, ...]) -> Tensor:
-    """Return s ≥ 0 with Σ (u / (s + c))² = 1 where `kept`, else 1; weights u, shift c.
-
-    Newton on p(s)^-½ = 1, p the sum: that function is concave and nearly linear (Moré & Sorensen
-    1983), so from the second iterate on s grows towards the root and can't pass it. Each block
-    stops by itself, so that none depends on its neighbours.
-    """
     low = (norms(weights, axes) - shift.amax(axes, keepdim=True)).clamp_min_(0)
-    root = torch.where(kept, low, 1)
-    rounding = torch.finfo(weights.dtype).eps
-    tolerance = 0.01 * math.sqrt(rounding)  # Newton squares what is left
-    open_blocks = kept
-    for _ in range(NEWTON_STEPS):
-        inverse = (root + shift).reciprocal_()
-        ratio = (weights * inverse).square_()
-        total = ratio.sum(axes, keepdim=True)
-        slope = ratio.mul_(inverse).sum(axes, keepdim=True)
-        excess = total.sqrt() - 1
-        step = total * excess / slope
-        nearer = (root + step).clamp_min_(0)
-        root = torch.where(open_blocks, nearer, root)
-        still_moving = (step.abs() > tolerance * nearer) & (excess.abs() > 16 * rounding)
-        open_blocks = open_blocks & still_moving
-        if not open_blocks.any():
-            break
-    return root
+    length = secular_root(weights, shift, torch.where(kept, low, 1), kept, axes)
+    _scale(weights, length / (length + shift), kept | norm.isnan())
 
 
 def _scale(weights: Tensor, factor: Tensor, kept: Tensor) -> None:

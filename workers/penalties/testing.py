@@ -14,13 +14,17 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from workers.models.layout import Group
+from workers.models.layout import Group, Hierarchy
 from workers.penalties.base import Penalty
 from workers.penalties.components import Components, value
+from workers.penalties.hierarchy import hierarchical_value
 from workers.penalties.proximal import proximal_step
 
 COLUMNS, DRAWS = 6, 20
 GROUPS = (Group(0, (2, 3), (-1,), 3),)  # two of three weights each
+HIERARCHIES = (  # two inputs, a weight of each skips the layers and two enter them
+    Hierarchy(torch.tensor([[0], [1]]), torch.tensor([[2, 4], [3, 5]]), limit=1.5, size=1),
+)
 STRENGTHS, RATIOS = (0.01, 0.3, 2.0), (0.0, 0.4, 1.0)
 LENGTHS = (1e-4, 1e-2, 1.0)  # of the ways that are tried away from a proximal step
 NEAR = 1e-6  # the critical strength's relative error that is noticed
@@ -56,26 +60,32 @@ def _check_flags(penalty: Penalty) -> None:
     for part, size in vars(own).items():
         assert 0 <= size < math.inf, f"{part} is {size}; at least 0 is possible"
     for flag, told in {
-        "sparse": own.l1 + own.group > 0,
+        "sparse": own.sparse,
         "grouped": own.group > 0,
-        "concave": own.concavity > 0,
+        "concave": own.concave,
+        "adaptive": own.adaptive > 0,
+        "hierarchical": own.hierarchy > 0,
     }.items():
         said = getattr(penalty, flag)
         assert said == told, f"{penalty.name} says {flag} = {said}, its components say {told}"
     least = penalty.components(0.0, 0.5)
-    strengths = (least.l1, least.l2, least.group)
-    assert strengths == (0, 0, 0), f"{penalty.name} is still there at strength 0: {least}"
+    parts = ("l1", "l2", "group", "half", "adaptive", "hierarchy")
+    strengths = {part: getattr(least, part) for part in parts}
+    assert not any(strengths.values()), f"{penalty.name} is still there at strength 0: {least}"
 
 
 def _check_step(name: str, own: Components, point: Tensor, metric: Tensor) -> None:
     """Compare the step's value with those beside it, at zero and where it came from."""
     found = point.clone()
-    proximal_step(found, metric, own, GROUPS)
+    proximal_step(found, metric, own, GROUPS, HIERARCHIES)
 
     def objective(weights: Tensor) -> float:
         distance = (metric * (weights - point).square()).sum().item() / 2
         in_the_gradient = own.l2 * weights.square().sum().item()
-        return distance + value(own, weights, GROUPS).item() - in_the_gradient
+        total = distance + value(own, weights, GROUPS).item() - in_the_gradient
+        if own.hierarchy:
+            total += own.hierarchy * hierarchical_value(weights, HIERARCHIES).item()
+        return total
 
     best, draw = objective(found), torch.Generator().manual_seed(1)
     ways = torch.randn(10, COLUMNS, dtype=torch.float64, generator=draw)
@@ -97,8 +107,9 @@ def _check_critical(penalty: Penalty) -> None:
             for strength, zero in ((critical * (1 + NEAR), True), (critical * (1 - NEAR), False)):
                 weights = -gradient.clone()
                 own = penalty.components(strength, ratio)
-                # So steep that a weight moves next to nothing: no concavity matters at zero.
-                metric = torch.tensor([1e3], dtype=torch.float64)
+                # So steep that a weight moves next to nothing: no concavity matters at zero. Of
+                # Σ |w|^½ it does in any metric, and the strength is that of metric one.
+                metric = torch.tensor([1.0 if own.half > 0 else 1e3], dtype=torch.float64)
                 weights /= metric
                 proximal_step(weights, metric, own, GROUPS)
                 assert bool((weights == 0).all()) == zero, (

@@ -65,6 +65,8 @@ def building_bytes(spec: JobSpec, inputs: int, outputs: int) -> int:
         return 0
     hidden = spec.model.hidden if isinstance(spec.model, MlpModel) else ()
     columns = sum((before + 1) * after for before, after in pairwise([inputs, *hidden, outputs]))
+    if isinstance(spec.model, MlpModel) and spec.model.skip:
+        columns += inputs * outputs
     # As the module, as its columns, stacked; weights, gradient and the optimiser's state.
     return 8 * spec.folds * columns * dtype_of(spec).itemsize
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -64,6 +65,11 @@ class Problem:
     def fold_rows(self) -> list[int]:
         """The number of rows that each fold trains on."""
         return [len(fold.train_targets) for fold in self.folds]
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """The number of steps that a member trained in minibatches takes in an epoch."""
+        return math.ceil(max(self.fold_rows) / self.spec.batch_size)
 
     @property
     def inputs(self) -> int:

@@ -8,8 +8,7 @@ from torch import Tensor
 from ridgeway.spec.space import quantile
 from ridgeway.spec.spec import JobSpec
 from workers.data.prepare import Fold
-from workers.fullbatch.exact import Exact, ExactFold
-from workers.fullbatch.fista import Fista
+from workers.fullbatch.initial import at_optimum
 from workers.fullbatch.links import link_of
 from workers.fullbatch.paths import BEYOND, Wanted
 from workers.fullbatch.quantile import QuantileFold
@@ -19,8 +18,6 @@ from workers.kernels import Library, load
 from workers.models.by_input import ByInput
 from workers.objectives.losses import kind_of, row_weights
 from workers.penalties.components import Components
-
-ROUNDS = 60  # of batched steps, for what the exact solver leaves over
 
 
 def middle_smoothing(spec: JobSpec) -> float:
@@ -37,15 +34,9 @@ def fitted_by_free(spec: JobSpec, rows: Fold, outputs: int, own: ByInput) -> Ten
     """
     fit, strength = _fit_by_free(spec, rows, outputs, own)
     strengths = Strengths.of([Components(l1=strength)], [middle_smoothing(spec)])
-    library, (training,) = load(torch.float64), fit.folds
-    if isinstance(library, Library) and fit.bounds is None:
-        solver = Exact(fit, strengths, [ExactFold(fit, training, library)])
-    else:
-        solver = Fista(fit, strengths)
-    for _ in range(ROUNDS):
-        if not solver.active.any():
-            break
-        solver.advance()
+    library = load(torch.float64)
+    usable = library if isinstance(library, Library) and fit.bounds is None else None
+    solver, (training,) = at_optimum(fit, strengths, usable), fit.folds
     logits = training.inputs @ solver.weights[0, 0].T + solver.intercepts[0, 0]
     return link_of(fit.kind).predict(logits.T).T
 

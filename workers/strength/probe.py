@@ -101,7 +101,7 @@ def probe_members(spec: JobSpec) -> list[Configuration]:
     strengths = FINE if fine else COARSE
     free = [_member(spec, UNPENALISED, 0.0, each) for each in rates]
     return free + [
-        _member(spec, penalty.name, strength, rates[place % len(rates)])
+        _member(spec, penalty.name, penalty.probe_scale * strength, rates[place % len(rates)])
         for place, strength in enumerate(strengths)
     ]
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -19,13 +20,15 @@ from workers.data.targets import huber_location, pinball_slopes, quantile_locati
 from workers.fullbatch.links import link_of
 from workers.models.building import build_model
 from workers.models.by_input import PLAIN, ByInput, over_held
-from workers.models.layout import Group, Layout
+from workers.models.layout import Layout
 from workers.models.parameters import describe_parameters
 from workers.objectives.losses import Huber, Kind, Quantile, kind_of, row_weights
+from workers.penalties.base import Penalty
 from workers.penalties.penalties import PENALTIES
 from workers.population.problem import Problem
 from workers.population.watch import Watch
 from workers.strength.free import fitted_by_free, middle_smoothing, pinball_by_free
+from workers.strength.initial import initial_weights
 from workers.strength.probe import BELOW, UNPROBED, StrengthRange, probe_range
 
 BELOW_OF_WIDE = 1e-3  # λ_max, the low end where rows are fewer than inputs
@@ -102,8 +105,8 @@ def path_ends(
     if largest <= 0:  # the data tell nothing
         return None
     wide = rows.train_inputs.shape[1] > len(rows.train_targets)
-    part = PENALTIES[mixed[0]].components(1.0, mixed[1])
-    high = largest if part.l1 > 0 or part.group > 0 else BEYOND * largest
+    sparse = PENALTIES[mixed[0]].components(1.0, mixed[1]).sparse
+    high = largest if sparse else BEYOND * largest
     return PATHS_LOWEST[wide] * largest, high
 
 
@@ -111,7 +114,7 @@ def critical_strength(
     spec: JobSpec, rows: Fold, outputs: int, inputs: ByInput, mixed: tuple[PenaltyName, float]
 ) -> float:
     """Return λ_max of a penalty at its l1_ratio, that of Σ |w| where it has none."""
-    return _slope(spec, rows, outputs, inputs).critical(*mixed)
+    return _Slope(spec, rows, outputs, inputs).critical(*mixed)
 
 
 def critical_strengths(
@@ -119,36 +122,56 @@ def critical_strengths(
 ) -> list[float]:
     """Return λ_max of each penalty searched that has a strength."""
     ratio = quantile(spec.search.l1_ratio, 0.5)
-    slope = _slope(spec, rows, outputs, inputs)
+    slope = _Slope(spec, rows, outputs, inputs)
     return [
         slope.critical(name, ratio) for name in spec.search.penalty if PENALTIES[name].has_strength
     ]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Slope:
-    """The gradient at zero weights over the penalised columns, and the groups among them.
+    """The gradient at zero weights by parameter, and how they lie side by side.
 
-    An input's gradient is over its factor: as large as the strength that holds it at zero.
+    An input's gradient is taken over its factor: as large as the strength that holds it at zero.
     """
 
-    flat: Tensor
-    groups: Sequence[Group]
+    spec: JobSpec
+    rows: Fold
+    outputs: int
+    inputs: ByInput
 
     def critical(self, penalty: PenaltyName, l1_ratio: float) -> float:
-        return PENALTIES[penalty].largest_useful_strength(self.flat, l1_ratio, self.groups)
+        own, kind = PENALTIES[penalty], kind_of(self.spec, self.outputs)
+        bend = 1.0 if isinstance(kind, Quantile) else link_of(kind).bound  # its slopes jump
+        flat = self._flat(self._factors(own))
+        return own.largest_useful_strength(flat, l1_ratio, self._layout.groups, bend)
 
+    @cached_property
+    def _layout(self) -> Layout:
+        model = build_model(self.spec.model, self.rows.train_inputs.shape[1], self.outputs)
+        parameters = describe_parameters(model, self.spec.penalize, self.spec.group_by)
+        return Layout.of(parameters, ByInput(groups=self.inputs.groups))
 
-def _slope(spec: JobSpec, rows: Fold, outputs: int, inputs: ByInput) -> _Slope:
-    model = build_model(spec.model, rows.train_inputs.shape[1], outputs)
-    parameters = describe_parameters(model, spec.penalize, spec.group_by)
-    layout = Layout.of(parameters, ByInput(groups=inputs.groups))
-    flat = torch.zeros(layout.columns, dtype=torch.float64)
-    found = gradient_at_zero(spec, rows, outputs, inputs)
-    found["weight"] = inputs.pulls(over_held(found["weight"], inputs.factors))
-    for name, own in found.items():
-        layout.views(flat)[name].copy_(own)
-    return _Slope(flat[: layout.penalised_columns], layout.groups)
+    @cached_property
+    def _found(self) -> dict[str, Tensor]:
+        return gradient_at_zero(self.spec, self.rows, self.outputs, self.inputs)
+
+    def _factors(self, penalty: Penalty) -> Tensor | None:
+        """Return what an input's gradient is to be divided by, (d,); None for one."""
+        factors = self.inputs.factors
+        if penalty.adaptive:
+            initial = initial_weights(self.spec, self.rows, self.outputs, self.inputs)
+            factors = initial if factors is None else initial * factors
+        return None if factors is None else factors.pow(penalty.factor_power)
+
+    def _flat(self, factors: Tensor | None) -> Tensor:
+        """Return the gradient over the penalised columns, the inputs' over their factors."""
+        flat = torch.zeros(self._layout.columns, dtype=torch.float64)
+        held = over_held(self._found["weight"], factors)
+        views = self._layout.views(flat)
+        for name, own in {**self._found, "weight": self.inputs.pulls(held)}.items():
+            views[name].copy_(own)
+        return flat[: self._layout.penalised_columns]
 
 
 def gradient_at_zero(

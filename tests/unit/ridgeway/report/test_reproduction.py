@@ -21,6 +21,7 @@ NUMBERS, CLASSES = "value", "grade"
 APART = ["who", "share", "day", "count"]  # columns that only some jobs use
 LINEAR = {"model": {"kind": "linear"}}
 NET = {"model": {"kind": "mlp", "hidden": [6, 4]}, "epochs": 6, "batch_size": 32}
+SKIPPING = {"kind": "mlp", "hidden": [6], "skip": True}
 MIXED = {"penalty": "elastic_net", "lambda": 0.05, "l1_ratio": 0.4}
 LASSO = {"penalty": "l1", "lambda": 0.02}
 RATES = {"learning_rate": 0.01, "weight_decay": 0.001}
@@ -197,17 +198,29 @@ def test_a_model_trained_in_steps_comes_out_again(name: str, tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("fields", "params", "reason"),
     [
-        ({"bounds": {"age": "nonnegative"}}, LASSO, "bounds"),
-        ({"penalty_factors": {"age": 0}}, LASSO, "penalty_factors"),
-        ({"penalize": "all"}, LASSO, "biases"),
-        ({"loss": "quantile"}, MIXED, "pinball loss"),
-        ({"search": {"penalty": ["mcp"]}}, {"penalty": "mcp", "lambda": 0.05}, "MCP"),
+        (LINEAR | {"bounds": {"age": "nonnegative"}}, LASSO, "bounds"),
+        (LINEAR | {"penalty_factors": {"age": 0}}, LASSO, "penalty_factors"),
+        (LINEAR | {"penalize": "all"}, LASSO, "biases"),
+        (LINEAR | {"loss": "quantile"}, MIXED, "pinball loss"),
+        (LINEAR | {"search": {"penalty": ["mcp"]}}, {"penalty": "mcp", "lambda": 0.05}, "MCP"),
+        (LINEAR | {"search": {"penalty": ["l0.5"]}}, {"penalty": "l0.5", "lambda": 0.05}, "L0.5"),
+        (
+            LINEAR | {"search": {"penalty": ["adaptive_l1"]}},
+            {"penalty": "adaptive_l1", "lambda": 0.05},
+            "adaptive L1",
+        ),
+        (
+            NET | {"model": SKIPPING, "search": {"penalty": ["hierarchical"]}},
+            {"penalty": "hierarchical", "lambda": 0.05} | RATES,
+            "skip layer",
+        ),
+        (NET | {"model": SKIPPING}, LASSO | RATES, "skip layer"),
     ],
 )
 def test_settings_that_no_short_code_has_are_told(
     fields: dict[str, Any], params: dict[str, Any], reason: str
 ) -> None:
-    material, _ = refitted_material(job(NUMBERS, **LINEAR, **fields), people(), params)
+    material, _ = refitted_material(job(NUMBERS, **fields), people(), params)
     code = reproduction(material)
     assert not code.there
     assert reason in code.reason

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from ridgeway.data.bundled import bundled_profiles
 from ridgeway.errors import FieldError, InvalidInput
+from ridgeway.spec.paths import PathSpec
 from ridgeway.spec.profiles import DatasetProfile, check_spec, resolve_spec
 from ridgeway.spec.spec import JobSpec
 from ridgeway.spec.wording import parse_spec
@@ -322,8 +323,50 @@ def test_bounds_are_those_of_linear_models_to_the_optimum() -> None:
     assert {"feature_groups", "group_by"} == set(mixed)
 
 
+def test_an_adaptive_penalty_needs_the_optimizer_that_makes_its_initial_fit() -> None:
+    search = {"penalty": ["none", "adaptive_l1"]}
+    check_spec(job(model={"kind": "linear"}, search=search))
+    check_spec(job(**FISTA, search=search, bounds={"hue": "nonnegative"}))
+    for others in ({"model": {"kind": "mlp"}}, {"model": {"kind": "linear"}, "optimizer": "sgd"}):
+        message = refusals(**others, search=search)["search.penalty.1"].message
+        assert "accepted: a model that is linear, by the optimizer exact" in message
+    path = PathSpec.model_validate(
+        {"kind": "path", "dataset": "wine", "penalty": "adaptive_l1", "model": {"kind": "mlp"}}
+    )
+    with pytest.raises(InvalidInput) as refused:
+        check_spec(path.job_spec())
+    assert [error.field for error in refused.value.errors] == ["penalty"]
+
+
+@pytest.mark.parametrize("penalty", ["l0.5", "adaptive_l1"])
+def test_interior_points_know_neither_roots_nor_initial_fits(penalty: str) -> None:
+    own = {"model": {"kind": "linear"}, "search": {"penalty": ["l1", penalty]}, "loss": "quantile"}
+    message = refusals(**own)["search.penalty.1"].message
+    assert "beside the loss quantile; accepted: none, l1, l2" in message
+    check_spec(job(**own | {"loss": "huber"}))
+    if penalty == "l0.5":
+        check_spec(job(**own, optimizer="adam"))
+
+
 def test_bounds_need_numbers_and_one_output() -> None:
     with pytest.raises(InvalidInput) as refused:
         resolve_spec(job(**FISTA, bounds={"hue": "nonnegative"}), bundled_profiles()["wine"])
     (error,) = refused.value.errors
     assert "one output, and 'target' has 3 classes" in error.message
+
+
+@pytest.mark.parametrize("kind", ["mlp", "linear"])
+def test_a_penalty_of_a_skip_layer_asks_for_one(kind: str) -> None:
+    search = {"penalty": ["none", "hierarchical"]}
+    found = refusals(search=search, model={"kind": kind})["search.penalty"]
+    assert found.value == "hierarchical"
+    assert '"skip": true' in found.message
+    resolved = job(search=search, model={"kind": "mlp", "skip": True})
+    check_spec(resolved)
+    assert resolved.hierarchy == 10
+
+
+@pytest.mark.parametrize("value", [0, -1, 1e7, "10"])
+def test_the_limit_of_a_hierarchy_is_above_zero(value: Any) -> None:
+    with pytest.raises(InvalidInput, match="hierarchy"):
+        job(hierarchy=value)

@@ -45,6 +45,8 @@ NETS: dict[str, tuple[Any, dict[str, Any]]] = {
     "gelu of classes": (word, net("gelu")),
     "tanh": (grades(3), net("tanh", dropout=0.2)),
     "silu": (grades(2), net("silu")),
+    "skip": (number, {**net("relu", skip=True), "precision": "float64"}),
+    "skip to classes": (grades(3), net("tanh", skip=True)),
 }
 
 

@@ -18,7 +18,8 @@ import ridgeway
 from ridgeway.errors import InvalidInput, Unreadable
 from ridgeway.model.model import Model
 from workers.answer.artifact import constant_bytes
-from workers.answer.columns import Units
+from workers.answer.columns import Units, column_norms
+from workers.answer.described import selected_columns
 from workers.data.prepare import Prepared
 from workers.models.building import build_model
 
@@ -32,9 +33,21 @@ from workers.models.building import build_model
         (number, net("relu")),
         (grades(2), net("gelu")),
         (grades(3), net("tanh", dropout=0.2)),
+        (number, net("relu", skip=True)),
+        (grades(3), net("relu", skip=True)),
         (grades(3), {**net("silu"), "precision": "float64"}),
     ],
-    ids=["regression", "two classes", "classes", "relu", "gelu", "tanh", "silu"],
+    ids=[
+        "regression",
+        "two classes",
+        "classes",
+        "relu",
+        "gelu",
+        "tanh",
+        "skip",
+        "skip to classes",
+        "silu",
+    ],
 )
 def test_a_model_taken_away_predicts_what_the_workers_does(
     target: Any, fields: dict[str, Any]
@@ -58,6 +71,29 @@ def test_a_model_taken_away_predicts_what_the_workers_does(
     assert model.predict(sealed).tolist() == model.classes_[shares.argmax(1)].tolist()
     assert [str(label) for label in model.classes_.tolist()] == list(prepared.classes)
     assert model.classes_.dtype.kind == ("U" if target is word else "i")
+
+
+def test_a_column_is_out_of_a_net_with_a_skip_layer_by_both_its_ways() -> None:
+    prepared, _ = job(number, **net("relu", skip=True))
+    for kept_in in ("0.weight", "skip.weight", None):
+        parameters = drawn(prepared)
+        ages = [place for place, own in enumerate(prepared.source_columns) if own == "age"]
+        for name in {"0.weight", "skip.weight"} - {kept_in}:
+            parameters[name][:, ages] = 0
+        model = ridgeway.load_model(kept(prepared, parameters))
+        assert ("age" in model.features) == (kept_in is not None)
+        assert (column_norms(parameters, prepared)["age"] > 0) == (kept_in is not None)
+        selected = selected_columns(parameters, prepared)
+        assert selected is not None
+        assert ("age" in selected) == (kept_in is not None)
+
+
+def test_an_earlier_release_refuses_a_net_with_a_skip_layer() -> None:
+    for fields, written in ((net("relu"), "1"), (net("relu", skip=True), "2")):
+        prepared, _ = job(number, **fields)
+        data = kept(prepared, drawn(prepared))
+        length = int.from_bytes(data[:8], "little")
+        assert json.loads(data[8 : 8 + length])["__metadata__"]["format"] == written
 
 
 @pytest.fixture(scope="module")
@@ -177,8 +213,8 @@ def test_a_file_of_another_release_is_read_or_refused_in_words(regression: Any) 
     old = ridgeway.load_model(first)
     assert set(old.feature_names_in_) == set(model.feature_names_in_)
     np.testing.assert_array_equal(old.predict(frame), model.predict(frame))
-    with pytest.raises(Unreadable, match="has the format '2', and this release reads '1'"):
-        ridgeway.load_model(changed(data, {"format": "2"}))
+    with pytest.raises(Unreadable, match="has the format '3', and this release reads up to '2'"):
+        ridgeway.load_model(changed(data, {"format": "3"}))
     with pytest.raises(Unreadable, match="not as it should be"):
         ridgeway.load_model(changed(data, {"outputs": None}))
     log = ridgeway.load_model(

@@ -9,22 +9,26 @@ from typing import cast
 import numpy as np
 import pytest
 import torch
-from populations import CPU, made_up_fold
+from populations import CPU, job, made_up_fold
 from torch import Tensor
 
 from ridgeway.spec.names import PenaltyName
 from workers.fullbatch.exact import Exact, ExactFold
 from workers.fullbatch.fista import Fista
+from workers.fullbatch.links import link_of
 from workers.fullbatch.rows import LinearFit, TrainingRows
 from workers.fullbatch.solver import Rounds
 from workers.fullbatch.terms import Strengths
 from workers.kernels import Library, load
+from workers.models.by_input import ByInput
 from workers.objectives.losses import Kind, row_losses
 from workers.penalties.components import Components, value
-from workers.penalties.concave import firm_threshold, pull
+from workers.penalties.concave import concave_threshold, pull
 from workers.penalties.penalties import PENALTIES
+from workers.strength.range import critical_strength
 
-NAMES = ["mcp", "scad"]
+NAMES = ["mcp", "scad", "l0.5"]
+REGRESSION = {"task": "regression"}
 WAYS = ("side by side", "one by one")
 KINDS: list[tuple[Kind, int]] = [("regression", 0), ("binary", 2), ("multiclass", 3)]
 
@@ -57,7 +61,8 @@ def rows_of(classes: int, seed: int = 0) -> TrainingRows:
 
 
 def tensors(own: Components) -> list[Tensor]:
-    return [torch.tensor(each, dtype=torch.float64) for each in (own.l1, own.concavity, own.knee)]
+    shape = (own.l1, own.concavity, own.knee, own.half)
+    return [torch.tensor(each, dtype=torch.float64) for each in shape]
 
 
 def loss_of(rows: TrainingRows, kind: Kind, weights: Tensor, intercepts: Tensor) -> Tensor:
@@ -87,7 +92,8 @@ def test_what_is_found_is_stationary_and_no_higher_than_the_lasso(
     values = [0.15, 0.05, 0.015]
     parts = [parts_of(name, each) for each in values]
     outputs = classes if classes > 2 else 1
-    both = solved(way, rows, kind, [*parts, *(own.convex for own in parts)], outputs)
+    straight = [own.straight(link_of(kind).bound) for own in parts]
+    both = solved(way, rows, kind, [*parts, *straight], outputs)
     assert both.converged.all()
     for member, own in enumerate(parts):
         assert left(both, rows, kind, member, own) < 1e-8
@@ -111,10 +117,11 @@ def test_orthogonal_columns_are_thresholded_one_by_one(way: str, name: str) -> N
     targets = inputs @ weights
     own = parts_of(name, 0.5)
     solver = solved(way, TrainingRows(inputs, targets), "regression", [own])
-    expected = firm_threshold(weights, torch.tensor(2.0).double(), *tensors(own))
+    expected = concave_threshold(weights, torch.tensor(2.0).double(), *tensors(own))
     assert solver.converged.all()
     assert solver.weights[0, 0, 0].numpy() == pytest.approx(expected.numpy(), abs=1e-9)
-    assert solver.weights[0, 0, 0, 0].item() == pytest.approx(3.0, abs=1e-9)  # not shrunk at all
+    if name != "l0.5":
+        assert solver.weights[0, 0, 0, 0].item() == pytest.approx(3.0, abs=1e-9)  # not shrunk
     assert (solver.weights[0, 0, 0] == 0).sum() >= 4
 
 
@@ -126,29 +133,89 @@ def descended(inputs: Tensor, targets: Tensor, start: Tensor, own: Components) -
         for j in range(len(weights)):
             slope = 2 * (inputs[:, j] * (inputs @ weights - targets)).mean()
             point = weights[j] - slope / curvature[j]
-            weights[j] = firm_threshold(point, curvature[j], *tensors(own))
+            weights[j] = concave_threshold(point, curvature[j], *tensors(own))
         if (weights - before).abs().max() < 1e-13:
             break
     return weights
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_correlated_columns_end_where_coordinate_descent_ends(name: str) -> None:
+def correlated_rows() -> TrainingRows:
     draw = torch.Generator().manual_seed(0)
     shared = torch.randn(60, 1, generator=draw)
     inputs = (torch.randn(60, 20, generator=draw) + shared).double()
     signal = inputs[:, :4] @ torch.tensor([2.0, -1.5, 1.0, 0.5], dtype=torch.float64)
     targets = signal + torch.randn(60, generator=draw)
-    inputs, targets = inputs - inputs.mean(0), targets - targets.mean()
-    own = parts_of(name, 0.3)
-    rows = TrainingRows(inputs, targets)
-    both = [solved(way, rows, "regression", [own, own.convex]) for way in WAYS]
+    return TrainingRows(inputs - inputs.mean(0), targets - targets.mean())
+
+
+@pytest.mark.parametrize("name", ["mcp", "scad"])
+def test_correlated_columns_end_where_coordinate_descent_ends(name: str) -> None:
+    own, rows = parts_of(name, 0.3), correlated_rows()
+    both = [solved(way, rows, "regression", [own, own.straight(2.0)]) for way in WAYS]
     start = both[1].weights[0, 1, 0]
-    reference = descended(inputs, targets, start, own)
+    reference = descended(rows.inputs, rows.targets, start, own)
     for solver in both:
         assert solver.converged.all()
         assert solver.weights[0, 0, 0].numpy() == pytest.approx(reference.numpy(), abs=1e-7)
     assert (reference != start).any()
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_coordinate_descent_can_not_leave_what_is_found_with_the_root_of_sizes(way: str) -> None:
+    """Any choice of weights is stationary: what tells a good one is that no single move helps."""
+    rows, values = correlated_rows(), (1.0, 0.3, 0.1, 0.03)
+    parts = [parts_of("l0.5", own) for own in values]
+    solver = solved(way, rows, "regression", parts)
+    assert solver.converged.all()
+    for member, own in enumerate(parts):
+        found = solver.weights[0, member, 0]
+        expected = descended(rows.inputs, rows.targets, found, own)
+        assert found.numpy() == pytest.approx(expected.numpy(), abs=1e-7)
+    assert solver.weights[0, :, 0].count_nonzero(1).unique().numel() == len(values)
+
+
+@pytest.mark.parametrize(("kind", "classes"), KINDS)
+def test_from_its_largest_strength_on_the_root_of_sizes_leaves_no_weight(
+    kind: Kind, classes: int
+) -> None:
+    fold, outputs = made_up_fold(80, inputs=6, classes=classes), classes if classes > 2 else 1
+    inputs = fold.train_inputs.double()
+    inputs = (inputs - inputs.mean(0)) / inputs.std(0, correction=0)
+    fold, spec = (
+        replace(fold, train_inputs=inputs),
+        job(model={"kind": "linear"}, **({} if classes else REGRESSION)),
+    )
+    factors = torch.tensor([1, 3, 0.5, 1, 2, 1]).double()
+    for own in (None, factors):
+        fit = LinearFit(
+            [TrainingRows(inputs, fold.train_targets)],
+            kind,
+            outputs,
+            torch.float64,
+            CPU,
+            factors=own,
+        )
+        largest = critical_strength(spec, fold, outputs, ByInput(own), ("l0.5", 0.5))
+        parts = [parts_of("l0.5", largest * by) for by in (1 + 1e-6, 0.99)]
+        solver = Fista(fit, Strengths.of(parts))
+        for _ in range(60):
+            solver.advance()
+        assert solver.converged.all()
+        assert not solver.weights[0, 0].any()
+        assert solver.weights[0, 1].any()
+
+
+def test_a_softmax_that_creeps_ends_with_its_rounds_and_says_so() -> None:
+    """With next to no penalty classes that a line separates have weights without much of an end."""
+    inputs = torch.randn(30, 8, dtype=torch.float64, generator=torch.manual_seed(3))
+    targets = inputs[:, :3].argmax(1)
+    fit = LinearFit([TrainingRows(inputs, targets)], "multiclass", 3, torch.float64, CPU)
+    solver = Fista(fit, Strengths.of([parts_of("l0.5", 1e-6)]))
+    for _ in range(2):
+        solver.advance()
+    assert not solver.converged.any()
+    assert solver.residuals.isfinite().all()
+    assert solver.weights.isfinite().all()
 
 
 def test_a_member_is_the_same_alone_and_after_a_rest() -> None:
@@ -181,6 +248,8 @@ def test_a_member_is_the_same_alone_and_after_a_rest() -> None:
 
 def test_without_its_concavity_a_penalty_is_the_lasso() -> None:
     own = parts_of("scad", 0.3)
-    assert own.convex == Components(l1=0.3)
+    assert own.straight(2.0) == Components(l1=0.3)
     with pytest.raises(ValueError, match="group"):
         replace(own, group=1.0)
+    with pytest.raises(ValueError, match="half"):
+        Components(l1=1.0, half=1.0)

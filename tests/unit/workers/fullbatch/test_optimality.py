@@ -39,6 +39,7 @@ MEMBERS = [
     configuration("sparse_group_lasso", 0.03, l1_ratio=0.4),
     configuration("mcp", 0.03),
     configuration("scad", 0.03),
+    configuration("l0.5", 0.03),
 ]
 SPARSE = [own for own in MEMBERS if PENALTIES[own.penalty].sparse]
 
@@ -88,7 +89,8 @@ def violation(
     slope = slope + 2 * parts.l2 * found
     if pull is not None:
         slope, free = slope + pull[0], free + pull[1]
-    l1 = concave.pull(found, *map(torch.tensor, (parts.l1, parts.concavity, parts.knee)))
+    shape = (parts.l1, parts.concavity, parts.knee, parts.half)
+    l1 = concave.pull(found, *map(torch.tensor, shape))
     slope = torch.where(found == 0, slope - slope.clamp(-l1, l1), slope + l1 * found.sign())
     limit, norms = parts.group * math.sqrt(CLASSES), found.norm(dim=0, keepdim=True)
     inside = slope + limit * found / norms.clamp_min(1e-300)
@@ -168,7 +170,7 @@ def test_a_constant_gradient_is_held_by_a_strength_of_its_size_whatever_the_mome
     # Of the largest, of none, and of the middle one; a hair to either side of the first.
     strengths = torch.tensor([[5.0 * (1 + 1e-6)], [5.0 * (1 - 1e-6)], [0.7 * (1 + 1e-6)]]).double()
     none = torch.zeros_like(strengths)
-    rates = Rates(torch.full_like(strengths, 0.05), none, strengths, none, none, none)
+    rates = Rates(torch.full_like(strengths, 0.05), none, strengths, none, none, none, none + 1)
     own = kind(
         Uses(
             3, l1=True, l2=False, last=False, subgradient=False, weight_decay=False, clip_norm=None
@@ -203,7 +205,7 @@ def test_adams_group_step_minimises_in_its_own_metric(optimizer: str, threshold:
             3, l1=False, l2=False, last=True, subgradient=False, weight_decay=False, clip_norm=None
         )
     )
-    (now,) = own.coefficients(Rates(one, none, none, none, strength, none), 0, [1.0, 1.0])
+    (now,) = own.coefficients(Rates(one, none, none, none, strength, none, one), 0, [1.0, 1.0])
     weights = start.clone()
     state = [torch.zeros_like(weights), torch.zeros_like(weights)]
     found, scaled = own.update(weights, gradient.clone(), state, now)

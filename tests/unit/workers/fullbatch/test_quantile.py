@@ -14,7 +14,7 @@ from sklearn.linear_model import QuantileRegressor
 
 from workers.data.prepare import Fold
 from workers.data.targets import centre_and_scale
-from workers.fullbatch.exact import Solved
+from workers.fullbatch.one_by_one import Solved
 from workers.fullbatch.paths import Wanted
 from workers.fullbatch.quantile import QuantileFold
 from workers.fullbatch.rows import LinearFit, TrainingRows
@@ -147,7 +147,7 @@ def test_concave_penalties_end_in_a_minimum_that_shrinks_less(name: str) -> None
     reached = objective(found, intercept)
     for step in 1e-3 * np.random.default_rng(1).normal(size=(200, 7)):
         assert objective(found + step[:6], intercept + step[6]) > reached
-    lasso, of_lasso = solved(fit, own.convex)
+    lasso, of_lasso = solved(fit, own.straight(1.0))
     assert reached < objective(lasso, of_lasso)
     assert np.abs(found).max() > np.abs(lasso).max()
 

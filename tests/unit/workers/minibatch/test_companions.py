@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from populations import (
     BACKENDS,
     CPU,
+    STEPPED,
     assert_same_member,
     configuration,
     job,
@@ -26,7 +27,6 @@ from populations import (
 )
 from torch import Tensor
 
-from ridgeway.spec.names import PENALTY_NAMES
 from ridgeway.spec.spec import JobSpec
 from workers.minibatch import trainer
 from workers.minibatch.batches import Minibatches
@@ -41,7 +41,7 @@ UNSHRUNK = (Phase.explicit, Phase.generate)  # each example trains: shrinking wo
 optimizers = st.sampled_from(["sgd", "adam", "adamw"])
 configurations = st.builds(
     configuration,
-    penalty=st.sampled_from(PENALTY_NAMES),
+    penalty=st.sampled_from(STEPPED),
     strength=st.floats(0, 1),
     l1_ratio=st.floats(0, 1),
     learning_rate=st.floats(1e-4, 0.3),
@@ -215,9 +215,7 @@ def test_a_diverging_member_ends_with_its_epoch_and_touches_nobody(
 @pytest.mark.parametrize("backend", EAGER)
 def test_a_fold_is_bitwise_the_same_whichever_folds_train_beside_it(backend: str) -> None:
     """It has minibatches of its own; as many rows beside it leave it the same number of steps."""
-    members = [
-        configuration(penalty, 0.1, dropout=0.3, input_noise=0.1) for penalty in PENALTY_NAMES
-    ]
+    members = [configuration(penalty, 0.1, dropout=0.3, input_noise=0.1) for penalty in STEPPED]
     first, second, other = (made_up_fold(50, classes=3, seed=seed) for seed in range(3))
     spec = everything("adamw", "mlp")
     with quick_settling(unchanged=3):  # never: a member leaves once it has settled on all its folds

@@ -25,6 +25,7 @@ MEMBERS = [
     configuration("l2", 0.3, learning_rate=0.05),
     configuration("sparse_group_lasso", 0.3, learning_rate=0.05),
     configuration("mcp", 0.3, learning_rate=0.05),
+    configuration("l0.5", 0.3, learning_rate=0.05),
 ]
 
 
@@ -50,7 +51,7 @@ def first_matrix(found: PopulationResult, member: int) -> Tensor:
 @pytest.mark.parametrize("optimizer", ["sgd", "adam", "adamw"])
 def test_strong_penalties_leave_the_first_weights_of_free_inputs_alone(optimizer: str) -> None:
     found = training.train(problem(optimizer), MEMBERS)
-    for member in (0, 1, 2, 4, 5):  # those that set zeros
+    for member in (0, 1, 2, 4, 5, 6):  # those that set zeros
         first = first_matrix(found, member)
         used = (first != 0).any(0).tolist()
         assert used == [True, False, False, False, False]

@@ -41,7 +41,9 @@ class Run:
         columns = weights.shape[1]
         parts = {name: strengths.get(name, 0.0) for name in ("l1", "l2", "last", "subgradient")}
         own = {name: torch.zeros_like(rate) + part for name, part in parts.items()}
-        self.rates = Rates(rate, torch.zeros_like(rate) + decay, **own)
+        self.rates = Rates(
+            rate, torch.zeros_like(rate) + decay, **own, growth=torch.ones_like(rate)
+        )
         self.groups = groups
         used = {name: name in strengths for name in parts}
         self.optimizer = kind(

@@ -56,7 +56,9 @@ def _is_layout(node: ast.AST) -> bool:
 
 def _module_of_one(node: ast.ImportFrom) -> bool:
     package, _, module = (node.module or "").rpartition(".")
-    return package == "workers.penalties" and module in {*PENALTY_NAMES}
+    return package == "workers.penalties" and module in {
+        own.replace(".", "_") for own in PENALTY_NAMES
+    }
 
 
 def _asks_for_none(node: ast.Compare | ast.Call) -> bool:

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy.optimize import minimize
 from torch import Tensor
@@ -18,6 +18,7 @@ from workers.models.layout import Group, Layout
 from workers.models.parameters import describe_parameters
 from workers.penalties.base import Penalty
 from workers.penalties.components import Components, value
+from workers.penalties.hierarchy import hierarchical_value
 from workers.penalties.penalties import PENALTIES, reachable
 from workers.penalties.proximal import (
     group_soft_threshold,
@@ -25,6 +26,7 @@ from workers.penalties.proximal import (
     scaled_block_soft_threshold,
     soft_threshold,
 )
+from workers.penalties.testing import HIERARCHIES
 
 ROW_GROUPS = (Group(0, (2, 3), (-1,), 3),)
 EVERY = list(PENALTIES.values())
@@ -33,8 +35,17 @@ numbers = st.floats(-10, 10, allow_subnormal=False)
 
 def prox(penalty: Penalty, point: Tensor, metric: Tensor, strength: float, ratio: float) -> Tensor:
     weights = point.clone()
-    proximal_step(weights, metric, penalty.components(strength, ratio), ROW_GROUPS)
+    own = penalty.components(strength, ratio)
+    proximal_step(weights, metric, own, ROW_GROUPS, HIERARCHIES)
     return weights
+
+
+def total(own: Components, weights: Tensor) -> float:
+    """λ R(w), the hierarchy's part included."""
+    told = value(own, weights, ROW_GROUPS).item()
+    if own.hierarchy:
+        told += own.hierarchy * hierarchical_value(weights, HIERARCHIES).item()
+    return told
 
 
 @pytest.mark.parametrize("penalty", EVERY, ids=lambda penalty: penalty.name)
@@ -48,6 +59,7 @@ def test_the_proximal_step_minimises_distance_plus_penalty(
         data.draw(st.lists(source, min_size=size, max_size=size)), dtype=torch.float64
     )
     point = draw(numbers, 6)
+    assume(not penalty.hierarchical or bool((point[:2] != 0).all()))  # or they have no direction
     metric = draw(st.floats(0.1, 100), 6) if spread == "unequal" else draw(st.floats(0.1, 10), 1)
     strength, ratio = data.draw(st.floats(0, 20)), data.draw(st.floats(0, 1))
     found = prox(penalty, point, metric, strength, ratio)
@@ -56,7 +68,7 @@ def test_the_proximal_step_minimises_distance_plus_penalty(
         distance = 0.5 * (metric * (weights - point).square()).sum().item()
         own = penalty.components(strength, ratio)
         in_the_gradient = own.l2 * weights.square().sum().item()
-        return distance + value(own, weights, ROW_GROUPS).item() - in_the_gradient
+        return distance + total(own, weights) - in_the_gradient
 
     best = objective(found)
     for direction in torch.randn(50, 6, dtype=torch.float64, generator=torch.manual_seed(0)):
@@ -126,7 +138,7 @@ def test_a_broken_group_stays_broken_and_alone() -> None:
     assert torch.equal(weights[1:], alone)
 
 
-ZEROING = [own for own in EVERY if own.sparse]
+ZEROING = [own for own in EVERY if own.sparse and not own.hierarchical]
 
 
 @pytest.mark.parametrize("penalty", ZEROING, ids=lambda p: p.name)
@@ -170,21 +182,27 @@ def test_components_add_up_to_the_formulas_of_every_penalty() -> None:
         "group_lasso": math.sqrt(3) * norms,
         "mcp": mcp_by_hand(weights, strength) / strength,
         "scad": scad_by_hand(weights, strength) / strength,
+        "l0.5": weights.abs().sqrt().sum(),
+        "adaptive_l1": weights.abs().sum(),
         "sparse_group_lasso": ratio * weights.abs().sum() + (1 - ratio) * math.sqrt(3) * norms,
+        "hierarchical": torch.tensor(math.inf).double(),  # 3 is more than M 0.5
     }
     assert set(formulas) == set(PENALTIES)
     for name, formula in formulas.items():
-        found = value(PENALTIES[name].components(strength, ratio), weights, ROW_GROUPS)
-        assert torch.allclose(found, strength * formula, rtol=1e-9), name
+        found = total(PENALTIES[name].components(strength, ratio), weights)
+        assert found == pytest.approx((strength * formula).item(), rel=1e-9), name
 
 
 @pytest.mark.parametrize("penalty", EVERY, ids=lambda penalty: penalty.name)
 def test_a_penalty_says_of_itself_what_its_components_do(penalty: Penalty) -> None:
     components = penalty.components(1.0, 0.5)
-    assert penalty.concave == (components.concavity > 0)
-    assert penalty.sparse == (components.l1 + components.group > 0)
+    assert penalty.concave == (components.concavity + components.half > 0)
+    assert penalty.sparse == components.sparse
+    assert penalty.adaptive == (components.adaptive > 0)
     assert penalty.grouped == (components.group > 0)
-    assert penalty.has_strength == (components != Components()) == (penalty.probe_priority > 0)
+    assert penalty.hierarchical == (components.hierarchy > 0)
+    assert penalty.has_strength == (components != Components())
+    assert (penalty.has_strength and not penalty.adaptive) == (penalty.probe_priority > 0)
     changed = penalty.components(1.0, 0.25) != components
     assert ("l1_ratio" in penalty.parameters) == changed
 

@@ -9,9 +9,17 @@ import numpy as np
 import pytest
 import torch
 from plain_loop import plain_loop
-from populations import BACKENDS, configuration, job, made_up_fold, train, trainer_of, using
+from populations import (
+    BACKENDS,
+    STEPPED,
+    configuration,
+    job,
+    made_up_fold,
+    train,
+    trainer_of,
+    using,
+)
 
-from ridgeway.spec.names import PENALTY_NAMES
 from ridgeway.spec.spec import JobSpec
 from workers.data.prepare import Fold
 from workers.population.configuration import Configuration
@@ -30,8 +38,11 @@ STRENGTHS = {
     "sparse_group_lasso": 0.03,
     "mcp": 0.03,
     "scad": 0.03,
+    "l0.5": 0.003,
+    "hierarchical": 2.5,
 }
-SGD_STRENGTHS = {**STRENGTHS, "group_lasso": 0.15, "sparse_group_lasso": 0.1}
+SGD_STRENGTHS = {**STRENGTHS, "group_lasso": 0.15, "sparse_group_lasso": 0.1, "hierarchical": 14.0}
+SKIPPING = [*STEPPED, "hierarchical"]  # penalties of nets with a skip layer
 
 COMBINATIONS: dict[str, dict[str, Any]] = {
     "plain": {},
@@ -43,6 +54,9 @@ COMBINATIONS: dict[str, dict[str, Any]] = {
         "clip_norm": 0.8,
     },
     "scheduled": {
+        "model": {**MLP, "skip": True},
+        "hierarchy": 2.0,
+        "penalties": SKIPPING,
         "schedule": "cosine",
         "warmup_epochs": 2,
         "clip_norm": 0.8,
@@ -58,7 +72,8 @@ COMBINATIONS: dict[str, dict[str, Any]] = {
     },
     "regression": {
         "classes": 0,
-        "penalties": ["l2", "l1", "group_lasso"],
+        "model": {**MLP, "skip": True},
+        "penalties": ["l2", "l1", "group_lasso", "hierarchical"],
         "task": "regression",
         "penalize": "all",
         "group_by": "neuron",
@@ -71,7 +86,7 @@ COMBINATIONS: dict[str, dict[str, Any]] = {
 def case(name: str, optimizer: str) -> tuple[JobSpec, list[Configuration], list[Fold], int]:
     """A job of 50 steps (no settling: it has too few epochs), a member of each penalty."""
     fields = {"model": MLP, "epochs": 5, "batch_size": 5, **COMBINATIONS[name]}
-    classes, penalties = fields.pop("classes", 3), fields.pop("penalties", PENALTY_NAMES)
+    classes, penalties = fields.pop("classes", 3), fields.pop("penalties", STEPPED)
     smoothing = 0.2 if "search" in fields else 0.0
     members = [
         configuration(
@@ -135,8 +150,16 @@ def test_the_strengths_tell_penalties_apart(optimizer: str) -> None:
     _, weights = expected("plain", optimizer)
     zeros = {
         penalty: sum(int((value == 0).sum()) for value in own[0].values())
-        for penalty, own in zip(PENALTY_NAMES, weights, strict=True)
+        for penalty, own in zip(STEPPED, weights, strict=True)
     }
     assert zeros["none"] == zeros["l2"] == 0
     for penalty in set(zeros) - {"none", "l2"}:
         assert 0 < zeros[penalty] < 5 * 6 + 6 * 4 + 4 * 3, zeros
+
+
+def test_an_input_is_out_of_a_net_with_a_skip_layer_as_a_whole(optimizer: str) -> None:
+    _, weights = expected("scheduled", optimizer)
+    (own,) = weights[SKIPPING.index("hierarchical")]
+    out = (own["skip.weight"] == 0).all(0)
+    assert 0 < out.sum() < 5
+    assert torch.equal(out, (own["0.weight"] == 0).all(0))

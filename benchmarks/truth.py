@@ -9,7 +9,8 @@ are dealt to two arms at random; the share in which the best trials of the arms 
 the search's folds, by the same corrected test at 5 %. power: real data sets (datasets.py), and what
 is claimed there. floors: how far the best trial without a penalty is behind a search for it alone
 with the budget of its floor, in that one's standard errors. features: what is selected where the
-truth is known (a tenth of --jobs each). Each job goes through REST, as a user's does.
+truth is known, and nets: what nets rank first (a tenth of --jobs each). Each job goes through REST,
+as a user's does.
 """
 
 from __future__ import annotations
@@ -138,8 +139,7 @@ def floors(client: Client, jobs: int, trials: int) -> Iterator[Row]:
 def features(client: Client, jobs: int, trials: int) -> Iterator[Row]:
     """Yield precision and recall of what is selected where ten of 1,000 columns tell something.
 
-    n = 200. Beside them LassoCV, and the strongest of its path within one standard error. Then
-    Friedman's function of five of 100 columns by a net: how many of its first five are these.
+    n = 200. Beside them LassoCV, and the strongest of its path within one standard error.
     """
     search = {"penalty": ["none", "l1"]}
     for ratio, rho in itertools.product((1.0, 5.0), (0.0, 0.9)):
@@ -158,15 +158,39 @@ def features(client: Client, jobs: int, trials: int) -> Iterator[Row]:
         for name, sets in found.items():
             details = {"snr": ratio, "rho": rho, "by": name, "jobs": len(sets)}
             yield from selection_rows(sets, details)
-    ranked: list[int] = []
-    for seed in range(max(1, jobs // 10)):
-        spec = {"model": NET, "trials": trials, "seed": seed}
-        told = client.features(finished(client, f"friedman-{seed}", friedman(seed), spec))
-        ranked.append(len({own.name for own in told.features[:5]} & {f"x{n}" for n in range(5)}))
-        stable = [] if told.stability is None else told.stability.stable
-        false = sum(int(name[1:]) >= 5 for name in stable)
-        own = {"stable": len(stable), "false": false, "seed": seed}
-        yield Row("Friedman, of the first 5", ranked[-1], "features", None, None, own)
+
+
+def nets(client: Client, jobs: int, trials: int) -> Iterator[Row]:
+    """Yield how many of the first five that nets rank are the five of Friedman's function.
+
+    Of 100 columns, by the default penalties and by the hierarchical one, in short trainings and in
+    long ones.
+    """
+    searches = {
+        "default": {"model": NET},
+        "hierarchical": {
+            "model": {**NET, "skip": True},
+            "search": {"penalty": ["none", "hierarchical"]},
+        },
+    }
+    for epochs, (name, search) in itertools.product((30, 300), searches.items()):
+        for seed in range(max(1, jobs // 10)):
+            spec = {**search, "trials": trials, "seed": seed, "epochs": epochs}
+            job = finished(client, f"friedman-{seed}", friedman(seed), spec)
+            told = client.features(job)
+            ranked = {own.name for own in told.features[:5]} & {f"x{n}" for n in range(5)}
+            stable = [] if told.stability is None else told.stability.stable
+            details = {
+                "search": name,
+                "epochs": epochs,
+                "seed": seed,
+                "penalty": client.trial(job, told.trial).params["penalty"],
+                "used": sum(own.used for own in told.features),
+                "missed": " ".join(f"x{n}" for n in range(5) if f"x{n}" not in ranked),
+                "stable": len(stable),
+                "false": sum(int(each[1:]) >= 5 for each in stable),
+            }
+            yield Row("Friedman, of the first 5", len(ranked), "features", None, None, details)
 
 
 def selection_rows(sets: Sequence[set[int]], details: dict[str, Any]) -> Iterator[Row]:
@@ -247,7 +271,14 @@ def share(found: Any, answers: list[Recommended]) -> float:
     return 100 * float(np.mean([found(answer) for answer in answers]))
 
 
-MEASURES = {"noise": noise, "arms": arms, "power": power, "floors": floors, "features": features}
+MEASURES = {
+    "noise": noise,
+    "arms": arms,
+    "power": power,
+    "floors": floors,
+    "features": features,
+    "nets": nets,
+}
 
 
 if __name__ == "__main__":

@@ -1,0 +1,220 @@
+"""Nets that lose columns along a path: the hierarchical penalty beside LassoNet itself.
+
+    python -m venv /tmp/lassonet && /tmp/lassonet/bin/pip install lassonet==0.0.21
+    python benchmarks/lassonet.py --lassonet /tmp/lassonet/bin/python [--json] [--case digits]
+
+digits: scikit-learn's, a layer of 64. strong_linear and friedman: two of LassoNet's own made-up
+cases (its examples/generated.py), with its layers of 10 and 10: 400 x 20, of which 10 columns tell
+something, and 1,000 x 200, of which 5 do. A quarter of the rows is held back to compare by.
+LassoNet traces its path by its defaults but for the factor between strengths (--multiplier). Ours
+are strengths side by side in one population, by adam under a cosine schedule. For each k the
+weakest model with at most k columns counts, on either side: no score chooses. Seconds are of the
+processor.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from rows import Row, parser
+from sklearn.datasets import load_digits
+from sklearn.model_selection import train_test_split
+from sklearn.preprocessing import StandardScaler
+
+from ridgeway.spec.wording import parse_spec
+from workers.data.prepare import Fold
+from workers.models.building import predict
+from workers.population.configuration import Configuration
+from workers.population.problem import SETTLING_SHARE, Problem
+from workers.train import refit
+
+LIMIT = 10.0
+STRENGTHS = 32
+RATE = 1e-2
+Points = list[tuple[int, float]]  # columns and scores, from the weakest strength on
+
+
+@dataclass(frozen=True)
+class Case:
+    """A problem: inputs and targets standardised (but classes), which columns are true, k to tell.
+
+    ends: our lowest and highest strength. epochs: ours.
+    """
+
+    x: np.ndarray
+    y: np.ndarray
+    hidden: tuple[int, ...]
+    columns: tuple[int, ...]
+    ends: tuple[float, float]
+    epochs: int
+
+    @property
+    def classes(self) -> bool:
+        """Whether the targets are classes."""
+        return self.y.dtype.kind == "i"
+
+
+def digits(seed: int) -> Case:
+    """Return scikit-learn's 1,797 images of 64 pixels."""
+    x, y = load_digits(return_X_y=True)
+    return Case(x, y.astype(np.int64), (64,), (50, 40, 30, 20, 10, 5), (0.3, 300), 100)
+
+
+def strong_linear(seed: int) -> Case:
+    """Return LassoNet's case of ten linear terms and a cubic one, among twenty columns."""
+    draw = np.random.default_rng(seed)
+    x = draw.normal(size=(400, 20))
+    linear = x[:, :10] @ draw.choice([-1.0, 1.0], 10)
+    bent = 2 * (x[:, 0] ** 3 - 3 * x[:, 0]) + 4 * (x[:, 1] ** 2 * x[:, 2] - x[:, 2])
+    y = 6 * linear + 8 * draw.normal(size=400) + bent
+    return Case(x, y, (10, 10), (20, 15, 10, 8, 5), (0.3, 300), 300)
+
+
+def friedman(seed: int) -> Case:
+    """Return LassoNet's case of Friedman's function without noise, among 200 columns."""
+    x = np.random.default_rng(seed).random((1000, 200))
+    y = 10 * np.sin(np.pi * x[:, 0] * x[:, 1]) + 20 * (x[:, 2] - 0.5) ** 2
+    return Case(x, y + 10 * x[:, 3] + 5 * x[:, 4], (10, 10), (100, 20, 10, 5, 4), (0.3, 300), 300)
+
+
+CASES = {"digits": digits, "strong_linear": strong_linear, "friedman": friedman}
+
+
+def main() -> None:
+    """Print the rows."""
+    options = parser(__doc__)
+    options.add_argument("--lassonet", required=True, help="a Python that has it")
+    options.add_argument("--multiplier", type=float, default=1.05)
+    options.add_argument("--case", choices=list(CASES))
+    options.add_argument("--seed", type=int, default=0)
+    given = options.parse_args()
+    torch.set_num_threads(1)
+    for name, made in CASES.items():
+        if given.case in (None, name):
+            case = made(given.seed)
+            problem = parted(case, given.seed)
+            own, theirs = ours(case, problem), lassonets(case, problem, given)
+            for row in compared(name, case, own, theirs):
+                row.print(given.json)
+
+
+def parted(case: Case, seed: int) -> dict[str, np.ndarray]:
+    """Return three quarters of the rows to train on and the others, standardised by the former."""
+    by = case.y if case.classes else None
+    parts: list[Any] = train_test_split(
+        case.x, case.y, test_size=0.25, random_state=seed, stratify=by
+    )
+    x, test_x, y, test_y = parts
+    scaler = StandardScaler().fit(x)
+    if not case.classes:
+        y, test_y = (y - y.mean()) / y.std(), (test_y - y.mean()) / y.std()
+    return {"x": scaler.transform(x), "y": y, "test_x": scaler.transform(test_x), "test_y": test_y}
+
+
+def ours(case: Case, given: dict[str, np.ndarray]) -> tuple[float, Points]:
+    """Return processor seconds, and the columns and the score at each strength."""
+    x, test_x = (torch.from_numpy(given[name]).float() for name in ("x", "test_x"))
+    kind = torch.int64 if case.classes else torch.float32
+    y, test_y = (torch.from_numpy(given[name]).to(kind) for name in ("y", "test_y"))
+    spec = parse_spec(
+        {
+            "dataset": "made up",
+            "task": "classification" if case.classes else "regression",
+            "model": {"kind": "mlp", "hidden": list(case.hidden), "skip": True},
+            "optimizer": "adam",
+            "schedule": "cosine",
+            "epochs": case.epochs,
+            "hierarchy": LIMIT,
+            "search": {"penalty": "hierarchical"},
+        }
+    )
+    outputs = int(y.max()) + 1 if case.classes else 1
+    fold = Fold(x, y, test_x, test_y, 0.0, 1.0)
+    problem = Problem(
+        spec,
+        [fold],
+        outputs,
+        torch.device("cpu"),
+        sources=tuple(str(column) for column in range(x.shape[1])),
+        settling_share=SETTLING_SHARE,
+    )
+    strengths = np.geomspace(*case.ends, STRENGTHS)
+    members = [Configuration("hierarchical", float(own), 0.0, RATE, 0.0) for own in strengths]
+    started = time.process_time()
+    models = refit(problem, members)
+    seconds = time.process_time() - started
+    assert models.features is not None
+    found: Points = []
+    for place in range(STRENGTHS):
+        logits = predict(spec, models.parameters(place, 0), test_x, outputs)
+        found.append((int(models.features[place, 0]), score(case, logits, test_y)))
+    return seconds, found
+
+
+def score(case: Case, logits: torch.Tensor, truth: torch.Tensor) -> float:
+    """Return the accuracy, or R²."""
+    if case.classes:
+        return (logits.argmax(1) == truth).double().mean().item()
+    errors = (logits[:, 0] - truth).double().square().mean()
+    return 1 - (errors / truth.double().var(correction=0)).item()
+
+
+def lassonets(case: Case, problem: dict[str, np.ndarray], given: Any) -> tuple[float, Points]:
+    """Return the same of LassoNet's path."""
+    options = {
+        "classes": case.classes,
+        "hidden": case.hidden,
+        "limit": LIMIT,
+        "multiplier": given.multiplier,
+        "seed": given.seed,
+    }
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "problem.npz"
+        np.savez(path, **problem, **options)
+        script = Path(__file__).parent / "lassonet_path.py"
+        found = subprocess.run(
+            [given.lassonet, "-P", str(script), str(path)],  # or it imports this file as lassonet
+            check=True,
+            capture_output=True,
+            text=True,
+        )
+    told = json.loads(found.stdout)
+    return told["seconds"], [(own["features"], own["score"]) for own in told["path"]]
+
+
+def compared(
+    name: str, case: Case, own: tuple[float, Points], theirs: tuple[float, Points]
+) -> Iterator[Row]:
+    """Yield the score at each k beside LassoNet's, then the seconds."""
+    measure = "accuracy" if case.classes else "R²"
+    for most in case.columns:
+        (columns, value), (their_columns, their_value) = (
+            weakest(points, most) for _, points in (own, theirs)
+        )
+        details = {"k": most, "columns": columns, "theirs": their_columns}
+        if not (columns and their_columns):  # a path that goes to zero above k
+            yield Row(f"{name}, not on both paths", most, "columns", None, None, details)
+            continue
+        ratio = value / their_value if their_value > 0 else None
+        yield Row(f"{name}, {measure}", value, "", their_value, ratio, details)
+    models = {"models": len(own[1]), "theirs": len(theirs[1])}
+    yield Row(f"{name}, path", own[0], "s", theirs[0], theirs[0] / own[0], models)
+
+
+def weakest(points: Sequence[tuple[int, float]], most: int) -> tuple[int, float]:
+    """Return the first point with at most so many columns, and more than none if there is one."""
+    within = [point for point in points if point[0] <= most]
+    return next((point for point in within if point[0]), (0, float("nan")))
+
+
+if __name__ == "__main__":
+    main()

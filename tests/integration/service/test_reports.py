@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 import optuna
 import pytest
+from browsers import opened
 from click.testing import CliRunner
 from optuna.storages import RDBStorage
 from optuna_dashboard import get_note
@@ -25,7 +26,6 @@ from workers.loop.worker import Worker
 # A page is the same on each database.
 pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 
-CHROMIUM = Path("/usr/bin/chromium")
 NAME = "diabetes <script>alert(1)</script> [which](http://example.org)"
 JOB: dict[str, Any] = {
     "name": NAME,
@@ -77,21 +77,9 @@ def test_a_report_is_read_in_a_browser_and_kept_in_a_file(
 
 
 def _read_in_a_browser(address: str, job: dict[str, Any]) -> None:
-    """Open the page in Chromium: nothing is asked for, nothing complains, nothing overflows."""
-    if not CHROMIUM.exists():
-        pytest.skip(f"no browser to read the report in: {CHROMIUM} is not there")
-    from playwright.sync_api import sync_playwright
-
-    asked: list[str] = []
-    complaints: list[str] = []
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        page = browser.new_page(viewport={"width": 390, "height": 844}, color_scheme="dark")
-        page.on("request", lambda request: asked.append(request.url))
-        page.on("console", lambda message: complaints.append(message.text))
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.on("dialog", lambda dialog: complaints.append(dialog.message))
-        page.goto(address)
+    """Open the page on a phone: nothing is asked for, nothing complains, nothing overflows."""
+    phone = {"width": 390, "height": 844}
+    with opened(address, viewport=phone, color_scheme="dark") as page:
         assert job["name"] in page.inner_text("h1")
         sentence: str = job["recommended"]["verdict"]["sentence"]
         assert sentence.split(". ")[0] in page.inner_text(".verdict")
@@ -99,9 +87,6 @@ def _read_in_a_browser(address: str, job: dict[str, Any]) -> None:
         dark = page.evaluate("getComputedStyle(document.body).backgroundColor")
         assert dark == "rgb(20, 23, 26)"  # the styles are let through by the policy
         assert page.locator("figure svg").count() >= 4
-        browser.close()
-    assert [url for url in asked if not url.endswith("favicon.ico")] == [address]
-    assert complaints == []
 
 
 def test_the_dashboard_shows_the_jobs_name_its_axes_and_the_verdict(

@@ -11,6 +11,7 @@ from typing import Any
 import optuna
 from sqlalchemy.engine import Connection
 
+from ridgeway.client.pictures import Picture
 from ridgeway.data.catalogue import Upload, add_dataset, find_dataset
 from ridgeway.data.store import sha256
 from ridgeway.data.tables import Table, profile_table, to_parquet
@@ -23,7 +24,7 @@ from ridgeway.jobs.rows import read_job, update_job
 from ridgeway.jobs.warm_starts import Lessons, find_lessons
 from ridgeway.local.folder import Kept, Place, keep, opened
 from ridgeway.local.protocol import fitted
-from ridgeway.local.reporting import report_of
+from ridgeway.local.reporting import plot_of, report_of
 from ridgeway.local.working import Crew, work
 from ridgeway.paths import RegularisationPath
 from ridgeway.spec.profiles import check_spec, resolve_spec
@@ -60,6 +61,11 @@ class Finished:
         """
         with self.kept.opened() as place:
             return report_of(place, self.job.id, model)
+
+    def plot(self, name: str) -> Picture:
+        """Return a plot of the job, which notebooks show and `save` writes (docs/plots.md)."""
+        with self.kept.opened() as place:
+            return plot_of(place, self.job.id, name)
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,7 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
+from ridgeway.client.pictures import Picture
 from ridgeway.data.tables import Table
 from ridgeway.errors import InvalidInput, JobFailed, RidgewayError
 from ridgeway.local.job import Finished, Rows, run
@@ -169,6 +170,17 @@ class _Estimator(BaseEstimator):
         if page is None:
             raise RidgewayError("Nothing here makes reports: pip install 'ridgeway[local]'.")
         Path(path).write_text(page, encoding="utf-8")
+
+    def plot(self, name: str) -> Picture:
+        """Draw a plot of the job by its name in docs/plots.md; notebooks show it, `save` keeps it.
+
+        ValueError for other names, NotFound where the job has nothing of the kind.
+        """
+        check_is_fitted(self, "model_")
+        try:
+            return self._finished.plot(name)
+        except InvalidInput as error:
+            raise as_value_error(error) from error
 
     def _fitted(self, name: str) -> Model:
         if not hasattr(self, "model_"):

@@ -26,7 +26,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 import ridgeway
-from ridgeway.errors import JobFailed
+from ridgeway.errors import JobFailed, NotFound
 from ridgeway.sklearn import RidgewayClassifier, RidgewayRegressor, RidgewayWarning
 
 CANCER = load_breast_cancer(as_frame=True)
@@ -133,6 +133,17 @@ def test_the_report_is_one_page_with_the_verdict(classifier: Any, tmp_path: Path
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
     words = html.unescape(re.sub("<[^>]+>", "", page))
     assert " ".join(classifier.verdict_.sentence.split()) in " ".join(words.split())
+
+
+def test_plots_are_shown_in_notebooks_and_saved(classifier: Any, tmp_path: Path) -> None:
+    picture = classifier.plot("penalties")
+    assert picture._repr_mimebundle_()["image/svg+xml"].startswith("<svg")
+    picture.save(tmp_path / "penalties.svg")
+    assert (tmp_path / "penalties.svg").read_bytes() == picture.content
+    with pytest.raises(ValueError, match="no plot 'pie'; accepted: path, penalties"):
+        classifier.plot("pie")
+    with pytest.raises(NotFound, match="nothing to draw as 'importance'"):
+        classifier.plot("importance")  # of three trials
 
 
 def test_equal_seeds_give_equal_models_and_others_do_not(regressor: Any) -> None:

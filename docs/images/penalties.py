@@ -61,6 +61,7 @@ ROWS: dict[PenaltyName, Row] = {
     ),
     "mcp": Row("MCP drops what L1 drops, and leaves weights beyond 3 λ alone"),
     "scad": Row("SCAD is L1 for small weights, and leaves those beyond 3.7 λ alone"),
+    "l0.5": Row("L0.5 drops more than L1, and takes less off what it keeps"),
 }
 
 

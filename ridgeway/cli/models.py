@@ -52,8 +52,9 @@ def model(model: str, role: ModelRole, format: ModelFormat, out: Path | None, ur
         data, name = _converted(file, role, format), file.stem
     else:
         with connect(url) as client:
-            data = client.model(model, role, format)
-        name = model if role == "recommended" else f"{model}-{role}"
+            job = client.job_id(model)  # also of "last": a file's name should say which job it was
+            data = client.model(job, role, format)
+        name = job if role == "recommended" else f"{job}-{role}"
     click.echo(str(written(out or Path(f"{name}.{FORMATS[format].ending}"), data)))
 
 

@@ -13,13 +13,14 @@ if TYPE_CHECKING:
     from ridgeway.model.model import Model
     from ridgeway.views import Job
 
+MODEL_FILE = "model.safetensors"  # of a search's folder
 _JOB = "last|[0-9a-fA-F-]{4,36}"
 
 
 def load_model(
     source: Job | str | Path | bytes, url: str | None = None, *, role: ModelRole = "recommended"
 ) -> Model:
-    """Load a job's model: from its file (a path or bytes), or from the service.
+    """Load a job's model: from its file or a search's folder (a path), bytes, or the service.
 
     There it is named by the job, its id, how that begins, or "last"; a file of that name goes
     before. `url` is the service's, by default RIDGEWAY_URL; `role` says which model of the job's
@@ -44,7 +45,8 @@ def _data(source: Job | str | Path | bytes, url: str | None, role: ModelRole) ->
         return source
     if isinstance(source, Path) or (isinstance(source, str) and is_file):
         try:
-            return Path(source).read_bytes()
+            path = Path(source)
+            return (path / MODEL_FILE if path.is_dir() else path).read_bytes()
         except (OSError, ValueError) as error:
             reason = error.strerror if isinstance(error, OSError) else str(error)
             message = f"is neither a model's file nor a job's id: {reason}"

@@ -240,7 +240,7 @@ def test_the_command_writes_a_file(
         assert result.exit_code == code, result.output
         return (result.stdout if code == 0 else result.stderr).strip()
 
-    assert told(job_id) == f"{job_id}.safetensors"
+    assert told(job_id) == told("last") == f"{job_id}.safetensors"
     assert Path(f"{job_id}.safetensors").read_bytes() == LINE
     assert told(job_id, "--role", "baseline", "--format", "onnx") == f"{job_id}-baseline.onnx"
     frame = pd.DataFrame({"x": [1.0, 2.0]})

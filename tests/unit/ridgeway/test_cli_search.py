@@ -57,6 +57,7 @@ def test_the_answer_lies_in_a_folder_and_predicts(file: Path) -> None:
     frame = pd.read_csv(file).dropna(subset="buys")
     predicted = ridgeway.load_model(Path("shop-answer/model.safetensors")).predict(frame)
     assert (predicted == frame["buys"]).mean() > 0.8
+    assert (ridgeway.load_model("shop-answer").predict(frame) == predicted).all()  # the folder
 
 
 def test_json_is_the_job_alone_on_standard_output() -> None:

@@ -43,7 +43,7 @@ class PenaltyRow:
     penalty that names them. by_default: jobs that name no penalties search it. convex: it is known
     to be. optimizers: those that know it; None where all do. kinked: exact knows it beside the
     pinball loss too. needs_skip: it shrinks the weights of a net's skip layer, so that there has to
-    be one.
+    be one. grows: within a training its strength grows to λ, so that this must not end before.
     """
 
     name: PenaltyName
@@ -54,6 +54,7 @@ class PenaltyRow:
     optimizers: tuple[str, ...] | None = None
     kinked: bool = True
     needs_skip: bool = False
+    grows: bool = False
 
 
 PENALTY_ROWS: Mapping[PenaltyName, PenaltyRow] = {
@@ -73,7 +74,14 @@ PENALTY_ROWS: Mapping[PenaltyName, PenaltyRow] = {
         PenaltyRow(
             "adaptive_l1", "adaptive L1", by_default=False, optimizers=("exact",), kinked=False
         ),
-        PenaltyRow("hierarchical", "hierarchical", by_default=False, convex=False, needs_skip=True),
+        PenaltyRow(
+            "hierarchical",
+            "hierarchical",
+            by_default=False,
+            convex=False,
+            needs_skip=True,
+            grows=True,
+        ),
     )
 }
 PENALTY_NAMES: tuple[PenaltyName, ...] = get_args(BuiltInPenalty)

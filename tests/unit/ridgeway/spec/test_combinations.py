@@ -366,6 +366,16 @@ def test_a_penalty_of_a_skip_layer_asks_for_one(kind: str) -> None:
     assert resolved.hierarchy == 10
 
 
+def test_a_strength_that_grows_within_a_training_is_not_stopped_before() -> None:
+    fields = {"model": {"kind": "mlp", "skip": True}, "search": {"penalty": ["l1", "hierarchical"]}}
+    found = refusals(**fields, early_stopping=PATIENCE)["early_stopping"]
+    assert found.value == PATIENCE
+    assert "λ of hierarchical" in found.message
+    assert found.message.endswith("accepted: null")
+    check_spec(job(**fields))
+    check_spec(job(**fields | {"search": {"penalty": "l1"}}, early_stopping=PATIENCE))
+
+
 @pytest.mark.parametrize("value", [0, -1, 1e7, "10"])
 def test_the_limit_of_a_hierarchy_is_above_zero(value: Any) -> None:
     with pytest.raises(InvalidInput, match="hierarchy"):

@@ -11,12 +11,14 @@ from populations import job, made_up_fold, same_bits
 from scipy.optimize import minimize
 from torch import Tensor
 
+from ridgeway.spec.names import PENALTY_NAMES, PENALTY_ROWS
 from ridgeway.spec.spec import JobSpec
 from workers.models.building import build_model
 from workers.models.by_input import ByInput
 from workers.models.layout import Hierarchy, Layout
 from workers.models.parameters import describe_parameters
 from workers.penalties.hierarchy import hierarchical_prox, hierarchical_step, hierarchical_value
+from workers.penalties.penalties import PENALTIES
 
 DRAWS = 60
 NET = {"kind": "mlp", "hidden": [6, 4], "activation": "tanh", "skip": True}
@@ -211,3 +213,9 @@ def test_where_steps_end_no_weight_is_pulled() -> None:
     assert (balance[used].abs() < 1e-9).all()
     critical = pull[:6].abs() + own.limit * entering.abs().sum(1)
     assert (critical[~used] < strength).all()
+
+
+def test_the_service_knows_whose_strength_grows_within_a_training() -> None:
+    assert {name for name, row in PENALTY_ROWS.items() if row.grows} == {
+        name for name in PENALTY_NAMES if PENALTIES[name].growth > 0
+    }

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ridgeway.errors import JobUnrunnable
 from ridgeway.jobs.plan import Engine
 from workers.backends import Buffers
 from workers.backends.dense import Dense
@@ -166,9 +167,21 @@ def _fit_of(problem: Problem, library: Library | None) -> LinearFit:
         by_input.groups,
         _bounds(problem),
     )
+    _refuse_roots(problem)
     if any(PENALTIES[name].adaptive for name in spec.search.penalty):
         return replace(fit, adaptive=adaptive_weights(fit, library))
     return fit
+
+
+def _refuse_roots(problem: Problem) -> None:
+    """Refuse a plug-in's Σ |w|^½ beside the pinball loss, which no tangent at zero begins."""
+    for name in problem.spec.search.penalty:
+        root = PENALTIES[name].components(1.0, 0.5).half > 0
+        if root and isinstance(problem.kind, Quantile):
+            raise JobUnrunnable(
+                f"penalty '{name}' has a term in the roots of weights, which the optimizer exact "
+                "does not know beside the loss quantile: take another loss, or another optimizer"
+            )
 
 
 def _at_once(problem: Problem) -> int:

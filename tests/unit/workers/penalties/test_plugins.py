@@ -42,6 +42,13 @@ class Negative(HeavyLasso):
         return Components(l1=-strength)
 
 
+class Rooted(HeavyLasso):
+    name, sparse, concave = "rooted", True, True
+
+    def components(self, strength, l1_ratio):
+        return Components(half=strength)
+
+
 nothing = 3
 
 
@@ -53,6 +60,7 @@ ENTRY_POINTS = """
 [ridgeway.penalties]
 heavy_lasso = heavy_penalties:HeavyLasso
 dense = heavy_penalties:Dense
+rooted = heavy_penalties:Rooted
 negative = heavy_penalties:Negative
 nothing = heavy_penalties:nothing
 other_name = heavy_penalties:HeavyLasso
@@ -70,7 +78,8 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     (metadata / "entry_points.txt").write_text(ENTRY_POINTS)
     monkeypatch.syspath_prepend(str(tmp_path))
     yield
-    PENALTIES.pop("heavy_lasso", None)  # type: ignore[attr-defined]
+    for name in ("heavy_lasso", "rooted"):
+        PENALTIES.pop(name, None)  # type: ignore[attr-defined]
 
 
 def test_a_plugins_penalty_is_offered_and_has_a_strength_and_a_label() -> None:
@@ -95,6 +104,15 @@ def test_it_trains_like_the_one_that_it_stands_for(optimizer: str) -> None:
 
 
 FOLD = made_up_fold()
+
+
+def test_roots_of_weights_are_refused_beside_kinks_rather_than_left_out() -> None:
+    fields = {"optimizer": "exact", "model": {"kind": "linear"}, "task": "regression"}
+    members, folds = [configuration("rooted", 10.0)], [made_up_fold(classes=0)]
+    squared = train(job(search={"penalty": "rooted"}, **fields), members, folds)
+    assert squared.nonzero_weights.max() == 0
+    with pytest.raises(JobUnrunnable, match="'rooted' has a term in the roots .* loss quantile"):
+        train(job(search={"penalty": "rooted"}, loss="quantile", **fields), members, folds)
 
 
 @pytest.mark.parametrize(

@@ -94,9 +94,10 @@ def _validation(spec: JobSpec) -> str:
 def _model(spec: JobSpec) -> str:
     own = spec.model.model_dump()
     hidden = own.get("hidden")
-    return (
-        f"{own['kind']}, hidden layers of {', '.join(map(str, hidden))}" if hidden else own["kind"]
-    )
+    if not hidden:
+        return own["kind"]
+    skip = ", with a skip layer" if own["skip"] else ""
+    return f"{own['kind']}, hidden layers of {', '.join(map(str, hidden))}{skip}"
 
 
 def _epochs(spec: JobSpec) -> str:

@@ -111,7 +111,7 @@ def test_roots_of_weights_are_refused_beside_kinks_rather_than_left_out() -> Non
     members, folds = [configuration("rooted", 10.0)], [made_up_fold(classes=0)]
     squared = train(job(search={"penalty": "rooted"}, **fields), members, folds)
     assert squared.nonzero_weights.max() == 0
-    with pytest.raises(JobUnrunnable, match="'rooted' has a term in the roots .* loss quantile"):
+    with pytest.raises(JobUnrunnable, match=r"'rooted' has a term in the roots .* loss quantile"):
         train(job(search={"penalty": "rooted"}, loss="quantile", **fields), members, folds)
 
 

@@ -29,7 +29,7 @@ from workers.population.outcomes import failed_outcomes, outcomes_of
 from workers.population.results import PopulationResult
 from workers.population.watch import Rung, Watch
 from workers.pruning.pruner import pruner_of
-from workers.strength.probe import unprobed
+from workers.strength.probe import probed_penalty, unprobed
 from workers.strength.range import strength_range
 from workers.train import solver_of
 
@@ -78,7 +78,8 @@ class PopulationWork:
         with faults_of_trials(lease, "the probe of the λ range of population") as fault:
             found = strength_range(bench.prepared, bench.problem, self._tools.check)
         if fault.reason is not None:  # trials that fail alike will say so themselves
-            found = unprobed(f"the probe failed: {fault.reason}")
+            scale = probed_penalty(bench.spec).probe_scale
+            found = unprobed(f"the probe failed: {fault.reason}", scale)
         engine = self._engine()
         plan = JobPlan(strengths=(found.low, found.high), **engine.model_dump())
         return self._persistence.write(

@@ -49,9 +49,15 @@ class StrengthRange:
     warnings: tuple[str, ...] = ()
 
 
-def unprobed(reason: str) -> StrengthRange:
+def fixed_range(scale: float) -> tuple[float, float]:
+    """Return the range of a job whose nets are not probed; scale: its penalty's `probe_scale`."""
+    low, high = (float(f"{scale * end:.3g}") for end in UNPROBED)
+    return low, high
+
+
+def unprobed(reason: str, scale: float) -> StrengthRange:
     """Return the range of a job whose probe found nothing out, and the warning why."""
-    low, high = UNPROBED
+    low, high = fixed_range(scale)
     return StrengthRange(low, high, (f'"auto" searches λ from {low:g} to {high:g}: {reason}',))
 
 
@@ -59,13 +65,13 @@ def probe_range(problem: Problem, watch: Watch | None = None) -> StrengthRange:
     """Return a range up to a little more than the highest λ below which no probed net collapses.
 
     Its low end is 1e-4 of that. One population is trained on the training rows of the problem's
-    only fold as a trial would be, and judged by those rows. 1e-6 to 1e-1 without a warning where
+    only fold as a trial would be, and judged by those rows. The fixed range without a warning where
     the job is too small or searches no penalty. JobUnrunnable where the model can't be trained.
     """
     (fold,), outputs = problem.folds, problem.outputs
     members = probe_members(problem.spec)
     if not members:
-        return StrengthRange(*UNPROBED)
+        return StrengthRange(*fixed_range(probed_penalty(problem.spec).probe_scale))
     spec = problem.spec.model_copy(update={"early_stopping": None})
     models = refit(replace(problem, spec=spec), members, watch=watch)
     explained = [
@@ -91,7 +97,7 @@ def probe_members(spec: JobSpec) -> list[Configuration]:
     The penalty is the searched one that makes nets collapse first; strengths are dealt to the
     learning rates in turn. No nets are returned where a probe would cost too much.
     """
-    penalty = max((PENALTIES[name] for name in spec.search.penalty), key=_priority)
+    penalty = probed_penalty(spec)
     rate = spec.search.learning_rate
     planned = spec.trials * spec.folds
     if not penalty.probe_priority or rate is None or planned * COARSE_SHARE < len(COARSE) + 1:
@@ -104,6 +110,11 @@ def probe_members(spec: JobSpec) -> list[Configuration]:
         _member(spec, penalty.name, penalty.probe_scale * strength, rates[place % len(rates)])
         for place, strength in enumerate(strengths)
     ]
+
+
+def probed_penalty(spec: JobSpec) -> Penalty:
+    """Return the searched penalty that makes nets collapse first."""
+    return max((PENALTIES[name] for name in spec.search.penalty), key=_priority)
 
 
 def _priority(penalty: Penalty) -> float:
@@ -137,9 +148,10 @@ def range_from(members: Sequence[Configuration], explained: Sequence[float]) -> 
         for member, share in zip(members, explained, strict=True)
         if member.penalty == UNPENALISED
     }
+    scale = max((PENALTIES[member.penalty].probe_scale for member in members), default=1.0)
     most = max((share for share in free.values() if not math.isnan(share)), default=0.0)
     if most < LEAST_EXPLAINED:
-        return unprobed("without a penalty no probed net did better than a constant")
+        return unprobed("without a penalty no probed net did better than a constant", scale)
     survived: list[float] = []
     critical = math.inf
     for rate in (rate for rate, share in free.items() if share >= TELLING * most):
@@ -149,7 +161,7 @@ def range_from(members: Sequence[Configuration], explained: Sequence[float]) -> 
     strongest = max((strength for strength in survived if strength < critical), default=None)
     if strongest is None:
         weakest = "every probed net collapsed or diverged, even the most weakly penalised one"
-        return unprobed(weakest)
+        return unprobed(weakest, scale)
     if math.isinf(critical):
         unbounded = f'no net collapsed under a λ of up to {strongest:g}: "auto" searches no further'
         return _range_up_to(strongest, (unbounded,))

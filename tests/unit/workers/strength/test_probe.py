@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from populations import CPU, configuration, job, made_up_fold, refit
 from torch import Tensor
 
+from ridgeway.spec.models import MlpModel
 from ridgeway.spec.space import quantile
 from ridgeway.spec.spec import JobSpec
 from ridgeway.spec.wording import parse_spec
@@ -251,6 +252,11 @@ def test_a_job_too_small_for_a_probe_searches_the_fixed_range() -> None:
     spec = small_net(trials=15, validation={"kind": "folds", "folds": 5})
     nothing = made_up_fold(1)
     assert probed(spec, nothing) == StrengthRange(*UNPROBED)
+    skipping = {"model": MlpModel(skip=True)}
+    for others, range_ in (["none"], (1e-4, 10.0)), (["l1"], UNPROBED):
+        search = spec.search.model_copy(update={"penalty": ["hierarchical", *others]})
+        own = spec.model_copy(update={**skipping, "search": search})
+        assert probed(own, nothing) == StrengthRange(*range_)
 
 
 # --- what it tells ------------------------------------------------------------------------------

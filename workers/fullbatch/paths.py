@@ -174,8 +174,8 @@ class FoldPaths:
         if not 0 < strength < critical:
             return None
         a_decade = RUNGS_A_DECADE["classes" if self._curved else "squares"]
-        place = min(int(a_decade * math.log10(critical / strength)), DECADES * a_decade)
-        return _Rung(unit, critical, place, a_decade, held)
+        decades = min(math.log10(critical / strength), DECADES)  # of the least λ it is infinite
+        return _Rung(unit, critical, int(a_decade * decades), a_decade, held)
 
     @cached_property
     def _critical(self) -> tuple[float, float]:

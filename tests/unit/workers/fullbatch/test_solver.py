@@ -314,6 +314,17 @@ def test_a_member_that_is_not_finite_fails_alone(poison: dict[str, float]) -> No
     assert outcome.reason == "diverged in epoch 1: the loss was no longer finite"
 
 
+@pytest.mark.parametrize("penalty", ["l1", "elastic_net", "adaptive_l1"])
+def test_the_least_strength_that_a_job_may_name_is_next_to_none(penalty: str) -> None:
+    fold = made_up_fold(classes=0)
+    fold = replace(fold, train_targets=4 * fold.train_targets)  # λ_max over it is no number
+    spec = exact(task="regression", search={"penalty": [penalty]})
+    result = train(spec, [member(penalty, 1e-308), member()], [fold])
+    assert result.converged is not None
+    assert result.converged.all()
+    np.testing.assert_allclose(result.values[0], result.values[1], rtol=1e-6)
+
+
 def _only(result: PopulationResult, place: int) -> PopulationResult:
     def of(value: Any) -> Any:
         return value[place : place + 1] if isinstance(value, np.ndarray | Tensor) else value

@@ -432,7 +432,8 @@ def test_what_was_measured_is_remembered_and_used_by_the_next_worker(
     used: list[int] = []
 
     def trained(problem: Problem, *arguments: Any) -> PopulationResult:
-        if problem.settling_share < SETTLING_SHARE:  # of the search, not of the answer
+        of_answer = problem.settling_share >= SETTLING_SHARE or bool(problem.beside)
+        if not of_answer:
             used.append(solver_of(problem).together)
         return train(problem, *arguments)
 

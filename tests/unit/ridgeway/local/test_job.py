@@ -55,11 +55,14 @@ def interrupted_when_busy(folder: Path) -> Iterator[None]:
         _wait_for(lambda: any(_has_complete_trials(file) for file in folder.rglob("ridgeway.db")))
         os.kill(os.getpid(), signal.SIGINT)
 
+    # A shell has what it starts in the background ignore interrupts, tests too.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     watcher = threading.Thread(target=watch)
     watcher.start()
     with pytest.raises(KeyboardInterrupt):
         yield
     watcher.join()
+    signal.signal(signal.SIGINT, before)
 
 
 def _has_complete_trials(file: Path) -> bool:

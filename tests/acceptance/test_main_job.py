@@ -55,7 +55,7 @@ def _drive(deployment: Deployment) -> None:
     assert answer.simplest.weights == 30 * 16 + 16
     weights = [tensor for tensor in model.values() if tensor.dim() == 2]
     assert sum(int((w != 0).sum()) for w in weights) == answer.simplest.refit_nonzero_weights
-    _check_dashboard(deployment, done.links.dashboard, done.study)
+    _check_dashboard(deployment, done.links.dashboard, done.name)
     assert 0 < max(map(resident_megabytes, deployment.pids("service"))) < 150
     assert 0 < max(map(resident_megabytes, deployment.pids("workers"))) < 700
     storage = optuna.storages.RDBStorage(deployment.database_url)
@@ -93,13 +93,13 @@ def resident_megabytes(pid: int) -> float:
     return psutil.Process(pid).memory_info().rss / 2**20
 
 
-def _check_dashboard(deployment: Deployment, link: str, study: str) -> None:
+def _check_dashboard(deployment: Deployment, link: str, name: str) -> None:
     page = httpx.get(deployment.url + link, timeout=60)
     assert page.status_code == 200
     assert "<html" in page.text
     study_id = link.rsplit("/", 1)[1]
     shown = httpx.get(f"{deployment.url}/api/studies/{study_id}?after=0", timeout=60).json()
-    assert shown["name"] == study
+    assert shown["name"] == name  # of the job, where it has one
     assert len(shown["trials"]) == 60
     assert httpx.delete(f"{deployment.url}/api/studies/{study_id}").status_code == 405
 

@@ -116,7 +116,7 @@ def test_a_penalty_that_nobody_offers_is_refused_at_the_door(deployment):
         client.submit(dataset="digits", search={"penalty": ["l1", "nobodys"]})
     (error,) = caught.value.errors
     assert (error.field, error.value) == ("search.penalty.1", "nobodys")
-    assert "mcp, scad, l0.5, adaptive_l1, broken, soft_lasso" in error.message
+    assert "mcp, scad, l0.5, adaptive_l1, hierarchical, broken, soft_lasso" in error.message
 
 
 def test_a_plugins_name_that_nobody_offers_is_refused_at_the_door(deployment):

@@ -36,6 +36,14 @@ class JobHandle(Job):
         handle._client = client
         return handle
 
+    def __eq__(self, other: object) -> bool:
+        """Jobs are equal whose fields are, whichever client they came by."""
+        if not isinstance(other, Job):
+            return NotImplemented
+        return all(getattr(self, name) == getattr(other, name) for name in Job.model_fields)
+
+    __hash__ = Job.__hash__
+
     def refresh(self) -> JobHandle:
         """Return the job as it is now."""
         return self._client.job(self)

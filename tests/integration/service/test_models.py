@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import threading
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, get_args
 
@@ -14,7 +12,7 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner
 from foreign import by_onnx, pipeline_of
-from safetensors.numpy import save
+from line_models import line_file
 from scripted import make_answered_job
 from serving import Served
 
@@ -36,18 +34,7 @@ from workers.loop.worker import Worker
 pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 
 
-def a_file(kind: str = "linear", classes: Sequence[str] = ()) -> bytes:
-    """Return a file that says y = x, or that x is the logit of each class."""
-    count = len(classes) or 1
-    inputs = [{"name": "x", "source": "x", "mean": 0.0, "scale": 1.0}]
-    words = {"outputs": str(count), "target_mean": "0", "target_scale": "1"}
-    words["classes"] = json.dumps(list(classes))
-    spec = {"model": {"kind": kind}, "task": "regression", "target": "y"}
-    words |= {"inputs": json.dumps(inputs), "spec": json.dumps(spec)}
-    return save({"weight": np.ones((count, 1)), "bias": np.zeros(count)}, metadata=words)
-
-
-LINE = a_file()  # safetensors writes metadata in any order
+LINE = line_file()  # safetensors writes metadata in any order
 
 
 def keep(served: Served, database: Database, job_id: str, **files: bytes) -> None:
@@ -167,15 +154,15 @@ def test_what_has_no_such_format_says_the_way_out(
 ) -> None:
     address = f"/v1/jobs/{job_id}/model"
     for data, format, said in (
-        (a_file("mlp"), "sklearn", "ask for the format onnx"),
-        (a_file("forest"), "onnx", "ridgeway.load_model"),
+        (line_file("mlp"), "sklearn", "ask for the format onnx"),
+        (line_file("forest"), "onnx", "ridgeway.load_model"),
         (b"PK", "onnx", "can't be read"),
         (b"PK", "card", "can't be read"),
     ):
         keep(served, database, job_id, model=data)
         refused = http.get(address, params={"format": format})
         assert (refused.status_code, said in refused.json()["detail"]) == (409, True), refused.text
-    keep(served, database, job_id, model=a_file("forest"))
+    keep(served, database, job_id, model=line_file("forest"))
     assert "a model of the plug-in forest" in http.get(address, params={"format": "card"}).text
     # A large model is fetched as it is; its card tells what its metadata say.
     keep(served, database, job_id, model=LINE)
@@ -224,7 +211,7 @@ def test_few_are_written_at_once(
     assert most[0] == models.AT_ONCE
 
 
-def test_the_command_writes_a_file(
+def test_the_command_writes_line_file(
     job_id: str,
     http: httpx.Client,
     served: Served,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from click.testing import CliRunner
-from safetensors.numpy import save
+from line_models import line_file
 from serving import Served
 from sklearn.metrics import accuracy_score, r2_score
 
@@ -195,7 +194,7 @@ def test_an_answer_holds_so_many_predictions(
     kept: str, http: httpx.Client, served: Served, database: Database
 ) -> None:
     labels = [str(label) for label in range(10_000)]
-    keep(served, database, kept.split("/")[3], line(classes=labels))
+    keep(served, database, kept.split("/")[3], line_file(classes=labels))
     rows, csv_rows = {"rows": [{"x": 1}] * 101}, b"x\n" + b"1\n" * 101
     answers = [
         http.post(kept, json=rows),
@@ -238,19 +237,8 @@ def test_a_body_that_holds_no_rows_is_a_problem(kept: str, http: httpx.Client) -
 def kept(http: httpx.Client, served: Served, database: Database) -> str:
     """Give a job a model of its own, without work; where it predicts."""
     job = http.post("/v1/jobs", json={"dataset": "wine"}).json()
-    keep(served, database, job["id"], line())
+    keep(served, database, job["id"], line_file())
     return f"{job['links']['self']}/predict"
-
-
-def line(kind: str = "linear", classes: Sequence[str] = ()) -> bytes:
-    """Return a file that says y = x, or that x is the logit of each class."""
-    count = len(classes) or 1
-    inputs = [{"name": "x", "source": "x", "mean": 0.0, "scale": 1.0}]
-    words = {"outputs": str(count), "target_mean": "0", "target_scale": "1"}
-    words["classes"] = json.dumps(list(classes))
-    spec = {"model": {"kind": kind}, "task": "regression", "target": "y"}
-    words |= {"inputs": json.dumps(inputs), "spec": json.dumps(spec)}
-    return save({"weight": np.ones((count, 1)), "bias": np.zeros(count)}, metadata=words)
 
 
 def keep(served: Served, database: Database, job_id: str, data: bytes) -> None:
@@ -274,9 +262,9 @@ def test_what_can_not_be_predicted_with_here_says_the_way_out(
     assert http.post("/v1/jobs/00000000/predict", json=rows).status_code == 404
     job_id = kept.split("/")[3]
     for data, said in (
-        (line("forest"), "is a plug-in's, 'forest'"),
+        (line_file("forest"), "is a plug-in's, 'forest'"),
         (b"no model", "can't be read"),
-        (line()[:-1], "is not as it should be"),
+        (line_file()[:-1], "is not as it should be"),
     ):
         keep(served, database, job_id, data)
         refused = http.post(kept, json=rows)
@@ -284,17 +272,17 @@ def test_what_can_not_be_predicted_with_here_says_the_way_out(
         assert said in refused.json()["detail"]
     with Client(served.url) as client, pytest.raises(Conflict):
         client.predict(job_id, rows["rows"])
-    keep(served, database, job_id, line())
+    keep(served, database, job_id, line_file())
     with Client(served.url) as client:
         known = [{"x": np.float32(3)}, {"x": np.float64("nan")}, {"x": np.int64(2)}]
         assert client.predict(job_id, known).predictions == [3.0, 0.0, 2.0]
     with pytest.raises(InvalidInput, match="that no package here offers"):
-        ridgeway.load_model(line("forest"))
+        ridgeway.load_model(line_file("forest"))
     # Models give way to others, the one that was asked for last stays; a large one is not read.
-    size = len(line())
+    size = len(line_file())
     monkeypatch.setattr(models, "MOST_BYTES", size)
     kept_models = served.app.state.context.models
-    keep(served, database, job_id, line())
+    keep(served, database, job_id, line_file())
     assert http.post(kept, json=rows).status_code == 200
     assert len(kept_models._kept) == 1
     monkeypatch.setattr(models, "MOST_BYTES", size - 1)

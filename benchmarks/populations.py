@@ -60,7 +60,7 @@ CURVES: Mapping[str, Sequence[int]] = {
     "rows": (256, 1024, 4096, 16384, 65536),
     "width": (16, 32, 64, 128, 256, 512),
 }
-LARGEST_NETS = 256  # members of a curve over P, but for linear models
+LARGEST_NETS = 256  # members of a curve over P on a CPU, but for linear models
 LARGEST_CNN = 64  # channels of a curve over width
 SEARCH = {
     "dataset": "digits",
@@ -115,7 +115,8 @@ def curve(name: str, arguments: argparse.Namespace) -> Iterator[tuple[Task, int 
     rows, width, batch = arguments.rows, arguments.width, arguments.batch
     points = CURVES.get(arguments.curve, ())
     if arguments.curve == "population":
-        largest = points[-1] if name == "linear" else LARGEST_NETS
+        small = name == "linear" or arguments.device == "cuda"
+        largest = points[-1] if small else LARGEST_NETS
         for members in points:
             if members <= largest:
                 yield task(name, rows, width, batch), members

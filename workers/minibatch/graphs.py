@@ -24,10 +24,10 @@ from workers.backends.base import seed_generator
 from workers.minibatch.chunks import Chunk
 from workers.penalties.penalties import PENALTIES
 
-# A capture takes about as long as so many steps without one. Whoever waits as long as what he waits
-# for costs never pays more than twice (ski rental): members may leave a chunk, and the smaller one
-# needs a capture of its own. Padding it to the old size would make every step pay instead.
-EAGER_STEPS = 32
+# A capture takes as long as two steps without one (docs/log.md). Whoever waits as long as what he
+# waits for costs never pays more than twice (ski rental): members may leave a chunk, and the
+# smaller one needs a capture of its own. Padding it to the old size would make every step pay.
+EAGER_STEPS = 3
 
 # Records a call without its effects (nothing runs on a device while it is captured); gives what
 # repeats them. RuntimeError where the call can't be captured.

@@ -41,9 +41,9 @@ def linear(**fields: Any) -> Prepared:
 
 
 def test_the_kept_model_predicts_as_lasso_with_the_reported_alpha(tmp_path: Path):
-    prepared = linear(epochs=2000, batch_size=10_000)
+    prepared = linear(epochs=600, batch_size=10_000)
     store = Store(str(tmp_path))
-    params = {"penalty": "l1", "lambda": 0.05, "learning_rate": 0.05}
+    params = {"penalty": "l1", "lambda": 0.1, "learning_rate": 0.05}
     given = give(prepared, store, told_trials(params))
     chosen = given.recommended.simplest
     assert chosen.equivalents is not None

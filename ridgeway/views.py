@@ -203,6 +203,21 @@ class DatasetSummary(View):
     created_at: datetime | None
 
 
+class JobUse(View):
+    """A job that uses a data set."""
+
+    id: str
+    name: str
+    state: str
+
+
+class Preview(View):
+    """The first rows of a data set as jobs read it, the values in the order of `columns`."""
+
+    columns: list[str] = Field(description="the first ones, where there are very many")
+    rows: list[list[float | str | None]] = Field(description="null where a value is missing")
+
+
 class Dataset(DatasetSummary):
     """A data set with the profile of every column."""
 
@@ -211,6 +226,11 @@ class Dataset(DatasetSummary):
     )
     unreadable: str | None = Field(
         None, description="why this release can't read the columns, which another one wrote"
+    )
+    job_count: int = Field(0, description="jobs that use it")
+    jobs: list[JobUse] = Field([], description="the newest of them")
+    preview: Preview | None = Field(
+        None, description="where `rows` were asked for; of a plug-in's there are none"
     )
 
     def _summary(self) -> str:
@@ -224,3 +244,57 @@ class DatasetPage(View):
 
     datasets: list[DatasetSummary]
     next: str | None
+
+
+class Offers(View):
+    """The names that a worker's plug-ins offer, beside those of every worker."""
+
+    models: list[str]
+    datasets: list[str]
+    penalties: list[str]
+
+
+class Work(View):
+    """What is in a worker's hands: a population of a job's trials, or the job's answer."""
+
+    lease: int
+    job: str
+    job_name: str
+    kind: Literal["population", "answer"]
+    trials: int
+    fraction: float | None = Field(description="of its training that is done, as told last")
+
+
+class Worker(View):
+    """A process that trains."""
+
+    id: str
+    host: str
+    pid: int
+    device: str
+    version: str
+    state: Literal["working", "idle", "silent"]
+    plugins: Offers
+    work: Work | None
+    trials_lately: int = Field(description="in populations that it finished within five minutes")
+    trials_per_second: float | None = Field(description="of those; null where there are none")
+    started_at: datetime
+    seen_at: datetime = Field(description="its last heartbeat")
+    silent_seconds: float = Field(description="since then, by the database's clock")
+
+
+class Queue(View):
+    """How much waits: jobs that have not ended, by state, and their trials."""
+
+    queued: int
+    running: int
+    paused: int
+    trials_waiting: int = Field(description="in no worker's hands, paused jobs' left out")
+    trials_training: int
+
+
+class WorkerList(View):
+    """The workers, those heard of last first, and the queue before them."""
+
+    workers: list[Worker]
+    queue: Queue

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from importlib.metadata import version
 
@@ -15,6 +15,8 @@ from ridgeway.database.schema import require_schema
 from ridgeway.settings import Settings
 from service import dashboard
 from service.admission import Admission
+from service.compression import Compression
+from service.connections import STOPPING
 from service.context import Context
 from service.dashboard import Dashboard
 from service.hosts import KnownHost, own_names
@@ -25,8 +27,20 @@ from service.models import Models
 from service.origins import SameOrigin
 from service.pictures import Pictures
 from service.problems import describe_problems, handle_errors
-from service.routes import datasets, health, jobs, plots, predictions, reports, results
+from service.routes import (
+    datasets,
+    events,
+    health,
+    jobs,
+    plots,
+    predictions,
+    problem_pages,
+    reports,
+    results,
+    workers,
+)
 from service.scratch import scratch_folder
+from service.streams import Streams
 from service.sweeper import Sweeper
 from service.writers import Writers
 
@@ -39,9 +53,10 @@ def create_app(settings: Settings) -> FastAPI:
     """Make the service's ASGI application; SchemaMismatch when it starts on another schema."""
 
     @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
+    async def lifespan(app: FastAPI) -> AsyncGenerator[dict[str, Callable[[], None]]]:
         async with _shared(settings) as app.state.context:
-            yield
+            # Connections are told of the end before the lifespan is (service/connections.py).
+            yield {STOPPING: app.state.context.streams.end}
 
     app = FastAPI(
         title="Ridgeway",
@@ -54,8 +69,8 @@ def create_app(settings: Settings) -> FastAPI:
         redoc_url=None,
     )
     for routes in (
-        *(jobs, results, reports, predictions, plots),
-        *(datasets, health, dashboard),
+        *(jobs, events, results, reports, predictions, plots),
+        *(datasets, workers, health, problem_pages, dashboard),
     ):
         app.include_router(routes.router)
     handle_errors(app)
@@ -73,6 +88,7 @@ async def _shared(settings: Settings) -> AsyncGenerator[Context]:
     store = Store.of(settings)
     sweeper = Sweeper(writers.database, store, settings)
     looks = Looks(database)
+    streams = Streams(looks)
     pictures = Pictures()
     with scratch_folder() as scratch:
         shown = Dashboard(database, scratch)
@@ -83,6 +99,7 @@ async def _shared(settings: Settings) -> AsyncGenerator[Context]:
                 database,
                 writers,
                 looks,
+                streams,
                 store,
                 shown,
                 scratch,
@@ -94,6 +111,7 @@ async def _shared(settings: Settings) -> AsyncGenerator[Context]:
             )
         finally:
             sweeper.stop()
+            await streams.stop()
             await shown.stop()
             await pictures.stop()
             looks.close()
@@ -109,6 +127,7 @@ def _guard(app: FastAPI, settings: Settings) -> None:
             return settings.max_upload_bytes
         return settings.max_predict_bytes if path.endswith("/predict") else settings.max_body_bytes
 
+    app.add_middleware(Compression)
     app.add_middleware(BodyLimit, limit_of=limit_of)
     app.add_middleware(SameOrigin)
     app.add_middleware(KnownHost, names=own_names(settings))

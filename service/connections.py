@@ -35,6 +35,7 @@ HEAD_BYTES = 64 * 1024  # of a request's head, or of what stands between the par
 PIECE_BYTES = 16 * 1024  # read at once: so far a head may exceed its limit unnoticed
 MOST_PIPELINED = 100  # requests of a connection that wait for the answer to another
 ANSWER_SECONDS = 60.0  # for a client to take some 50 kB of its answer
+STOPPING = "stopping"  # in the lifespan's state: what ends the answers that go on by themselves
 SILENT_SECONDS = 60.0  # between what is said of descriptors that have run out
 
 
@@ -81,6 +82,12 @@ class Connection(HttpToolsProtocol):
     def resume_writing(self) -> None:
         super().resume_writing()
         self._answer_due = _cancelled(self._answer_due)
+
+    def shutdown(self) -> None:
+        """Have what streams without end come to its end; all else finishes by itself."""
+        if (end := self.app_state.get(STOPPING)) is not None:
+            end()
+        super().shutdown()
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)

@@ -21,10 +21,12 @@ from service.dashboard import Dashboard
 from service.looks import Looks
 from service.models import Models
 from service.pictures import Pictures
+from service.streams import Streams
 from service.sweeper import Sweeper
 from service.writers import Writers
 
 MOST_IN_A_PAGE = 500
+OF_THE_PAGE_BEFORE = "the `next` of the page before; absent for the first page"
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,7 @@ class Context:
     database: Database  # to read with
     writers: Writers
     looks: Looks
+    streams: Streams
     store: Store
     dashboard: Dashboard
     scratch: Path  # a folder for what is unfinished
@@ -63,17 +66,11 @@ async def require_json(request: Request) -> None:
         raise HTTPException(415, "The body must be JSON: Content-Type: application/json.")
 
 
-def names_tag(if_none_match: str, tag: str) -> bool:
-    """Return True if the header names the entity tag (RFC 9110, section 13.1.2)."""
-    named = (each.strip().removeprefix("W/") for each in if_none_match.split(","))
-    return any(each in (tag, "*") for each in named)
-
-
 def cursor_of(*lists: Keys) -> Any:
     """Declare the query parameter `cursor` of a list, which may have several orders."""
     pattern = "|".join(keys.pattern for keys in lists)
     return Query(
-        description="the `next` of the page before; absent for the first page",
+        description=OF_THE_PAGE_BEFORE,
         json_schema_extra={"pattern": f"^(?:{pattern})$"},
     )
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from hashlib import blake2b
 from typing import TypeAlias
 
 from anyio import CapacityLimiter, to_thread
@@ -20,6 +19,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from ridgeway.database.engine import Database
 from ridgeway.database.versions import Version, Versions
 from ridgeway.jobs import lookups
+from service.tags import tag_of
 
 MOST_KEPT = 1000  # looks, some 3 kB each
 
@@ -98,8 +98,7 @@ class Looks:
                 try:
                     job = lookups.find_job(transaction, job_id)
                     body = job.model_dump_json(by_alias=True).encode()
-                    tag = f'"{blake2b(body, digest_size=16).hexdigest()}"'
-                    found[job_id] = Look(body, tag, job.progress.eta_seconds is None)
+                    found[job_id] = Look(body, tag_of(body), job.progress.eta_seconds is None)
                 except SQLAlchemyError:
                     raise
                 except Exception as error:  # of this job alone

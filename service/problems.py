@@ -20,6 +20,7 @@ from starlette.routing import Match
 from ridgeway.database.outages import first_line, will_pass
 from ridgeway.errors import Conflict, FieldError, InvalidInput, NotFound, StoreAway
 from ridgeway.spec.wording import field_errors
+from service.problem_types import TYPES, UNKNOWN, uri_of
 from service.shown import cut, shown
 
 LONGEST_DETAIL = 2000
@@ -45,7 +46,10 @@ class ProblemDetails(BaseModel):
 
     model_config = ConfigDict(title="Problem", json_schema_extra={"additionalProperties": False})
 
-    type: str = Field(description="a URI reference that names the kind of problem")
+    type: str = Field(
+        description="names the kind of problem, and is the address of a page on it",
+        json_schema_extra={"enum": [*(each.uri for each in TYPES.values()), UNKNOWN]},
+    )
     title: str
     status: int = Field(ge=400, le=599)
     detail: str
@@ -65,7 +69,7 @@ def problem(
 ) -> Response:
     """Return the response that tells a client what went wrong."""
     body: dict[str, Any] = {
-        "type": "about:blank",
+        "type": uri_of(status),
         "title": HTTPStatus(status).phrase,
         "status": status,
         "detail": cut(detail, LONGEST_DETAIL),

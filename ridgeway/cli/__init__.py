@@ -28,6 +28,7 @@ from ridgeway.cli.processes import demo, import_study, migrate, serve, worker
 from ridgeway.cli.refusals import Commands
 from ridgeway.cli.reports import report
 from ridgeway.cli.searching import search
+from ridgeway.cli.workers import workers
 
 EPILOG = """Exit codes: 0 fine, 1 the job failed, 2 bad input, 3 the service can't be reached.
 
@@ -45,6 +46,6 @@ for command in (
     *(search, serve, worker, migrate, import_study, demo),
     *(submit, status, jobs, trials, front, path, features, cancel, pause, resume, answer),
     *(extend, delete, model, predict, plot, report, export),
-    datasets,
+    *(datasets, workers),
 ):
     main.add_command(command)

@@ -34,20 +34,50 @@ def list_datasets(as_json: bool, url: str) -> None:
 
 @datasets.command("show")
 @click.argument("name_or_id")
+@click.option(
+    "--rows",
+    type=click.IntRange(0, 100),
+    default=0,
+    show_default=True,
+    help="Show so many first rows, too.",
+)
 @json_option
 @url_option
-def show_dataset(name_or_id: str, as_json: bool, url: str) -> None:
+def show_dataset(name_or_id: str, rows: int, as_json: bool, url: str) -> None:
     """Show a data set and what each of its columns holds."""
     from ridgeway.client.show import write
-    from ridgeway.client.show_datasets import column_table, dataset_table
+    from ridgeway.client.show_datasets import column_table, dataset_table, preview_table
 
     with connect(url) as client:
-        dataset = client.dataset(name_or_id)
+        dataset = client.dataset(name_or_id, rows)
     if as_json:
         print_json(dataset)
-    else:
-        write(dataset_table([dataset]))
-        write(column_table(dataset))
+        return
+    write(dataset_table([dataset]))
+    write(column_table(dataset))
+    if dataset.preview is not None:
+        write(preview_table(dataset.preview))
+
+
+@datasets.command("rename")
+@click.argument("name_or_id")
+@click.argument("name")
+@url_option
+def rename_dataset(name_or_id: str, name: str, url: str) -> None:
+    """Give an uploaded data set another NAME; jobs go on with it."""
+    with connect(url) as client:
+        client.rename_dataset(name_or_id, name)
+    click.echo("renamed")
+
+
+@datasets.command("delete")
+@click.argument("name_or_id")
+@url_option
+def delete_dataset(name_or_id: str, url: str) -> None:
+    """Delete an uploaded data set that no job waits for or works on."""
+    with connect(url) as client:
+        client.delete_dataset(name_or_id)
+    click.echo("deleted")
 
 
 @datasets.command("add")

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 # What a command needs is imported in it: `--help` must stay quick.
 
+_MOMENT = click.DateTime(["%Y-%m-%d", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%S%z"])
+
 
 @click.command()
 @click.argument("spec", type=click.File("rb"))
@@ -65,16 +67,27 @@ def status(id: str, watch: bool, as_json: bool, url: str) -> None:
 
 
 @click.command()
-@click.option("--state", type=click.Choice(get_args(JobState)), help="Only jobs in this state.")
+@click.option(
+    "--state",
+    "states",
+    type=click.Choice(get_args(JobState)),
+    multiple=True,
+    help="Only jobs in this state; given again, in either.",
+)
+@click.option("--dataset", help="Only jobs on this data set: its name or id.")
+@click.option("--name", help="Only jobs with this in their names.")
+@click.option("--kind", type=click.Choice(["search", "path"]), help="Only jobs of this kind.")
+@click.option("--since", type=_MOMENT, help="Only jobs submitted then or later, local time.")
+@click.option("--before", type=_MOMENT, help="Only jobs submitted before then, local time.")
 @limit_option
 @json_option
 @url_option
-def jobs(state: Any, limit: int, as_json: bool, url: str) -> None:
+def jobs(states: Any, limit: int, as_json: bool, url: str, **filters: Any) -> None:
     """List jobs, newest first."""
     from ridgeway.client.show import job_table, write
 
     with connect(url) as client:
-        found = list(islice(client.jobs(state=state), limit))
+        found = list(islice(client.jobs(state=states, **filters), limit))
     if as_json:
         print_json(found)
     else:

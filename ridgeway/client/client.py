@@ -9,21 +9,22 @@ from contextlib import nullcontext
 from importlib import import_module
 from io import StringIO
 from pathlib import Path
-from typing import Any, BinaryIO, Literal, TypeAlias
-from urllib.parse import quote
+from typing import Any, Literal, TypeAlias, Unpack
 
 import httpx
 
 from ridgeway.answers import ModelRole
 from ridgeway.client.connection import NOT_MODIFIED
+from ridgeway.client.datasets import Datasets
 from ridgeway.client.downloads import written
-from ridgeway.client.frames import is_table, name_of, parquet_of, rows_of
+from ridgeway.client.events import JobEvent, follow
+from ridgeway.client.filters import JobFilters, in_query
+from ridgeway.client.frames import is_table, rows_of
 from ridgeway.client.handle import JobHandle
-from ridgeway.client.pictures import Plots
 from ridgeway.client.refusals import problem_of, transport_reason
 from ridgeway.client.sending import post_once, rows_body
 from ridgeway.client.waiting import progress_bar, succeeded
-from ridgeway.errors import InvalidInput, Unreachable
+from ridgeway.errors import Unreachable
 from ridgeway.features import Features
 from ridgeway.formats.names import ModelFormat
 from ridgeway.paths import RegularisationPath
@@ -32,9 +33,6 @@ from ridgeway.shown import Shown
 from ridgeway.spec.names import PenaltyName
 from ridgeway.spec.spec import JobSpec
 from ridgeway.views import (
-    Dataset,
-    DatasetPage,
-    DatasetSummary,
     Front,
     Job,
     JobPage,
@@ -43,16 +41,16 @@ from ridgeway.views import (
     TrialDetail,
     TrialPage,
     TrialState,
+    WorkerList,
 )
 
 Table: TypeAlias = Any  # pandas', polars' or pyarrow's
 
 REPORT_SECONDS = 120.0  # it is drawn when it is asked for, one at a time
-UPLOAD_SECONDS = 600.0  # a large file is read and profiled before the service answers
 OUTAGE_SECONDS = 60.0  # `wait` outlives a service that is restarted within this time
 
 
-class Client(Plots):
+class Client(Datasets):
     """The calls of a Ridgeway service; a context manager, to be closed with `close`.
 
     `url` and `api_key` default to RIDGEWAY_URL and RIDGEWAY_API_KEY; `timeout` is in seconds, for
@@ -90,10 +88,23 @@ class Client(Plots):
         """Return the job as it is now."""
         return self._job(self._get(self._job_path(job)))
 
-    def jobs(self, state: JobState | None = None) -> Iterator[JobHandle]:
-        """List every job, newest first."""
-        for page in self._pages("/v1/jobs", JobPage, state=state):
+    def jobs(
+        self, state: JobState | Sequence[JobState] | None = None, **filters: Unpack[JobFilters]
+    ) -> Iterator[JobHandle]:
+        """List every job, newest first; only those in a state, or one of several, if given.
+
+        filters: `dataset`, `name` (a part of it), `kind`, `since` and `before` (datetimes with an
+        offset; one without is local time), all of which a job has to pass.
+        """
+        for page in self._pages("/v1/jobs", JobPage, state=state, **in_query(filters)):
             yield from (JobHandle.of(job, self) for job in page.jobs)
+
+    def events(self, job: Job | str) -> Iterator[JobEvent]:
+        """Yield what happens to the job until it has ended; what there is comes first.
+
+        Outlives a service that is away for less than a minute, and goes on where it was.
+        """
+        yield from follow(self._http, f"{self._job_path(job)}/events", self.url)
 
     def trials(
         self,
@@ -260,44 +271,11 @@ class Client(Plots):
                     raise
                 time.sleep(poll_seconds)
 
-    # --- data sets and the service ------------------------------------------------------------
+    # --- the service --------------------------------------------------------------------------
 
-    def datasets(self) -> list[DatasetSummary]:
-        """List every data set that jobs can name."""
-        pages = self._pages("/v1/datasets", DatasetPage)
-        return [dataset for page in pages for dataset in page.datasets]
-
-    def dataset(self, name_or_id: str) -> Dataset:
-        """Return one data set with the profile of every column."""
-        return self._read(self._get(f"/v1/datasets/{quote(name_or_id, safe='')}"), Dataset)
-
-    def add_dataset(self, source: Path | str | Table, name: str | None = None) -> DatasetSummary:
-        """Upload a CSV (gzip too), Parquet or npz file under a name, or a table with or without.
-
-        A table's own name is made of what it holds: the same table again is the same data set.
-        """
-        if not isinstance(source, Path | str):
-            data = parquet_of(source, "dataset")
-            return self._upload(data, name or name_of(data))
-        if name is None:
-            raise InvalidInput.of("name", None, "must be given for a file: jobs name it so")
-        try:
-            file = Path(source).open("rb")  # noqa: SIM115 - closed below, its errors are named here
-        except OSError as error:
-            raise InvalidInput.of("path", str(source), error.strerror or str(error)) from None
-        with file:
-            return self._upload(file, name)
-
-    def _upload(self, content: bytes | BinaryIO, name: str) -> DatasetSummary:
-        response = self._call(
-            "POST",
-            "/v1/datasets",
-            params={"name": name},
-            headers={"Content-Type": "application/octet-stream"},
-            content=content,
-            timeout=httpx.Timeout(UPLOAD_SECONDS, connect=self._http.timeout.connect),
-        )
-        return self._read(response, DatasetSummary)
+    def workers(self) -> WorkerList:
+        """List the workers, what each is at, and how much waits for them."""
+        return self._read(self._get("/v1/workers"), WorkerList)
 
     def ready(self) -> bool:
         """Return True if the service answers and finds its database and a worker."""

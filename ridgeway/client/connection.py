@@ -88,11 +88,11 @@ class Connection:
     def _job_path(self, job: Job | str) -> str:
         return f"/v1/jobs/{quote(self.job_id(job), safe='')}"
 
-    def _get(self, path: str, **parameters: Any) -> httpx.Response:
+    def _get(self, path: str, /, **parameters: Any) -> httpx.Response:
         given = {name: value for name, value in parameters.items() if value is not None}
         return self._call("GET", path, retry=True, params=given)
 
-    def _pages(self, path: str, kind: type[_Model], **parameters: Any) -> Iterator[_Model]:
+    def _pages(self, path: str, kind: type[_Model], /, **parameters: Any) -> Iterator[_Model]:
         cursor: str | None = None
         while True:
             response = self._get(path, limit=PAGE, cursor=cursor, **parameters)

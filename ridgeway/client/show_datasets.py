@@ -8,8 +8,10 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from ridgeway.views import Dataset, DatasetSummary
+from ridgeway.views import Dataset, DatasetSummary, Preview
 from ridgeway.words import number
+
+MOST_SHOWN = 12  # columns of a preview
 
 
 def dataset_table(datasets: Iterable[DatasetSummary]) -> Table:
@@ -39,6 +41,17 @@ def column_table(dataset: Dataset) -> Table:
             number(column.minimum),
             number(column.maximum),
         )
+    return table
+
+
+def preview_table(preview: Preview) -> Table:
+    """Show the first rows, of as many columns as a terminal may hold."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for name in preview.columns[:MOST_SHOWN]:
+        table.add_column(Text(name), justify="right")
+    for row in preview.rows:
+        cells = row[:MOST_SHOWN]
+        table.add_row(*(Text(each if isinstance(each, str) else number(each)) for each in cells))
     return table
 
 

@@ -59,6 +59,7 @@ class StoredDataset:
     target: str  # the column predicted by default
     task: Task
     created_at: float  # seconds since 1970
+    deleted_at: float | None = None  # since when jobs that have ended alone name it
 
     @property
     def profile(self) -> DatasetProfile:
@@ -67,6 +68,8 @@ class StoredDataset:
             DatasetProfile, f"profile of data set '{self.name}'", self.stored_profile
         )
 
+
+KEPT = datasets.c.deleted_at.is_(None)
 
 # What a list says of an upload: all of its row but the profile, and where its bytes lie.
 SUMMARY = tuple(
@@ -92,13 +95,16 @@ def find_dataset(transaction: Connection, name_or_id: str) -> StoredDataset:
     """
     if "\x00" not in name_or_id:  # PostgreSQL would refuse the question
         for column in (datasets.c.id, datasets.c.name):
-            if (found := _where(transaction, column == name_or_id)) is not None:
+            if (found := _where(transaction, KEPT & (column == name_or_id))) is not None:
                 return found
     raise NotFound(f"There is no data set '{name_or_id}'.")
 
 
 def dataset_by_id(transaction: Connection, dataset_id: str) -> StoredDataset:
-    """Find the upload of this id, whatever others are called; NotFound where it is gone."""
+    """Find the upload of this id, whatever others are called; NotFound where it is gone.
+
+    One that was deleted is found for the sake of its profile, as long as a job names it.
+    """
     found = _where(transaction, datasets.c.id == dataset_id)
     if found is None:
         raise NotFound(f"There is no data set of the id '{dataset_id}'.")
@@ -140,12 +146,12 @@ def profile_of(transaction: Connection, name: str) -> tuple[str | None, DatasetP
 def _known(transaction: Connection, unknown: str) -> str:
     """Name a few data sets, those first whose names are near an unknown one, and count the rest."""
     newest = datasets.c.created_at.desc(), datasets.c.id.desc()
-    uploads = sa.select(datasets.c.name).order_by(*newest).limit(MOST_COMPARED)
+    uploads = sa.select(datasets.c.name).where(KEPT).order_by(*newest).limit(MOST_COMPARED)
     offered = [*bundled_profiles(), *sorted(plugin_names(transaction))]
     names = [*offered[:MOST_COMPARED], *transaction.execute(uploads).scalars()]
     near = get_close_matches(unknown, names, n=MOST_NAMED)
     named = list(dict.fromkeys([*near, *names]))[:MOST_NAMED]
-    count = transaction.execute(sa.select(sa.func.count(datasets.c.id))).scalar_one()
+    count = transaction.execute(sa.select(sa.func.count(datasets.c.id)).where(KEPT)).scalar_one()
     rest = len(offered) + count - len(named)
     return ", ".join(named) + (f" and {rest} more" if rest else "")
 
@@ -203,7 +209,7 @@ def _keep(store: Store, address: str, data: bytes) -> None:
 
 def is_named(transaction: Connection, address: str) -> bool:
     """Return True where a data set's table lies under this key of the store."""
-    query = sa.select(datasets.c.id).where(datasets.c.address == address).limit(1)
+    query = sa.select(datasets.c.id).where(KEPT, datasets.c.address == address).limit(1)
     return transaction.execute(query).first() is not None
 
 

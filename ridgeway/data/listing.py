@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from ridgeway.data.bundled import bundled_profiles
-from ridgeway.data.catalogue import SUMMARY, find_dataset, plugin_names, summarise
+from ridgeway.data.catalogue import KEPT, SUMMARY, find_dataset, plugin_names, summarise
 from ridgeway.database.cursors import FLAG, FLOAT, NAME, Keys
 from ridgeway.database.tables import datasets
 from ridgeway.errors import NotFound, Unreadable
@@ -41,7 +41,7 @@ def _uploads(
     transaction: Connection, after: Sequence[Any] | None, limit: int
 ) -> Sequence[sa.Row[Any]]:
     age = (datasets.c.created_at, datasets.c.id)
-    query = sa.select(*SUMMARY, datasets.c.created_at).order_by(*age).limit(limit)
+    query = sa.select(*SUMMARY, datasets.c.created_at).where(KEPT).order_by(*age).limit(limit)
     if after is not None:
         query = query.where(sa.tuple_(*age) > sa.tuple_(*map(sa.literal, after)))
     return transaction.execute(query).all()

@@ -37,6 +37,7 @@ datasets = Table(
     Column("task", sa.String(16), nullable=False, comment="that this target implies"),
     Column("profile", sa.JSON, nullable=False, comment="ridgeway.profiles.DatasetProfile"),
     Column("created_at", SECONDS, nullable=False),
+    Column("deleted_at", SECONDS, comment="since then only jobs that have ended name it"),
     Index(None, "created_at", "id"),
 )
 
@@ -77,6 +78,7 @@ jobs = Table(
     Column("deadline", SECONDS),
     Index(None, "state", "priority", "created_at"),
     Index(None, "created_at", "id"),
+    Index(None, "dataset_id"),
 )
 
 leases = Table(
@@ -97,6 +99,7 @@ leases = Table(
     Column("created_at", SECONDS, nullable=False),
     Column("lost_because", sa.Text, comment="why a holder was lost, where it is known"),
     Column("share", _DOUBLE, comment="0 to 1: how much of the training is done, if known"),
+    Column("finished_at", SECONDS, comment="when it was done"),
     UniqueConstraint("job_id", "kind", "ordinal"),
     Index(None, "job_id", "state"),
     Index(None, "state", "expires_at"),

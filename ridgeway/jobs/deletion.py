@@ -22,6 +22,7 @@ from ridgeway.database.clock import now
 from ridgeway.database.engine import Database
 from ridgeway.database.tables import artifacts, deleted_jobs, jobs, leases
 from ridgeway.errors import Conflict
+from ridgeway.jobs.datasets import forget_dataset
 from ridgeway.jobs.rows import lock_job
 from ridgeway.study.deleting import delete_study, delete_trials, hide_study
 from ridgeway.views import ENDED
@@ -47,6 +48,8 @@ def delete_job(transaction: Connection, job_id: str) -> None:
     left = {"job_id": job_id, "study_id": row.study_id, "deleted_at": now()}
     transaction.execute(sa.insert(deleted_jobs).values(left))
     transaction.execute(sa.delete(jobs).where(jobs.c.id == job_id))
+    if row.dataset_id is not None:
+        forget_dataset(transaction, row.dataset_id)
 
 
 def delete_some(database: Database, store: Store) -> bool:

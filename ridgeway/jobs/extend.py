@@ -9,7 +9,8 @@ from sqlalchemy.engine import Connection, Row
 
 from ridgeway.database.clock import current_time
 from ridgeway.database.tables import leases
-from ridgeway.errors import InvalidInput
+from ridgeway.errors import Conflict, InvalidInput
+from ridgeway.jobs.datasets import hold_dataset
 from ridgeway.jobs.leases import OPEN_LEASE
 from ridgeway.jobs.lifecycle import change_job
 from ridgeway.jobs.rows import lock_job, require_state
@@ -32,6 +33,12 @@ def extend_job(transaction: Connection, job_id: str, trials: int) -> Job:
     """
     row = lock_job(transaction, job_id)
     require_state(row, "extend", "queued", "running", "paused", "succeeded")
+    if (
+        row.state == "succeeded"
+        and row.dataset_id
+        and not hold_dataset(transaction, row.dataset_id)
+    ):
+        raise Conflict("Can't extend a job whose data set was deleted.")
     spec = read_spec(row.spec)
     total = _larger_budget(row, spec, trials)
     _withdraw_answer(transaction, job_id)

@@ -17,7 +17,7 @@ from ridgeway.database.tables import leases
 from ridgeway.errors import LeaseLost, Unreadable
 from ridgeway.fleet import mark_gone
 from ridgeway.jobs.artifacts import Artifact, replace_artifacts
-from ridgeway.jobs.leases import OPEN_LEASE, THE_LEASE, Lease, update_lease
+from ridgeway.jobs.leases import OPEN_LEASE, THE_LEASE, Lease, end_lease, update_lease
 from ridgeway.jobs.lifecycle import (
     SEARCH_ENDED,
     close_search,
@@ -150,7 +150,7 @@ def finish_population(
         best=_better(transaction, row, lease, complete),
         warnings=_with(row.warnings, warnings),
     )
-    update_lease(transaction, lease.id, state="done")
+    end_lease(transaction, lease.id)
     if not row.complete and not complete:
         end_if_hopeless(transaction, row.id)
 
@@ -181,7 +181,7 @@ def finish_answer(
         finished_at=finished,
     )
     note_answer(transaction, row, recommended)
-    update_lease(transaction, lease.id, state="done")
+    end_lease(transaction, lease.id)
 
 
 def _counted(recommended: Recommended, evaluations: int) -> dict[str, Any]:

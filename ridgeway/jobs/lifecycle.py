@@ -15,7 +15,8 @@ from sqlalchemy.engine import Connection, Row
 
 from ridgeway.database.clock import current_time, now
 from ridgeway.database.tables import jobs, leases
-from ridgeway.errors import Conflict
+from ridgeway.errors import Conflict, InvalidInput
+from ridgeway.jobs.datasets import hold_dataset
 from ridgeway.jobs.leases import OPEN_LEASE, has_open_leases
 from ridgeway.jobs.lookups import find_job
 from ridgeway.jobs.noting import name_axes
@@ -46,8 +47,11 @@ def submit_job(
 ) -> str:
     """Queue a job with its study; return the job's id, which is the study's name too.
 
-    The study is empty but for the `lessons` of a warm start.
+    The study is empty but for the `lessons` of a warm start. InvalidInput where the data set was
+    deleted since it was looked up.
     """
+    if dataset_id is not None and not hold_dataset(transaction, dataset_id):
+        raise InvalidInput.of("dataset", spec.dataset, "has been deleted meanwhile")
     job_id = new_id()
     attributes = {"name": spec.name, "dataset": spec.dataset, "model": spec.model.kind}
     study_id = writing.create_study(transaction, job_id, spec.directions, attributes)

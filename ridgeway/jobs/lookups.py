@@ -13,6 +13,7 @@ from sqlalchemy.engine import Connection, Row
 from ridgeway.database.cursors import FLAG, FLOAT, ID, INTEGER, Keys
 from ridgeway.database.tables import jobs
 from ridgeway.errors import NotFound, Unreadable
+from ridgeway.jobs.filters import JobFilter
 from ridgeway.jobs.plan import JobPlan
 from ridgeway.jobs.rows import read_job, read_look, select_looks
 from ridgeway.jobs.stored import read_best, read_plan, read_recommended, read_spec, read_state
@@ -23,7 +24,6 @@ from ridgeway.study.facts import text_of
 from ridgeway.views import (
     Job,
     JobPage,
-    JobState,
     LambdaRange,
     Links,
     Progress,
@@ -36,6 +36,7 @@ from ridgeway.views import (
 
 _Read = TypeVar("_Read")
 
+EVERY_JOB = JobFilter()
 NEWEST_FIRST = Keys(FLOAT, ID)  # of jobs: when they were created, and the id
 TRIAL_ORDERS: dict[pages.TrialOrder, Keys] = {
     "number": Keys(INTEGER),
@@ -72,18 +73,14 @@ def job_of_study(transaction: Connection, study_id: int) -> str | None:
 def list_jobs(
     transaction: Connection,
     *,
-    state: JobState | None,
-    beginning: str | None = None,
+    wanted: JobFilter = EVERY_JOB,
     cursor: str | None,
     limit: int,
 ) -> JobPage:
-    """List jobs, newest first; only those in the state, and with ids of that beginning, if any."""
+    """List the jobs that are wanted, newest first."""
     newest = (jobs.c.created_at, jobs.c.id)
     query = select_looks().order_by(*(column.desc() for column in newest)).limit(limit + 1)
-    if state is not None:
-        query = query.where(jobs.c.state == state)
-    if beginning is not None:
-        query = query.where(jobs.c.id.startswith(beginning, autoescape=True))
+    query = wanted.narrow(query)
     if cursor is not None:
         place = NEWEST_FIRST.place(cursor)
         query = query.where(sa.tuple_(*newest) < sa.tuple_(*map(sa.literal, place)))

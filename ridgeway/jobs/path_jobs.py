@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy.engine import Connection, Row
 
 from ridgeway.answers import Params
-from ridgeway.data.catalogue import profile_of
+from ridgeway.data.catalogue import find_dataset, profile_of
 from ridgeway.errors import Conflict, NotFound
 from ridgeway.jobs.rows import read_job, require_state
 from ridgeway.jobs.stored import read_recommended, read_spec
@@ -30,7 +30,7 @@ def path_beside(transaction: Connection, job_id: str, asked: PathRequest) -> Job
     ratio = mixing(asked.penalty, asked.l1_ratio)
     spec = read_spec(row.spec)
     spec = spec.model_copy(update={"refit": refit_beside(spec.refit, asked.penalty)})
-    _require_its_data(transaction, row, spec.dataset)
+    spec = spec.model_copy(update={"dataset": _its_data(transaction, row, spec.dataset)})
     params = _best_params(transaction, row, asked.penalty)
     held: dict[str, Any] = {
         name: float(params[name])
@@ -45,14 +45,17 @@ def path_beside(transaction: Connection, job_id: str, asked: PathRequest) -> Job
     return path_of(spec, own, asked.strengths)
 
 
-def _require_its_data(transaction: Connection, row: Row[Any], name: str) -> None:
-    """Raise Conflict where the job's data set is gone, or another one has its name."""
+def _its_data(transaction: Connection, row: Row[Any], name: str) -> str:
+    """Return what the job's data set is called now; Conflict where it is gone."""
     try:
-        dataset_id, _ = profile_of(transaction, name)
+        if row.dataset_id is None:
+            if (other := profile_of(transaction, name)[0]) is not None:
+                raise NotFound(f"'{name}' is the upload {other} now.")
+            return name
+        stored = find_dataset(transaction, row.dataset_id)
     except NotFound as error:
         raise Conflict(f"The job's data set is gone: {error}") from None
-    if dataset_id != row.dataset_id:
-        raise Conflict(f"The job's data set is gone: another one is called '{name}' now.")
+    return name if name in (stored.id, stored.name) else stored.name
 
 
 def _best_params(transaction: Connection, row: Row[Any], penalty: str) -> Params:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy.engine import Connection
 
 from ridgeway.data.bundled import BUNDLED
-from ridgeway.data.catalogue import profile_of
+from ridgeway.data.catalogue import dataset_by_id, profile_of
 from ridgeway.data.store import Store
 from ridgeway.database.engine import Database
 from ridgeway.errors import Conflict, InvalidInput, NotFound, Unreadable
@@ -45,8 +45,10 @@ def _profile(transaction: Connection, evidence: Evidence) -> DatasetProfile | No
     """Return the profile of the job's data set, by its id where it is an upload."""
     row = read_job(transaction, evidence.job.id)
     try:
-        return profile_of(transaction, row.dataset_id or row.dataset)[1]
-    except (NotFound, Unreadable):  # deleted since, or another release's
+        if row.dataset_id is not None:
+            return dataset_by_id(transaction, row.dataset_id).profile
+        return profile_of(transaction, row.dataset)[1]
+    except (NotFound, Unreadable):  # of a plug-in that is gone, or another release's
         return None
 
 

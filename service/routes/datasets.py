@@ -1,22 +1,29 @@
-"""/v1/datasets: bring a data file, list what jobs can name, look at one."""
+"""/v1/datasets: bring a data file, list what jobs can name, look at one, rename, delete."""
 
 from __future__ import annotations
 
 import pathlib
 import tempfile
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeAlias
 
-from fastapi import APIRouter, Path, Query, Request, Response
+from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
+from pydantic import Field
 from starlette.exceptions import HTTPException
 
-from ridgeway.data.catalogue import UPLOAD_NAME, check_name
-from ridgeway.data.listing import OFFERED_FIRST, describe_dataset, list_datasets
-from ridgeway.views import Dataset, DatasetPage, DatasetSummary
-from service.context import InContext, Limit, cursor_of
+from ridgeway.data.bundled import ROWS_KEPT, bundled_rows
+from ridgeway.data.catalogue import UPLOAD_NAME, StoredDataset, check_name, find_dataset
+from ridgeway.data.listing import OFFERED_FIRST, list_datasets
+from ridgeway.data.preview import preview_stored
+from ridgeway.errors import NotFound, Unreadable
+from ridgeway.jobs.datasets import delete_dataset, rename_dataset, show_dataset
+from ridgeway.spec.strict import Strict
+from ridgeway.views import Dataset, DatasetPage, DatasetSummary, Preview
+from service.context import Context, IfNoneMatch, InContext, Limit, cursor_of, require_json
 from service.ingest import ingest_apart
 from service.limits import announced_size
 from service.problems import LOCATION, problems
+from service.tags import NOT_MODIFIED, TAGGED, tagged
 
 router = APIRouter(prefix="/v1/datasets", tags=["datasets"])
 
@@ -73,11 +80,72 @@ def page(
 
 
 # A name may have a slash in it.
-@router.get("/{id:path}", response_model=Dataset, responses=problems(404))
+DatasetId: TypeAlias = Annotated[str, Path(description="id or name, as a job's `dataset`")]
+
+
+@router.get(
+    "/{id:path}",
+    response_model=Dataset,
+    responses={200: {"headers": TAGGED}, **NOT_MODIFIED, **problems(404, 409, 422)},
+)
 def look(
-    id: Annotated[str, Path(description="id or name, as a job's `dataset`")], context: InContext
+    id: DatasetId,
+    context: InContext,
+    rows: Annotated[
+        int, Query(ge=0, le=ROWS_KEPT, description="so many first rows are the `preview`")
+    ] = 0,
+    if_none_match: IfNoneMatch = None,
 ) -> Response:
-    """Return a data set with the profile of every column."""
+    """Return a data set with the profile of every column, its newest jobs, and its first rows.
+
+    409 where the table of it, which another release wrote, can't be read.
+    """
     with context.database.reading() as transaction:
-        dataset = describe_dataset(transaction, id)
-    return Response(dataset.model_dump_json(), media_type="application/json")
+        found = show_dataset(transaction, id)
+        stored = find_dataset(transaction, found.id) if rows and found.id else None
+    if rows:
+        found = found.model_copy(update={"preview": _preview(context, found, stored, rows)})
+    return tagged(found, if_none_match)
+
+
+def _preview(
+    context: Context, found: Dataset, stored: StoredDataset | None, rows: int
+) -> Preview | None:
+    if stored is None:
+        return bundled_rows(found.name, rows) if found.kind == "bundled" else None
+    try:
+        return preview_stored(context.store, stored.address, rows)
+    except NotFound as error:
+        raise Unreadable(f"The rows of data set '{found.name}' are gone: {error}") from None
+
+
+class Renaming(Strict):
+    """What a data set is to be called from now on."""
+
+    name: str = Field(json_schema_extra=UPLOAD_NAME)
+
+
+@router.patch(
+    "/{id:path}",
+    dependencies=[Depends(require_json)],
+    responses=problems(400, 403, 404, 408, 409, 413, 415, 422),
+)
+async def rename(id: DatasetId, renaming: Renaming, context: InContext) -> Dataset:
+    """Rename an upload. Jobs go on with it; `GET /v1/jobs?dataset=` finds them by either name.
+
+    409 where the name is taken, or the data set came with Ridgeway or a plug-in.
+    """
+    return await context.writers.write(
+        lambda transaction: rename_dataset(transaction, id, renaming.name)
+    )
+
+
+@router.delete(
+    "/{id:path}", status_code=204, response_class=Response, responses=problems(403, 404, 409)
+)
+async def delete(id: DatasetId, context: InContext) -> None:
+    """Delete an upload. Jobs that have ended keep their answers; they can't be extended.
+
+    409, which names them, while jobs that have not ended use it; of a bundled or plug-in's one.
+    """
+    await context.writers.write(lambda transaction: delete_dataset(transaction, id))

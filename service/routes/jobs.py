@@ -28,7 +28,8 @@ from ridgeway.spec.profiles import check_spec, resolve_spec
 from ridgeway.spec.spec import MAX_TRIALS, JobSpec
 from ridgeway.spec.strict import Integer, Strict
 from ridgeway.study.pages import TrialOrder
-from ridgeway.views import Front, Job, JobPage, JobState, TrialDetail, TrialPage, TrialState
+from ridgeway.views import Front, Job, JobPage, TrialDetail, TrialPage, TrialState
+from service.asked import JobsAsked
 from service.context import (
     Context,
     IdempotencyKey,
@@ -37,18 +38,16 @@ from service.context import (
     JobId,
     Limit,
     cursor_of,
-    names_tag,
     require_json,
 )
 from service.problems import LOCATION, problems
+from service.tags import NOT_MODIFIED, TAGGED, not_modified, tagged, told_of
 
 CSV = "text/csv; charset=utf-8"
 LINES = "application/jsonl"
 LARGEST_NUMBER = 2**31 - 1  # of a trial, in the study database
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
-
-_TAGGED = {"ETag": {"description": "the same tag, the same job", "schema": {"type": "string"}}}
 
 
 @router.post(
@@ -155,40 +154,33 @@ def _resolve(transaction: Connection, spec: JobSpec) -> tuple[JobSpec, str | Non
 
 
 @router.get("", responses=problems(422))
-def page(
-    context: InContext,
-    state: Annotated[JobState | None, Query()] = None,
-    id: Annotated[
-        str | None, Query(pattern="^[0-9a-f-]{1,36}$", description="how the ids begin")
-    ] = None,
-    cursor: Annotated[str | None, cursor_of(lookups.NEWEST_FIRST)] = None,
-    limit: Limit = 50,
-) -> JobPage:
-    """List jobs, newest first."""
+def page(asked: Annotated[JobsAsked, Query()], context: InContext) -> JobPage:
+    """List jobs, newest first: those that pass every filter."""
     with context.database.reading() as transaction:
-        return lookups.list_jobs(transaction, state=state, beginning=id, cursor=cursor, limit=limit)
+        return lookups.list_jobs(
+            transaction, wanted=asked.wanted, cursor=asked.cursor, limit=asked.limit
+        )
 
 
 @router.get(
     "/{id}",
     response_model=Job,
-    responses={
-        200: {"headers": _TAGGED},
-        304: {"description": "The job is as it was when it had that tag", "headers": _TAGGED},
-        **problems(404),
-    },
+    responses={200: {"headers": TAGGED}, **NOT_MODIFIED, **problems(404)},
 )
 async def look(id: JobId, context: InContext, if_none_match: IfNoneMatch = None) -> Response:
     """Return state, progress, best, recommended; as quick with a million trials as with one."""
     seen = await context.looks.job(id)
-    headers = {"ETag": seen.tag}
-    if if_none_match is not None and names_tag(if_none_match, seen.tag):
-        return Response(status_code=304, headers=headers)
+    if (same := not_modified(if_none_match, seen.tag)) is not None:
+        return same
     # The call that clients repeat: what it answers is written once for all who ask at a time.
-    return Response(seen.body, headers=headers, media_type="application/json")
+    return Response(seen.body, headers=told_of(seen.tag), media_type="application/json")
 
 
-@router.get("/{id}/trials", responses=problems(404, 422))
+@router.get(
+    "/{id}/trials",
+    response_model=TrialPage,
+    responses={200: {"headers": TAGGED}, **NOT_MODIFIED, **problems(404, 422)},
+)
 def trials(
     id: JobId,
     context: InContext,
@@ -196,12 +188,14 @@ def trials(
     order: Annotated[TrialOrder, Query(description="`value`: the best first")] = "number",
     cursor: Annotated[str | None, cursor_of(*lookups.TRIAL_ORDERS.values())] = None,
     limit: Limit = 50,
-) -> TrialPage:
+    if_none_match: IfNoneMatch = None,
+) -> Response:
     """List the trials of the job's study."""
     with context.database.reading() as transaction:
-        return lookups.list_trials(
+        found = lookups.list_trials(
             transaction, id, state=state, order=order, cursor=cursor, limit=limit
         )
+    return tagged(found, if_none_match)
 
 
 def _streamed(kind: str) -> Any:

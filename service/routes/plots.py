@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from hashlib import blake2b
 from importlib.metadata import version
 from typing import Annotated, TypeAlias
 
@@ -17,9 +16,10 @@ from ridgeway.plots.plots import PLOTS
 from ridgeway.plots.render import Format
 from ridgeway.plots.theme import THEMES, WIDE, ThemeName
 from ridgeway.views import PlotList, PlotSummary
-from service.context import Context, IfNoneMatch, InContext, JobId, names_tag
+from service.context import Context, IfNoneMatch, InContext, JobId
 from service.pictures import Order
 from service.problems import problems
+from service.tags import NOT_MODIFIED, TAGGED, not_modified, tag_of, told_of
 
 SPEC, SVG, PNG = "application/json", "image/svg+xml", "image/png"
 MEDIA_TYPES: dict[Format, str] = {"json": SPEC, "svg": SVG, "png": PNG}
@@ -50,12 +50,19 @@ async def _look(
 PlotName: TypeAlias = Annotated[str, Path(json_schema_extra={"enum": [*PLOTS]})]
 
 
-@router.get("/{id}/plots", responses=problems(404, 409))
-async def plots(id: JobId, context: InContext) -> PlotList:
+@router.get(
+    "/{id}/plots",
+    response_model=PlotList,
+    responses={200: {"headers": TAGGED}, **NOT_MODIFIED, **problems(404, 409)},
+)
+async def plots(id: JobId, context: InContext, if_none_match: IfNoneMatch = None) -> Response:
     """List the plots that the job has something of, each with its title: what it shows."""
+    tag = await _tag(context, id, "plots")
+    if (same := not_modified(if_none_match, tag)) is not None:
+        return same
     evidence = await _evidence(context, id)
     drawn = await context.pictures.draw(Order(evidence, [*PLOTS], THEMES["light"], None))
-    return PlotList(
+    listed = PlotList(
         plots=[
             PlotSummary(
                 name=each.name,
@@ -66,6 +73,7 @@ async def plots(id: JobId, context: InContext) -> PlotList:
             for each in drawn
         ]
     )
+    return Response(listed.model_dump_json(), headers=told_of(tag), media_type="application/json")
 
 
 @router.get(
@@ -79,9 +87,9 @@ async def plots(id: JobId, context: InContext) -> PlotList:
                 PNG: {"schema": {"type": "string", "format": "binary"}},
             },
             "description": "The plot: a Vega-Lite spec with its data, or a picture",
-            "headers": {"ETag": {"schema": {"type": "string"}}},
+            "headers": TAGGED,
         },
-        304: {"description": "The plot is as it was when it had that tag"},
+        **NOT_MODIFIED,
         **problems(404, 409, 422),
     },
 )
@@ -95,21 +103,26 @@ async def plot(
     """Draw a plot of the job; 404 while, or where, the job has nothing of the kind."""
     if name not in PLOTS:
         raise NotFound(f"There is no plot {name[:100]!r}; there are: {', '.join(PLOTS)}.")
-    seen = await context.looks.job(id)
-    told = f"{seen.tag} {name} {look} {version('ridgeway')}"
-    headers = {"ETag": f'"{blake2b(told.encode(), digest_size=16).hexdigest()}"'}
-    if if_none_match is not None and names_tag(if_none_match, headers["ETag"]):
-        return Response(status_code=304, headers=headers)
+    tag = await _tag(context, id, f"{name} {look}")
+    if (same := not_modified(if_none_match, tag)) is not None:
+        return same
     evidence = await _evidence(context, id)
     order = Order(evidence, [name], THEMES[look.theme].wide(look.width), look.format)
     drawn = await context.pictures.draw(order)
     if not drawn:
         when = "" if evidence.job.ended else " yet"
         raise NotFound(f"Job {id} has nothing to draw of {name!r}{when}.")
+    headers = told_of(tag)
     if look.format == "svg":
         # A picture, whatever names are in it: nothing of it is run where it is opened.
         headers["Content-Security-Policy"] = "default-src 'none'; style-src 'unsafe-inline'"
     return Response(drawn[0].file, headers=headers, media_type=MEDIA_TYPES[look.format])
+
+
+async def _tag(context: Context, id: str, asked: str) -> str:
+    """Return the tag of what is drawn of a job as it is now, by this release."""
+    seen = await context.looks.job(id)
+    return tag_of(f"{seen.tag} {asked} {version('ridgeway')}")
 
 
 async def _evidence(context: Context, id: str) -> Evidence:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from typing import IO, Annotated, Any
 
 from anyio import to_thread
@@ -23,9 +23,17 @@ from ridgeway.paths import RegularisationPath
 from ridgeway.shown import Shown
 from ridgeway.spec.paths import PathRequest
 from ridgeway.views import Job
-from service.context import Context, IdempotencyKey, InContext, JobId, require_json
+from service.context import (
+    Context,
+    IdempotencyKey,
+    IfNoneMatch,
+    InContext,
+    JobId,
+    require_json,
+)
 from service.problems import LOCATION, problems
 from service.routes.jobs import Asked, answer_with_job
+from service.tags import NOT_MODIFIED, TAGGED, not_modified, tag_of, told_of
 
 JSON = "application/json"
 BYTES: dict[str, Any] = {"schema": {"type": "string", "format": "binary"}}
@@ -40,7 +48,9 @@ router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
         200: {
             "content": {BINARY: BYTES, "text/markdown": {"schema": {"type": "string"}}},
             "description": "The model's file, or its card",
+            "headers": TAGGED,
         },
+        **NOT_MODIFIED,
         **problems(404, 409, 422),
     },
 )
@@ -51,6 +61,7 @@ async def model(
     format: Annotated[
         ModelFormat, Query(description="`card` tells of it in words")
     ] = "safetensors",
+    if_none_match: IfNoneMatch = None,
 ) -> Response:
     """Return a model of the answer, refitted on the development rows.
 
@@ -62,14 +73,16 @@ async def model(
     name = id if role == "recommended" else f"{id}-{role}"
     headers = {"Content-Disposition": f'attachment; filename="{name}.{row.ending}"'}
     if format == "safetensors":
-        return await run_in_threadpool(_stored, context, artifact, BINARY, headers)
+        file = _File(artifact, BINARY, if_none_match, headers)
+        return await run_in_threadpool(_stored, context, file)
     threads = context.models.threads
     if format == "card":
         data = await to_thread.run_sync(_card, context, artifact, job, role, limiter=threads)
     else:
         data = await to_thread.run_sync(context.models.rendered, artifact, format, limiter=threads)
-    headers["ETag"] = f'"{hashlib.sha256(data).hexdigest()}"'
-    return Response(data, media_type=row.media_type, headers=headers)
+    tag = tag_of(data)
+    same = not_modified(if_none_match, tag)
+    return same or Response(data, media_type=row.media_type, headers={**headers, **told_of(tag)})
 
 
 def _find_model(context: Context, id: str, role: ModelRole) -> tuple[artifacts.Artifact, Job]:
@@ -87,16 +100,20 @@ def _card(context: Context, artifact: artifacts.Artifact, job: Job, role: ModelR
 @router.get(
     "/{id}/path",
     response_class=StreamingResponse,
-    responses={200: {"model": RegularisationPath, "description": "The path"}, **problems(404)},
+    responses={
+        200: {"model": RegularisationPath, "description": "The path", "headers": TAGGED},
+        **NOT_MODIFIED,
+        **problems(404),
+    },
 )
-def path(id: JobId, context: InContext) -> StreamingResponse:
+def path(id: JobId, context: InContext, if_none_match: IfNoneMatch = None) -> Response:
     """Return the regularisation path: the recommended penalty from its largest strength down.
 
     Of a path job it is its penalty at its strengths.
     Rate, decay and mixing are those of the recommended trial, or, where that has no penalty, of the
     best one that has. A search of `none` alone has no path.
     """
-    return _kept(context, id, artifacts.PATH, JSON, {})
+    return _kept(context, id, artifacts.PATH, if_none_match)
 
 
 @router.post(
@@ -129,46 +146,64 @@ async def make_path(
 @router.get(
     "/{id}/features",
     response_class=StreamingResponse,
-    responses={200: {"model": Features, "description": "The features"}, **problems(404)},
+    responses={
+        200: {"model": Features, "description": "The features", "headers": TAGGED},
+        **NOT_MODIFIED,
+        **problems(404),
+    },
 )
-def features(id: JobId, context: InContext) -> StreamingResponse:
+def features(id: JobId, context: InContext, if_none_match: IfNoneMatch = None) -> Response:
     """Return what the recommended model makes of each input column, the largest first.
 
     Beside the constant it is the best trial's model. A plug-in's model has no such list.
     """
-    return _kept(context, id, artifacts.FEATURES, JSON, {})
+    return _kept(context, id, artifacts.FEATURES, if_none_match)
 
 
 @router.get(
     "/{id}/shown",
     response_class=StreamingResponse,
-    responses={200: {"model": Shown, "description": "What pictures show"}, **problems(404)},
+    responses={
+        200: {"model": Shown, "description": "What pictures show", "headers": TAGGED},
+        **NOT_MODIFIED,
+        **problems(404),
+    },
 )
-def shown(id: JobId, context: InContext) -> StreamingResponse:
+def shown(id: JobId, context: InContext, if_none_match: IfNoneMatch = None) -> Response:
     """Return what pictures of the answer need beside its path and features, under 300 kB.
 
     Learning curves, curves of the sealed rows, histograms of weights under each penalty, and a
     subgradient beside a proximal step. `absent` says why a part is null. Answers of earlier
     releases have none of it.
     """
-    return _kept(context, id, artifacts.SHOWN, JSON, {})
+    return _kept(context, id, artifacts.SHOWN, if_none_match)
 
 
-def _kept(
-    context: Context, id: str, name: str, kind: str, headers: dict[str, str]
-) -> StreamingResponse:
+@dataclass(frozen=True)
+class _File:
+    """A file in the store, asked for by somebody who may have it already."""
+
+    artifact: artifacts.Artifact
+    kind: str
+    if_none_match: str | None
+    headers: dict[str, str] = field(default_factory=dict[str, str])
+
+
+def _kept(context: Context, id: str, name: str, if_none_match: str | None) -> Response:
     """Return a file of the job out of the store; a 404 says which one it has not."""
     with context.database.reading() as transaction:
         artifact = artifacts.find_artifact(transaction, id, name)
-    return _stored(context, artifact, kind, headers)
+    return _stored(context, _File(artifact, JSON, if_none_match))
 
 
-def _stored(
-    context: Context, artifact: artifacts.Artifact, kind: str, headers: dict[str, str]
-) -> StreamingResponse:
-    own = {"Content-Length": str(artifact.bytes), "ETag": f'"{artifact.checksum}"'}
-    file = context.store.open(artifact.address)
-    return StreamingResponse(_chunks(file), media_type=kind, headers={**own, **headers})
+def _stored(context: Context, asked: _File) -> Response:
+    """Return the file's bytes, or tell that they are those that the asker has."""
+    tag = f'"{asked.artifact.checksum}"'
+    if (same := not_modified(asked.if_none_match, tag)) is not None:
+        return same
+    headers = {**told_of(tag), "Content-Length": str(asked.artifact.bytes), **asked.headers}
+    file = context.store.open(asked.artifact.address)
+    return StreamingResponse(_chunks(file), media_type=asked.kind, headers=headers)
 
 
 def _chunks(file: IO[bytes]) -> Iterator[bytes]:

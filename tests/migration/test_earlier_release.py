@@ -41,7 +41,7 @@ class Opened:
     def jobs(self) -> dict[str, Job]:
         """Return every job by its name."""
         with self.database.reading() as transaction:
-            page = lookups.list_jobs(transaction, state=None, cursor=None, limit=100)
+            page = lookups.list_jobs(transaction, cursor=None, limit=100)
         return {job.name: job for job in page.jobs}
 
     def trials(self, job: Job) -> list[Trial]:

@@ -156,9 +156,11 @@ def test_what_has_not_changed_is_not_sent_again(http):
     path = http.post("/v1/jobs", json={"dataset": "digits"}).json()["links"]["self"]
     seen = http.get(path)
     tag = seen.headers["etag"]
-    for named in (tag, f'"other", W/{tag}', "*"):
+    bare = tag.removeprefix("W/")  # weak where it came compressed
+    for named in (tag, f'"other", W/{bare}', bare, "*"):
         again = http.get(path, headers={"If-None-Match": named})
-        assert (again.status_code, again.content, again.headers["etag"]) == (304, b"", tag)
+        assert (again.status_code, again.content) == (304, b"")
+        assert again.headers["etag"].removeprefix("W/") == bare
     assert http.get(path, headers={"If-None-Match": '"other"'}).content == seen.content
     http.post(f"{path}/pause")
     changed = http.get(path, headers={"If-None-Match": tag})

@@ -108,7 +108,7 @@ def test_a_spec_that_cannot_be_run_is_refused_by_its_field(http, fields, field):
 def test_a_field_problem_gives_the_value_met_and_what_is_accepted(http):
     answer = http.post("/v1/jobs", json={"dataset": "digits", "search": {"lambda": -1}})
     assert answer.json() == {
-        "type": "about:blank",
+        "type": "/problems/invalid-input",
         "title": "Unprocessable Entity",
         "status": 422,
         "detail": "search.lambda: must be at least 0 and at most 1e+06; met -1.0",

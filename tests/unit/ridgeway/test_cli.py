@@ -64,7 +64,9 @@ def test_the_commands_are_those_of_the_interface() -> None:
         "answer",
         "cancel",
         "datasets add",
+        "datasets delete",
         "datasets list",
+        "datasets rename",
         "datasets show",
         "delete",
         "demo",
@@ -88,6 +90,7 @@ def test_the_commands_are_those_of_the_interface() -> None:
         "submit",
         "trials",
         "worker",
+        "workers",
     }
 
 

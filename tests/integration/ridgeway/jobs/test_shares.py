@@ -84,7 +84,7 @@ def test_a_job_counts_in_a_list_as_by_itself(database):
     submit(database, TRIALS)
     renew(database, claim(database), 0.5)
     with database.reading() as transaction:
-        page = lookups.list_jobs(transaction, state=None, cursor=None, limit=10)
+        page = lookups.list_jobs(transaction, cursor=None, limit=10)
     shown = {job.id: job.progress.fraction for job in page.jobs}
     assert shown.pop(job_id) == progress(database, job_id).fraction > 0
     assert list(shown.values()) == [0]

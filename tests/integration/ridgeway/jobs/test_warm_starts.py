@@ -125,7 +125,7 @@ def test_a_warm_start_that_cannot_teach_is_refused_with_what_would_be_accepted(d
     refused("searches learning_rate otherwise", search={**SEARCH, "learning_rate": 0.01})
     refused("has no parameter dropout", search={**SEARCH, "dropout": {"low": 0, "high": 0.5}})
     with database.reading() as transaction:
-        assert len(lookups.list_jobs(transaction, state=None, cursor=None, limit=50).jobs) == 3
+        assert len(lookups.list_jobs(transaction, cursor=None, limit=50).jobs) == 3
 
 
 def test_of_a_long_study_trials_of_every_rank_are_copied(database, monkeypatch):

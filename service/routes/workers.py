@@ -1,0 +1,23 @@
+"""/v1/workers: who works, on what and how fast, and how much waits."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+
+from ridgeway.jobs.roster import list_workers
+from ridgeway.views import WorkerList
+from service.context import InContext
+from service.problems import problems
+from service.routes.health import SEEN_SECONDS
+
+router = APIRouter(prefix="/v1/workers", tags=["workers"])
+
+
+@router.get("", responses=problems())
+def workers(context: InContext) -> WorkerList:
+    """List the workers, and count the jobs and trials that wait for them.
+
+    A worker that has stopped is left out; one that was not heard of for 30 s is `silent`.
+    """
+    with context.database.reading() as transaction:
+        return list_workers(transaction, SEEN_SECONDS)

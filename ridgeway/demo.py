@@ -67,6 +67,7 @@ def _look_further(job: Job, first: timedelta, data: Path) -> RenderableType:
         f"The first trials were finished {duration(first.total_seconds())} after POST.",
         "",
         Text.assemble("Look further: ", (how, "bold"), ", then"),
+        f"  {url}/jobs/{job.id}   this answer, as a page",
         f"  {url}/docs   every call and field",
         f"  {url}{job.links.dashboard}   every trial, in Optuna's dashboard",
     )

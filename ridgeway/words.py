@@ -20,6 +20,11 @@ def number(value: float | str | None) -> str:
     return f"{value:.2e}".replace("e-0", "e-").replace("e+0", "e")
 
 
+def count(number: int, one: str, many: str = "") -> str:
+    """Write how many of something there are: `1 trial`, `1,200 trials`."""
+    return f"{number:,} {one if number == 1 else many or one + 's'}"
+
+
 def duration(seconds: float) -> str:
     """Write a duration: `8.3 s`, `4 min 10 s`, `2 h 5 min`."""
     if seconds < 60:

@@ -25,6 +25,7 @@ from service.limits import BodyLimit
 from service.looks import Looks
 from service.models import Models
 from service.origins import SameOrigin
+from service.pages.pages import ROUTERS
 from service.pictures import Pictures
 from service.problems import describe_problems, handle_errors
 from service.routes import (
@@ -66,6 +67,8 @@ def create_app(settings: Settings) -> FastAPI:
         # One JobSpec in the document: what is sent is what comes back.
         separate_input_output_schemas=False,
         redirect_slashes=False,
+        # /docs is a page of ours (service/pages/reference.py): FastAPI's come from a CDN.
+        docs_url=None,
         redoc_url=None,
     )
     for routes in (
@@ -73,6 +76,8 @@ def create_app(settings: Settings) -> FastAPI:
         *(datasets, workers, health, problem_pages, dashboard),
     ):
         app.include_router(routes.router)
+    for router in ROUTERS:
+        app.include_router(router)
     handle_errors(app)
     describe_problems(app)
     _guard(app, settings)

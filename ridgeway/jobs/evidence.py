@@ -23,7 +23,7 @@ from ridgeway.plots.evidence import Evidence, Trials
 from ridgeway.shown import Shown
 from ridgeway.spec.spec import JobSpec
 from ridgeway.study.reading import StudyTrial, every_nth_trial
-from ridgeway.views import Best, TrialState
+from ridgeway.views import Best, Job, TrialState
 
 MOST_TRIALS = 5000  # that are read, and those which the answer names
 
@@ -37,12 +37,33 @@ def read_evidence(database: Database, store: Store, job_id: str) -> Evidence:
     """
     with database.reading() as transaction:
         job = find_job(transaction, job_id)
-        spec = job.spec
-        if not isinstance(spec, JobSpec):
-            raise Unreadable(job.unreadable or f"This release can't read job {job_id}'s spec.")
+        spec = _spec(job)
         named = _named(job.recommended, job.best)
         nth, there_are, trials = _trials(transaction, job_id, named)
         kept = _artifacts(transaction, job_id)
+    return _evidence(store, job, spec, kept, columns_of(trials, there_are, nth))
+
+
+def read_told(database: Database, store: Store, job_id: str) -> Evidence:
+    """Gather what is told of a job in words and tables, without its trials: quick at any size.
+
+    Errors are those of `read_evidence`.
+    """
+    with database.reading() as transaction:
+        job = find_job(transaction, job_id)
+        spec, kept = _spec(job), _artifacts(transaction, job_id)
+    return _evidence(store, job, spec, kept, columns_of([], job.progress.complete))
+
+
+def _spec(job: Job) -> JobSpec:
+    if isinstance(job.spec, JobSpec):
+        return job.spec
+    raise Unreadable(job.unreadable or f"This release can't read job {job.id}'s spec.")
+
+
+def _evidence(
+    store: Store, job: Job, spec: JobSpec, kept: Mapping[str, artifacts.Artifact], trials: Trials
+) -> Evidence:
     return Evidence(
         job=job,
         spec=spec,
@@ -50,7 +71,7 @@ def read_evidence(database: Database, store: Store, job_id: str) -> Evidence:
         path=_read(store, kept, artifacts.PATH, RegularisationPath),
         features=_read(store, kept, artifacts.FEATURES, Features),
         shown=_read(store, kept, artifacts.SHOWN, Shown),
-        trials=columns_of(trials, there_are, nth),
+        trials=trials,
     )
 
 

@@ -93,6 +93,12 @@ def list_jobs(
     )
 
 
+def datasets_of_jobs(transaction: Connection, most: int) -> list[str]:
+    """Return the data sets that jobs name, in the order of the alphabet, `most` of them."""
+    query = sa.select(jobs.c.dataset).distinct().order_by(jobs.c.dataset).limit(most)
+    return list(transaction.execute(query).scalars())
+
+
 def list_trials(
     transaction: Connection,
     job_id: str,

@@ -49,8 +49,35 @@ _OTHERS = (
 
 def colour(penalty: PenaltyName, dark: bool = False) -> str:
     """Return the penalty's colour as `#rrggbb`; a plug-in's follows from its name."""
+    return _hue(penalty).on(dark)
+
+
+def slot(penalty: PenaltyName) -> str:
+    """Return the class of a style sheet that has the penalty's colour: a word, whatever its name.
+
+    `style_rules` has a rule for each, which sets `--penalty`.
+    """
+    hue = _hue(penalty)
+    return next(own for own, other in _slots().items() if other is hue)
+
+
+def style_rules() -> str:
+    """Return CSS rules that set `--penalty` on each class that `slot` names, light and dark."""
+    light, dark = (
+        "".join(f".{own}{{--penalty:{hue.on(dark)}}}\n" for own, hue in _slots().items())
+        for dark in (False, True)
+    )
+    return f"{light}@media screen and (prefers-color-scheme:dark){{\n{dark}}}\n"
+
+
+def _slots() -> dict[str, Hue]:
+    known = {f"penalty-{name.replace('.', '-')}": hue for name, hue in _PENALTIES.items()}
+    return known | {f"penalty-other-{place}": hue for place, hue in enumerate(_OTHERS, 1)}
+
+
+def _hue(penalty: PenaltyName) -> Hue:
     hue = _PENALTIES.get(penalty)
     if hue is None:
         digest = hashlib.sha256(penalty.encode(errors="replace")).digest()
         hue = _OTHERS[digest[0] % len(_OTHERS)]
-    return hue.on(dark)
+    return hue

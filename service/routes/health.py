@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Literal
 
 from fastapi import APIRouter
-from fastapi.responses import RedirectResponse
 from pydantic import BaseModel
 
 from ridgeway.fleet import live_workers
@@ -44,9 +43,3 @@ def readyz(context: InContext) -> Ready:
     if not workers:
         raise ServiceUnavailable(f"No worker was seen within {SEEN_SECONDS:g} s.")
     return Ready(workers=workers)
-
-
-@router.get("/", include_in_schema=False)
-async def root() -> RedirectResponse:
-    """People who come by browser find the reference."""
-    return RedirectResponse("/docs")

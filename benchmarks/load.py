@@ -88,10 +88,10 @@ def _rows(
         name = measure.rstrip("s")
         for pollers in arguments.pollers or ([200] if rate else [1, 20, 200]):
             of: dict[str, Any] = {"pollers": pollers} | ({"rate": rate} if rate else {})
-            run = _Run(http, job, pollers, arguments.seconds, rate)
-            before = _processor_seconds(service_pid)
+            run = Polls(http, job, pollers, arguments.seconds, rate)
+            before = processor_seconds(service_pid)
             runs = [asyncio.run(run.poll()) for _ in range(arguments.repeats)]
-            spent = _processor_seconds(service_pid) - before
+            spent = processor_seconds(service_pid) - before
             rates = [len(each) / arguments.seconds for each in runs]
             yield Row(measure, median(rates), "requests/s", parameters=of.copy())
             p99 = median([_p99(each) for each in runs])
@@ -100,7 +100,7 @@ def _rows(
             yield Row(f"{name}_cost", cost, "ms", parameters=of.copy())
 
 
-def _processor_seconds(pid: int) -> float:
+def processor_seconds(pid: int) -> float:
     """Return what the process has spent (proc_pid_stat(5))."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
@@ -121,7 +121,7 @@ def _worker(database: Database, http: httpx.Client, job: str) -> Iterator[None]:
         process.wait(60)
 
 
-class _Run:
+class Polls:
     """Clients that look for so many seconds: again at once, or at even times to make a rate."""
 
     def __init__(

@@ -5,6 +5,8 @@ RidgewayError
 ├── NotFound            no such job, trial or data set
 ├── Conflict            the state of the thing forbids the call
 │   └── Unreadable      another release wrote it, in a way that this one does not know
+├── Forbidden           the key that was sent, or none, does not allow the call
+│   └── LimitReached    the key has as much of it as it may have
 ├── LeaseLost           another worker holds the population now
 ├── JobUnrunnable       a job can't be trained, whatever the trial
 ├── SchemaMismatch      the database's tables are not this release's
@@ -59,6 +61,14 @@ class Conflict(RidgewayError):
 
 class Unreadable(Conflict):
     """Another release wrote it, in a way that this one does not know."""
+
+
+class Forbidden(RidgewayError):
+    """The key does not allow that."""
+
+
+class LimitReached(Forbidden):
+    """The key has as much of it as it may have."""
 
 
 class LeaseLost(RidgewayError):

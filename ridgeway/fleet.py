@@ -112,3 +112,16 @@ def live_workers(transaction: Connection, within_seconds: float) -> int:
     """Return how many workers were seen within that time."""
     query = sa.select(sa.func.count()).where(workers.c.seen_at > now() - within_seconds)
     return int(transaction.execute(query).scalar_one())
+
+
+def able_workers(transaction: Connection, spec: JobSpec, within_seconds: float) -> int:
+    """Return how many workers seen within that time offer what the spec names."""
+    query = sa.select(workers.c.models, workers.c.datasets, workers.c.penalties)
+    rows = transaction.execute(query.where(workers.c.seen_at > now() - within_seconds)).all()
+    plugged = known_datasets(transaction)
+    return sum(
+        spec.model.kind in row.models
+        and {*spec.search.penalty} <= {*(row.penalties or PENALTY_NAMES)}
+        and (spec.dataset not in plugged or spec.dataset in row.datasets)
+        for row in rows
+    )

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
+from typing import Any
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+SECRETS = ("api_key", "database_url")  # which may lie in a file that RIDGEWAY_..._FILE names
 
 
 class Settings(BaseSettings):
@@ -24,11 +28,14 @@ class Settings(BaseSettings):
         default=None, description="fsspec URL; default: a folder in the data folder"
     )
     url: str = Field(default="http://127.0.0.1:8000", description="where clients find the service")
-    api_key: SecretStr | None = Field(default=None, description="sent by clients as a bearer token")
+    api_key: SecretStr | None = Field(default=None, description="the key that a client sends")
     host: str = Field(default="127.0.0.1", description="address that the service listens on")
     port: int = Field(default=8000, ge=0, le=65535, description="port that the service listens on")
     hosts: str | None = Field(
         default=None, description="further names of the service, separated by commas"
+    )
+    require_keys: bool | None = Field(
+        default=None, description="whether every request needs a key; default: off loopback alone"
     )
     log_level: str = Field(
         default="info",
@@ -75,6 +82,21 @@ class Settings(BaseSettings):
     )
     max_predict_rows: int = Field(default=10_000, gt=0, description="most rows predicted at once")
     max_body_bytes: int = Field(default=2**20, gt=0, description="largest JSON body of a request")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_secret_files(cls, given: dict[str, Any]) -> dict[str, Any]:
+        """Take a secret that is not set from the file that RIDGEWAY_..._FILE names."""
+        for name in SECRETS:
+            variable = f"RIDGEWAY_{name.upper()}_FILE"
+            if name in given or not (path := os.environ.get(variable)):
+                continue
+            try:
+                given = {**given, name: Path(path).read_text(encoding="utf-8").strip()}
+            except (OSError, UnicodeDecodeError) as error:
+                reason = getattr(error, "strerror", None) or "is no text"
+                raise ValueError(f"{variable}: {path} can't be read: {reason}") from None
+        return given
 
     @field_validator("hosts")
     @classmethod

@@ -118,6 +118,43 @@ class Job(View):
         return f"{told}, best {self.best.value:.4g}" if self.best is not None else told
 
 
+class Span(View):
+    """The least and the most of something that is not known precisely."""
+
+    low: float
+    high: float
+
+
+class Estimate(View):
+    """What a job would come to if it were submitted now."""
+
+    spec: JobSpec = Field(description="every default filled in, target and task told of the data")
+    trials: int = Field(description="the budget; a grid's is its size")
+    workers: int = Field(description="alive, and able to train it")
+    jobs_ahead: int = Field(description="unfinished jobs of no lower priority")
+    seconds: Span | None = Field(
+        description="on these workers, or on one where none is alive, without what other jobs "
+        "take; null where no job like it has been trained"
+    )
+    judged_by: int = Field(description="jobs like it that this rests on")
+    sentence: str
+    warnings: list[str]
+
+
+class Code(View):
+    """A request for a job in the three ways to send it."""
+
+    curl: str
+    python: str
+    shell: str = Field(description="by the command `ridgeway submit`")
+
+
+class DryRun(Estimate):
+    """What a job would come to if it were submitted now, and the ways to submit it."""
+
+    code: Code
+
+
 class JobPage(View):
     """Jobs, newest first; `next` is the cursor of the page after, if there is one."""
 
@@ -244,57 +281,3 @@ class DatasetPage(View):
 
     datasets: list[DatasetSummary]
     next: str | None
-
-
-class Offers(View):
-    """The names that a worker's plug-ins offer, beside those of every worker."""
-
-    models: list[str]
-    datasets: list[str]
-    penalties: list[str]
-
-
-class Work(View):
-    """What is in a worker's hands: a population of a job's trials, or the job's answer."""
-
-    lease: int
-    job: str
-    job_name: str
-    kind: Literal["population", "answer"]
-    trials: int
-    fraction: float | None = Field(description="of its training that is done, as told last")
-
-
-class Worker(View):
-    """A process that trains."""
-
-    id: str
-    host: str
-    pid: int
-    device: str
-    version: str
-    state: Literal["working", "idle", "silent"]
-    plugins: Offers
-    work: Work | None
-    trials_lately: int = Field(description="in populations that it finished within five minutes")
-    trials_per_second: float | None = Field(description="of those; null where there are none")
-    started_at: datetime
-    seen_at: datetime = Field(description="its last heartbeat")
-    silent_seconds: float = Field(description="since then, by the database's clock")
-
-
-class Queue(View):
-    """How much waits: jobs that have not ended, by state, and their trials."""
-
-    queued: int
-    running: int
-    paused: int
-    trials_waiting: int = Field(description="in no worker's hands, paused jobs' left out")
-    trials_training: int
-
-
-class WorkerList(View):
-    """The workers, those heard of last first, and the queue before them."""
-
-    workers: list[Worker]
-    queue: Queue

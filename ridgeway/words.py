@@ -25,6 +25,15 @@ def count(number: int, one: str, many: str = "") -> str:
     return f"{number:,} {one if number == 1 else many or one + 's'}"
 
 
+def size(bytes: int) -> str:
+    """Write a number of bytes in powers of a thousand: `980 B`, `4.2 MB`."""
+    value, units = float(bytes), ("B", "kB", "MB", "GB", "TB", "PB")
+    place = 0
+    while value >= 999.5 and place < len(units) - 1:
+        value, place = value / 1000, place + 1
+    return f"{value:.0f} B" if place == 0 else f"{value:.3g} {units[place]}"
+
+
 def duration(seconds: float) -> str:
     """Write a duration: `8.3 s`, `4 min 10 s`, `2 h 5 min`."""
     if seconds < 60:
@@ -33,6 +42,18 @@ def duration(seconds: float) -> str:
     if minutes < 60:
         return f"{minutes} min {rest} s"
     return f"{minutes // 60} h {minutes % 60} min"
+
+
+def roughly(seconds: float) -> str:
+    """Write a duration that is not known precisely: `1 s`, `40 s`, `3 min`, `1.5 h`, `2 days`."""
+    if seconds < 90:
+        step = 1 if seconds < 10 else 5
+        return f"{max(round(seconds / step) * step, 1)} s"
+    if seconds < 90 * 60:
+        return f"{round(seconds / 60)} min"
+    if seconds < 36 * 3600:
+        return f"{seconds / 3600:.1f}".removesuffix(".0") + " h"
+    return f"{round(seconds / 86400)} days"
 
 
 def moment(time: datetime) -> str:

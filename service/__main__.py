@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import logging
 import sys
+from pathlib import Path
 
 import uvicorn
 from pydantic import ValidationError
@@ -17,6 +18,8 @@ from ridgeway.database.schema import require_schema
 from ridgeway.errors import InvalidInput, SchemaMismatch
 from ridgeway.host.private import keep_private
 from ridgeway.host.supervisor import die_with_parent
+from ridgeway.keys.keys import any_usable
+from ridgeway.keys.needed import NoKey, is_loopback, keys_needed
 from ridgeway.settings import Settings
 from ridgeway.spec.wording import field_errors
 from service.app import create_app
@@ -25,12 +28,17 @@ from service.connections import Connection, OneComplaint, raise_descriptors
 KEEP_ALIVE_SECONDS = 30
 SHUTDOWN_SECONDS = 8  # to finish requests; a supervisor kills after 10
 
+log = logging.getLogger("ridgeway.service")
+
 
 def main() -> int:
     """Serve until a signal comes; exit code 2 where the settings or the schema don't fit."""
     parser = argparse.ArgumentParser(prog="python -m service", description=__doc__)
     parser.add_argument("--host", help="default: RIDGEWAY_HOST")
     parser.add_argument("--port", type=int, help="default: RIDGEWAY_PORT")
+    parser.add_argument(
+        "--insecure", action="store_true", help="ask nobody for a key, whoever reaches it"
+    )
     parser.add_argument(
         "--supervised", action="store_true", help="end when standard input does (a pipe)"
     )
@@ -40,6 +48,7 @@ def main() -> int:
     if arguments.supervised:
         die_with_parent()
     given = {"host": arguments.host, "port": arguments.port}
+    given["require_keys"] = False if arguments.insecure else None
     try:
         settings = Settings(**{name: value for name, value in given.items() if value is not None})
         _log_to_standard_error(settings.log_level)
@@ -48,7 +57,7 @@ def main() -> int:
         for bad in field_errors(error.errors()):
             print(f"RIDGEWAY_{bad.field.upper()}: {bad.message}", file=sys.stderr)
         return 2
-    except (SchemaMismatch, InvalidInput) as error:
+    except (SchemaMismatch, InvalidInput, NoKey) as error:
         print(error, file=sys.stderr)
         return 2
     except SQLAlchemyError as error:
@@ -60,6 +69,7 @@ def main() -> int:
 
 def _serve(settings: Settings) -> None:
     """Answer requests until a signal comes."""
+    _tell_who_may_enter(settings)
     uvicorn.run(
         create_app(settings),
         host=settings.host,
@@ -74,12 +84,30 @@ def _serve(settings: Settings) -> None:
     )
 
 
+def _tell_who_may_enter(settings: Settings) -> None:
+    if keys_needed(settings):
+        log.info("every request needs a key")
+    elif is_loopback(settings.host):
+        log.info("no key is asked for: only programs of this machine reach %s", settings.host)
+    else:
+        log.warning("no key is asked for: whoever reaches %s may do everything", settings.host)
+
+
 def _check(settings: Settings) -> None:
-    """Check store and schema first; the lifespan would raise the same with a traceback."""
-    Store.of(settings)
+    """Check store, schema and keys first; the lifespan would raise the same with a traceback.
+
+    NoKey where nobody could enter; then nothing is made, no folder either.
+    """
+    closed = keys_needed(settings)
     database = Database.of(settings)
+    if closed and database.embedded and not Path(str(database.url.database)).exists():
+        raise NoKey.of(settings)
     try:
         require_schema(database)
+        with database.reading() as transaction:
+            if closed and not any_usable(transaction):
+                raise NoKey.of(settings)
+        Store.of(settings)
     finally:
         database.close()
 

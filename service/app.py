@@ -7,13 +7,19 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from importlib.metadata import version
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 
 from ridgeway.data.store import Store
 from ridgeway.database.engine import Database
 from ridgeway.database.schema import require_schema
+from ridgeway.keys.needed import keys_needed
 from ridgeway.settings import Settings
 from service import dashboard
+from service.access import sign_in
+from service.access.access import Access
+from service.access.described import describe_keys
+from service.access.door import Door
+from service.access.ownership import only_seen
 from service.admission import Admission
 from service.compression import Compression
 from service.connections import STOPPING
@@ -29,7 +35,9 @@ from service.pages.pages import ROUTERS
 from service.pictures import Pictures
 from service.problems import describe_problems, handle_errors
 from service.routes import (
+    audit,
     datasets,
+    estimates,
     events,
     health,
     jobs,
@@ -70,16 +78,18 @@ def create_app(settings: Settings) -> FastAPI:
         # /docs is a page of ours (service/pages/reference.py): FastAPI's come from a CDN.
         docs_url=None,
         redoc_url=None,
+        dependencies=[Depends(only_seen)],
     )
     for routes in (
-        *(jobs, events, results, reports, predictions, plots),
-        *(datasets, workers, health, problem_pages, dashboard),
+        *(jobs, estimates, events, results, reports, predictions, plots),
+        *(datasets, workers, audit, health, problem_pages, sign_in, dashboard),
     ):
         app.include_router(routes.router)
     for router in ROUTERS:
         app.include_router(router)
     handle_errors(app)
     describe_problems(app)
+    describe_keys(app, keys_needed(settings))
     _guard(app, settings)
     return app
 
@@ -95,6 +105,7 @@ async def _shared(settings: Settings) -> AsyncGenerator[Context]:
     looks = Looks(database)
     streams = Streams(looks)
     pictures = Pictures()
+    access = Access(database, writers.database)
     with scratch_folder() as scratch:
         shown = Dashboard(database, scratch)
         sweeper.start()
@@ -113,10 +124,12 @@ async def _shared(settings: Settings) -> AsyncGenerator[Context]:
                 sweeper,
                 Models(store),
                 pictures,
+                access,
             )
         finally:
             sweeper.stop()
             await streams.stop()
+            await access.close()
             await shown.stop()
             await pictures.stop()
             looks.close()
@@ -134,5 +147,6 @@ def _guard(app: FastAPI, settings: Settings) -> None:
 
     app.add_middleware(Compression)
     app.add_middleware(BodyLimit, limit_of=limit_of)
+    app.add_middleware(Door, closed=keys_needed(settings))
     app.add_middleware(SameOrigin)
     app.add_middleware(KnownHost, names=own_names(settings))

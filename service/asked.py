@@ -1,18 +1,31 @@
-"""What a list of jobs may be asked for, as parameters of a query."""
+"""What lists of jobs and trials may be asked for, as parameters of a query."""
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
+from ridgeway.database.cursors import Keys
 from ridgeway.jobs.filters import JobFilter
-from ridgeway.jobs.lookups import NEWEST_FIRST
-from ridgeway.views import JobState
+from ridgeway.jobs.lookups import NEWEST_FIRST, TRIAL_ORDERS
+from ridgeway.study.pages import TrialOrder
+from ridgeway.views import JobState, TrialState
 from service.context import MOST_IN_A_PAGE, OF_THE_PAGE_BEFORE
 from service.moments import Moment
 
 _NO_NUL = r"^[^\x00]+$"  # PostgreSQL would refuse the question
+_LIMIT: Any = Field(50, ge=1, le=MOST_IN_A_PAGE, description="most items a page")
+
+
+def _cursor(*lists: Keys) -> Any:
+    """Declare the cursor of a list, which may have several orders."""
+    pattern = "|".join(keys.pattern for keys in lists)
+    return Field(
+        None,
+        description=OF_THE_PAGE_BEFORE,
+        json_schema_extra={"pattern": f"^(?:{pattern})$"},
+    )
 
 
 class JobsAsked(BaseModel):
@@ -32,12 +45,8 @@ class JobsAsked(BaseModel):
     since: Moment | None = Field(None, description="submitted then or later")
     before: Moment | None = Field(None, description="submitted before then")
     id: str | None = Field(None, pattern="^[0-9a-f-]{1,36}$", description="how the ids begin")
-    cursor: str | None = Field(
-        None,
-        description=OF_THE_PAGE_BEFORE,
-        json_schema_extra={"pattern": f"^(?:{NEWEST_FIRST.pattern})$"},
-    )
-    limit: int = Field(50, ge=1, le=MOST_IN_A_PAGE, description="most items a page")
+    cursor: str | None = _cursor(NEWEST_FIRST)
+    limit: int = _LIMIT
 
     @property
     def wanted(self) -> JobFilter:
@@ -51,3 +60,12 @@ class JobsAsked(BaseModel):
             before=self.before,
             beginning=self.id,
         )
+
+
+class TrialsAsked(BaseModel):
+    """Which trials, in which order, and the place in the list."""
+
+    state: TrialState | None = None
+    order: TrialOrder = Field("number", description="`value`: the best first")
+    cursor: str | None = _cursor(*TRIAL_ORDERS.values())
+    limit: int = _LIMIT

@@ -16,6 +16,7 @@ from ridgeway.database.cursors import Keys
 from ridgeway.database.engine import Database
 from ridgeway.errors import NotFound
 from ridgeway.settings import Settings
+from service.access.access import Access
 from service.admission import Admission
 from service.dashboard import Dashboard
 from service.looks import Looks
@@ -46,6 +47,7 @@ class Context:
     sweeper: Sweeper
     models: Models  # that are predicted with
     pictures: Pictures
+    access: Access  # who may enter
 
 
 async def _context(request: Request) -> Context:

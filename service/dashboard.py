@@ -26,6 +26,7 @@ from fastapi.responses import StreamingResponse
 
 from ridgeway.database.engine import Database
 from ridgeway.errors import NotFound
+from service.access import studies
 from service.large_studies import answer_for_large, let_through
 from service.problems import ServiceUnavailable
 
@@ -156,6 +157,7 @@ async def show(request: Request) -> Response:
     context = request.app.state.context
     dashboard: Dashboard = context.dashboard
     database: Database = context.database
+    await studies.require_seen(database, request)
     if (told := await answer_for_large(database, request)) is not None:
         return told
     try:
@@ -165,6 +167,8 @@ async def show(request: Request) -> Response:
     if answer.status_code >= 500:
         await answer.aclose()
         raise ServiceUnavailable("The dashboard can't show that now.")
+    if path == studies.LIST and not request.state.caller.sees_all:
+        return await studies.only_own(database, request.state.caller, await answer.aread())
     response = StreamingResponse(
         _bytes(answer),
         answer.status_code,

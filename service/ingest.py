@@ -12,6 +12,7 @@ import os
 import resource
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,9 @@ from pydantic import SecretStr
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from ridgeway.errors import Conflict, FieldError, InvalidInput, StoreAway
+from ridgeway.errors import Conflict, FieldError, InvalidInput, LimitReached, StoreAway
+from ridgeway.keys.audit import Visit
+from ridgeway.keys.caller import Caller, Limits
 from ridgeway.settings import Settings
 from ridgeway.views import DatasetSummary
 from service.shown import shown
@@ -33,15 +36,17 @@ MEMORY_PER_BYTE = 16  # or more where uploads may be larger than by default
 TOO_LARGE = "could not be read: reading it took more memory than there is, or crashed"
 
 
-def ingest_apart(settings: Settings, path: Path, name: str) -> DatasetSummary:
+def ingest_apart(
+    settings: Settings, path: Path, name: str, visit: Visit | None = None
+) -> DatasetSummary:
     """Make a data set of an uploaded file; InvalidInput says where the file is broken.
 
+    It belongs to the key of the visit; LimitReached where that has no room for it.
     ServiceUnavailable while the database is away or busy, or the store takes nothing.
     """
-    from service.problems import DATABASE_AWAY, ServiceUnavailable  # FastAPI: not for the child
-
     memory = max(LEAST_MEMORY, MEMORY_PER_BYTE * settings.max_upload_bytes)
-    order = json.dumps({"path": str(path), "name": name, "memory": memory})
+    told = None if visit is None else asdict(visit)
+    order = json.dumps({"path": str(path), "name": name, "memory": memory, "visit": told})
     try:
         done = subprocess.run(
             [sys.executable, "-P", "-m", "service.ingest"],
@@ -57,11 +62,19 @@ def ingest_apart(settings: Settings, path: Path, name: str) -> DatasetSummary:
     if done.returncode < 0:
         raise InvalidInput.of("file", None, TOO_LARGE)
     done.check_returncode()
-    answer: dict[str, Any] = json.loads(done.stdout)
+    return _brought(json.loads(done.stdout))
+
+
+def _brought(answer: dict[str, Any]) -> DatasetSummary:
+    """Return the data set of the child's answer, or raise what it was refused for."""
+    from service.problems import DATABASE_AWAY, ServiceUnavailable  # FastAPI: not for the child
+
     if "dataset" in answer:
         return DatasetSummary.model_validate(answer["dataset"])
     if "conflict" in answer:
         raise Conflict(answer["conflict"])
+    if "limit" in answer:
+        raise LimitReached(answer["limit"])
     if "away" in answer:
         log.warning("The database does not answer: %s", answer["away"])
         raise ServiceUnavailable(DATABASE_AWAY)
@@ -83,7 +96,7 @@ def environment(settings: Settings) -> dict[str, str]:
     }
 
 
-def _ingest(path: str, name: str, memory: int) -> dict[str, Any]:
+def _ingest(path: str, name: str, memory: int, visit: dict[str, Any] | None) -> dict[str, Any]:
     from ridgeway.data.catalogue import ingest
     from ridgeway.data.store import Store
     from ridgeway.database.engine import Database
@@ -92,7 +105,8 @@ def _ingest(path: str, name: str, memory: int) -> dict[str, Any]:
     _limit_memory(memory)
     database = Database.for_requests(settings)
     try:
-        dataset = ingest(database, Store.of(settings), settings, Path(path), name)
+        seen = None if visit is None else _visit(**visit)
+        dataset = ingest(database, Store.of(settings), settings, Path(path), name, seen)
     except InvalidInput as error:
         errors = [
             {"field": bad.field, "value": shown(bad.value), "message": bad.message}
@@ -101,6 +115,8 @@ def _ingest(path: str, name: str, memory: int) -> dict[str, Any]:
         return {"invalid": str(error), "errors": errors}
     except Conflict as error:
         return {"conflict": str(error)}
+    except LimitReached as error:
+        return {"limit": str(error)}
     except StoreAway as error:
         return {"store": str(error)}
     except MemoryError:
@@ -117,6 +133,11 @@ def _ingest(path: str, name: str, memory: int) -> dict[str, Any]:
     finally:
         database.close()
     return {"dataset": dataset.model_dump(mode="json")}
+
+
+def _visit(caller: dict[str, Any], action: str, address: str | None) -> Visit:
+    limits = Limits(**caller.pop("limits"))
+    return Visit(Caller(**caller, limits=limits), action, address)
 
 
 def _limit_memory(size: int) -> None:

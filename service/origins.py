@@ -31,6 +31,17 @@ class SameOrigin:
         await refuse(problem(403, detail), receive, send)
 
 
+def is_from_own_page(headers: Headers) -> bool:
+    """Return True where the browser says that a page of this service asks.
+
+    A change that rests on a cookie needs that: what says nothing may be any page. Browsers send
+    `Origin` with every change, and others send no cookies of ours.
+    """
+    if headers.getlist("origin"):
+        return _is_own(headers)
+    return headers.get("sec-fetch-site") == "same-origin"
+
+
 def _is_own(headers: Headers) -> bool:
     """Return True if every Origin that is sent is the host that was asked; `null` never is."""
     host = headers.get("host", "").lower()

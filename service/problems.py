@@ -18,7 +18,7 @@ from starlette.requests import ClientDisconnect
 from starlette.routing import Match
 
 from ridgeway.database.outages import first_line, will_pass
-from ridgeway.errors import Conflict, FieldError, InvalidInput, NotFound, StoreAway
+from ridgeway.errors import Conflict, FieldError, Forbidden, InvalidInput, NotFound, StoreAway
 from ridgeway.spec.wording import field_errors
 from service.problem_types import TYPES, UNKNOWN, uri_of
 from service.shown import cut, shown
@@ -97,6 +97,7 @@ def handle_errors(app: FastAPI) -> None:
         InvalidInput: _invalid_input,
         NotFound: _not_found,
         Conflict: _conflict,
+        Forbidden: _forbidden,
         ServiceUnavailable: _unavailable,
         StoreAway: _store_away,
         ClientDisconnect: _gone,
@@ -159,8 +160,16 @@ async def _conflict(request: Request, error: Exception) -> Response:
     return problem(409, str(error))
 
 
+async def _forbidden(request: Request, error: Exception) -> Response:
+    return problem(403, str(error))
+
+
 async def _unavailable(request: Request, error: Exception) -> Response:
-    return problem(503, str(error), headers={"Retry-After": str(RETRY_AFTER_SECONDS)})
+    return _away(str(error))
+
+
+def _away(detail: str) -> Response:
+    return problem(503, detail, headers={"Retry-After": str(RETRY_AFTER_SECONDS)})
 
 
 async def _store_away(request: Request, error: Exception) -> Response:
@@ -174,16 +183,24 @@ async def _gone(request: Request, error: Exception) -> Response:
 
 
 async def _database_error(request: Request, error: Exception) -> Response:
+    return database_problem(error)
+
+
+def database_problem(error: Exception) -> Response:
     """Answer 503 while the database is away or busy; all else that it says is a fault of ours."""
     if not will_pass(error):
         log.error("Unexpected database error", exc_info=error)
-        return await _unexpected(request, error)
+        return _fault()
     log.warning("The database does not answer: %s", first_line(error))
-    return await _unavailable(request, ServiceUnavailable(DATABASE_AWAY))
+    return _away(DATABASE_AWAY)
 
 
 async def _unexpected(request: Request, error: Exception) -> Response:
     """Answer 500; the traceback goes to the log, as it may say more than a client should read."""
+    return _fault()
+
+
+def _fault() -> Response:
     return problem(500, "The service met an unexpected error; its log says more.")
 
 

@@ -11,6 +11,7 @@ from anyio import CapacityLimiter, to_thread
 from sqlalchemy.engine import Connection
 
 from ridgeway.database.engine import Database
+from service.access.visits import record_change
 from service.problems import ServiceUnavailable
 
 T = TypeVar("T")
@@ -35,7 +36,7 @@ class Writers:
         self._waiting = 0
 
     async def write(self, change: Callable[[Connection], T]) -> T:
-        """Run one transaction in a thread; what `change` returns."""
+        """Run one transaction in a thread; what `change` returns. The audit log tells of it."""
         deadline = time.monotonic() + self._wait_seconds
         await self._wait_for_turn()
         try:
@@ -58,4 +59,6 @@ class Writers:
     def _write(self, change: Callable[[Connection], T], deadline: float) -> T:
         left = max(0.0, deadline - time.monotonic())
         with self.database.transaction(wait_seconds=left) as transaction:
-            return change(transaction)
+            result = change(transaction)
+            record_change(transaction, result)
+            return result

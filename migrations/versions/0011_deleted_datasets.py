@@ -1,14 +1,14 @@
 """Data sets that are deleted while jobs that have ended name them; when a lease was done
 
 Revision: 0011
-Revises: 0009
+Revises: 0010
 """
 
 import sqlalchemy as sa
 from alembic import op
 
 revision = "0011"
-down_revision = "0009"
+down_revision = "0010"
 branch_labels = None
 depends_on = None
 

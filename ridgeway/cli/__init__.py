@@ -20,6 +20,7 @@ from ridgeway.cli.jobs import (
     submit,
     trials,
 )
+from ridgeway.cli.keys import audit, keys
 from ridgeway.cli.models import model
 from ridgeway.cli.paths import path
 from ridgeway.cli.plots import plot
@@ -46,6 +47,6 @@ for command in (
     *(search, serve, worker, migrate, import_study, demo),
     *(submit, status, jobs, trials, front, path, features, cancel, pause, resume, answer),
     *(extend, delete, model, predict, plot, report, export),
-    *(datasets, workers),
+    *(datasets, workers, keys, audit),
 ):
     main.add_command(command)

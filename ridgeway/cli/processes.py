@@ -54,20 +54,27 @@ def _log_to_standard_error() -> None:
     show_default=True,
     help="How many worker processes; auto: one for each GPU, or one for each core without.",
 )
+@click.option(
+    "--insecure", is_flag=True, help="Ask nobody for a key: whoever reaches it may do everything."
+)
 @click.option("--supervised", is_flag=True, hidden=True)
-def serve(host: str, port: int, data: Path, workers: Any, supervised: bool) -> None:
+def serve(data: Path, workers: Any, insecure: bool, supervised: bool, **listening: Any) -> None:
     """Run the service and its workers on this machine, in one data folder.
+
+    On the loopback interface it asks for no key. On any other address every request needs one, made
+    by `ridgeway keys create`; without any it does not start.
 
     Without RIDGEWAY_DATABASE_URL the database is SQLite in the folder, and is brought up to this
     release by itself. Port 0 is any free one. DATA/serve.json says where it listens, once it does.
     """
+    from ridgeway.host.serve import Address
     from ridgeway.host.serve import serve as run
     from ridgeway.host.supervisor import die_with_parent
 
     if supervised:
         die_with_parent()
     _log_to_standard_error()
-    sys.exit(run(data, host, port, workers, _announce))
+    sys.exit(run(data, Address(**listening, insecure=insecure), workers, _announce))
 
 
 def _announce(url: str) -> None:

@@ -27,6 +27,7 @@ from ridgeway.client.waiting import progress_bar, succeeded
 from ridgeway.errors import Unreachable
 from ridgeway.features import Features
 from ridgeway.formats.names import ModelFormat
+from ridgeway.overviews import WorkerList
 from ridgeway.paths import RegularisationPath
 from ridgeway.predictions import Predictions
 from ridgeway.shown import Shown
@@ -41,7 +42,6 @@ from ridgeway.views import (
     TrialDetail,
     TrialPage,
     TrialState,
-    WorkerList,
 )
 
 Table: TypeAlias = Any  # pandas', polars' or pyarrow's

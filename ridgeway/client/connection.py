@@ -13,7 +13,12 @@ import httpx
 from pydantic import BaseModel, ValidationError
 
 from ridgeway.client.addresses import checked_url
-from ridgeway.client.refusals import problem_of, transport_reason
+from ridgeway.client.refusals import (
+    TOO_MANY,
+    problem_of,
+    seconds_to_wait,
+    transport_reason,
+)
 from ridgeway.errors import InvalidInput, NotFound, RidgewayError, Unreachable
 from ridgeway.settings import Settings
 from ridgeway.views import DatasetPage, Job, JobPage, TrialPage
@@ -28,6 +33,14 @@ _TOLD = 5  # jobs with the same beginning
 _DIRECT = ("all://localhost", "all://127.0.0.1", "all://[::1]")
 
 _Model = TypeVar("_Model", bound=BaseModel)
+
+
+def _checked_key(key: str) -> str:
+    """Return the key as a header can hold it; no error repeats it."""
+    key = key.strip()
+    if not re.fullmatch(r"[\x21-\x7e]+", key):
+        raise InvalidInput.of("RIDGEWAY_API_KEY", None, "must be printable ASCII, without blanks")
+    return key
 
 
 class Connection:
@@ -45,7 +58,7 @@ class Connection:
         direct = httpx.HTTPTransport(verify=certificates)
         self._http = httpx.Client(
             base_url=checked_url(self.url),
-            headers={"Authorization": f"Bearer {api_key}"} if api_key else {},
+            headers={"Authorization": f"Bearer {_checked_key(api_key)}"} if api_key else {},
             timeout=timeout,
             verify=certificates,
             mounts=dict.fromkeys(_DIRECT, direct),
@@ -105,7 +118,10 @@ class Connection:
     def _call(
         self, method: str, path: str, *, retry: bool = False, **options: Any
     ) -> httpx.Response:
-        """Send a request, again where `retry` says it is harmless; raise what its status says."""
+        """Send a request, again where `retry` says it is harmless; raise what its status says.
+
+        One that came too soon for the key's rate is sent again when the service says so.
+        """
         for pause in (*RETRY_SECONDS, None) if retry else (None,):
             try:
                 response = self._http.request(method, path, **options)
@@ -117,8 +133,9 @@ class Connection:
                 if response.is_success or response.status_code == NOT_MODIFIED:
                     return response
                 problem = problem_of(response, self.url)
-                if response.status_code not in (502, 503, 504):
+                if response.status_code not in (TOO_MANY, 502, 503, 504):
                     raise problem
+                pause = None if pause is None else seconds_to_wait(response, pause)
             if pause is None:
                 raise problem
             time.sleep(pause)

@@ -72,7 +72,7 @@ def _read(http: httpx.Client, path: str, url: str, seen: _Seen) -> Iterator[JobE
     headers = {"Accept": "text/event-stream"}
     if seen.last_id:
         headers["Last-Event-ID"] = seen.last_id
-    timeout = httpx.Timeout(http.timeout, read=SILENT_SECONDS)
+    timeout = httpx.Timeout(SILENT_SECONDS, connect=http.timeout.connect)
     with http.stream("GET", path, headers=headers, timeout=timeout) as response:
         if not response.is_success:
             response.read()

@@ -9,11 +9,15 @@ import httpx
 from ridgeway.errors import (
     Conflict,
     FieldError,
+    Forbidden,
     InvalidInput,
     NotFound,
     RidgewayError,
     Unreachable,
 )
+
+TOO_MANY = 429
+MOST_WAITED = 60.0  # seconds
 
 
 def problem_of(response: httpx.Response, url: str) -> RidgewayError:
@@ -22,6 +26,10 @@ def problem_of(response: httpx.Response, url: str) -> RidgewayError:
     detail = str(body.get("detail") or f"{response.status_code} {response.reason_phrase}")
     if response.status_code in (400, 413, 415, 422):
         return InvalidInput(detail, _field_errors(body.get("errors")))
+    if response.status_code == 401:
+        return Forbidden(f"{detail} The client sends what RIDGEWAY_API_KEY holds.")
+    if response.status_code == 403:
+        return Forbidden(detail)
     if response.status_code == 404:
         return NotFound(detail)
     if response.status_code == 409:
@@ -29,6 +37,17 @@ def problem_of(response: httpx.Response, url: str) -> RidgewayError:
     if response.status_code >= 500:
         return Unreachable(f"The service at {url} can't answer: {detail}")
     return RidgewayError(detail)
+
+
+def seconds_to_wait(response: httpx.Response, otherwise: float) -> float:
+    """Return after how long a refused request may come again, as the service says, or `otherwise`.
+
+    Never more than a minute, whatever the answer says.
+    """
+    told = response.headers.get("retry-after", "")
+    if response.status_code != TOO_MANY or not (told.isascii() and told.isdigit()):
+        return otherwise
+    return min(float(told[:4]), MOST_WAITED)
 
 
 def transport_reason(error: httpx.TransportError) -> str:

@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ridgeway.client.plain import plain
-from ridgeway.views import Queue, Work, Worker
+from ridgeway.overviews import Queue, Work, Worker
 from ridgeway.words import duration, number
 
 
@@ -39,7 +39,7 @@ def queue_line(queue: Queue) -> str:
 def _work(work: Work | None) -> str:
     if work is None:
         return ""
-    name = plain(work.job_name) or work.job
+    name = plain(work.job_name or "") or work.job or "another's job"
     what = "the answer" if work.kind == "answer" else f"{work.trials} trials"
     done = "" if work.fraction is None else f", {work.fraction:.0%}"
     return f"{name}: {what}{done}"

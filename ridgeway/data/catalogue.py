@@ -21,6 +21,10 @@ from ridgeway.database.engine import Database
 from ridgeway.database.tables import datasets
 from ridgeway.errors import Conflict, InvalidInput, NotFound
 from ridgeway.fleet import known_datasets
+from ridgeway.keys.audit import Visit, record
+from ridgeway.keys.caller import LOCAL, Caller
+from ridgeway.keys.owners import seen_by
+from ridgeway.keys.quotas import require_room_for_bytes
 from ridgeway.settings import Settings
 from ridgeway.spec.names import Task
 from ridgeway.spec.profiles import DatasetProfile, infer_task
@@ -41,6 +45,7 @@ class Upload:
     address: str  # key in the store
     bytes: int  # of the file as it came in
     profile: DatasetProfile
+    owner: str | None = None  # id of the key that brings it
 
 
 @dataclass(frozen=True)
@@ -60,6 +65,7 @@ class StoredDataset:
     task: Task
     created_at: float  # seconds since 1970
     deleted_at: float | None = None  # since when jobs that have ended alone name it
+    owner: str | None = None  # id of the key that brought it
 
     @property
     def profile(self) -> DatasetProfile:
@@ -88,14 +94,15 @@ def summarise(uploaded: StoredDataset | sa.Row[Any]) -> DatasetSummary:
 # --- the catalogue ----------------------------------------------------------------------------
 
 
-def find_dataset(transaction: Connection, name_or_id: str) -> StoredDataset:
+def find_dataset(transaction: Connection, name_or_id: str, caller: Caller = LOCAL) -> StoredDataset:
     """Find the uploaded data set of this id, else of this name; NotFound where there is none.
 
-    What stored an id asks `dataset_by_id`.
+    Others' are none to the caller. What stored an id asks `dataset_by_id`.
     """
+    seen = seen_by(caller, datasets.c.owner)
     if "\x00" not in name_or_id:  # PostgreSQL would refuse the question
         for column in (datasets.c.id, datasets.c.name):
-            if (found := _where(transaction, KEPT & (column == name_or_id))) is not None:
+            if (found := _where(transaction, KEPT & seen & (column == name_or_id))) is not None:
                 return found
     raise NotFound(f"There is no data set '{name_or_id}'.")
 
@@ -127,31 +134,38 @@ def plugin_names(transaction: Connection) -> set[str]:
     return known_datasets(transaction) - bundled_profiles().keys()
 
 
-def profile_of(transaction: Connection, name: str) -> tuple[str | None, DatasetProfile | None]:
+def profile_of(
+    transaction: Connection, name: str, caller: Caller = LOCAL
+) -> tuple[str | None, DatasetProfile | None]:
     """Return (id of an upload, profile) of a data set by its name; NotFound for an unknown one.
 
-    A plug-in's data set has no profile: only workers can read it.
+    Others' uploads are unknown to the caller. A plug-in's data set has no profile: only workers
+    can read it.
     """
     if name in bundled_profiles():
         return None, bundled_profiles()[name]
     try:
-        stored = find_dataset(transaction, name)
+        stored = find_dataset(transaction, name, caller)
         return stored.id, stored.profile
     except NotFound:
         if name in plugin_names(transaction):
             return None, None
-    raise NotFound(f"There is no data set '{name}'; known: {_known(transaction, name)}.")
+    raise NotFound(f"There is no data set '{name}'; known: {_known(transaction, name, caller)}.")
 
 
-def _known(transaction: Connection, unknown: str) -> str:
-    """Name a few data sets, those first whose names are near an unknown one, and count the rest."""
+def _known(transaction: Connection, unknown: str, caller: Caller) -> str:
+    """Name a few data sets, those first whose names are near an unknown one, and count the rest.
+
+    Only those that the caller sees.
+    """
     newest = datasets.c.created_at.desc(), datasets.c.id.desc()
-    uploads = sa.select(datasets.c.name).where(KEPT).order_by(*newest).limit(MOST_COMPARED)
+    seen = KEPT & seen_by(caller, datasets.c.owner)
+    uploads = sa.select(datasets.c.name).where(seen).order_by(*newest).limit(MOST_COMPARED)
     offered = [*bundled_profiles(), *sorted(plugin_names(transaction))]
     names = [*offered[:MOST_COMPARED], *transaction.execute(uploads).scalars()]
     near = get_close_matches(unknown, names, n=MOST_NAMED)
     named = list(dict.fromkeys([*near, *names]))[:MOST_NAMED]
-    count = transaction.execute(sa.select(sa.func.count(datasets.c.id)).where(KEPT)).scalar_one()
+    count = transaction.execute(sa.select(sa.func.count(datasets.c.id)).where(seen)).scalar_one()
     rest = len(offered) + count - len(named)
     return ", ".join(named) + (f" and {rest} more" if rest else "")
 
@@ -165,38 +179,44 @@ def ingest(
     settings: Settings,
     path: Path,
     name: str,
-    file_name: str | None = None,
+    visit: Visit | None = None,
 ) -> DatasetSummary:
     """Check the file, keep its table in the store and write it down under the name.
 
-    The same file under the same name again is the same data set; another file is a Conflict.
-    InvalidInput says where the file is broken. `file_name` is checked against the format.
+    The same file under the same name again is the same data set; another file is a Conflict, and
+    so is another's data set of that name. InvalidInput says where the file is broken, LimitReached
+    that the visit's key has no room for it. The visit goes into the audit log.
     """
     # pyarrow costs 60 MB: only processes that take uploads load it.
     from ridgeway.data.tables import profile_table, to_parquet
     from ridgeway.data.uploads import read_upload
 
     check_name(name)
-    checksum = sha256_of_file(path)
+    caller = visit.caller if visit else LOCAL
+    checksum, size = sha256_of_file(path), path.stat().st_size
     with database.reading() as transaction:
         if name in plugin_names(transaction):
             raise InvalidInput.of("name", name, "is the name of a plug-in's data set")
-        if (existing := _same(transaction, name, checksum)) is not None:
+        if (existing := _same(transaction, name, checksum, caller)) is not None:
             return existing
-    data = to_parquet(table := read_upload(path, file_name, settings))
+        require_room_for_bytes(transaction, caller, size)
+    data = to_parquet(table := read_upload(path, None, settings))
     # Named by its own bytes: another release may write the same rows differently.
     stored_checksum = sha256(data)
     address = f"datasets/{stored_checksum}.parquet"
     store.put(address, data)
-    size = path.stat().st_size
-    upload = Upload(name, checksum, stored_checksum, address, size, profile_table(table))
+    profile = profile_table(table)
+    upload = Upload(name, checksum, stored_checksum, address, size, profile, caller.key)
     try:
         with database.transaction() as transaction:
+            require_room_for_bytes(transaction, caller, size)
             added = add_dataset(transaction, upload)
+            if visit is not None:
+                record(transaction, visit, added.id)
             _keep(store, address, data)
             return summarise(added)
     except IntegrityError:
-        if (existing := _brought_meanwhile(database, upload)) is not None:
+        if (existing := _brought_meanwhile(database, upload, caller)) is not None:
             return existing
         raise
 
@@ -219,10 +239,10 @@ def keep_from_recording(transaction: Connection) -> None:
         transaction.execute(sa.text("LOCK TABLE datasets IN SHARE ROW EXCLUSIVE MODE"))
 
 
-def _brought_meanwhile(database: Database, upload: Upload) -> DatasetSummary | None:
+def _brought_meanwhile(database: Database, upload: Upload, caller: Caller) -> DatasetSummary | None:
     """Find the data set that somebody else made of the same file; Conflict if of another."""
     with database.reading() as transaction:
-        return _same(transaction, upload.name, upload.checksum)
+        return _same(transaction, upload.name, upload.checksum, caller)
 
 
 def add_dataset(transaction: Connection, upload: Upload) -> StoredDataset:
@@ -261,9 +281,17 @@ def check_name(name: str) -> None:
         raise InvalidInput.of("name", name, "is the name of a bundled data set")
 
 
-def _same(transaction: Connection, name: str, checksum: str) -> DatasetSummary | None:
-    """Find the data set of this name if it came from the same bytes; Conflict if from others."""
+def _same(
+    transaction: Connection, name: str, checksum: str, caller: Caller
+) -> DatasetSummary | None:
+    """Find the data set of this name if it came from the same bytes; Conflict if from others.
+
+    Names are one service's, not one key's: what a spec, a report or a card calls a data set is the
+    same for whoever reads it.
+    """
     found = _where(transaction, datasets.c.name == name)
+    if found is not None and not caller.sees_all and found.owner != caller.key:
+        raise Conflict(f"The name '{name}' is taken by another's data set; choose another name.")
     if found is not None and found.checksum != checksum:
         raise Conflict(f"There is a data set '{name}' with other content; choose another name.")
     return None if found is None else summarise(found)

@@ -13,6 +13,8 @@ from ridgeway.data.catalogue import KEPT, SUMMARY, find_dataset, plugin_names, s
 from ridgeway.database.cursors import FLAG, FLOAT, NAME, Keys
 from ridgeway.database.tables import datasets
 from ridgeway.errors import NotFound, Unreadable
+from ridgeway.keys.caller import LOCAL, Caller
+from ridgeway.keys.owners import seen_by
 from ridgeway.spec.profiles import ColumnProfile, infer_task
 from ridgeway.views import Dataset, DatasetPage, DatasetSummary
 
@@ -20,14 +22,19 @@ from ridgeway.views import Dataset, DatasetPage, DatasetSummary
 OFFERED_FIRST = Keys(FLAG, FLOAT, NAME)
 
 
-def list_datasets(transaction: Connection, *, cursor: str | None, limit: int) -> DatasetPage:
+def list_datasets(
+    transaction: Connection, *, cursor: str | None, limit: int, caller: Caller = LOCAL
+) -> DatasetPage:
     """List what jobs can name: bundled and plug-ins' data sets by name, then uploads, old to new.
+
+    Of uploads those that the caller sees.
 
     Costs the same however wide the data sets are: no profile is read.
     """
     is_upload, created_at, name = (0, 0.0, "") if cursor is None else OFFERED_FIRST.place(cursor)
     offered = [] if is_upload else _offered(transaction, after=name)
-    uploads = _uploads(transaction, (created_at, name) if is_upload else None, limit + 1)
+    after = (created_at, name) if is_upload else None
+    uploads = _uploads(transaction, caller, after, limit + 1)
     summaries = [*offered, *map(summarise, uploads)]
     places = [(0, 0.0, each.name) for each in offered]
     places += [(1, row.created_at, row.id) for row in uploads]
@@ -38,10 +45,11 @@ def list_datasets(transaction: Connection, *, cursor: str | None, limit: int) ->
 
 
 def _uploads(
-    transaction: Connection, after: Sequence[Any] | None, limit: int
+    transaction: Connection, caller: Caller, after: Sequence[Any] | None, limit: int
 ) -> Sequence[sa.Row[Any]]:
     age = (datasets.c.created_at, datasets.c.id)
     query = sa.select(*SUMMARY, datasets.c.created_at).where(KEPT).order_by(*age).limit(limit)
+    query = query.where(seen_by(caller, datasets.c.owner))
     if after is not None:
         query = query.where(sa.tuple_(*age) > sa.tuple_(*map(sa.literal, after)))
     return transaction.execute(query).all()
@@ -70,15 +78,16 @@ def _offer(name: str) -> DatasetSummary:
     )
 
 
-def describe_dataset(transaction: Connection, name_or_id: str) -> Dataset:
-    """Return the data set that a job of this `dataset` gets, with its profile; or NotFound.
+def describe_dataset(transaction: Connection, name_or_id: str, caller: Caller = LOCAL) -> Dataset:
+    """Return the data set that the caller's job of this `dataset` gets, with its profile.
 
-    The profile of another release, which this one can't read, is told and left out.
+    NotFound where there is none that the caller sees. The profile of another release, which this
+    one can't read, is told and left out.
     """
     if name_or_id in bundled_profiles():
         return _described(_offer(name_or_id), bundled_profiles()[name_or_id].columns)
     try:
-        stored = find_dataset(transaction, name_or_id)
+        stored = find_dataset(transaction, name_or_id, caller)
     except NotFound:
         if name_or_id not in plugin_names(transaction):
             raise

@@ -38,7 +38,9 @@ datasets = Table(
     Column("profile", sa.JSON, nullable=False, comment="ridgeway.profiles.DatasetProfile"),
     Column("created_at", SECONDS, nullable=False),
     Column("deleted_at", SECONDS, comment="since then only jobs that have ended name it"),
+    Column("owner", sa.String(36), comment="id of the key that brought it; none without keys"),
     Index(None, "created_at", "id"),
+    Index(None, "owner", "created_at", "id"),
 )
 
 jobs = Table(
@@ -76,9 +78,11 @@ jobs = Table(
     Column("started_at", SECONDS),
     Column("finished_at", SECONDS),
     Column("deadline", SECONDS),
+    Column("owner", sa.String(36), comment="id of the key that submitted it; none without keys"),
     Index(None, "state", "priority", "created_at"),
     Index(None, "created_at", "id"),
     Index(None, "dataset_id"),
+    Index(None, "owner", "created_at", "id"),
 )
 
 leases = Table(
@@ -163,4 +167,47 @@ ranked_trials = Table(
         comment="of the first objective; the lower the better",
     ),
     Index(None, "study_id", "signed_value", "trial_id"),
+)
+
+# Never deleted, only revoked: what a key made goes on naming it.
+api_keys = Table(
+    "api_keys",
+    metadata,
+    Column("id", sa.String(36), primary_key=True),
+    Column("prefix", sa.String(8), nullable=False, unique=True, comment="by which it is known"),
+    Column("hash", sa.String(64), nullable=False, comment="sha256 of the whole key"),
+    Column("name", sa.String(200), nullable=False, comment="whose it is, or what for"),
+    Column("scope", sa.String(16), nullable=False, comment="read, submit or admin"),
+    Column("open_jobs", sa.Integer, comment="most at a time; none for no limit, as below"),
+    Column("trials", sa.Integer, comment="most in its open jobs together"),
+    Column("bytes", sa.BigInteger, comment="most of its data sets together"),
+    Column("requests_per_minute", sa.Integer),
+    Column("created_at", SECONDS, nullable=False),
+    Column("expires_at", SECONDS),
+    Column("revoked_at", SECONDS),
+    Column("used_at", SECONDS, comment="written every few minutes"),
+)
+
+sessions = Table(
+    "sessions",
+    metadata,
+    Column("hash", sa.String(64), primary_key=True, comment="sha256 of the cookie"),
+    Column("key_id", sa.String(36), ForeignKey("api_keys.id"), nullable=False),
+    Column("created_at", SECONDS, nullable=False),
+    Column("expires_at", SECONDS, nullable=False),
+    Index(None, "key_id", "expires_at"),
+)
+
+audit = Table(
+    "audit",
+    metadata,
+    Column("id", sa.Integer, primary_key=True),
+    Column("at", SECONDS, nullable=False),
+    Column("key_id", sa.String(36), comment="none for a command, and without keys"),
+    Column("actor", sa.String(16), nullable=False, comment="the key's prefix, or local"),
+    Column("action", sa.String(200), nullable=False, comment="method and route, or the command"),
+    Column("object", sa.String(200), comment="id of the job, the data set or the key"),
+    Column("outcome", sa.String(16), nullable=False, comment="done, or the status it got instead"),
+    Column("address", sa.String(64), comment="of the client"),
+    Index(None, "at"),
 )

@@ -12,10 +12,12 @@ import subprocess
 import time
 from collections.abc import Callable, Mapping
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from ridgeway.errors import Conflict, InvalidInput
+from ridgeway.host.keys import require_key
 from ridgeway.host.locks import locked_database, locked_folder
 from ridgeway.host.private import keep_private
 from ridgeway.host.pulse import GRACE_SECONDS, Patience
@@ -29,16 +31,30 @@ SLOW_SECONDS = 30.0  # after which a start that is not ready yet is told to be s
 log = logging.getLogger("ridgeway.serve")
 
 
-def serve(data: Path, host: str, port: int, workers: Count, announce: Callable[[str], None]) -> int:
+@dataclass(frozen=True)
+class Address:
+    """Where a service listens. Port 0 is any free one; insecure: it asks nobody for a key."""
+
+    host: str
+    port: int
+    insecure: bool = False
+
+
+def serve(data: Path, address: Address, workers: Count, announce: Callable[[str], None]) -> int:
     """Serve until a signal; `announce` is called once with the URL when jobs would be worked on.
 
-    Port 0 stands for a free one. While it is ready DATA/serve.json holds its URL and process id.
-    Raises Conflict where another serve has the folder or the database, or somebody the port.
+    While it is ready DATA/serve.json holds its URL and process id. Raises Conflict where another
+    serve has the folder or the database, or somebody the port, and NoKey where nobody could enter.
     """
     require_installed("service", "workers")
     keep_private()
     environment = {"RIDGEWAY_DATA": str(data.absolute())}
-    settings = Settings(data=data)
+    if address.insecure:
+        environment["RIDGEWAY_REQUIRE_KEYS"] = "false"
+    host, port = address.host, address.port
+    settings = _settings(data, address)
+    if code := require_key(settings):
+        return code
     with locked_folder(data), locked_database(settings.resolved_database_url()):
         state = data / "serve.json"
         state.unlink(missing_ok=True)
@@ -57,6 +73,11 @@ def serve(data: Path, host: str, port: int, workers: Count, announce: Callable[[
             return Supervisor(roles, environment, watch, Patience.of(settings)).run()
         finally:
             state.unlink(missing_ok=True)
+
+
+def _settings(data: Path, address: Address) -> Settings:
+    settings = Settings(data=data, host=address.host)
+    return settings.model_copy(update={"require_keys": False}) if address.insecure else settings
 
 
 def _checked_port(host: str, port: int) -> int:

@@ -19,15 +19,20 @@ from ridgeway.data.listing import describe_dataset
 from ridgeway.database.clock import now
 from ridgeway.database.tables import datasets, jobs
 from ridgeway.errors import Conflict, InvalidInput, NotFound
+from ridgeway.keys.caller import LOCAL, Caller
+from ridgeway.keys.owners import seen_by
 from ridgeway.views import ENDED, Dataset, JobUse
 
 NEWEST = 20  # jobs that a data set tells of
 
 
-def show_dataset(transaction: Connection, name_or_id: str) -> Dataset:
-    """Return the data set that a job of this `dataset` gets, and which jobs use it; or NotFound."""
-    dataset = describe_dataset(transaction, name_or_id)
-    ours = _jobs_of(dataset.id, dataset.name)
+def show_dataset(transaction: Connection, name_or_id: str, caller: Caller = LOCAL) -> Dataset:
+    """Return the data set that a job of this `dataset` gets, and which jobs use it; or NotFound.
+
+    Others' data sets and jobs are none to the caller.
+    """
+    dataset = describe_dataset(transaction, name_or_id, caller)
+    ours = _jobs_of(dataset.id, dataset.name) & seen_by(caller, jobs.c.owner)
     count = transaction.execute(sa.select(sa.func.count()).where(ours)).scalar_one()
     newest = (jobs.c.created_at.desc(), jobs.c.id.desc())
     query = sa.select(jobs.c.id, jobs.c.name, jobs.c.state).where(ours).order_by(*newest)
@@ -36,7 +41,9 @@ def show_dataset(transaction: Connection, name_or_id: str) -> Dataset:
     return dataset.model_copy(update={"job_count": count, "jobs": used})
 
 
-def rename_dataset(transaction: Connection, name_or_id: str, name: str) -> Dataset:
+def rename_dataset(
+    transaction: Connection, name_or_id: str, name: str, caller: Caller = LOCAL
+) -> Dataset:
     """Give an upload another name; jobs go on with it, under the name that they were given.
 
     InvalidInput for a name that none may have, Conflict for one that is taken.
@@ -51,7 +58,7 @@ def rename_dataset(transaction: Connection, name_or_id: str, name: str) -> Datas
             transaction.execute(sa.update(datasets).where(this).values(name=name))
     except IntegrityError:
         raise Conflict(f"There is a data set '{name}'; choose another name.") from None
-    return show_dataset(transaction, stored.id)
+    return show_dataset(transaction, stored.id, caller)
 
 
 def delete_dataset(transaction: Connection, name_or_id: str) -> None:

@@ -15,6 +15,8 @@ from ridgeway.jobs.leases import OPEN_LEASE
 from ridgeway.jobs.lifecycle import change_job
 from ridgeway.jobs.rows import lock_job, require_state
 from ridgeway.jobs.stored import read_spec
+from ridgeway.keys.caller import LOCAL, Caller
+from ridgeway.keys.quotas import require_room_for_job, require_room_for_trials
 from ridgeway.spec.grids import grid_size
 from ridgeway.spec.names import SAMPLER_ROWS
 from ridgeway.spec.profiles import MAX_CURVE_POINTS
@@ -22,8 +24,10 @@ from ridgeway.spec.spec import MAX_TRIALS, JobSpec
 from ridgeway.views import Job
 
 
-def extend_job(transaction: Connection, job_id: str, trials: int) -> Job:
+def extend_job(transaction: Connection, job_id: str, trials: int, caller: Caller = LOCAL) -> Job:
     """Add trials to a job's budget; InvalidInput where that is more than a job may have.
+
+    LimitReached where that, or a job opened again, is more than the caller's key may have.
 
     Unreadable for a job whose spec another release wrote.
 
@@ -41,6 +45,10 @@ def extend_job(transaction: Connection, job_id: str, trials: int) -> Job:
         raise Conflict("Can't extend a job whose data set was deleted.")
     spec = read_spec(row.spec)
     total = _larger_budget(row, spec, trials)
+    if row.state == "succeeded":
+        require_room_for_job(transaction, caller, total)
+    else:
+        require_room_for_trials(transaction, caller, trials)
     _withdraw_answer(transaction, job_id)
     ended = row.complete + row.pruned + row.failed
     return change_job(

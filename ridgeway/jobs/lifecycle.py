@@ -20,9 +20,11 @@ from ridgeway.jobs.datasets import hold_dataset
 from ridgeway.jobs.leases import OPEN_LEASE, has_open_leases
 from ridgeway.jobs.lookups import find_job
 from ridgeway.jobs.noting import name_axes
+from ridgeway.jobs.requests import Request
 from ridgeway.jobs.rows import lock_job, require_state, update_job
 from ridgeway.jobs.stored import stored_timeout
 from ridgeway.jobs.warm_starts import Lessons, copy_lessons
+from ridgeway.keys.quotas import require_room_for_job
 from ridgeway.spec.combinations import objective_warnings
 from ridgeway.spec.grids import budget, budget_warnings
 from ridgeway.spec.spec import JobSpec
@@ -33,6 +35,7 @@ NOTHING_YET = dict.fromkeys(
     ("claimed", "complete", "pruned", "failed", "running", "populations", "evaluations"), 0
 )
 
+NO_REQUEST = Request()
 SEARCH_ENDED = "the search was ended"  # reason of trials that were live then
 
 
@@ -42,22 +45,17 @@ def submit_job(
     *,
     lessons: Lessons | None = None,
     dataset_id: str | None = None,
-    idempotency_key: str | None = None,
-    request_checksum: str | None = None,
+    request: Request = NO_REQUEST,
 ) -> str:
     """Queue a job with its study; return the job's id, which is the study's name too.
 
-    The study is empty but for the `lessons` of a warm start. InvalidInput where the data set was
-    deleted since it was looked up.
+    InvalidInput where the data set was deleted since it was looked up, LimitReached where the key
+    that asks has no room for one more job, or for its trials.
     """
     if dataset_id is not None and not hold_dataset(transaction, dataset_id):
         raise InvalidInput.of("dataset", spec.dataset, "has been deleted meanwhile")
+    require_room_for_job(transaction, request.caller, budget(spec))
     job_id = new_id()
-    attributes = {"name": spec.name, "dataset": spec.dataset, "model": spec.model.kind}
-    study_id = writing.create_study(transaction, job_id, spec.directions, attributes)
-    name_axes(transaction, study_id, spec)
-    if lessons is not None:
-        copy_lessons(transaction, lessons, study_id)
     transaction.execute(
         sa.insert(jobs).values(
             id=job_id,
@@ -68,17 +66,33 @@ def submit_job(
             model=spec.model.kind,
             dataset=spec.dataset,
             dataset_id=dataset_id,
-            study_id=study_id,
+            study_id=_new_study(transaction, job_id, spec, lessons),
             trials=budget(spec),
             closed=False,
-            warnings=[*budget_warnings(spec), *objective_warnings(spec)],
-            idempotency_key=idempotency_key,
-            request_checksum=request_checksum,
+            warnings=submission_warnings(spec),
+            idempotency_key=request.stored_key,
+            request_checksum=request.checksum,
+            owner=request.caller.key,
             created_at=current_time(transaction),
             **NOTHING_YET,
         )
     )
     return job_id
+
+
+def _new_study(transaction: Connection, job_id: str, spec: JobSpec, lessons: Lessons | None) -> int:
+    """Create the job's study, empty but for the lessons of a warm start; return its id."""
+    attributes = {"name": spec.name, "dataset": spec.dataset, "model": spec.model.kind}
+    study_id = writing.create_study(transaction, job_id, spec.directions, attributes)
+    name_axes(transaction, study_id, spec)
+    if lessons is not None:
+        copy_lessons(transaction, lessons, study_id)
+    return study_id
+
+
+def submission_warnings(spec: JobSpec) -> list[str]:
+    """Return what a job is told when it is submitted."""
+    return [*budget_warnings(spec), *objective_warnings(spec)]
 
 
 def new_id() -> str:

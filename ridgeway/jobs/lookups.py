@@ -15,8 +15,11 @@ from ridgeway.database.tables import jobs
 from ridgeway.errors import NotFound, Unreadable
 from ridgeway.jobs.filters import JobFilter
 from ridgeway.jobs.plan import JobPlan
+from ridgeway.jobs.requests import Request
 from ridgeway.jobs.rows import read_job, read_look, select_looks
 from ridgeway.jobs.stored import read_best, read_plan, read_recommended, read_spec, read_state
+from ridgeway.keys.caller import LOCAL, Caller
+from ridgeway.keys.owners import owner_of, seen_by
 from ridgeway.spec.names import UNPENALISED
 from ridgeway.spec.spec import JobSpec
 from ridgeway.study import pages, reading
@@ -44,18 +47,22 @@ TRIAL_ORDERS: dict[pages.TrialOrder, Keys] = {
 }
 
 
-def find_submitted(transaction: Connection, idempotency_key: str) -> tuple[str, str | None] | None:
-    """Find the job submitted with this key: its id and the checksum of its request."""
+def find_submitted(transaction: Connection, request: Request) -> tuple[str, str | None] | None:
+    """Find the job of an earlier request with this `Idempotency-Key`: its id and checksum."""
     row = transaction.execute(
         sa.select(jobs.c.id, jobs.c.request_checksum).where(
-            jobs.c.idempotency_key == idempotency_key
+            jobs.c.idempotency_key == request.stored_key
         )
     ).one_or_none()
     return (row.id, row.request_checksum) if row else None
 
 
-def find_job(transaction: Connection, job_id: str) -> Job:
-    """Find a job, from its row and its few open leases."""
+def find_job(transaction: Connection, job_id: str, caller: Caller = LOCAL) -> Job:
+    """Find a job, from its row and its few open leases; another's is none to the caller."""
+    if not caller.sees_all:
+        owned = owner_of(transaction, job_id)
+        if owned is None or owned.owner != caller.key:
+            raise NotFound(f"There is no job {job_id}.")
     return _job(read_look(transaction, job_id))
 
 
@@ -76,11 +83,12 @@ def list_jobs(
     wanted: JobFilter = EVERY_JOB,
     cursor: str | None,
     limit: int,
+    caller: Caller = LOCAL,
 ) -> JobPage:
-    """List the jobs that are wanted, newest first."""
+    """List the jobs that are wanted and that the caller sees, newest first."""
     newest = (jobs.c.created_at, jobs.c.id)
     query = select_looks().order_by(*(column.desc() for column in newest)).limit(limit + 1)
-    query = wanted.narrow(query)
+    query = wanted.narrow(query).where(seen_by(caller, jobs.c.owner))
     if cursor is not None:
         place = NEWEST_FIRST.place(cursor)
         query = query.where(sa.tuple_(*newest) < sa.tuple_(*map(sa.literal, place)))
@@ -93,9 +101,10 @@ def list_jobs(
     )
 
 
-def datasets_of_jobs(transaction: Connection, most: int) -> list[str]:
-    """Return the data sets that jobs name, in the order of the alphabet, `most` of them."""
-    query = sa.select(jobs.c.dataset).distinct().order_by(jobs.c.dataset).limit(most)
+def datasets_of_jobs(transaction: Connection, most: int, caller: Caller = LOCAL) -> list[str]:
+    """Return the data sets that the caller's jobs name, in order, at most so many."""
+    query = sa.select(jobs.c.dataset).where(seen_by(caller, jobs.c.owner)).distinct()
+    query = query.order_by(jobs.c.dataset).limit(most)
     return list(transaction.execute(query).scalars())
 
 

@@ -14,23 +14,28 @@ from ridgeway.database.clock import now
 from ridgeway.database.tables import jobs, leases, workers
 from ridgeway.fleet import GONE_SECONDS
 from ridgeway.jobs.leases import OPEN_LEASE
+from ridgeway.keys.caller import LOCAL, Caller
+from ridgeway.keys.owners import seen_by
+from ridgeway.overviews import Offers, Queue, Work, Worker, WorkerList
 from ridgeway.plugins import BUILT_IN_MODELS
 from ridgeway.spec.names import PENALTY_NAMES
-from ridgeway.views import Offers, Queue, Work, Worker, WorkerList
 
 LATELY = 300.0  # seconds over which a worker's speed is told
 
 
-def list_workers(transaction: Connection, within_seconds: float) -> WorkerList:
+def list_workers(
+    transaction: Connection, within_seconds: float, caller: Caller = LOCAL
+) -> WorkerList:
     """List the workers, those heard of last first; of those that have stopped nothing is told.
 
-    within_seconds: a worker that was not heard of for so long is silent.
+    within_seconds: a worker that was not heard of for so long is silent. What a worker has of
+    another's job is told without the job's id and name.
     """
     recorded = sa.select(workers, now().label("now")).where(
         workers.c.seen_at > now() - GONE_SECONDS + 1.0
     )
     rows = transaction.execute(recorded.order_by(workers.c.seen_at.desc(), workers.c.id)).all()
-    held, speeds = _held(transaction), _speeds(transaction)
+    held, speeds = _held(transaction, caller), _speeds(transaction)
     found = [_worker(row, held.get(row.id), speeds.get(row.id), within_seconds) for row in rows]
     return WorkerList(workers=found, queue=_queue(transaction))
 
@@ -62,11 +67,12 @@ def _worker(
     )
 
 
-def _held(transaction: Connection) -> Mapping[str, Work]:
+def _held(transaction: Connection, caller: Caller) -> Mapping[str, Work]:
     """Return what is in workers' hands, by worker; the latest lease where there are two."""
+    seen = seen_by(caller, jobs.c.owner).label("seen")
     columns = (leases.c.id, leases.c.worker_id, leases.c.kind, leases.c.size, leases.c.share)
     query = (
-        sa.select(*columns, leases.c.job_id, jobs.c.name)
+        sa.select(*columns, leases.c.job_id, jobs.c.name, seen)
         .join(jobs, jobs.c.id == leases.c.job_id)
         .where(leases.c.state == "running", leases.c.worker_id.is_not(None))
         .order_by(leases.c.id)
@@ -74,8 +80,8 @@ def _held(transaction: Connection) -> Mapping[str, Work]:
     return {
         row.worker_id: Work(
             lease=row.id,
-            job=row.job_id,
-            job_name=row.name,
+            job=row.job_id if row.seen else None,
+            job_name=row.name if row.seen else None,
             kind=row.kind,
             trials=row.size,
             fraction=row.share,

@@ -18,6 +18,8 @@ from ridgeway.database.tables import jobs
 from ridgeway.errors import InvalidInput, Unreadable
 from ridgeway.jobs.seals import fields_that_seal_others
 from ridgeway.jobs.stored import read_spec
+from ridgeway.keys.caller import LOCAL, Caller
+from ridgeway.keys.owners import seen_studies
 from ridgeway.spec.space import OF_PENALTIES
 from ridgeway.spec.spec import JobSpec
 from ridgeway.study import questions
@@ -26,6 +28,7 @@ from ridgeway.study.distributions import search_space
 
 MOST = 10_000  # trials copied; of more, every k-th in the order of their values
 ATTRIBUTE = "warm_start"
+NO_JOB = "is no job of this service"
 NO_STUDY = "is no study of this service's database"
 ANY_RANGE = (1e-6, 1.0)  # for an automatic λ, whose range the door does not know; any is compatible
 
@@ -40,17 +43,19 @@ class Lessons:
     trial_ids: Sequence[int]
 
 
-def find_lessons(transaction: Connection, spec: JobSpec) -> Lessons | None:
+def find_lessons(transaction: Connection, spec: JobSpec, caller: Caller = LOCAL) -> Lessons | None:
     """Find what the spec's warm start names; None where it has none. A look, which blocks nobody.
 
-    InvalidInput unless the study exists, has the job's objectives and only parameters that its
-    trials have too.
+    InvalidInput unless the study exists, is one that the caller sees, has the job's objectives, and
+    only parameters that its trials have too.
     """
     if spec.warm_start is None:
         return None
     field, name = spec.warm_start.named
-    _check_job(transaction, spec, field, name)
     source = questions.find_study(transaction, name)
+    if source is not None and not seen_studies(transaction, caller, {source}):
+        raise InvalidInput.of(field, name, NO_JOB if field == "warm_start.job" else NO_STUDY)
+    _check_job(transaction, spec, field, name)
     if source is None:
         raise InvalidInput.of(field, name, NO_STUDY)
     _check_study(transaction, spec, field, name, source)
@@ -74,7 +79,7 @@ def _check_job(transaction: Connection, spec: JobSpec, field: str, name: str) ->
     """
     row = transaction.execute(sa.select(jobs.c.spec).where(jobs.c.id == name)).one_or_none()
     if row is None and field == "warm_start.job":
-        raise InvalidInput.of(field, name, "is no job of this service")
+        raise InvalidInput.of(field, name, NO_JOB)
     if row is None:
         return
     try:

@@ -44,6 +44,7 @@ class PenaltyRow:
     to be. optimizers: those that know it; None where all do. kinked: exact knows it beside the
     pinball loss too. needs_skip: it shrinks the weights of a net's skip layer, so that there has to
     be one. grows: within a training its strength grows to λ, so that this must not end before.
+    does: what it does to a model, in a line for people who meet it first.
     """
 
     name: PenaltyName
@@ -55,24 +56,67 @@ class PenaltyRow:
     kinked: bool = True
     needs_skip: bool = False
     grows: bool = False
+    does: str = ""
 
 
 PENALTY_ROWS: Mapping[PenaltyName, PenaltyRow] = {
     row.name: row
     for row in (
-        PenaltyRow("none", "no penalty", ()),
-        PenaltyRow("l1", "L1"),
-        PenaltyRow("l2", "L2"),
-        PenaltyRow("elastic_net", "elastic net", ("lambda", "l1_ratio")),
-        PenaltyRow("group_lasso", "group lasso"),
         PenaltyRow(
-            "sparse_group_lasso", "sparse group lasso", ("lambda", "l1_ratio"), by_default=False
+            "none",
+            "no penalty",
+            (),
+            does="leaves weights as training finds them: what the others are compared with",
         ),
-        PenaltyRow("mcp", "MCP", by_default=False, convex=False),
-        PenaltyRow("scad", "SCAD", by_default=False, convex=False),
-        PenaltyRow("l0.5", "L0.5", by_default=False, convex=False, kinked=False),
+        PenaltyRow("l1", "L1", does="sets weights of little use to zero, and shrinks the rest"),
+        PenaltyRow("l2", "L2", does="makes all weights smaller, and none of them zero"),
         PenaltyRow(
-            "adaptive_l1", "adaptive L1", by_default=False, optimizers=("exact",), kinked=False
+            "elastic_net",
+            "elastic net",
+            ("lambda", "l1_ratio"),
+            does="L1 and L2 at once: chooses inputs, and keeps those that tell the same together",
+        ),
+        PenaltyRow(
+            "group_lasso",
+            "group lasso",
+            does="keeps or drops all weights of an input, or of a group of inputs, together",
+        ),
+        PenaltyRow(
+            "sparse_group_lasso",
+            "sparse group lasso",
+            ("lambda", "l1_ratio"),
+            by_default=False,
+            does="drops whole groups of weights, and single weights within those that it keeps",
+        ),
+        PenaltyRow(
+            "mcp",
+            "MCP",
+            by_default=False,
+            convex=False,
+            does="sets small weights to zero as L1 does, and leaves large ones as they are",
+        ),
+        PenaltyRow(
+            "scad",
+            "SCAD",
+            by_default=False,
+            convex=False,
+            does="close to MCP: L1 for small weights, then ever less, nothing for large ones",
+        ),
+        PenaltyRow(
+            "l0.5",
+            "L0.5",
+            by_default=False,
+            convex=False,
+            kinked=False,
+            does="zeroes more weights than L1 for the same fit, and shrinks large ones less",
+        ),
+        PenaltyRow(
+            "adaptive_l1",
+            "adaptive L1",
+            by_default=False,
+            optimizers=("exact",),
+            kinked=False,
+            does="L1 that spares inputs which a first ridge model finds important",
         ),
         PenaltyRow(
             "hierarchical",
@@ -81,6 +125,7 @@ PENALTY_ROWS: Mapping[PenaltyName, PenaltyRow] = {
             convex=False,
             needs_skip=True,
             grows=True,
+            does="drops inputs from a net altogether; needs a skip layer",
         ),
     )
 }

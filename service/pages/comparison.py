@@ -13,10 +13,12 @@ from pydantic import JsonValue
 from ridgeway.answers import Chosen, Recommended
 from ridgeway.errors import InvalidInput, NotFound
 from ridgeway.jobs.lookups import find_job
+from ridgeway.keys.caller import Caller
 from ridgeway.report.verdict import chosen_of, named
 from ridgeway.spec.names import OBJECTIVE_ROWS, UNPENALISED
 from ridgeway.views import Job
 from ridgeway.words import duration, number
+from service.access.asking import InCaller
 from service.context import Context, InContext
 from service.pages.environment import page
 from service.pages.routing import page_router
@@ -42,10 +44,11 @@ class Row:
 def compare(
     request: Request,
     context: InContext,
+    caller: InCaller,
     job: Annotated[list[str], Query()] = [],  # noqa: B006
 ) -> Response:
     """Show jobs side by side."""
-    jobs = _found(context, job)
+    jobs = _found(context, caller, job)
     return page(
         request,
         "compare.html.jinja",
@@ -58,7 +61,7 @@ def compare(
     )
 
 
-def _found(context: Context, ids: Sequence[str]) -> list[Job]:
+def _found(context: Context, caller: Caller, ids: Sequence[str]) -> list[Job]:
     wanted = list(dict.fromkeys(ids))
     if not FEWEST <= len(wanted) <= MOST:
         message = f"must name {FEWEST} to {MOST} jobs: tick them in the list"
@@ -66,7 +69,7 @@ def _found(context: Context, ids: Sequence[str]) -> list[Job]:
     if strange := next((own for own in wanted if len(own) > 36 or "\0" in own), None):
         raise NotFound(f"There is no job {strange[:100]!r}.")
     with context.database.reading() as transaction:
-        return [find_job(transaction, own) for own in wanted]
+        return [find_job(transaction, own, caller) for own in wanted]
 
 
 # --- what they asked for ----------------------------------------------------------------------

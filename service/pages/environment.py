@@ -18,7 +18,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from ridgeway.plots.palette import slot
 from ridgeway.report.environment import with_code
-from ridgeway.words import count, duration, moment, number
+from ridgeway.words import count, duration, moment, number, roughly, size
 from service.pages.assets import asset_url
 
 POLICY = (
@@ -47,6 +47,8 @@ def _environment() -> Environment:
         "count": count,
         "duration": duration,
         "moment": moment,
+        "bytes": size,
+        "roughly": roughly,
         "code": with_code,
         "slot": slot,
     }

@@ -11,6 +11,7 @@ from fastapi import Query, Request, Response
 from ridgeway.jobs.filters import JobFilter
 from ridgeway.jobs.lookups import NEWEST_FIRST, datasets_of_jobs, list_jobs
 from ridgeway.views import Job, JobState
+from service.access.asking import caller_of
 from service.context import InContext, cursor_of
 from service.pages.environment import page
 from service.pages.routing import page_router
@@ -57,9 +58,10 @@ def jobs(
         dataset=dataset or None,
         name=asked["name"] or None,
     )
+    caller = caller_of(request)
     with context.database.reading() as transaction:
-        found = list_jobs(transaction, wanted=wanted, cursor=cursor, limit=A_PAGE)
-        datasets = datasets_of_jobs(transaction, MOST_DATASETS)
+        found = list_jobs(transaction, wanted=wanted, cursor=cursor, limit=A_PAGE, caller=caller)
+        datasets = datasets_of_jobs(transaction, MOST_DATASETS, caller)
     further = {**{field: value for field, value in asked.items() if value}, "cursor": found.next}
     return page(
         request,

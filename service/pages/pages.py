@@ -2,6 +2,18 @@
 
 from __future__ import annotations
 
-from service.pages import assets, comparison, job, jobs, reference
+from service.pages import (
+    assets,
+    comparison,
+    datasets,
+    job,
+    jobs,
+    new_job,
+    reference,
+    workers,
+)
 
-ROUTERS = (assets.router, jobs.router, job.router, comparison.router, reference.router)
+ROUTERS = (
+    *(assets.router, jobs.router, new_job.router, job.router, comparison.router),
+    *(datasets.router, workers.router, reference.router),
+)

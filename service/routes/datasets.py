@@ -17,8 +17,11 @@ from ridgeway.data.listing import OFFERED_FIRST, list_datasets
 from ridgeway.data.preview import preview_stored
 from ridgeway.errors import NotFound, Unreadable
 from ridgeway.jobs.datasets import delete_dataset, rename_dataset, show_dataset
+from ridgeway.keys.caller import Caller
 from ridgeway.spec.strict import Strict
 from ridgeway.views import Dataset, DatasetPage, DatasetSummary, Preview
+from service.access.asking import InCaller
+from service.access.visits import current_visit
 from service.context import Context, IfNoneMatch, InContext, Limit, cursor_of, require_json
 from service.ingest import ingest_apart
 from service.limits import announced_size
@@ -62,7 +65,7 @@ async def bring(
         file.flush()
         async with context.readers:
             brought = await run_in_threadpool(
-                ingest_apart, context.settings, pathlib.Path(file.name), name
+                ingest_apart, context.settings, pathlib.Path(file.name), name, current_visit()
             )
     response.headers["Location"] = f"/v1/datasets/{brought.id}"
     return brought
@@ -71,12 +74,16 @@ async def bring(
 @router.get("", responses=problems(422))
 def page(
     context: InContext,
+    caller: InCaller,
     cursor: Annotated[str | None, cursor_of(OFFERED_FIRST)] = None,
     limit: Limit = 50,
 ) -> DatasetPage:
-    """List the data sets that jobs can name: bundled and plug-ins' ones, then uploads by age."""
+    """List the data sets that jobs can name: bundled and plug-ins' ones, then uploads by age.
+
+    Of uploads those of the key, or all for `admin`.
+    """
     with context.database.reading() as transaction:
-        return list_datasets(transaction, cursor=cursor, limit=limit)
+        return list_datasets(transaction, cursor=cursor, limit=limit, caller=caller)
 
 
 # A name may have a slash in it.
@@ -91,6 +98,7 @@ DatasetId: TypeAlias = Annotated[str, Path(description="id or name, as a job's `
 def look(
     id: DatasetId,
     context: InContext,
+    caller: InCaller,
     rows: Annotated[
         int, Query(ge=0, le=ROWS_KEPT, description="so many first rows are the `preview`")
     ] = 0,
@@ -100,12 +108,17 @@ def look(
 
     409 where the table of it, which another release wrote, can't be read.
     """
+    return tagged(look_at(context, caller, id, rows), if_none_match)
+
+
+def look_at(context: Context, caller: Caller, id: str, rows: int = 0) -> Dataset:
+    """Read a data set, with so many first rows; Unreadable where they are and can't be read."""
     with context.database.reading() as transaction:
-        found = show_dataset(transaction, id)
-        stored = find_dataset(transaction, found.id) if rows and found.id else None
-    if rows:
-        found = found.model_copy(update={"preview": _preview(context, found, stored, rows)})
-    return tagged(found, if_none_match)
+        found = show_dataset(transaction, id, caller)
+        stored = find_dataset(transaction, found.id, caller) if rows and found.id else None
+    if not rows:
+        return found
+    return found.model_copy(update={"preview": _preview(context, found, stored, rows)})
 
 
 def _preview(
@@ -130,13 +143,15 @@ class Renaming(Strict):
     dependencies=[Depends(require_json)],
     responses=problems(400, 403, 404, 408, 409, 413, 415, 422),
 )
-async def rename(id: DatasetId, renaming: Renaming, context: InContext) -> Dataset:
+async def rename(
+    id: DatasetId, renaming: Renaming, context: InContext, caller: InCaller
+) -> Dataset:
     """Rename an upload. Jobs go on with it; `GET /v1/jobs?dataset=` finds them by either name.
 
     409 where the name is taken, or the data set came with Ridgeway or a plug-in.
     """
     return await context.writers.write(
-        lambda transaction: rename_dataset(transaction, id, renaming.name)
+        lambda transaction: rename_dataset(transaction, id, renaming.name, caller)
     )
 
 

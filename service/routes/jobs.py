@@ -22,22 +22,22 @@ from ridgeway.jobs.deletion import delete_job
 from ridgeway.jobs.exports import exported
 from ridgeway.jobs.extend import extend_job
 from ridgeway.jobs.fronts import find_front
+from ridgeway.jobs.requests import Request
 from ridgeway.jobs.warm_starts import find_lessons
+from ridgeway.keys.caller import Caller
 from ridgeway.spec.paths import JobBody, job_spec_of
 from ridgeway.spec.profiles import check_spec, resolve_spec
 from ridgeway.spec.spec import MAX_TRIALS, JobSpec
 from ridgeway.spec.strict import Integer, Strict
-from ridgeway.study.pages import TrialOrder
-from ridgeway.views import Front, Job, JobPage, TrialDetail, TrialPage, TrialState
-from service.asked import JobsAsked
+from ridgeway.views import Front, Job, JobPage, TrialDetail, TrialPage
+from service.access.asking import InCaller
+from service.asked import JobsAsked, TrialsAsked
 from service.context import (
     Context,
     IdempotencyKey,
     IfNoneMatch,
     InContext,
     JobId,
-    Limit,
-    cursor_of,
     require_json,
 )
 from service.problems import LOCATION, problems
@@ -61,7 +61,11 @@ router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
     },
 )
 async def submit(
-    body: JobBody, context: InContext, response: Response, idempotency_key: IdempotencyKey = None
+    body: JobBody,
+    context: InContext,
+    caller: InCaller,
+    response: Response,
+    idempotency_key: IdempotencyKey = None,
 ) -> Job:
     """Queue a search job, or a path job: one penalty from its largest strength down.
 
@@ -69,8 +73,8 @@ async def submit(
     with the first one and 200. The same key with another spec is a 422.
     """
     spec = job_spec_of(body)
-    asked = Asked(spec.model_dump_json(), lambda _: spec)
-    return await answer_with_job(asked, context, response, idempotency_key)
+    asked = Asked(spec.model_dump_json(), lambda _: spec, caller, idempotency_key)
+    return await answer_with_job(asked, context, response)
 
 
 @dataclass(frozen=True)
@@ -78,54 +82,59 @@ class Asked:
     """A request for a job: what tells it from others, and the spec that comes of it.
 
     spec: takes the transaction, and is asked for new jobs alone; it raises what refuses them.
+    key: the `Idempotency-Key`, if there is one.
     """
 
     text: str
     spec: Callable[[Connection], JobSpec]
+    caller: Caller
+    key: str | None = None
 
     @property
-    def checksum(self) -> str:
-        """Return what a repeat of the request has as well."""
-        return hashlib.sha256(self.text.encode()).hexdigest()
+    def request(self) -> Request:
+        """Return what the job's row keeps of it."""
+        checksum = hashlib.sha256(self.text.encode()).hexdigest()
+        return Request(self.caller, self.key, checksum)
 
 
-async def answer_with_job(
-    asked: Asked, context: Context, response: Response, key: str | None
-) -> Job:
+async def answer_with_job(asked: Asked, context: Context, response: Response) -> Job:
     """Submit a spec once for each key; answer 201 with the new job, or 200 with the first one."""
     try:
-        job, created = await _submit(context, asked, key)
+        job, created = await _submit(context, asked)
     except IntegrityError:
         # Since we looked, another request with this key has committed: its job is ours.
-        job, created = await _submit(context, asked, key)
+        job, created = await _submit(context, asked)
     response.status_code = 201 if created else 200
     response.headers["Location"] = job.links.self
     return job
 
 
-async def _submit(context: Context, asked: Asked, key: str | None) -> tuple[Job, bool]:
+async def _submit(context: Context, asked: Asked) -> tuple[Job, bool]:
     """Submit a spec; return the job, and whether it is a new one."""
-    found = await run_in_threadpool(_look_up, context, asked, key)
+    found = await run_in_threadpool(_look_up, context, asked)
     if isinstance(found, Job):
         return found, False
     return await context.writers.write(found), True
 
 
-def _look_up(context: Context, asked: Asked, key: str | None) -> Job | Callable[[Connection], Job]:
+def _look_up(context: Context, asked: Asked) -> Job | Callable[[Connection], Job]:
     """Return the job that was submitted with this key before, or else what writes a new one.
 
     All that can be found out and refused is, before others have to wait for a lock of ours.
     """
+    request = asked.request
     with context.database.reading() as transaction:
-        if key is not None and (found := lookups.find_submitted(transaction, key)) is not None:
+        if asked.key is not None and (found := lookups.find_submitted(transaction, request)):
             job_id, first_checksum = found
-            if first_checksum != asked.checksum:
+            if first_checksum != request.checksum:
                 raise InvalidInput.of(
-                    "Idempotency-Key", key, f"was used for another spec before, by job {job_id}"
+                    "Idempotency-Key",
+                    asked.key,
+                    f"was used for another spec before, by job {job_id}",
                 )
             return lookups.find_job(transaction, job_id)
-        resolved, dataset_id = _resolve(transaction, asked.spec(transaction))
-        lessons = find_lessons(transaction, resolved)
+        resolved, dataset_id = resolve(transaction, asked.spec(transaction), asked.caller)
+        lessons = find_lessons(transaction, resolved, asked.caller)
 
     def write(transaction: Connection) -> Job:
         job_id = lifecycle.submit_job(
@@ -133,20 +142,19 @@ def _look_up(context: Context, asked: Asked, key: str | None) -> Job | Callable[
             resolved,
             lessons=lessons,
             dataset_id=dataset_id,
-            idempotency_key=key,
-            request_checksum=asked.checksum,
+            request=request,
         )
         return lookups.find_job(transaction, job_id)
 
     return write
 
 
-def _resolve(transaction: Connection, spec: JobSpec) -> tuple[JobSpec, str | None]:
+def resolve(transaction: Connection, spec: JobSpec, caller: Caller) -> tuple[JobSpec, str | None]:
     """Return the spec as workers will read it; InvalidInput for what no worker could run."""
     check_spec(spec)
     require_offered(transaction, spec)
     try:
-        dataset_id, profile = profile_of(transaction, spec.dataset)
+        dataset_id, profile = profile_of(transaction, spec.dataset, caller)
     except (NotFound, Unreadable) as error:
         raise InvalidInput.of("dataset", spec.dataset, str(error)) from None
     # A plug-in's data set has no profile: only workers can read it.
@@ -154,11 +162,15 @@ def _resolve(transaction: Connection, spec: JobSpec) -> tuple[JobSpec, str | Non
 
 
 @router.get("", responses=problems(422))
-def page(asked: Annotated[JobsAsked, Query()], context: InContext) -> JobPage:
-    """List jobs, newest first: those that pass every filter."""
+def page(asked: Annotated[JobsAsked, Query()], context: InContext, caller: InCaller) -> JobPage:
+    """List jobs, newest first: those that pass every filter, of the key or for `admin` of all."""
     with context.database.reading() as transaction:
         return lookups.list_jobs(
-            transaction, wanted=asked.wanted, cursor=asked.cursor, limit=asked.limit
+            transaction,
+            wanted=asked.wanted,
+            cursor=asked.cursor,
+            limit=asked.limit,
+            caller=caller,
         )
 
 
@@ -183,18 +195,13 @@ async def look(id: JobId, context: InContext, if_none_match: IfNoneMatch = None)
 )
 def trials(
     id: JobId,
+    asked: Annotated[TrialsAsked, Query()],
     context: InContext,
-    state: Annotated[TrialState | None, Query()] = None,
-    order: Annotated[TrialOrder, Query(description="`value`: the best first")] = "number",
-    cursor: Annotated[str | None, cursor_of(*lookups.TRIAL_ORDERS.values())] = None,
-    limit: Limit = 50,
     if_none_match: IfNoneMatch = None,
 ) -> Response:
     """List the trials of the job's study."""
     with context.database.reading() as transaction:
-        found = lookups.list_trials(
-            transaction, id, state=state, order=order, cursor=cursor, limit=limit
-        )
+        found = lookups.list_trials(transaction, id, **dict(asked))
     return tagged(found, if_none_match)
 
 
@@ -280,7 +287,7 @@ class Extension(Strict):
     dependencies=[Depends(require_json)],
     responses=problems(400, 403, 404, 408, 409, 413, 415, 422),
 )
-async def extend(id: JobId, extension: Extension, context: InContext) -> Job:
+async def extend(id: JobId, extension: Extension, context: InContext, caller: InCaller) -> Job:
     """Add trials to a job that is queued, running or paused, or has succeeded.
 
     A succeeded job runs again, with all of its `timeout_seconds` if it has any, and keeps its
@@ -288,5 +295,5 @@ async def extend(id: JobId, extension: Extension, context: InContext) -> Job:
     set. Trials that it left out because its time was up are trained as well.
     """
     return await context.writers.write(
-        lambda transaction: extend_job(transaction, id, extension.trials)
+        lambda transaction: extend_job(transaction, id, extension.trials, caller)
     )

@@ -23,6 +23,7 @@ from ridgeway.paths import RegularisationPath
 from ridgeway.shown import Shown
 from ridgeway.spec.paths import PathRequest
 from ridgeway.views import Job
+from service.access.asking import InCaller
 from service.context import (
     Context,
     IdempotencyKey,
@@ -130,6 +131,7 @@ async def make_path(
     id: JobId,
     request: PathRequest,
     context: InContext,
+    caller: InCaller,
     response: Response,
     idempotency_key: IdempotencyKey = None,
 ) -> Job:
@@ -139,8 +141,10 @@ async def make_path(
     the penalty, or of its best one. An `Idempotency-Key` is heeded as in `POST /v1/jobs`.
     """
     text = f"path beside {id}: {request.model_dump_json()}"
-    asked = Asked(text, lambda transaction: path_beside(transaction, id, request))
-    return await answer_with_job(asked, context, response, idempotency_key)
+    asked = Asked(
+        text, lambda transaction: path_beside(transaction, id, request), caller, idempotency_key
+    )
+    return await answer_with_job(asked, context, response)
 
 
 @router.get(

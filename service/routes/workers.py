@@ -5,7 +5,8 @@ from __future__ import annotations
 from fastapi import APIRouter
 
 from ridgeway.jobs.roster import list_workers
-from ridgeway.views import WorkerList
+from ridgeway.overviews import WorkerList
+from service.access.asking import InCaller
 from service.context import InContext
 from service.problems import problems
 from service.routes.health import SEEN_SECONDS
@@ -14,10 +15,11 @@ router = APIRouter(prefix="/v1/workers", tags=["workers"])
 
 
 @router.get("", responses=problems())
-def workers(context: InContext) -> WorkerList:
+def workers(context: InContext, caller: InCaller) -> WorkerList:
     """List the workers, and count the jobs and trials that wait for them.
 
-    A worker that has stopped is left out; one that was not heard of for 30 s is `silent`.
+    A worker that has stopped is left out; one that was not heard of for 30 s is `silent`. Others'
+    jobs are counted, and not named.
     """
     with context.database.reading() as transaction:
-        return list_workers(transaction, SEEN_SECONDS)
+        return list_workers(transaction, SEEN_SECONDS, caller)

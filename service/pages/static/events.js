@@ -8,28 +8,35 @@ const POLL_SECONDS = 1;
 
 /**
  * Call `changed()` whenever the job at `address` (`/v1/jobs/...`) has changed, and `ended()` once.
- * Returns a function that stops it.
+ *
+ * A page that nobody looks at has no stream: browsers open six connections to a service at most.
  */
 export function follow(address, changed, ended) {
-  let stop = () => {};
-  const source = new EventSource(`${address}/events`);
-  for (const kind of KINDS) source.addEventListener(kind, () => changed());
-  source.addEventListener("end", () => {
-    source.close();
-    ended();
-  });
-  source.addEventListener("error", () => {
-    // Browsers connect again by themselves, but not where the service refuses to stream.
-    if (source.readyState === EventSource.CLOSED) stop = poll(address, changed, ended);
-  });
-  return () => {
-    source.close();
-    stop();
-  };
+  let source = null;
+  function listen() {
+    source = new EventSource(`${address}/events`);
+    for (const kind of KINDS) source.addEventListener(kind, changed);
+    source.addEventListener("end", () => {
+      source.close();
+      ended();
+    });
+    source.addEventListener("error", () => {
+      // Browsers connect again by themselves, but not where the service refuses to stream.
+      if (source.readyState !== EventSource.CLOSED) return;
+      document.removeEventListener("visibilitychange", look);
+      poll(address, changed, ended);
+    });
+  }
+  function look() {
+    source?.close();
+    if (!document.hidden) listen(); // which tells at once what has been missed
+  }
+  document.addEventListener("visibilitychange", look);
+  look();
 }
 
 /** Ask for the job every second while the page is looked at. */
-export function poll(address, changed, ended) {
+function poll(address, changed, ended) {
   let last = "";
   const timer = setInterval(async () => {
     if (document.hidden) return;
@@ -43,5 +50,4 @@ export function poll(address, changed, ended) {
       ended();
     }
   }, POLL_SECONDS * 1000);
-  return () => clearInterval(timer);
 }

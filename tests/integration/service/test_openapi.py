@@ -51,7 +51,8 @@ def test_schemathesis_finds_nothing_in_a_running_service(database, database_url,
         done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-20_000:] + done.stderr
     operations = sum(len(path) for path in DOCUMENT["paths"].values())
-    assert f"Tested: {operations}" in done.stdout
+    endless = sum(path.endswith("/events") for path in DOCUMENT["paths"])
+    assert f"Tested: {operations - endless}" in done.stdout
 
 
 # --- the document and the checks at the door --------------------------------------------------

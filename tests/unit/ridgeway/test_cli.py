@@ -62,6 +62,7 @@ SUCCEEDED = make_answered_job().model_dump(mode="json")
 def test_the_commands_are_those_of_the_interface() -> None:
     assert set(COMMANDS) == {
         "answer",
+        "audit",
         "cancel",
         "datasets add",
         "datasets delete",
@@ -76,6 +77,9 @@ def test_the_commands_are_those_of_the_interface() -> None:
         "front",
         "import-study",
         "jobs",
+        "keys create",
+        "keys list",
+        "keys revoke",
         "migrate",
         "model",
         "path",

@@ -32,3 +32,9 @@ def test_a_penalty_has_a_strength_unless_it_is_none() -> None:
 def test_both_tasks_are_judged_by_the_loss_first() -> None:
     assert objectives_of("classification")[:2] == ("loss", "accuracy")
     assert objectives_of("regression")[:2] == ("loss", "mse")
+
+
+def test_every_penalty_says_in_a_line_what_it_does() -> None:
+    lines = [row.does for row in PENALTY_ROWS.values()]
+    assert all(0 < len(line) <= 100 for line in lines)
+    assert len({*lines}) == len(lines)

@@ -1,0 +1,1 @@
+"""Who may do what: API keys, sessions, what belongs to a key, its limits, the audit log."""

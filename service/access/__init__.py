@@ -1,0 +1,1 @@
+"""Who asks, and what they may: the door, signing in, and what belongs to whom."""

@@ -1,0 +1,89 @@
+"""What a job makes of the columns of a data set, in words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ridgeway.spec.profiles import ColumnProfile, infer_task, is_identifier
+from ridgeway.views import Dataset
+from ridgeway.words import count, number
+
+MOST_SHOWN = 500
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column as the page shows it."""
+
+    name: str
+    kind: str
+    missing: int
+    share_missing: float
+    distinct: int
+    range: str
+    made: str
+    notices: list[str]  # what its owner should know, and do
+    is_target: bool
+    unfit: bool  # a job that takes it as an input is refused
+
+
+def shown_columns(dataset: Dataset) -> list[Column]:
+    """Return the first columns, and the target wherever it stands."""
+    found = dataset.columns or []
+    shown = [own for own in found[:MOST_SHOWN] if own.name != dataset.target]
+    target = [own for own in found if own.name == dataset.target]
+    return [_shown(own, dataset) for own in (*target, *shown)]
+
+
+def _shown(own: ColumnProfile, dataset: Dataset) -> Column:
+    rows, is_target = dataset.rows or 0, own.name == dataset.target
+    unfit = is_identifier(own, rows) and not is_target
+    return Column(
+        name=own.name,
+        kind=own.kind,
+        missing=own.missing,
+        share_missing=own.missing / rows if rows else 0.0,
+        distinct=own.distinct,
+        range=_range(own),
+        made=_made_of_target(own) if is_target else _made_of_input(own, unfit),
+        notices=notices_of(own),
+        is_target=is_target,
+        unfit=unfit,
+    )
+
+
+def notices_of(own: ColumnProfile | Dataset) -> list[str]:
+    """Return what was noticed when the file was read, of a column or of the file as a whole."""
+    found: Sequence[Any] = getattr(own, "warnings", ())
+    return [f"{each.sentence} {each.remedy}" for each in found]
+
+
+def _range(own: ColumnProfile) -> str:
+    if own.minimum is None or own.maximum is None:
+        return ""
+    return f"{number(own.minimum)} to {number(own.maximum)}"
+
+
+def _made_of_target(own: ColumnProfile) -> str:
+    if own.distinct < 2:
+        return "Has one value only: there is nothing to predict."
+    gaps = f" {count(own.missing, 'row')} without it: leave them out." if own.missing else ""
+    if infer_task(own) == "classification":
+        return f"Predicted: {count(own.distinct, 'class', 'classes')}.{gaps}"
+    return f"Predicted, as a number.{gaps}"
+
+
+def _made_of_input(own: ColumnProfile, unfit: bool) -> str:
+    if told := getattr(own, "made", None):  # whoever read the file knows best
+        return str(told)
+    if unfit:
+        return "An identifier or free text, no input for new rows: leave it out."
+    if own.distinct < 2:
+        return "Has one value only, and so tells nothing: it gets no weight."
+    if own.kind == "category":
+        gaps = " and one for missing" if own.missing else ""
+        return f"One-hot: {count(own.distinct, 'column')} of 0 and 1{gaps}, standardised."
+    gaps = "; gaps filled with the median, and marked in a column" if own.missing else ""
+    return f"Standardised to mean 0 and deviation 1{gaps}."

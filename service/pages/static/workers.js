@@ -1,0 +1,4 @@
+/** The workers, as they are now. */
+import { keepFresh } from "./refresh.js";
+
+keepFresh(3);

@@ -1,0 +1,25 @@
+"""Numbers and durations as a person writes them."""
+
+from __future__ import annotations
+
+import pytest
+
+from ridgeway.words import roughly
+
+
+@pytest.mark.parametrize(
+    ("seconds", "told"),
+    [
+        (0.01, "1 s"),
+        (3.4, "3 s"),
+        (43, "45 s"),
+        (89, "90 s"),
+        (91, "2 min"),
+        (1800, "30 min"),
+        (5400, "1.5 h"),
+        (7200, "2 h"),
+        (172800, "2 days"),
+    ],
+)
+def test_a_duration_that_is_not_known_precisely_is_rounded(seconds: float, told: str):
+    assert roughly(seconds) == told

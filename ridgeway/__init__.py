@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from ridgeway.client.loading import load_model
     from ridgeway.errors import (
         Conflict,
+        Forbidden,
         InvalidInput,
         JobFailed,
         NotFound,
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Client",
     "Conflict",
+    "Forbidden",
     "InvalidInput",
     "JobFailed",
     "JobSpec",

@@ -52,9 +52,12 @@ class Chosen(View):
     value: float
     standard_error: float | None
     params: Params
-    nonzero_weights: float = Field(description="mean over the trial's folds")
+    nonzero_weights: float = Field(
+        description="weights that are not zero in the models of the search, mean over its folds"
+    )
     refit_nonzero_weights: int | None = Field(
-        description="of the model refitted on the development rows; null where that diverged"
+        description="weights that are not zero in the model that is kept, which was trained again "
+        "on all development rows; null where that diverged"
     )
     weights: int
     selected_features: int | None = Field(
@@ -63,7 +66,8 @@ class Chosen(View):
     )
     settled: bool | None = Field(
         default=None,
-        description="whether the refit's zeros had come to rest; null where there are none",
+        description="whether the same weights were zero in the refit's last epochs: until they "
+        "are, more epochs may change which features it uses; null where there are none",
     )
     equivalents: dict[str, dict[str, float]] | None = Field(
         default=None,
@@ -172,12 +176,12 @@ class ConfirmedFinalist(View):
         default=None, description="95 %, corrected for folds that share training rows"
     )
     twin: float | None = Field(
-        default=None, description="the same member with λ = 0, everything else equal"
+        default=None, description="the value of the same model at λ = 0, all else equal"
     )
 
 
 class Confirmation(View):
-    """The finalists once more, as one population, on splits and seeds that chose nothing."""
+    """The finalists trained once more, on splits and seeds that chose nothing."""
 
     splits: int = Field(description="training and validation parts")
     finalists: list[ConfirmedFinalist]
@@ -202,7 +206,7 @@ class Debias(View):
     )
     p: float | None
     features: int | None
-    nonzero_weights: int
+    nonzero_weights: int = Field(description="weights that are not zero in the debiased model")
     sealed_penalised: float | None = Field(description="the `metric` of `test`")
     sealed_debiased: float | None
 

@@ -22,6 +22,7 @@ from ridgeway.plugins import (
 from ridgeway.spec.names import PENALTY_NAMES
 from ridgeway.spec.spec import JobSpec
 
+LIVE_SECONDS = 30.0  # a worker that was not seen for so long is taken for gone
 GONE_SECONDS = 3600.0  # a worker last seen this long ago is gone, by any measure of liveness
 KEPT_SECONDS = 86400.0  # what it offered may be named for so long: it may be starting again
 
@@ -38,6 +39,17 @@ class WorkerRecord:
     models: frozenset[str]
     datasets: frozenset[str]  # beside uploaded ones, which every worker can read
     penalties: frozenset[str] = frozenset(PENALTY_NAMES)
+
+
+@dataclass(frozen=True)
+class LiveWorker:
+    """A worker that was seen lately: where it runs, its release, and what it can work on."""
+
+    host: str
+    version: str
+    models: frozenset[str]
+    datasets: frozenset[str]  # beside uploaded ones
+    penalties: frozenset[str]
 
 
 def known_models(transaction: Connection) -> set[str]:
@@ -125,3 +137,21 @@ def able_workers(transaction: Connection, spec: JobSpec, within_seconds: float) 
         and (spec.dataset not in plugged or spec.dataset in row.datasets)
         for row in rows
     )
+
+
+def list_live_workers(transaction: Connection) -> list[LiveWorker]:
+    """List the workers that were seen lately, and what each offers."""
+    offers = (workers.c.models, workers.c.datasets, workers.c.penalties)
+    query = sa.select(workers.c.host, workers.c.version, *offers)
+    live = query.where(workers.c.seen_at > now() - LIVE_SECONDS)
+    return [
+        LiveWorker(
+            host=row.host,
+            version=row.version,
+            models=frozenset(row.models),
+            datasets=frozenset(row.datasets),
+            # One of an earlier release has told of none, and has those of every release.
+            penalties=frozenset(PENALTY_NAMES if row.penalties is None else row.penalties),
+        )
+        for row in transaction.execute(live)
+    ]

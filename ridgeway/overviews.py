@@ -19,12 +19,14 @@ class Offers(View):
 
 
 class Work(View):
-    """What is in a worker's hands: a population of a job's trials, or the job's answer."""
+    """What is in a worker's hands: some of a job's trials, or the job's answer."""
 
     lease: int
     job: str | None = Field(description="null for another's")
     job_name: str | None
-    kind: Literal["population", "answer"]
+    kind: Literal["population", "answer"] = Field(
+        description="`population`: trials that are trained together, as one program"
+    )
     trials: int
     fraction: float | None = Field(description="of its training that is done, as told last")
 
@@ -40,7 +42,7 @@ class Worker(View):
     state: Literal["working", "idle", "silent"]
     plugins: Offers
     work: Work | None
-    trials_lately: int = Field(description="in populations that it finished within five minutes")
+    trials_lately: int = Field(description="that it finished within five minutes")
     trials_per_second: float | None = Field(description="of those; null where there are none")
     started_at: datetime
     seen_at: datetime = Field(description="its last heartbeat")

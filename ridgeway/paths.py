@@ -18,14 +18,18 @@ class PathPoint(View):
     paired_error: float | None = Field(
         default=None, description="of its mean difference to the best strength, fold by fold"
     )
-    nonzero_weights: float | None = Field(description="mean over folds")
+    nonzero_weights: float | None = Field(
+        description="weights that are not zero, mean over the models of the folds"
+    )
     features: float | None = Field(
         default=None, description="input columns that are used, mean over folds"
     )
     settled: bool | None = Field(
         default=None, description="whether a net's zeros had come to rest in every fold"
     )
-    refit_nonzero_weights: int | None = None
+    refit_nonzero_weights: int | None = Field(
+        None, description="weights that are not zero in the model refitted on all development rows"
+    )
     refit_features: int | None = None
     coefficients: dict[str, list[float]] | None = Field(
         default=None,

@@ -56,6 +56,9 @@ class Settings(BaseSettings):
     leftover_seconds: float = Field(
         default=3600.0, gt=0, description="how old a file in the store is that nothing names"
     )
+    keep_jobs_days: float | None = Field(
+        default=None, gt=0, description="how long a job is kept that has ended; default: for ever"
+    )
     busy_timeout_seconds: float = Field(
         default=30.0, gt=0, description="how long a transaction waits for a lock"
     )
@@ -69,7 +72,7 @@ class Settings(BaseSettings):
         default=600.0, gt=0, description="how long one step of a worker's work may take"
     )
     checkpoint_seconds: float = Field(
-        default=60.0, gt=0, description="how much training a population may lose with its worker"
+        default=60.0, gt=0, description="how much training may be lost with a worker"
     )
     max_population: int = Field(default=64, ge=1, description="most trials trained as one program")
     max_upload_bytes: int = Field(

@@ -38,13 +38,15 @@ class Progress(View):
 
 
 class Best(View):
-    """The best complete trial so far. `nonzero_weights` is the mean over its folds."""
+    """The best complete trial so far."""
 
     number: int
     value: float
     standard_error: float | None
     params: Params
-    nonzero_weights: float
+    nonzero_weights: float = Field(
+        description="weights that are not zero, mean over the models of its folds"
+    )
     weights: int = Field(description="penalised weights of one model")
 
 
@@ -170,7 +172,9 @@ class Trial(View):
     value: float | None
     params: TrialParams
     standard_error: float | None
-    nonzero_weights: float | None
+    nonzero_weights: float | None = Field(
+        description="weights that are not zero, mean over the models of its folds"
+    )
     reason: str | None = Field(description="why it failed or was pruned")
     warm_start: str | None = Field(
         None, description="the study that it was copied from to teach the sampler; no own trial"
@@ -221,7 +225,9 @@ class TrialDetail(Trial):
 
     curve: list[float | None] = Field(description="mean over folds of the objective, per epoch")
     fold_values: list[float] | None
-    fold_nonzero_weights: list[int] | None
+    fold_nonzero_weights: list[int] | None = Field(
+        description="weights that are not zero in the model of each fold"
+    )
     attributes: dict[str, Any] = Field(description="every user attribute in the study")
 
 

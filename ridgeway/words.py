@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 
 
 def number(value: float | str | None) -> str:
@@ -59,3 +59,9 @@ def roughly(seconds: float) -> str:
 def moment(time: datetime) -> str:
     """Write a time in the reader's own time zone, to the minute."""
     return time.astimezone().strftime("%Y-%m-%d %H:%M")
+
+
+def short_moment(time: datetime) -> str:
+    """Write a time in the reader's own time zone, to the minute; without the year if it's this."""
+    this_year = time.astimezone().year == datetime.now(UTC).astimezone().year
+    return moment(time)[5:] if this_year else moment(time)

@@ -12,6 +12,7 @@ from fastapi import Depends, FastAPI
 from ridgeway.data.store import Store
 from ridgeway.database.engine import Database
 from ridgeway.database.schema import require_schema
+from ridgeway.host.scratch import scratch_folder
 from ridgeway.keys.needed import keys_needed
 from ridgeway.settings import Settings
 from service import dashboard
@@ -48,7 +49,6 @@ from service.routes import (
     results,
     workers,
 )
-from service.scratch import scratch_folder
 from service.streams import Streams
 from service.sweeper import Sweeper
 from service.writers import Writers

@@ -29,6 +29,7 @@ from ridgeway.errors import NotFound
 from service.access import studies
 from service.large_studies import answer_for_large, let_through
 from service.problems import ServiceUnavailable
+from service.read_only import read_only
 
 START_SECONDS = 60.0  # importing it takes 2 s, on a machine under load many more
 ANSWER_SECONDS = 120.0  # a study of 10,000 trials takes some 10 s
@@ -139,6 +140,8 @@ _PASSED_BACK = (
     "etag",
     "last-modified",
 )
+# Its page is changed on the way: what tells of its bytes, or of its age, is another page's.
+_OF_A_PAGE = ("content-security-policy", "content-type", "date")
 _LARGEST_ID = 2**31 - 1  # in Optuna's tables; PostgreSQL refuses to look for more
 
 
@@ -169,13 +172,20 @@ async def show(request: Request) -> Response:
         raise ServiceUnavailable("The dashboard can't show that now.")
     if path == studies.LIST and not request.state.caller.sees_all:
         return await studies.only_own(database, request.state.caller, await answer.aread())
-    response = StreamingResponse(
-        _bytes(answer),
-        answer.status_code,
-        {name: answer.headers[name] for name in _PASSED_BACK if name in answer.headers},
-    )
+    headers = {name: answer.headers[name] for name in _PASSED_BACK if name in answer.headers}
+    response: Response
+    if _is_page(path):
+        kept = {name: headers[name] for name in _OF_A_PAGE if name in headers}
+        response = Response(read_only(await answer.aread()), answer.status_code, kept)
+        await answer.aclose()
+    else:
+        response = StreamingResponse(_bytes(answer), answer.status_code, headers)
     let_through(request, response)
     return response
+
+
+def _is_page(path: str) -> bool:
+    return path == "/dashboard" or path.startswith("/dashboard/")
 
 
 async def _ask(dashboard: Dashboard, request: Request) -> httpx.Response:
@@ -192,7 +202,8 @@ async def _ask(dashboard: Dashboard, request: Request) -> httpx.Response:
 def _passed_on(client: httpx.AsyncClient, request: Request) -> httpx.Request:
     parts = (request.scope["raw_path"], request.scope["query_string"])
     path, query = (quote(part, safe="%/&=+:,") for part in parts)  # escapes stay as they are
-    headers = {name: request.headers[name] for name in _PASSED_ON if name in request.headers}
+    names = ("accept",) if _is_page(request.scope["path"]) else _PASSED_ON
+    headers = {name: request.headers[name] for name in names if name in request.headers}
     return client.build_request(request.method, f"http://dashboard{path}?{query}", headers=headers)
 
 

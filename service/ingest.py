@@ -62,11 +62,11 @@ def ingest_apart(
     if done.returncode < 0:
         raise InvalidInput.of("file", None, TOO_LARGE)
     done.check_returncode()
-    return _brought(json.loads(done.stdout))
+    return _made_of(json.loads(done.stdout))
 
 
-def _brought(answer: dict[str, Any]) -> DatasetSummary:
-    """Return the data set of the child's answer, or raise what it was refused for."""
+def _made_of(answer: dict[str, Any]) -> DatasetSummary:
+    """Return what the child has made, or raise what it was refused."""
     from service.problems import DATABASE_AWAY, ServiceUnavailable  # FastAPI: not for the child
 
     if "dataset" in answer:

@@ -10,6 +10,8 @@ nothing was committed since a job was read (SQLite does), that is still what a r
 from __future__ import annotations
 
 import asyncio
+import math
+import time
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -19,9 +21,12 @@ from sqlalchemy.exc import SQLAlchemyError
 from ridgeway.database.engine import Database
 from ridgeway.database.versions import Version, Versions
 from ridgeway.jobs import lookups
+from ridgeway.jobs.waiting import may_wait
+from ridgeway.views import Job
 from service.tags import tag_of
 
 MOST_KEPT = 1000  # looks, some 3 kB each
+WAITING_SECONDS = 5.0  # that a look is kept which tells whether a worker is there for the job
 
 
 @dataclass(frozen=True)
@@ -31,6 +36,7 @@ class Look:
     body: bytes
     tag: str
     lasting: bool  # until something is committed; else it also tells of the time
+    until: float = math.inf  # by the monotonic clock: workers come and go without a commit
 
 
 _Asked: TypeAlias = dict[str, asyncio.Future[Look | Exception]]
@@ -54,7 +60,8 @@ class Looks:
 
     async def job(self, job_id: str) -> Look:
         """Look at a job; NotFound where there is none."""
-        if (kept := self._kept.get(job_id)) and self._kept_version == self._versions.now():
+        kept = self._kept.get(job_id)
+        if kept and time.monotonic() < kept.until and self._kept_version == self._versions.now():
             return kept
         if (future := self._asked.get(job_id)) is None:
             future = self._asked[job_id] = asyncio.get_running_loop().create_future()
@@ -96,11 +103,16 @@ class Looks:
             found: dict[str, Look | Exception] = {}
             for job_id in job_ids:
                 try:
-                    job = lookups.find_job(transaction, job_id)
-                    body = job.model_dump_json(by_alias=True).encode()
-                    found[job_id] = Look(body, tag_of(body), job.progress.eta_seconds is None)
+                    found[job_id] = _look(lookups.find_job(transaction, job_id))
                 except SQLAlchemyError:
                     raise
                 except Exception as error:  # of this job alone
                     found[job_id] = error
         return found
+
+
+def _look(job: Job) -> Look:
+    body = job.model_dump_json(by_alias=True).encode()
+    waits = may_wait(job.state, job.progress.running)
+    until = time.monotonic() + WAITING_SECONDS if waits else math.inf
+    return Look(body, tag_of(body), job.progress.eta_seconds is None, until)

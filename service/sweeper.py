@@ -15,13 +15,14 @@ from ridgeway.database.outages import first_line
 from ridgeway.jobs.deletion import delete_some
 from ridgeway.jobs.leftovers import Leftovers
 from ridgeway.jobs.lifecycle import sweep
+from ridgeway.jobs.retention import DAY_SECONDS, delete_if_old, old_jobs
 from ridgeway.settings import Settings
 
 log = logging.getLogger(__name__)
 
 
 class Sweeper:
-    """Ends jobs that are out of time, deletes what deleted jobs have left and what nothing names.
+    """Ends jobs that are out of time; deletes old ones, what those have left, what nothing names.
 
     Every so many seconds and when it is woken; a database or a store that is away is asked again.
     """
@@ -29,6 +30,7 @@ class Sweeper:
     def __init__(self, database: Database, store: Store, settings: Settings) -> None:
         self._database, self._store = database, store
         self._seconds = settings.sweep_seconds
+        self._keep_days = settings.keep_jobs_days
         self._leftovers = Leftovers(database, store, settings.leftover_seconds)
         self._looked_at = time.monotonic()
         self._stopping = threading.Event()
@@ -53,6 +55,7 @@ class Sweeper:
         while not self._stopping.is_set():
             self._woken.clear()
             self._try("look for jobs out of time", self._end_overdue)
+            self._try("delete jobs that ended long ago", self._delete_old)
             self._try("delete what deleted jobs have left", self._delete)
             self._try("look for files that nothing names", self._look_for_leftovers)
             self._woken.wait(self._seconds)
@@ -68,6 +71,18 @@ class Sweeper:
             with self._database.transaction() as transaction:
                 if not sweep(transaction):
                     return
+
+    def _delete_old(self) -> None:
+        if self._keep_days is None:
+            return
+        seconds = self._keep_days * DAY_SECONDS
+        with self._database.reading() as transaction:
+            found = old_jobs(transaction, seconds)
+        for job in found:
+            if self._stopping.is_set():
+                return
+            if delete_if_old(self._database, job.id, seconds):
+                log.info("deleted job %s, which ended %g days ago or more", job.id, self._keep_days)
 
     def _look_for_leftovers(self) -> None:
         if time.monotonic() - self._looked_at >= self._leftovers.seconds:

@@ -25,6 +25,7 @@ from ridgeway.settings import Settings
 from workers.kernels import load
 from workers.loop.device import device_of
 from workers.loop.output import Output
+from workers.loop.upgrades import Upgrades
 from workers.loop.worker import Worker
 
 
@@ -64,7 +65,7 @@ def main() -> int:
         load(torch.float32)  # compiled now, once a machine, while no job waits for it
     output = Output()
     output.install()
-    worker.run(pulse, output)
+    worker.run(pulse, output, until=Upgrades() if arguments.supervised else lambda: False)
     database.close()
     return 0
 

@@ -22,6 +22,7 @@ from ridgeway.cli.jobs import (
 )
 from ridgeway.cli.keys import audit, keys
 from ridgeway.cli.models import model
+from ridgeway.cli.operating import backup, doctor, gc, restore
 from ridgeway.cli.paths import path
 from ridgeway.cli.plots import plot
 from ridgeway.cli.predicting import predict
@@ -29,6 +30,7 @@ from ridgeway.cli.processes import demo, import_study, migrate, serve, worker
 from ridgeway.cli.refusals import Commands
 from ridgeway.cli.reports import report
 from ridgeway.cli.searching import search
+from ridgeway.cli.top import top
 from ridgeway.cli.workers import workers
 
 EPILOG = """Exit codes: 0 fine, 1 the job failed, 2 bad input, 3 the service can't be reached.
@@ -48,5 +50,6 @@ for command in (
     *(submit, status, jobs, trials, front, path, features, cancel, pause, resume, answer),
     *(extend, delete, model, predict, plot, report, export),
     *(datasets, workers, keys, audit),
+    *(top, doctor, gc, backup, restore),
 ):
     main.add_command(command)

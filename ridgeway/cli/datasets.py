@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import click
@@ -81,17 +82,21 @@ def delete_dataset(name_or_id: str, url: str) -> None:
 
 
 @datasets.command("add")
-@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@click.argument("file", type=click.Path(dir_okay=False, allow_dash=True, path_type=Path))
 @click.option("--name", required=True, help="The name that jobs will use.")
 @json_option
 @url_option
 def add_dataset(file: Path, name: str, as_json: bool, url: str) -> None:
-    """Upload FILE: CSV (gzip too), Parquet or npz; its last column is the target by default."""
+    """Upload FILE: CSV (gzip too), Parquet or npz; its last column is the target by default.
+
+    - stands for standard input.
+    """
     from ridgeway.client.show import write
     from ridgeway.client.show_datasets import dataset_table
 
+    source = sys.stdin.buffer if file == Path("-") else file
     with connect(url) as client:
-        dataset = client.add_dataset(file, name)
+        dataset = client.add_dataset(source, name)
     if as_json:
         print_json(dataset)
     else:

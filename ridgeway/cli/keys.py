@@ -41,8 +41,9 @@ data_option = setting("--data", "data", type=click.Path(file_okay=False, path_ty
 
 
 def _limit(flag: str, name: str, help: str) -> Any:
-    whole = click.IntRange(0 if name != "requests_per_minute" else 1, 2**31 - 1)
-    return click.option(flag, name, type=whole, default=None, help=f"{help}; by default any.")
+    least = 1 if name == "requests_per_minute" else 0
+    whole = click.IntRange(least, 2**53 if name == "bytes" else 2**31 - 1)
+    return click.option(flag, name, type=whole, metavar="N", help=f"{help}; by default any.")
 
 
 @click.group()
@@ -59,7 +60,7 @@ def keys() -> None:
     show_default=True,
     help="What it may do: read its own, also submit and change its own, or everything.",
 )
-@click.option("--expires", type=Duration(), default=None, help="After which time, as 90d or 12h.")
+@click.option("--expires", type=Duration(), metavar="90d", help="After which time, as 90d or 12h.")
 @_limit("--max-open-jobs", "open_jobs", "Most jobs queued, running or paused at a time")
 @_limit("--max-trials", "trials", "Most trials in its open jobs together")
 @_limit("--max-bytes", "bytes", "Most bytes of its data sets together")
@@ -112,9 +113,7 @@ def revoke_key(prefix: str, data: Path) -> None:
 
 
 @click.command()
-@click.option(
-    "--since", default=None, help="Only what is younger: 12h, 7d, or a date as 2026-01-31."
-)
+@click.option("--since", help="Only what is younger: 12h, 7d, or a date as 2026-01-31.")
 @limit_option
 @json_option
 @data_option

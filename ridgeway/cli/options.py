@@ -50,11 +50,12 @@ def connect(url: str) -> Client:
     return Client(url)
 
 
-def echo_plain(text: str, *, newline: bool = True) -> None:
+def echo_plain(text: str, *, newline: bool = True, error: bool = False) -> None:
     """Print text from a service: as it is into a file or pipe, steering no terminal."""
     from ridgeway.client.plain import plain
 
-    click.echo(plain(text) if sys.stdout.isatty() else text, nl=newline)
+    stream = sys.stderr if error else sys.stdout
+    click.echo(plain(text) if stream.isatty() else text, nl=newline, err=error)
 
 
 def print_json(shown: BaseModel | list[Any]) -> None:

@@ -84,13 +84,6 @@ def _announce(url: str) -> None:
 
 @click.command()
 @click.option(
-    "--engine",
-    type=click.Choice(["local", "ray"]),
-    default="local",
-    show_default=True,
-    help="Where workers run; ray is not supported yet.",
-)
-@click.option(
     "--device",
     type=click.Choice(["auto", "cpu", "cuda"]),
     default="auto",
@@ -104,27 +97,42 @@ def _announce(url: str) -> None:
     show_default=True,
     help="How many worker processes; auto: one for each GPU, or one for each core without.",
 )
-def worker(engine: str, device: Any, processes: Any) -> None:
+def worker(device: Any, processes: Any) -> None:
     """Run workers for the service that shares RIDGEWAY_DATABASE_URL and RIDGEWAY_STORE_URL."""
     from ridgeway.host.pulse import Patience
     from ridgeway.host.roles import require_installed, worker_roles
     from ridgeway.host.supervisor import Supervisor
 
-    if engine == "ray":
-        raise InvalidInput.of("--engine", engine, "not supported in this release; accepted: local")
     require_installed("workers")
     _log_to_standard_error()
     roles, patience = worker_roles(device, processes), Patience.of(Settings())
     sys.exit(Supervisor(roles, {}, patience=patience).run())
 
 
+def _require_a_database() -> None:
+    """Refuse to make a database where nobody has named one: `serve` makes its own."""
+    settings = Settings()
+    named = settings.model_fields_set & {"data", "database_url"}
+    if not named and not (settings.data / "ridgeway.db").exists():
+        message = (
+            f"is not set, and there is no {settings.data / 'ridgeway.db'} here; accepted: "
+            "postgresql://USER@HOST/NAME or sqlite:///FILE. The database of `ridgeway serve` is "
+            "brought up to this release by `serve` itself"
+        )
+        raise InvalidInput.of("RIDGEWAY_DATABASE_URL", None, message)
+
+
 @click.command()
 def migrate() -> None:
-    """Bring the schema of the database at RIDGEWAY_DATABASE_URL up to this release."""
+    """Bring the schema of the database at RIDGEWAY_DATABASE_URL up to this release.
+
+    Without it, that of the SQLite database in RIDGEWAY_DATA, or in ./ridgeway-data if it is there.
+    """
     from ridgeway.host.roles import require_installed
     from ridgeway.host.supervisor import UPKEEP
 
     require_installed("database")
+    _require_a_database()
     sys.exit(subprocess.run([*UPKEEP, "migrate"], check=False).returncode)
 
 
@@ -140,6 +148,7 @@ def import_study(url: str, name: str) -> None:
     from ridgeway.host.supervisor import UPKEEP
 
     require_installed("database")
+    _require_a_database()
     # By standard input: a URL may hold a password, and whoever is on the machine reads arguments.
     argv = [*UPKEEP, "import-study", name]
     sys.exit(subprocess.run(argv, input=url, text=True, check=False).returncode)

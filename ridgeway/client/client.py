@@ -54,7 +54,7 @@ class Client(Datasets):
     """The calls of a Ridgeway service; a context manager, to be closed with `close`.
 
     `url` and `api_key` default to RIDGEWAY_URL and RIDGEWAY_API_KEY; `timeout` is in seconds, for
-    one request. Calls raise InvalidInput, NotFound, Conflict or Unreachable.
+    one request. Calls raise InvalidInput, NotFound, Conflict, Forbidden or Unreachable.
     """
 
     def __init__(

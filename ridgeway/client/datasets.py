@@ -10,6 +10,7 @@ import httpx
 
 from ridgeway.client.frames import name_of, parquet_of
 from ridgeway.client.pictures import Plots
+from ridgeway.client.sending import opened
 from ridgeway.errors import InvalidInput
 from ridgeway.views import Dataset, DatasetPage, DatasetSummary
 
@@ -30,21 +31,20 @@ class Datasets(Plots):
         """Return one data set with the profile of every column, and its first `rows`, up to 100."""
         return self._read(self._get(_path_of(name_or_id), rows=rows or None), Dataset)
 
-    def add_dataset(self, source: Path | str | Table, name: str | None = None) -> DatasetSummary:
+    def add_dataset(
+        self, source: Path | str | BinaryIO | Table, name: str | None = None
+    ) -> DatasetSummary:
         """Upload a CSV (gzip too), Parquet or npz file under a name, or a table with or without.
 
         A table's own name is made of what it holds: the same table again is the same data set.
+        A file may be a path, or open to be read: a pipe too.
         """
-        if not isinstance(source, Path | str):
+        if not isinstance(source, Path | str) and not hasattr(source, "read"):
             data = parquet_of(source, "dataset")
             return self._upload(data, name or name_of(data))
         if name is None:
             raise InvalidInput.of("name", None, "must be given for a file: jobs name it so")
-        try:
-            file = Path(source).open("rb")  # noqa: SIM115 - closed below, its errors are named here
-        except OSError as error:
-            raise InvalidInput.of("path", str(source), error.strerror or str(error)) from None
-        with file:
+        with opened(source) as file:
             return self._upload(file, name)
 
     def _upload(self, content: bytes | BinaryIO, name: str) -> DatasetSummary:

@@ -5,9 +5,13 @@ from __future__ import annotations
 import json
 import math
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from decimal import Decimal
-from typing import Any, cast
+from pathlib import Path
+from shutil import copyfileobj
+from tempfile import TemporaryFile
+from typing import Any, BinaryIO, cast
 
 import httpx
 
@@ -59,3 +63,24 @@ def _plain(value: Any) -> Any:
     own = value.item() if hasattr(value, "item") else value
     own = float(own) if isinstance(own, Decimal) else own
     return None if isinstance(own, float) and math.isnan(own) else own
+
+
+@contextmanager
+def opened(source: Path | str | BinaryIO) -> Generator[BinaryIO]:
+    """Open a file to be sent; a pipe is read to its end first, as what is sent tells its size.
+
+    A file that is open already stays open. InvalidInput for one that can't be read.
+    """
+    with ExitStack() as stack:
+        try:
+            if isinstance(source, Path | str):
+                source = stack.enter_context(Path(source).open("rb"))
+            if not source.seekable():
+                kept = stack.enter_context(TemporaryFile())
+                copyfileobj(source, kept)
+                kept.seek(0)
+                source = cast("BinaryIO", kept)
+        except OSError as error:
+            told = str(source) if isinstance(source, Path | str) else getattr(source, "name", None)
+            raise InvalidInput.of("path", told, error.strerror or str(error)) from None
+        yield source

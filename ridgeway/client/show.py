@@ -6,12 +6,11 @@ import sys
 from collections.abc import Iterable
 from types import TracebackType
 
-from rich import box
 from rich.console import Console, Group, RenderableType
 from rich.progress import BarColumn, Progress, TextColumn
-from rich.table import Table
 from rich.text import Text
 
+from ridgeway.client.fitting import Column, FittingTable
 from ridgeway.client.plain import Plain
 from ridgeway.client.show_answer import (
     answer_summary,
@@ -22,8 +21,9 @@ from ridgeway.client.show_answer import (
 )
 from ridgeway.spec.spec import JobSpec
 from ridgeway.views import Front, Job, StoredSpec, Trial
-from ridgeway.words import duration, moment, number
+from ridgeway.words import duration, number, short_moment
 
+ID_BEGINNING = 13  # characters of a job's id, which hold the millisecond that it was made in
 PIPE_WIDTH = 120  # columns where there is no terminal to fill
 STATE_STYLE = {
     "succeeded": "green",
@@ -130,7 +130,7 @@ def _note(job: Job) -> str:
     return "   ".join(parts)
 
 
-def _name(job: Job) -> str:
+def name_of(job: Job) -> str:
     """Return what the job is called: its name, or its data set's."""
     return job.name or (job.spec.dataset if isinstance(job.spec, JobSpec) else "(no name)")
 
@@ -165,7 +165,7 @@ def job_summary(job: Job) -> RenderableType:
 
 
 def _headline(job: Job) -> Text:
-    line = Text(_name(job), style="bold")
+    line = Text(name_of(job), style="bold")
     line.append("   ").append(job.state, style=STATE_STYLE.get(job.state, ""))
     line.append(f"   {ended_trials(job)}/{job.progress.trials} trials", style="not bold")
     if job.progress.failed:
@@ -182,29 +182,31 @@ def _headline(job: Job) -> Text:
 # --- lists ------------------------------------------------------------------------------------
 
 
-def job_table(jobs: Iterable[Job]) -> Table:
+def job_table(jobs: Iterable[Job]) -> FittingTable:
     """Show jobs, one a line."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for name in ("id", "name", "state", "trials", "best", "created"):
-        table.add_column(name, no_wrap=name in ("id", "state"))
+    table = FittingTable(
+        [
+            Column("id", words=True, whole=True, enough=ID_BEGINNING),
+            *(Column(name, words=True) for name in ("name", "state", "trials", "best", "created")),
+        ]
+    )
     for job in jobs:
         best = f"{objective_of(job)} {number(job.best.value)}" if job.best else ""
         table.add_row(
             job.id,
-            Text(_name(job)),
+            Text(name_of(job)),
             Text(job.state, style=STATE_STYLE.get(job.state, "")),
             f"{ended_trials(job)}/{job.progress.trials}",
             best,
-            moment(job.created_at),
+            short_moment(job.created_at),
         )
     return table
 
 
-def trial_table(trials: Iterable[Trial]) -> Table:
+def trial_table(trials: Iterable[Trial]) -> FittingTable:
     """Show trials, one a line."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for name in ("number", "state", "value", "nonzero weights", "params"):
-        table.add_column(name, justify="left" if name in ("state", "params") else "right")
+    names = ("number", "state", "value", "nonzero weights", "params")
+    table = FittingTable(Column(name, words=name in ("state", "params")) for name in names)
     for trial in trials:
         params = {name: _cell(value) for name, value in trial.params.items()}
         values = [number(trial.value), number(trial.nonzero_weights)]
@@ -217,12 +219,10 @@ def _cell(value: float | int | str | bool | None) -> float | str:
     return str(value) if value is None or isinstance(value, bool) else value
 
 
-def front_table(front: Front) -> Table:
+def front_table(front: Front) -> FittingTable:
     """Show the trials of a Pareto front, one a line."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for name in ("number", *front.objectives):
-        table.add_column(name.replace("_", " "), justify="right")
-    table.add_column("params")
+    names = [name.replace("_", " ") for name in ("number", *front.objectives)]
+    table = FittingTable([*map(Column, names), Column("params", words=True)])
     for trial in front.trials:
         values = [number(value) for value in trial.values]
         table.add_row(str(trial.number), *values, params_phrase(trial.params))

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from rich import box
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from ridgeway.answers import LIBRARIES, Check, Chosen, Params, Recommended
+from ridgeway.client.fitting import Column, FittingTable
 from ridgeway.spec.losses import objective_label
 from ridgeway.spec.names import OBJECTIVE_ROWS, Objective, penalty_row
 from ridgeway.spec.spec import JobSpec, Rule
@@ -29,6 +29,7 @@ def answer_summary(job: Job, answer: Recommended) -> RenderableType:
     facts = [best_fact(job, answer.best), *_recommended(job, answer)]
     looks = "once" if answer.test.evaluations == 1 else f"{answer.test.evaluations} times"
     caption = f"test: {answer.test.rows} rows, sealed until the search was over, opened {looks}"
+    caption += "; nonzero weights: of the model that is kept, refitted on all other rows"
     if answer.test.interval is not None:
         low, high = answer.test.interval
         tested = OBJECTIVE_ROWS[answer.test.metric].label
@@ -103,17 +104,17 @@ def fact_table(rows: Iterable[tuple[str, Text]]) -> Table:
     return table
 
 
-def _comparison(job: Job, answer: Recommended) -> Table:
+def _comparison(job: Job, answer: Recommended) -> FittingTable:
     """Show recommended, best, unpenalised, linear and constant side by side."""
     test = answer.test
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("")
-    table.add_column("penalty")
     tested, loss = OBJECTIVE_ROWS[test.metric].label, named_objective(job, "loss")
-    for name in (f"{objective_of(job)}, validation", f"{tested}, test", f"{loss}, test"):
-        table.add_column(name, justify="right")
-    for name in ("nonzero weights", "features"):
-        table.add_column(name, justify="right")
+    scores = (f"{objective_of(job)}, validation", f"{tested}, test", f"{loss}, test")
+    table = FittingTable(
+        [
+            *(Column(name, words=True) for name in ("", "penalty")),
+            *map(Column, (*scores, "nonzero weights", "features")),
+        ]
+    )
     rows: list[tuple[str, str, Chosen | None, float | None]] = [
         ("simplest", "simplest", answer.simplest, test.simplest),
         ("best", "best", answer.best, test.best),

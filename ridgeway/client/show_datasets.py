@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from rich import box
-from rich.table import Table
 from rich.text import Text
 
+from ridgeway.client.fitting import Column, FittingTable
 from ridgeway.views import Dataset, DatasetSummary, Preview
 from ridgeway.words import number
 
 MOST_SHOWN = 12  # columns of a preview
 
 
-def dataset_table(datasets: Iterable[DatasetSummary]) -> Table:
+def dataset_table(datasets: Iterable[DatasetSummary]) -> FittingTable:
     """Show data sets, one a line."""
     table = _table("name", "kind", "rows", "columns", "target", "task")
     for dataset in datasets:
@@ -29,7 +28,7 @@ def dataset_table(datasets: Iterable[DatasetSummary]) -> Table:
     return table
 
 
-def column_table(dataset: Dataset) -> Table:
+def column_table(dataset: Dataset) -> FittingTable:
     """Show the columns of a data set, one a line; a plug-in's are not known."""
     table = _table("column", "kind", "missing", "distinct", "minimum", "maximum")
     for column in dataset.columns or []:
@@ -44,20 +43,15 @@ def column_table(dataset: Dataset) -> Table:
     return table
 
 
-def preview_table(preview: Preview) -> Table:
+def preview_table(preview: Preview) -> FittingTable:
     """Show the first rows, of as many columns as a terminal may hold."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for name in preview.columns[:MOST_SHOWN]:
-        table.add_column(Text(name), justify="right")
+    table = FittingTable(Column(name) for name in preview.columns[:MOST_SHOWN])
     for row in preview.rows:
         cells = row[:MOST_SHOWN]
         table.add_row(*(Text(each if isinstance(each, str) else number(each)) for each in cells))
     return table
 
 
-def _table(*names: str) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+def _table(*names: str) -> FittingTable:
     words = ("name", "kind", "target", "task", "column")
-    for name in names:
-        table.add_column(name, justify="left" if name in words else "right")
-    return table
+    return FittingTable(Column(name, words=name in words) for name in names)

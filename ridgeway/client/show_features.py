@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from rich import box
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
+from ridgeway.client.fitting import Column, FittingTable
 from ridgeway.features import Feature, Features
 from ridgeway.words import number
 
 
 def feature_table(found: Features, limit: int) -> RenderableType:
     """Show the first features, one a line, and what the columns of the table mean."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("feature")
     linear = any(feature.coefficients is not None for feature in found.features)
-    for name in ("norm", *(("coefficient",) if linear else ()), "folds", "halves", "importance"):
-        table.add_column(name, justify="right")
+    names = ("norm", *(("coefficient",) if linear else ()), "folds", "halves", "importance")
+    table = FittingTable([Column("feature", words=True), *map(Column, names)])
     for feature in found.features[:limit]:
         style = "" if feature.used else "dim"
         cells = _cells(feature, linear)

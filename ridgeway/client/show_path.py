@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from rich import box
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
+from ridgeway.client.fitting import Column, FittingTable
 from ridgeway.client.show_answer import fact_table
 from ridgeway.paths import PathPoint, RegularisationPath
 from ridgeway.spec.losses import objective_label
@@ -20,16 +19,16 @@ FEATURES = 12
 def path_summary(path: RegularisationPath) -> RenderableType:
     """Show a part of the strengths, with those that have names, and what the recommended uses."""
     caption = "λ_min: the best value; λ_1se: the largest λ within one standard error of it"
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, caption=caption, caption_justify="left")
-    for name in ("λ", objective_label(path.objective, path.loss), "±", "features", "weights"):
-        table.add_column(name, justify="right")
-    table.add_column("")
-    names = _names(path)
+    names = ("λ", objective_label(path.objective, path.loss), "±", "features", "weights")
+    table = FittingTable([*map(Column, names), Column("", words=True)])
+    called = _names(path)
     step = max(1, len(path.points) // LINES)
     for place, point in enumerate(path.points):
-        if place % step == 0 or place in names:
-            table.add_row(*_cells(point), Text(", ".join(names.get(place, [])), style="bold green"))
-    parts: list[RenderableType] = [fact_table(_facts(path)), table]
+        if place % step == 0 or place in called:
+            table.add_row(
+                *_cells(point), Text(", ".join(called.get(place, [])), style="bold green")
+            )
+    parts: list[RenderableType] = [fact_table(_facts(path)), table, Text(caption, style="dim")]
     if used := _used(path):
         parts.append(fact_table([("In the recommended", Text(used))]))
     return Group(*parts)

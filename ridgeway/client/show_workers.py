@@ -4,20 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from rich import box
-from rich.table import Table
 from rich.text import Text
 
+from ridgeway.client.fitting import Column, FittingTable
 from ridgeway.client.plain import plain
 from ridgeway.overviews import Queue, Work, Worker
 from ridgeway.words import duration, number
 
 
-def worker_table(workers: Iterable[Worker]) -> Table:
+def worker_table(workers: Iterable[Worker]) -> FittingTable:
     """Show workers, one a line."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for name in ("worker", "device", "state", "at work on", "trials/s", "heard of"):
-        table.add_column(name, justify="right" if name == "trials/s" else "left")
+    names = ("worker", "device", "state", "at work on", "trials/s", "heard of")
+    table = FittingTable(Column(name, words=name != "trials/s") for name in names)
     for worker in workers:
         table.add_row(
             Text(f"{worker.host}:{worker.pid}"),

@@ -183,9 +183,8 @@ def ingest(
 ) -> DatasetSummary:
     """Check the file, keep its table in the store and write it down under the name.
 
-    The same file under the same name again is the same data set; another file is a Conflict, and
-    so is another's data set of that name. InvalidInput says where the file is broken, LimitReached
-    that the visit's key has no room for it. The visit goes into the audit log.
+    The same file under the same name again is the same data set; another file, or another's data
+    set, is a Conflict. InvalidInput says where the file is broken; LimitReached, no room for a key.
     """
     # pyarrow costs 60 MB: only processes that take uploads load it.
     from ridgeway.data.tables import profile_table, to_parquet
@@ -195,8 +194,6 @@ def ingest(
     caller = visit.caller if visit else LOCAL
     checksum, size = sha256_of_file(path), path.stat().st_size
     with database.reading() as transaction:
-        if name in plugin_names(transaction):
-            raise InvalidInput.of("name", name, "is the name of a plug-in's data set")
         if (existing := _same(transaction, name, checksum, caller)) is not None:
             return existing
         require_room_for_bytes(transaction, caller, size)
@@ -205,20 +202,26 @@ def ingest(
     stored_checksum = sha256(data)
     address = f"datasets/{stored_checksum}.parquet"
     store.put(address, data)
-    profile = profile_table(table)
-    upload = Upload(name, checksum, stored_checksum, address, size, profile, caller.key)
+    profile, owner = profile_table(table), caller.key
+    upload = Upload(name, checksum, stored_checksum, address, size, profile, owner)
     try:
         with database.transaction() as transaction:
-            require_room_for_bytes(transaction, caller, size)
-            added = add_dataset(transaction, upload)
-            if visit is not None:
-                record(transaction, visit, added.id)
+            added = _add(transaction, upload, visit)
             _keep(store, address, data)
             return summarise(added)
     except IntegrityError:
         if (existing := _brought_meanwhile(database, upload, caller)) is not None:
             return existing
         raise
+
+
+def _add(transaction: Connection, upload: Upload, visit: Visit | None) -> StoredDataset:
+    """Write an upload down, where its key has room for it, and in the audit log who brings it."""
+    require_room_for_bytes(transaction, visit.caller if visit else LOCAL, upload.bytes)
+    added = add_dataset(transaction, upload)
+    if visit is not None:
+        record(transaction, visit, added.id)
+    return added
 
 
 def _keep(store: Store, address: str, data: bytes) -> None:
@@ -287,8 +290,10 @@ def _same(
     """Find the data set of this name if it came from the same bytes; Conflict if from others.
 
     Names are one service's, not one key's: what a spec, a report or a card calls a data set is the
-    same for whoever reads it.
+    same for whoever reads it. InvalidInput for a plug-in's.
     """
+    if name in plugin_names(transaction):
+        raise InvalidInput.of("name", name, "is the name of a plug-in's data set")
     found = _where(transaction, datasets.c.name == name)
     if found is not None and not caller.sees_all and found.owner != caller.key:
         raise Conflict(f"The name '{name}' is taken by another's data set; choose another name.")

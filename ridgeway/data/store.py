@@ -37,6 +37,7 @@ class Entry:
 
     key: str
     modified: float | None  # seconds since 1970
+    bytes: int = 0
 
 
 class Store:
@@ -106,7 +107,10 @@ class Store:
         found: dict[str, dict[str, Any]] = {}
         with suppress(NotFound), _reaching("list", prefix):
             found = self._files.find(self._path(prefix), detail=True)
-        entries = [Entry(self._key(path), _modified(info)) for path, info in found.items()]
+        entries = [
+            Entry(self._key(path), _modified(info), int(info.get("size") or 0))
+            for path, info in found.items()
+        ]
         ours = [e for e in entries if _KEY.fullmatch(e.key) or _UNFINISHED.fullmatch(e.key)]
         return sorted(ours, key=lambda entry: entry.key)
 

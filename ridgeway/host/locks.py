@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -16,7 +16,11 @@ BESIDE = ".serve.lock"  # a database's file, what is locked for it
 
 @contextmanager
 def locked_folder(data: Path) -> Generator[None]:
-    """Hold the data folder; Conflict where another serve has it, InvalidInput where it can't be."""
+    """Hold the data folder; Conflict where another serve has it, InvalidInput where it can't be.
+
+    A folder that was made for it goes again where nothing but locks has come into it.
+    """
+    missing = [each for each in (data, *data.parents) if not each.exists()]
     try:
         data.mkdir(parents=True, exist_ok=True)
         (data / "serve.lock").open("a").close()
@@ -24,7 +28,22 @@ def locked_folder(data: Path) -> Generator[None]:
         raise InvalidInput.of("--data", str(data), error.strerror or str(error)) from None
     advice = "Stop that one, or choose another folder with --data."
     with _locked(data / "serve.lock", f"The data folder {data}", advice):
-        yield
+        try:
+            yield
+        finally:
+            if missing:
+                _leave_no_trace(missing)
+
+
+def _leave_no_trace(made: list[Path]) -> None:
+    """Remove the folders, innermost first, unless the data folder holds more than locks."""
+    with suppress(OSError):
+        found = list(made[0].iterdir())
+        if all(each.name == "serve.lock" or each.name.endswith(BESIDE) for each in found):
+            for file in found:
+                file.unlink()
+            for folder in made:
+                folder.rmdir()
 
 
 @contextmanager

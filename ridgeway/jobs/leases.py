@@ -65,6 +65,13 @@ def trained_of(job_id: sa.ColumnElement[str]) -> sa.ScalarSelect[float]:
     return sa.select(total).where(open_).scalar_subquery()
 
 
+def is_held(transaction: Connection, job_id: str) -> bool:
+    """Return True while a worker holds a lease of the job."""
+    held = (leases.c.state == "running") & (leases.c.expires_at > now())
+    query = sa.select(leases.c.id).where(leases.c.job_id == job_id, held).limit(1)
+    return transaction.execute(query).first() is not None
+
+
 def has_open_leases(transaction: Connection, job_id: str) -> bool:
     """Return True while a lease of the job has trials that are unfinished."""
     open_ = (leases.c.job_id == job_id) & leases.c.state.in_(OPEN_LEASE)

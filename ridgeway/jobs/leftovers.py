@@ -71,6 +71,27 @@ class Leftovers:
             deleted += self._end_round()
         return deleted
 
+    def overdue(self) -> list[Entry]:
+        """Return all in the store that nothing names, and that is older than the grace period.
+
+        Where the store tells no times nothing is.
+        """
+        tables = self._store.entries("datasets")
+        unnamed = [e for e in tables if _TABLE.fullmatch(e.key) and not self._is_table_named(e)]
+        unnamed += [each for each in tables if _UNFINISHED.fullmatch(each.key)]
+        for folder in self._store.folders("jobs"):
+            unnamed += self._unnamed(self._store.entries(folder))
+        return [each for each in unnamed if _is_older(each, self._grace)]
+
+    def delete_overdue(self, entry: Entry) -> bool:
+        """Delete one of those; return False where somebody has named it meanwhile."""
+        if _TABLE.fullmatch(entry.key):
+            return bool(self._delete_table(entry))
+        if not self._unnamed([entry]):
+            return False
+        self._store.delete(entry.key)
+        return True
+
     def _end_round(self) -> int:
         """Look at the tables of data sets; the next look begins with the first job again."""
         tables = self._store.entries("datasets")
@@ -109,7 +130,7 @@ class Leftovers:
         first = self._round[entry.key] = self._before.get(entry.key, now)
         if entry.modified is None:
             return now - first >= self._grace
-        return now - first >= self.seconds and time.time() - entry.modified >= self._grace
+        return now - first >= self.seconds and _is_older(entry, self._grace)
 
     def _delete(self, unnamed: Iterable[Entry]) -> int:
         due = [entry for entry in unnamed if self._is_due(entry)]
@@ -131,6 +152,10 @@ class Leftovers:
             self._store.delete(entry.key)
         log.info("deleted %s, which nothing names", entry.key)
         return 1
+
+
+def _is_older(entry: Entry, seconds: float) -> bool:
+    return entry.modified is not None and time.time() - entry.modified >= seconds
 
 
 def _named(transaction: Connection, job_id: str) -> set[str]:

@@ -70,10 +70,8 @@ def submit_job(
             trials=budget(spec),
             closed=False,
             warnings=submission_warnings(spec),
-            idempotency_key=request.stored_key,
-            request_checksum=request.checksum,
-            owner=request.caller.key,
             created_at=current_time(transaction),
+            **request.columns,
             **NOTHING_YET,
         )
     )

@@ -21,6 +21,15 @@ class Request:
     checksum: str | None = None
 
     @property
+    def columns(self) -> dict[str, str | None]:
+        """Return what the job's row keeps, by column."""
+        return {
+            "owner": self.caller.key,
+            "idempotency_key": self.stored_key,
+            "request_checksum": self.checksum,
+        }
+
+    @property
     def stored_key(self) -> str | None:
         """Return the idempotency key among those of all callers."""
         if self.idempotency_key is None or self.caller.key is None:

@@ -17,7 +17,7 @@ from ridgeway.overviews import AuditEntry, AuditPage
 
 NEWEST_FIRST = Keys(INTEGER)
 DONE = "done"
-LONGEST_OBJECT = 200
+LONGEST = 200  # characters of an action or an object
 
 
 @dataclass(frozen=True)
@@ -36,12 +36,17 @@ def record(transaction: Connection, visit: Visit, object: str | None, outcome: s
             at=now(),
             key_id=visit.caller.key,
             actor=visit.caller.prefix,
-            action=visit.action[:LONGEST_OBJECT],
-            object=None if object is None else object[:LONGEST_OBJECT].replace("\x00", ""),
+            action=_kept(visit.action),
+            object=None if object is None else _kept(object),
             outcome=outcome,
             address=visit.address,
         )
     )
+
+
+def _kept(text: str) -> str:
+    """Return a text as a column holds it: PostgreSQL takes no NUL, and no column all of it."""
+    return text.replace("\x00", "")[:LONGEST]
 
 
 def record_command(transaction: Connection, action: str, object: str) -> None:

@@ -26,7 +26,6 @@ from ridgeway.keys.caller import NO_LIMITS, SCOPES, Caller, Limits, Scope
 
 SECRET_BYTES = 32
 MOST_NAME = 200
-MOST_LIMIT = 2**31 - 1
 _KEY = re.compile("rw_([0-9a-f]{8})_[A-Za-z0-9_-]{43}")
 USED_SECONDS = 300.0  # `used_at` is written no more often than that
 

@@ -194,7 +194,7 @@ class JobSpec(Strict):
         0, ge=0, le=MAX_EPOCHS, description="epochs over which the learning rate rises from 0"
     )
     clip_norm: float | None = Field(
-        None, gt=0, le=1e9, description="largest norm of a member's gradient"
+        None, gt=0, le=1e9, description="largest norm of a trial's gradient"
     )
     search: Search = Search()
     strengths: Strengths | None = Field(None, description="of a path: how many, or which")
@@ -210,7 +210,11 @@ class JobSpec(Strict):
         description="M of `hierarchical`: how many times as large as the norm of a column's skip "
         "weights each of its weights in the first layer may be",
     )
-    l1_method: Literal["proximal", "subgradient"] = "proximal"
+    l1_method: Literal["proximal", "subgradient"] = Field(
+        "proximal",
+        description="`proximal`: each step ends with one that makes small weights exactly zero; "
+        "`subgradient`: the penalty's slope is added to the gradient, and hardly a weight is zero",
+    )
     class_weights: Literal["none", "balanced"] = Field(
         "none", description="`balanced`: rows of each class weigh as much together as any other's"
     )

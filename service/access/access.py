@@ -36,6 +36,7 @@ SOONEST_SECONDS = 0.25
 WRONG_PER_MINUTE = 60  # keys and sign-ins that don't hold, from one address
 MOST_OWNERS = 10_000  # of jobs, in memory
 NOTE_SECONDS = 1.0  # to wait for a lock, to write what nobody waits for
+MOST_NOTES = 1000  # that wait to be written
 
 log = logging.getLogger(__name__)
 
@@ -56,7 +57,8 @@ class Access:
     def __init__(self, database: Database, writing: Database) -> None:
         self._database = database
         self._writing = writing
-        self._thread = CapacityLimiter(1)
+        self._reader = CapacityLimiter(1)
+        self._writer = CapacityLimiter(1)
         self._reading = asyncio.Lock()
         self._known = _Known(-math.inf, {}, {}, {})
         self._owners: dict[str, str | None] = {}
@@ -108,7 +110,7 @@ class Access:
         """Return what holds as it was read at this moment or later; one read serves all."""
         async with self._reading:
             if self._known.read_at < moment:
-                self._known = await to_thread.run_sync(self._read, limiter=self._thread)
+                self._known = await to_thread.run_sync(self._read, limiter=self._reader)
             return self._known
 
     def _read(self) -> _Known:
@@ -178,7 +180,10 @@ class Access:
         self._note(lambda transaction: record(transaction, visit, object, str(status)))
 
     def _note(self, change: Callable[[Connection], None]) -> None:
-        task = asyncio.create_task(to_thread.run_sync(self._write, change, limiter=self._thread))
+        if len(self._notes) >= MOST_NOTES:
+            log.warning("too much waits to be written down: what came last is not")
+            return
+        task = asyncio.create_task(to_thread.run_sync(self._write, change, limiter=self._writer))
         self._notes.add(task)
         task.add_done_callback(self._notes.discard)
 

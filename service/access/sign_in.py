@@ -43,8 +43,10 @@ _LOCAL = re.compile(r"/(?![/\\])[\x21-\x5b\x5d-\x7e]{0,2000}")
 
 
 @router.get("/sign-in")
-def page(next: str = "/") -> HTMLResponse:
-    """Show the page; `next` is where its reader wanted to go."""
+async def page(request: Request, next: str = "/") -> Response:
+    """Show the page; `next` is where its reader wanted to go, at once where all are let in."""
+    if getattr(request.state, "caller", None) is not None:  # the door is open
+        return RedirectResponse(local_path(next), 303, HEADERS)
     return _page(next)
 
 

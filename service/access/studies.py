@@ -36,7 +36,7 @@ async def require_seen(database: Database, request: Request) -> None:
 
 async def only_own(database: Database, caller: Caller, listed: bytes) -> Response:
     """Return the dashboard's list of studies with those alone that the caller sees."""
-    told: dict[str, Any] = json.loads(listed)
+    told: dict[str, Any] = json.loads(listed or b'{"study_summaries": []}')  # HEAD has no body
     studies = cast("list[dict[str, Any]]", told["study_summaries"])
     ids = {int(study["study_id"]) for study in studies}
     seen = await run_in_threadpool(_seen, database, caller, ids)

@@ -7,7 +7,7 @@ import logging
 from fastapi import Request, Response
 
 from ridgeway.errors import StoreAway, Unreadable
-from ridgeway.fleet import live_workers
+from ridgeway.fleet import LIVE_SECONDS, live_workers
 from ridgeway.jobs.evidence import read_told
 from ridgeway.jobs.lookups import find_job
 from ridgeway.spec.names import penalty_row
@@ -19,7 +19,6 @@ from service.pages.answered import Answered, answered
 from service.pages.environment import page
 from service.pages.routing import page_router
 from service.pages.wording import at, counted, dataset_of, judged_by, model_of, name_of
-from service.routes.health import SEEN_SECONDS
 
 log = logging.getLogger(__name__)
 
@@ -31,7 +30,7 @@ def job(id: JobId, request: Request, context: InContext) -> Response:
     """Show a job."""
     with context.database.reading() as transaction:
         found = find_job(transaction, id)
-        workers = 1 if found.ended else live_workers(transaction, SEEN_SECONDS)
+        workers = 1 if found.ended else live_workers(transaction, LIVE_SECONDS)
     told, trouble = _answer(context, found)
     return page(
         request,

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+import re
+from datetime import datetime
 from typing import Annotated, TypeAlias
 
 from fastapi import APIRouter, Depends, Query
-from pydantic import AfterValidator
+from pydantic import BeforeValidator
 
 from ridgeway.keys.audit import NEWEST_FIRST, list_audit
 from ridgeway.overviews import AuditPage
@@ -17,12 +18,17 @@ from service.problems import problems
 router = APIRouter(prefix="/v1/audit", tags=["audit"])
 
 
-def _by_the_clock(moment: datetime) -> datetime:
-    """Return a moment that is the same everywhere; without an offset it is UTC's."""
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+# RFC 3339, as the document says: pydantic takes numbers and dates alone, too.
+_MOMENT = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 
 
-Moment: TypeAlias = Annotated[datetime, AfterValidator(_by_the_clock)]
+def _written_in_full(given: str) -> str:
+    if not _MOMENT.fullmatch(given):
+        raise ValueError("must be a moment with its offset, such as 2026-01-31T09:00:00Z")
+    return given
+
+
+Moment: TypeAlias = Annotated[datetime, BeforeValidator(_written_in_full)]
 
 
 @router.get("", dependencies=[Depends(admin_only)], responses=problems(403, 422))

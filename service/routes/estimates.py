@@ -5,6 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter, Depends, Request
 from sqlalchemy.engine import Connection
 
+from ridgeway.fleet import LIVE_SECONDS
 from ridgeway.jobs.estimates import estimate_job
 from ridgeway.jobs.warm_starts import find_lessons
 from ridgeway.keys.caller import Caller
@@ -14,7 +15,6 @@ from ridgeway.views import Code, DryRun
 from service.access.asking import InCaller
 from service.context import InContext, require_json
 from service.problems import problems
-from service.routes.health import SEEN_SECONDS
 from service.routes.jobs import resolve
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
@@ -44,5 +44,5 @@ def _dry_run(transaction: Connection, caller: Caller, body: JobBody, url: str) -
         python=snippets.as_python(sent, url),
         shell=snippets.as_shell(sent, url),
     )
-    known = estimate_job(transaction, resolved, dataset_id, SEEN_SECONDS)
+    known = estimate_job(transaction, resolved, dataset_id, LIVE_SECONDS)
     return DryRun(**dict(known), code=code)

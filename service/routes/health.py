@@ -7,11 +7,9 @@ from typing import Literal
 from fastapi import APIRouter
 from pydantic import BaseModel
 
-from ridgeway.fleet import live_workers
+from ridgeway.fleet import LIVE_SECONDS, live_workers
 from service.context import InContext
 from service.problems import ServiceUnavailable, problems
-
-SEEN_SECONDS = 30.0  # a worker that was not seen for so long is taken for gone
 
 router = APIRouter(tags=["health"])
 
@@ -39,7 +37,7 @@ async def healthz() -> Alive:
 def readyz(context: InContext) -> Ready:
     """Answer that jobs would be worked on: the database answers, a worker was seen lately."""
     with context.database.reading() as transaction:
-        workers = live_workers(transaction, SEEN_SECONDS)
+        workers = live_workers(transaction, LIVE_SECONDS)
     if not workers:
-        raise ServiceUnavailable(f"No worker was seen within {SEEN_SECONDS:g} s.")
+        raise ServiceUnavailable(f"No worker was seen within {LIVE_SECONDS:g} s.")
     return Ready(workers=workers)

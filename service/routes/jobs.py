@@ -256,7 +256,7 @@ async def cancel(id: JobId, context: InContext) -> Job:
 
 @router.post("/{id}/pause", responses=problems(403, 404, 409))
 async def pause(id: JobId, context: InContext) -> Job:
-    """Start no new populations; live ones finish."""
+    """Start no new trials; those in training finish."""
     return await context.writers.write(lambda transaction: lifecycle.pause_job(transaction, id))
 
 

@@ -177,8 +177,8 @@ def shown(id: JobId, context: InContext, if_none_match: IfNoneMatch = None) -> R
     """Return what pictures of the answer need beside its path and features, under 300 kB.
 
     Learning curves, curves of the sealed rows, histograms of weights under each penalty, and a
-    subgradient beside a proximal step. `absent` says why a part is null. Answers of earlier
-    releases have none of it.
+    subgradient beside a step that makes weights exactly zero. `absent` says why a part is null.
+    Answers of earlier releases have none of it.
     """
     return _kept(context, id, artifacts.SHOWN, if_none_match)
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
+from ridgeway.fleet import LIVE_SECONDS
 from ridgeway.jobs.roster import list_workers
 from ridgeway.overviews import WorkerList
 from service.access.asking import InCaller
 from service.context import InContext
 from service.problems import problems
-from service.routes.health import SEEN_SECONDS
 
 router = APIRouter(prefix="/v1/workers", tags=["workers"])
 
@@ -22,4 +22,4 @@ def workers(context: InContext, caller: InCaller) -> WorkerList:
     jobs are counted, and not named.
     """
     with context.database.reading() as transaction:
-        return list_workers(transaction, SEEN_SECONDS, caller)
+        return list_workers(transaction, LIVE_SECONDS, caller)

@@ -23,8 +23,9 @@ from serving import Served
 from talking import connected, problem_of, read
 from waiting import wait_until
 
+from ridgeway.host import scratch
 from ridgeway.settings import Settings
-from service import admission, connections, limits, scratch
+from service import admission, connections, limits
 from service.context import Context
 
 HEAD = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n"

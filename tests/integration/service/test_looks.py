@@ -14,10 +14,12 @@ from sqlalchemy import event
 from submitting import submit
 from waiting import wait_until
 
+from ridgeway import fleet
 from ridgeway.database.engine import Database
 from ridgeway.errors import NotFound
 from ridgeway.jobs.lifecycle import pause_job
 from ridgeway.jobs.rows import update_job
+from ridgeway.jobs.waiting import NOBODY
 from service.looks import Looks
 
 
@@ -99,6 +101,26 @@ def test_sqlite_is_not_read_again_while_nothing_was_committed(database, state):
             return (await looks.job(job_id)).body
 
         assert b'"state":"paused"' in asyncio.run(look_on())
+
+
+def test_a_job_that_waits_is_read_again_in_time_as_workers_go_without_a_commit(
+    database, monkeypatch
+):
+    monkeypatch.setattr("service.looks.WAITING_SECONDS", 0.0)
+    job_id = submit(database)
+    with looking(database) as (looks, reads):
+        reads.go_on.set()
+
+        async def look_on(count: int) -> bytes:
+            return [await looks.job(job_id) for _ in range(count)][-1].body
+
+        assert NOBODY.encode() in asyncio.run(look_on(3))
+        assert reads.count == 3
+        with database.transaction() as transaction:
+            models, datasets = frozenset({"mlp"}), frozenset({"digits"})
+            record = fleet.WorkerRecord("w", "gpu-1", 1, "cpu", "0", models, datasets)
+            fleet.record_worker(transaction, record)
+        assert NOBODY.encode() not in asyncio.run(look_on(1))
 
 
 def test_few_looks_are_kept(database, monkeypatch):

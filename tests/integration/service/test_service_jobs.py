@@ -336,8 +336,11 @@ def test_an_unknown_id_is_not_found(http, method, rest, id):
 
 def test_a_status_is_one_read_of_the_job_row_and_its_leases(http, served):
     job = submit(http)
+    context = served.app.state.context
+    with context.writers.database.transaction() as transaction:  # a job that nobody works on is
+        transaction.execute(sa.text("UPDATE jobs SET state = 'running', running = 1"))  # told more
     statements: list[str] = []
-    engine = served.app.state.context.database.engine
+    engine = context.database.engine
 
     def note(connection: Any, cursor: Any, statement: str, *rest: Any) -> None:
         statements.append(statement)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -63,6 +65,7 @@ def test_the_commands_are_those_of_the_interface() -> None:
     assert set(COMMANDS) == {
         "answer",
         "audit",
+        "backup",
         "cancel",
         "datasets add",
         "datasets delete",
@@ -71,10 +74,12 @@ def test_the_commands_are_those_of_the_interface() -> None:
         "datasets show",
         "delete",
         "demo",
+        "doctor",
         "export",
         "extend",
         "features",
         "front",
+        "gc",
         "import-study",
         "jobs",
         "keys create",
@@ -87,11 +92,13 @@ def test_the_commands_are_those_of_the_interface() -> None:
         "plot",
         "predict",
         "report",
+        "restore",
         "resume",
         "search",
         "serve",
         "status",
         "submit",
+        "top",
         "trials",
         "worker",
         "workers",
@@ -194,7 +201,6 @@ def test_a_name_and_an_error_steer_no_terminal() -> None:
         ["serve", "--port", "65536"],
         ["serve", "--workers", "0"],
         ["serve", "--workers", "many"],
-        ["worker", "--engine", "ray"],
         ["worker", "--device", "tpu"],
         ["jobs", "--state", "asleep"],
         ["status", "1", "--url", "nonsense"],
@@ -291,3 +297,70 @@ def test_an_extension_prints_the_new_state() -> None:
     result = answering(Answer(200, SUCCEEDED), "extend", "1", "100")
     assert (result.exit_code, result.stdout) == (0, "succeeded\n")
     assert answering(Answer(200, SUCCEEDED), "extend", "1", "0").exit_code == 2
+
+
+# --- frictions --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("width", [80, 60, 40])
+def test_tables_cut_no_word_on_a_narrow_terminal(
+    monkeypatch: pytest.MonkeyPatch, width: int
+) -> None:
+    monkeypatch.setattr("ridgeway.client.show.PIPE_WIDTH", width)
+    long = {**SUCCEEDED, "name": "a_name_without_a_blank_that_is_longer_than_any_column"}
+    page = Answer(200, {"jobs": [SUCCEEDED, long], "next": None})
+    for result in (answering(Answer(200, SUCCEEDED), "status", "1"), answering(page, "jobs")):
+        assert result.exit_code == 0
+        assert "…" not in result.output
+        assert max(map(len, result.output.splitlines())) <= width
+    words = {*answering(Answer(200, SUCCEEDED), "status", "1").output.split()}
+    assert {"recommended", "unpenalised", "validation", "features"} <= words
+
+
+def test_a_data_set_comes_by_standard_input() -> None:
+    rows = "a,b\n1,2\n"
+    uploaded = {"id": "1", "name": "mine", "kind": "uploaded", "rows": 1, "column_count": 2}
+    unknown = dict.fromkeys(("target", "task", "checksum", "bytes", "created_at"))
+    with scripted(Answer(201, uploaded | unknown)) as script:
+        result = ridgeway("datasets", "add", "-", "--name", "mine", "--url", script.url, given=rows)
+    assert result.exit_code == 0, result.output
+    assert script.requests[0].body == rows.encode()
+
+
+def test_a_data_set_comes_by_a_pipe(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=pipe.write_text, args=("a,b\n1,2\n",))
+    writer.start()
+    with scripted(problem(422, "It is too small.")) as script:
+        result = ridgeway("datasets", "add", str(pipe), "--name", "m", "--url", script.url)
+    writer.join()
+    assert (result.exit_code, result.stderr) == (2, "It is too small.\n")
+    assert script.requests[0].body == b"a,b\n1,2\n"
+
+
+@pytest.mark.parametrize("arguments", [["migrate"], ["import-study", "sqlite:///x.db", "a"]])
+def test_no_database_is_made_where_none_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = ridgeway(*arguments)
+    assert result.exit_code == 2
+    assert "RIDGEWAY_DATABASE_URL: is not set" in result.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_serve_that_is_refused_leaves_no_folder(tmp_path: Path) -> None:
+    data = tmp_path / "new" / "data"
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        result = ridgeway("serve", "--data", str(data), "--port", port, "--workers", "1")
+    assert result.exit_code == 2
+    assert "is taken" in result.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_workers_offer_no_engine_but_their_own() -> None:
+    assert "ray" not in ridgeway("worker", "--help").output.split()

@@ -187,8 +187,10 @@ def test_a_change_that_fails_leaves_no_line_that_says_it_was_done(http, database
     spec = {"dataset": "nope"}
     assert http.post("/v1/jobs", json=spec, headers=headers).status_code == 422
     assert http.get("/v1/audit", headers=headers).json()["entries"] == []
-    assert http.get("/v1/audit?since=2000-01-01T00:00:00", headers=headers).status_code == 200
-    assert http.get("/v1/audit?since=yesterday", headers=headers).status_code == 422
+    for since in ("2000-01-01T00:00:00Z", "0001-01-01T00:00:00.1%2B14:00"):
+        assert http.get(f"/v1/audit?since={since}", headers=headers).status_code == 200
+    for strange in ("yesterday", "0.5", "2000-01-01", "2000-13-01T00:00:00Z", ""):
+        assert http.get(f"/v1/audit?since={strange}", headers=headers).status_code == 422
 
 
 def test_an_answer_to_a_key_stays_out_of_shared_caches(http, database):
@@ -205,6 +207,7 @@ def test_an_open_service_asks_for_nothing_and_looks_at_no_key(database_url, tmp_
         [entry] = client.get("/v1/audit").json()["entries"]
         assert (entry["actor"], entry["action"]) == ("local", "POST /v1/jobs")
         assert "cache-control" not in client.get("/v1/jobs").headers
+        assert client.get("/sign-in?next=/docs").headers["location"] == "/docs"
 
 
 def test_the_document_says_what_needs_a_key(served: Served):

@@ -131,4 +131,5 @@ def test_the_dashboard_shows_a_key_the_studies_of_its_jobs(sqlite_template: Path
         for path in ("/api/compare-studies", "/api/studies/", "/csv/", "/dashboard/studies/x"):
             assert client.get(path, headers=bob).status_code == 404
         assert client.get("/dashboard", headers=bob).status_code == 200
+        assert client.head("/api/studies", headers=bob).status_code == 200
     database.close()

@@ -20,7 +20,7 @@ PREFIX = "ridgeway-service-"
 @contextmanager
 def scratch_folder() -> Generator[Path]:
     """Lend a folder of our own among the system's temporary ones; sweep those of the dead."""
-    _sweep()
+    sweep_scratch()
     folder, lock = _take()
     try:
         yield folder
@@ -36,12 +36,17 @@ def _take() -> tuple[Path, int]:
             return folder, lock
 
 
-def _sweep() -> None:
+def sweep_scratch(*, dry_run: bool = False) -> list[int]:
+    """Delete the folders of services that are dead; return how many bytes were in each."""
+    freed: list[int] = []
     for folder in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
         with suppress(OSError):  # another service's sweep was first
             if folder.lstat().st_uid == os.geteuid() and (lock := _locked(folder)) is not None:
-                shutil.rmtree(folder, ignore_errors=True)
+                freed.append(sum(each.lstat().st_size for each in folder.rglob("*")))
+                if not dry_run:
+                    shutil.rmtree(folder, ignore_errors=True)
                 os.close(lock)
+    return freed
 
 
 def _locked(folder: Path) -> int | None:

@@ -1,0 +1,67 @@
+"""Why a job waits that nobody takes: which live workers there are, and what each of them lacks.
+
+A plug-in's model, data set or penalty works where its package is installed, so a job may be one
+that no live worker can take. That is told at every look at the job, and no more once one can.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy.engine import Connection, Row
+
+from ridgeway.fleet import LiveWorker, list_live_workers
+from ridgeway.jobs.leases import is_held
+from ridgeway.spec.spec import JobSpec
+
+MOST_NAMED = 4  # machines, in one warning
+NOBODY = (
+    "No worker is running, so nobody takes this job: start `ridgeway worker` with the service's "
+    "RIDGEWAY_DATABASE_URL and RIDGEWAY_STORE_URL; `ridgeway serve` starts its own."
+)
+REMEDY = (
+    "Install the packages that offer them beside a worker. An idle worker notices them within "
+    "seconds and starts again."
+)
+
+
+def waiting_warnings(transaction: Connection, row: Row[Any], spec: JobSpec) -> list[str]:
+    """Return why no live worker can take the job, in a sentence; nothing where one can."""
+    if not may_wait(row.state, row.running) or is_held(transaction, row.id):
+        return []
+    live = list_live_workers(transaction)
+    lacking = [_lacking(worker, spec, uploaded=row.dataset_id is not None) for worker in live]
+    if not live:
+        return [NOBODY]
+    if not all(lacking):
+        return []
+    whose = Counter(
+        (worker.host, worker.version, ", ".join(lacks))
+        for worker, lacks in zip(live, lacking, strict=True)
+    )
+    named = [_told(*own, count) for own, count in sorted(whose.items())]
+    more = len(named) - MOST_NAMED
+    told = "; ".join(named[:MOST_NAMED]) + (f"; and {more} more like them" if more > 0 else "")
+    return [f"No live worker can take this job: {told}. {REMEDY}"]
+
+
+def may_wait(state: str, running: int) -> bool:
+    """Return True for a job that may be one that nobody takes, by its state and live trials."""
+    return state in ("queued", "running") and not running
+
+
+def _lacking(worker: LiveWorker, spec: JobSpec, *, uploaded: bool) -> Sequence[str]:
+    """Return what the job needs and the worker does not offer, in words."""
+    lacks = [] if spec.model.kind in worker.models else [f"the model {spec.model.kind!r}"]
+    if not uploaded and spec.dataset not in worker.datasets:
+        lacks.append(f"the data set {spec.dataset!r}")
+    absent = sorted({*spec.search.penalty} - worker.penalties)
+    return [*lacks, *(f"the penalty {name!r}" for name in absent)]
+
+
+def _told(host: str, version: str, lacks: str, count: int) -> str:
+    who = "a worker" if count == 1 else f"{count} workers"
+    verb = "lacks" if count == 1 else "lack"
+    return f"{who} on {host} (release {version}) {verb} {lacks}"

@@ -1,0 +1,1 @@
+"""What an operator asks for: whether all is well, room made, backups taken and restored."""

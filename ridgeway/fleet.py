@@ -7,11 +7,13 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection, Row
 
 from ridgeway.database.clock import now
-from ridgeway.database.tables import workers
+from ridgeway.database.tables import retired_measures, workers
 from ridgeway.errors import InvalidInput
+from ridgeway.measures import Measures, total
 from ridgeway.plugins import (
     BUILT_IN_MODELS,
     DATASET_PLUGINS,
@@ -90,7 +92,9 @@ def require_offered(transaction: Connection, spec: JobSpec) -> None:
 
 def record_worker(transaction: Connection, worker: WorkerRecord) -> None:
     """Write down a worker that has started, and forget those not seen for a day."""
-    transaction.execute(sa.delete(workers).where(workers.c.seen_at < now() - KEPT_SECONDS))
+    long_gone = sa.delete(workers).where(workers.c.seen_at < now() - KEPT_SECONDS)
+    gone = transaction.execute(long_gone.returning(workers.c.measures)).scalars().all()
+    _retire(transaction, [each for each in gone if each is not None])
     offers = {name: sorted(getattr(worker, name)) for name in ("models", "datasets", "penalties")}
     row = asdict(worker) | offers
     transaction.execute(sa.insert(workers).values(**row, started_at=now(), seen_at=now()))
@@ -103,9 +107,10 @@ def recorded_on(transaction: Connection, host: str) -> Sequence[Row[Any, Any, An
     return transaction.execute(query.where(workers.c.seen_at > now() - GONE_SECONDS)).all()
 
 
-def see_worker(transaction: Connection, worker_id: str) -> None:
-    """Note that the worker is alive now."""
-    transaction.execute(sa.update(workers).where(workers.c.id == worker_id).values(seen_at=now()))
+def see_worker(transaction: Connection, worker_id: str, measures: Any = None) -> None:
+    """Note that the worker is alive now, and what it has measured since its start."""
+    told = {"seen_at": now()} | ({} if measures is None else {"measures": measures})
+    transaction.execute(sa.update(workers).where(workers.c.id == worker_id).values(**told))
 
 
 def mark_gone(transaction: Connection, worker_id: str | None = None) -> None:
@@ -118,6 +123,26 @@ def mark_gone(transaction: Connection, worker_id: str | None = None) -> None:
     if worker_id is not None:
         query = query.where(workers.c.id == worker_id)
     transaction.execute(query)
+
+
+def measured(transaction: Connection) -> Measures:
+    """Return what all workers ever have measured, to their last heartbeats."""
+    living = sa.select(workers.c.measures).where(workers.c.measures.is_not(None))
+    retired = sa.select(retired_measures.c.measures)
+    return total([*transaction.execute(living).scalars(), *transaction.execute(retired).scalars()])
+
+
+def _retire(transaction: Connection, gone: Sequence[Any]) -> None:
+    """Add up what is on rows that are deleted."""
+    if not gone:
+        return
+    insert = sqlite.insert if transaction.dialect.name == "sqlite" else postgresql.insert
+    first = insert(retired_measures).values(id=1, measures={}).on_conflict_do_nothing()
+    transaction.execute(first)
+    kept = sa.select(retired_measures.c.measures).with_for_update()
+    together = total([*transaction.execute(kept).scalars(), *gone])
+    stored = together.model_dump(mode="json")
+    transaction.execute(sa.update(retired_measures).values(measures=stored))
 
 
 def live_workers(transaction: Connection, within_seconds: float) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -37,10 +37,19 @@ class Settings(BaseSettings):
     require_keys: bool | None = Field(
         default=None, description="whether every request needs a key; default: off loopback alone"
     )
+    notify_hosts: str | None = Field(
+        default=None, description="hosts that may be told of a job's end, separated by commas"
+    )
+    webhook_secret: SecretStr | None = Field(
+        default=None, description="signs what they are told: whsec_ and random bytes in base64"
+    )
     log_level: str = Field(
         default="info",
         pattern="^(?i:debug|info|warning|error)$",
         description="debug, info, warning or error",
+    )
+    log_format: Literal["auto", "text", "json"] = Field(
+        default="auto", description="text on a terminal, JSON lines elsewhere; or one of them"
     )
 
     lease_seconds: float = Field(

@@ -11,6 +11,7 @@ import uvicorn
 from pydantic import ValidationError
 from sqlalchemy.exc import SQLAlchemyError
 
+from ridgeway import traces
 from ridgeway.data.store import Store
 from ridgeway.database.engine import Database
 from ridgeway.database.outages import first_line
@@ -20,10 +21,12 @@ from ridgeway.host.private import keep_private
 from ridgeway.host.supervisor import die_with_parent
 from ridgeway.keys.keys import any_usable
 from ridgeway.keys.needed import NoKey, is_loopback, keys_needed
+from ridgeway.logs import log_to_standard_error
 from ridgeway.settings import Settings
 from ridgeway.spec.wording import field_errors
 from service.app import create_app
 from service.connections import Connection, OneComplaint, raise_descriptors
+from service.notify.allowlist import Allowlist
 
 KEEP_ALIVE_SECONDS = 30
 SHUTDOWN_SECONDS = 8  # to finish requests; a supervisor kills after 10
@@ -51,7 +54,9 @@ def main() -> int:
     given["require_keys"] = False if arguments.insecure else None
     try:
         settings = Settings(**{name: value for name, value in given.items() if value is not None})
-        _log_to_standard_error(settings.log_level)
+        log_to_standard_error(settings)
+        traces.begin("ridgeway-service")
+        logging.getLogger("asyncio").addFilter(OneComplaint())
         _check(settings)
     except ValidationError as error:
         for bad in field_errors(error.errors()):
@@ -94,10 +99,11 @@ def _tell_who_may_enter(settings: Settings) -> None:
 
 
 def _check(settings: Settings) -> None:
-    """Check store, schema and keys first; the lifespan would raise the same with a traceback.
+    """Check settings, schema and keys first; the lifespan would raise the same with a traceback.
 
     NoKey where nobody could enter; then nothing is made, no folder either.
     """
+    Allowlist.of(settings)
     closed = keys_needed(settings)
     database = Database.of(settings)
     if closed and database.embedded and not Path(str(database.url.database)).exists():
@@ -110,17 +116,6 @@ def _check(settings: Settings) -> None:
         Store.of(settings)
     finally:
         database.close()
-
-
-def _log_to_standard_error(level: str) -> None:
-    if level.upper() not in logging.getLevelNamesMapping():
-        raise InvalidInput.of("RIDGEWAY_LOG_LEVEL", level, "must be debug, info, warning or error")
-    logging.basicConfig(
-        level=level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-    )
-    logging.getLogger("asyncio").addFilter(OneComplaint())
-    for talkative in ("httpx", "httpcore", "alembic", "asyncio"):
-        logging.getLogger(talkative).setLevel(logging.WARNING)
 
 
 if __name__ == "__main__":

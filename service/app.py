@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Callable, Generator
+from contextlib import asynccontextmanager, contextmanager
 from importlib.metadata import version
 
 from fastapi import Depends, FastAPI
@@ -30,7 +30,10 @@ from service.hosts import KnownHost, own_names
 from service.ingest import READERS
 from service.limits import BodyLimit
 from service.looks import Looks
+from service.metrics import Metrics
 from service.models import Models
+from service.notify.allowlist import Allowlist
+from service.notify.sender import Sender
 from service.origins import SameOrigin
 from service.pages.pages import ROUTERS
 from service.pictures import Pictures
@@ -49,8 +52,11 @@ from service.routes import (
     results,
     workers,
 )
+from service.routes import metrics as metrics_route
 from service.streams import Streams
 from service.sweeper import Sweeper
+from service.timing import Timed
+from service.tracing import trace
 from service.writers import Writers
 
 DESCRIPTION = """Which penalty, and how strong? A hyperparameter search service for regularisation.
@@ -59,11 +65,15 @@ Errors are RFC 9457 `application/problem+json`; a bad field is named under `erro
 
 
 def create_app(settings: Settings) -> FastAPI:
-    """Make the service's ASGI application; SchemaMismatch when it starts on another schema."""
+    """Make the service's ASGI application; SchemaMismatch when it starts on another schema.
+
+    InvalidInput for settings that don't go together.
+    """
+    metrics, allowlist = Metrics(), Allowlist.of(settings)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncGenerator[dict[str, Callable[[], None]]]:
-        async with _shared(settings) as app.state.context:
+        async with _shared(settings, metrics, allowlist) as app.state.context:
             # Connections are told of the end before the lifespan is (service/connections.py).
             yield {STOPPING: app.state.context.streams.end}
 
@@ -82,7 +92,7 @@ def create_app(settings: Settings) -> FastAPI:
     )
     for routes in (
         *(jobs, estimates, events, results, reports, predictions, plots),
-        *(datasets, workers, audit, health, problem_pages, sign_in, dashboard),
+        *(datasets, workers, audit, health, metrics_route, problem_pages, sign_in, dashboard),
     ):
         app.include_router(routes.router)
     for router in ROUTERS:
@@ -91,50 +101,61 @@ def create_app(settings: Settings) -> FastAPI:
     describe_problems(app)
     describe_keys(app, keys_needed(settings))
     _guard(app, settings)
+    app.add_middleware(Timed, seconds=metrics.http)  # the outermost: what is turned away, too
+    trace(app)
     return app
 
 
 @asynccontextmanager
-async def _shared(settings: Settings) -> AsyncGenerator[Context]:
+async def _shared(
+    settings: Settings, metrics: Metrics, allowlist: Allowlist
+) -> AsyncGenerator[Context]:
     """Open what requests share, and close it after the last of them."""
+    store = Store.of(settings)
+    with _databases(settings, metrics) as (database, writers), scratch_folder() as scratch:
+        looks = Looks(database)
+        shared = Context(
+            settings,
+            database,
+            writers,
+            looks,
+            Streams(looks),
+            store,
+            Dashboard(database, scratch),
+            scratch,
+            Admission(settings.max_upload_bytes),
+            asyncio.Semaphore(READERS),
+            Sweeper(writers.database, store, settings),
+            Models(store),
+            Pictures(),
+            Access(database, writers.database),
+            metrics,
+            allowlist,
+        )
+        sender = Sender(writers.database, settings, allowlist, metrics.tries)
+        shared.sweeper.start()
+        sender.start()
+        try:
+            yield shared
+        finally:
+            shared.sweeper.stop()
+            for part in (shared.streams, sender, shared.access, shared.dashboard, shared.pictures):
+                await part.stop()
+            looks.close()
+
+
+@contextmanager
+def _databases(settings: Settings, metrics: Metrics) -> Generator[tuple[Database, Writers]]:
+    """Open what requests read with and what they write with, both timed."""
     database = Database.for_requests(settings)
     require_schema(database)
     writers = Writers(Database.for_requests(settings), settings.request_wait_seconds)
-    store = Store.of(settings)
-    sweeper = Sweeper(writers.database, store, settings)
-    looks = Looks(database)
-    streams = Streams(looks)
-    pictures = Pictures()
-    access = Access(database, writers.database)
-    with scratch_folder() as scratch:
-        shown = Dashboard(database, scratch)
-        sweeper.start()
-        try:
-            yield Context(
-                settings,
-                database,
-                writers,
-                looks,
-                streams,
-                store,
-                shown,
-                scratch,
-                Admission(settings.max_upload_bytes),
-                asyncio.Semaphore(READERS),
-                sweeper,
-                Models(store),
-                pictures,
-                access,
-            )
-        finally:
-            sweeper.stop()
-            await streams.stop()
-            await access.close()
-            await shown.stop()
-            await pictures.stop()
-            looks.close()
-            writers.database.close()
-            database.close()
+    metrics.watch(database, writers.database)
+    try:
+        yield database, writers
+    finally:
+        writers.database.close()
+        database.close()
 
 
 def _guard(app: FastAPI, settings: Settings) -> None:

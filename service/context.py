@@ -15,12 +15,15 @@ from ridgeway.data.store import Store
 from ridgeway.database.cursors import Keys
 from ridgeway.database.engine import Database
 from ridgeway.errors import NotFound
+from ridgeway.logs import note
 from ridgeway.settings import Settings
 from service.access.access import Access
 from service.admission import Admission
 from service.dashboard import Dashboard
 from service.looks import Looks
+from service.metrics import Metrics
 from service.models import Models
+from service.notify.allowlist import Allowlist
 from service.pictures import Pictures
 from service.streams import Streams
 from service.sweeper import Sweeper
@@ -48,6 +51,8 @@ class Context:
     models: Models  # that are predicted with
     pictures: Pictures
     access: Access  # who may enter
+    metrics: Metrics
+    allowlist: Allowlist  # of those who may be told of a job's end
 
 
 async def _context(request: Request) -> Context:
@@ -55,9 +60,10 @@ async def _context(request: Request) -> Context:
 
 
 async def _job_id(id: str) -> str:
-    """Return the id; NotFound for one that no job has, before a database chokes on it."""
+    """Return the id, which the log shows from here on; NotFound for what no database should see."""
     if not re.fullmatch(r"[0-9a-fA-F-]{1,36}", id):
         raise NotFound(f"There is no job {id[:100]!r}.")
+    note(job=id)
     return id
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import logging
 import os
 import signal
 import sys
@@ -13,6 +12,7 @@ from collections.abc import Callable
 import torch
 from pydantic import ValidationError
 
+from ridgeway import traces
 from ridgeway.data.store import Store
 from ridgeway.database.engine import Database
 from ridgeway.database.schema import require_schema
@@ -20,7 +20,8 @@ from ridgeway.errors import InvalidInput, SchemaMismatch
 from ridgeway.host.private import keep_private
 from ridgeway.host.pulse import Patience, Pulse, keep_beating
 from ridgeway.host.supervisor import die_with_parent
-from ridgeway.jobs.lifecycle import new_id
+from ridgeway.jobs.identity import new_id
+from ridgeway.logs import log_to_standard_error
 from ridgeway.settings import Settings
 from workers.kernels import load
 from workers.loop.device import device_of
@@ -40,11 +41,8 @@ def main() -> int:
             name = "_".join(map(str, item["loc"])).upper()
             print(f"ridgeway worker: RIDGEWAY_{name}: {item['msg']}", file=sys.stderr)
         return 2
-    logging.basicConfig(
-        level=settings.log_level.upper(),
-        format="%(asctime)s %(name)s[%(process)d] %(levelname)s %(message)s",
-    )
-    logging.getLogger("alembic").setLevel(logging.WARNING)  # it tells of every look at the schema
+    log_to_standard_error(settings)
+    traces.begin("ridgeway-worker")
     pulse = Pulse() if arguments.pulse is None else Pulse.at(arguments.pulse)
     if arguments.supervised:
         die_with_parent()

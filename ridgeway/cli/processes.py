@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import subprocess
 import sys
 from pathlib import Path
@@ -36,13 +35,6 @@ class Count(click.ParamType[Any]):
         return number
 
 
-def _log_to_standard_error() -> None:
-    logging.basicConfig(
-        level=Settings().log_level.upper(),
-        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
-    )
-
-
 @click.command()
 @setting("--host", "host")
 @setting("--port", "port", type=click.IntRange(0, 65535))
@@ -67,14 +59,22 @@ def serve(data: Path, workers: Any, insecure: bool, supervised: bool, **listenin
     Without RIDGEWAY_DATABASE_URL the database is SQLite in the folder, and is brought up to this
     release by itself. Port 0 is any free one. DATA/serve.json says where it listens, once it does.
     """
+    from ridgeway.host.roles import require_installed
     from ridgeway.host.serve import Address
     from ridgeway.host.serve import serve as run
     from ridgeway.host.supervisor import die_with_parent
 
     if supervised:
         die_with_parent()
-    _log_to_standard_error()
+    require_installed("service", "workers")
+    _start_the_log()
     sys.exit(run(data, Address(**listening, insecure=insecure), workers, _announce))
+
+
+def _start_the_log() -> None:
+    from ridgeway.logs import log_to_standard_error
+
+    log_to_standard_error(Settings())
 
 
 def _announce(url: str) -> None:
@@ -104,7 +104,7 @@ def worker(device: Any, processes: Any) -> None:
     from ridgeway.host.supervisor import Supervisor
 
     require_installed("workers")
-    _log_to_standard_error()
+    _start_the_log()
     roles, patience = worker_roles(device, processes), Patience.of(Settings())
     sys.exit(Supervisor(roles, {}, patience=patience).run())
 

@@ -12,7 +12,8 @@ from rich.text import Text
 from ridgeway.client.fitting import Column, FittingTable
 from ridgeway.client.show import ID_BEGINNING, STATE_STYLE, ended_trials, name_of, objective_of
 from ridgeway.client.show_workers import queue_line, worker_table
-from ridgeway.views import Job, WorkerList
+from ridgeway.overviews import WorkerList
+from ridgeway.views import Job
 from ridgeway.words import duration, number
 
 ORDER = ("running", "queued", "paused")  # of jobs; those that have ended come after them

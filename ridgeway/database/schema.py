@@ -18,35 +18,61 @@ VERSION_TABLE = "ridgeway_version"  # Optuna owns `alembic_version`
 OPTUNA_SCHEMA = "v3.2.0.a"
 MIGRATIONS = Path(__file__).parents[2] / "migrations"
 
+log = logging.getLogger("ridgeway.database")
+
 
 def migrate(database: Database) -> None:
     """Bring Optuna's tables and ours to this release's schema; safe to run twice at once."""
+    with _one_migrator(database):
+        before = _revision(database)
+        with _logging_as_it_is():
+            _upgrade(database)
+        after = _revision(database)
+    if before not in (None, after):
+        log.info("The database's schema was %s and is %s now.", before, after)
+
+
+def _upgrade(database: Database) -> None:
     # Alembic and Optuna take their time to import; only migrating processes pay for them.
     from alembic import command
     from optuna.storages import RDBStorage
 
-    with _one_migrator(database), _logging_as_it_is():
-        # Optuna's tables first: it refuses to start on a database that holds tables but no
-        # version of its own.
-        storage = RDBStorage(database.url.render_as_string(hide_password=False))
-        storage.upgrade()
-        storage.engine.dispose()
-        with database.engine.connect() as connection:
-            config = alembic_config()
-            config.attributes["connection"] = connection
-            command.upgrade(config, "head")
+    # Optuna's tables first: it refuses to start on a database that holds tables but no version of
+    # its own.
+    storage = RDBStorage(database.url.render_as_string(hide_password=False))
+    storage.upgrade()
+    storage.engine.dispose()
+    with database.engine.connect() as connection:
+        config = alembic_config()
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+
+
+def _revision(database: Database) -> str | None:
+    """Return the revision of our tables; None where there are none."""
+    from alembic.runtime.migration import MigrationContext
+
+    with database.reading() as connection:
+        context = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE})
+        return context.get_current_revision()
 
 
 @contextmanager
 def _logging_as_it_is() -> Generator[None]:
-    """Keep the logging set up; Optuna's migrations set it up anew and silence all others."""
+    """Keep the logging set up; Optuna's migrations set it up anew and silence all others.
+
+    Alembic's lines on each of its steps are dropped: what was done is told in one sentence.
+    """
     root = logging.getLogger()
+    disabled = root.manager.disable
+    logging.disable(max(disabled, logging.INFO))
     handlers, level = root.handlers[:], root.level
     known = [each for each in root.manager.loggerDict.values() if isinstance(each, logging.Logger)]
     enabled = [logger for logger in known if not logger.disabled]
     try:
         yield
     finally:
+        logging.disable(disabled)
         root.handlers[:] = handlers
         root.setLevel(level)
         for logger in enabled:
@@ -59,9 +85,8 @@ def require_schema(database: Database) -> None:
     from alembic.script import ScriptDirectory
 
     expected = ScriptDirectory.from_config(alembic_config()).get_current_head()
+    found = _revision(database)
     with database.reading() as connection:
-        context = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE})
-        found = context.get_current_revision()
         optuna_found = MigrationContext.configure(connection).get_current_revision()
     if found != expected:
         raise SchemaMismatch(

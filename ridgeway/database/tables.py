@@ -79,6 +79,8 @@ jobs = Table(
     Column("finished_at", SECONDS),
     Column("deadline", SECONDS),
     Column("owner", sa.String(36), comment="id of the key that submitted it; none without keys"),
+    Column("trained_from", SECONDS, comment="when there was a plan, and training began"),
+    Column("told_at", SECONDS, comment="when trials last ended, for the job's pace"),
     Index(None, "state", "priority", "created_at"),
     Index(None, "created_at", "id"),
     Index(None, "dataset_id"),
@@ -104,6 +106,7 @@ leases = Table(
     Column("lost_because", sa.Text, comment="why a holder was lost, where it is known"),
     Column("share", _DOUBLE, comment="0 to 1: how much of the training is done, if known"),
     Column("finished_at", SECONDS, comment="when it was done"),
+    Column("told_at", SECONDS, comment="when that was told"),
     UniqueConstraint("job_id", "kind", "ordinal"),
     Index(None, "job_id", "state"),
     Index(None, "state", "expires_at"),
@@ -120,8 +123,32 @@ workers = Table(
     Column("models", sa.JSON, nullable=False, comment="names that a spec may use"),
     Column("datasets", sa.JSON, nullable=False, comment="names beside uploaded ones"),
     Column("penalties", sa.JSON, comment="names; none where an earlier release started it"),
+    Column("measures", _OPTIONAL_JSON, comment="ridgeway.measures.Measures since its start"),
     Column("started_at", SECONDS, nullable=False),
     Column("seen_at", SECONDS, nullable=False),
+)
+
+# What workers measured whose rows are gone.
+retired_measures = Table(
+    "retired_measures",
+    metadata,
+    Column("id", sa.Integer, primary_key=True, autoincrement=False, comment="1: one row"),
+    Column("measures", sa.JSON, nullable=False, comment="ridgeway.measures.Measures"),
+)
+
+# Who is to be told of a job's end; the row waits from the job's submission on.
+notifications = Table(
+    "notifications",
+    metadata,
+    Column("id", sa.String(36), primary_key=True, comment="a webhook-id, whatever the try"),
+    Column("job_id", sa.String(36), ForeignKey("jobs.id"), nullable=False),
+    Column("url", sa.Text, nullable=False),
+    Column("state", sa.String(16), nullable=False, comment="waiting, sent or given_up"),
+    Column("attempts", sa.Integer, nullable=False),
+    Column("first_at", SECONDS, comment="the first try"),
+    Column("due_at", SECONDS, nullable=False, comment="the next try, or a lease's end"),
+    Index(None, "job_id"),
+    Index(None, "state", "due_at"),
 )
 
 artifacts = Table(

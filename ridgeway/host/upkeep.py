@@ -20,6 +20,7 @@ from ridgeway.fleet import recorded_on
 from ridgeway.host.private import keep_private
 from ridgeway.host.processes import lives
 from ridgeway.jobs.holding import expire_leases, lose_worker
+from ridgeway.logs import log_to_standard_error
 from ridgeway.settings import Settings
 from ridgeway.study.imports import import_study
 
@@ -39,7 +40,9 @@ def main() -> int:
     arguments = parser.parse_args()
     keep_private()
     try:
-        database = Database.of(Settings())
+        settings = Settings()
+        log_to_standard_error(settings)
+        database = Database.of(settings)
         try:
             if arguments.task == "migrate":
                 migrate(database)

@@ -103,7 +103,8 @@ def claim(transaction: Connection, claimant: Claimant) -> Lease | None:
                 row = lock_job(transaction, job_id)
             lease = _carve(transaction, row, claimant) or _answer(transaction, row, claimant)
         if lease is not None:
-            return _start(transaction, row, lease)
+            was_lost = any(each.id == lease.id and each.state != "released" for each in lost)
+            return _start(transaction, row, lease, was_lost)
     return None
 
 
@@ -200,7 +201,9 @@ def _split(transaction: Connection, lost: Row[Any], attempts_left: int) -> None:
     ordinal = min(0, transaction.execute(lowest).scalar_one())
     kept = {c.name: getattr(lost, c.name) for c in leases.columns if c.name != "id"}
     transaction.execute(
-        sa.update(leases).where(leases.c.id == lost.id).values(size=ends[0], share=None)
+        sa.update(leases)
+        .where(leases.c.id == lost.id)
+        .values(size=ends[0], share=None, told_at=None)
     )
     for index, (start, end) in enumerate(pairwise(ends), start=1):
         part = {
@@ -210,6 +213,7 @@ def _split(transaction: Connection, lost: Row[Any], attempts_left: int) -> None:
             "size": end - start,
             "checkpoint": None,
             "share": None,
+            "told_at": None,
         }
         transaction.execute(sa.insert(leases).values({**kept, **part}))
 
@@ -304,7 +308,7 @@ def _hold(
     ).one()
 
 
-def _start(transaction: Connection, row: Row[Any], lease: Row[Any]) -> Lease:
+def _start(transaction: Connection, row: Row[Any], lease: Row[Any], was_lost: bool) -> Lease:
     if row.started_at is None:
         started = current_time(transaction)
         limit = stored_timeout(row.spec)
@@ -323,6 +327,7 @@ def _start(transaction: Connection, row: Row[Any], lease: Row[Any]) -> Lease:
         first_number=lease.first_number,
         fence=lease.fence,
         checkpoint=lease.checkpoint,
+        was_lost=was_lost,
     )
 
 

@@ -20,7 +20,7 @@ from sqlalchemy.engine import Connection, Row
 from ridgeway.data.store import Store
 from ridgeway.database.clock import now
 from ridgeway.database.engine import Database
-from ridgeway.database.tables import artifacts, deleted_jobs, jobs, leases
+from ridgeway.database.tables import artifacts, deleted_jobs, jobs, leases, notifications
 from ridgeway.errors import Conflict
 from ridgeway.jobs.datasets import forget_dataset
 from ridgeway.jobs.rows import lock_job
@@ -35,14 +35,14 @@ log = logging.getLogger(__name__)
 
 
 def delete_job(transaction: Connection, job_id: str) -> None:
-    """Delete an ended job, its leases and artifacts; Conflict before it has ended.
+    """Delete an ended job, its leases, artifacts and notifications; Conflict before it has ended.
 
     Its `Idempotency-Key` goes with it: a request repeated after that makes a new job.
     """
     row = lock_job(transaction, job_id)
     if row.state not in ENDED:
         raise Conflict(f"Can't delete a job that is {row.state}; cancel it first.")
-    for table in (leases, artifacts):
+    for table in (leases, artifacts, notifications):
         transaction.execute(sa.delete(table).where(table.c.job_id == job_id))
     hide_study(transaction, row.study_id, HIDDEN + job_id)
     left = {"job_id": job_id, "study_id": row.study_id, "deleted_at": now()}

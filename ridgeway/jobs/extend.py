@@ -13,6 +13,7 @@ from ridgeway.errors import Conflict, InvalidInput
 from ridgeway.jobs.datasets import hold_dataset
 from ridgeway.jobs.leases import OPEN_LEASE
 from ridgeway.jobs.lifecycle import change_job
+from ridgeway.jobs.notifications import expect
 from ridgeway.jobs.rows import lock_job, require_state
 from ridgeway.jobs.stored import read_spec
 from ridgeway.keys.caller import LOCAL, Caller
@@ -50,6 +51,7 @@ def extend_job(transaction: Connection, job_id: str, trials: int, caller: Caller
     else:
         require_room_for_trials(transaction, caller, trials)
     _withdraw_answer(transaction, job_id)
+    expect(transaction, job_id, spec.notify)
     ended = row.complete + row.pruned + row.failed
     return change_job(
         transaction,

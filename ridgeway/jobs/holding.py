@@ -46,7 +46,7 @@ def renew(
 
     share: how much of its training is done, from 0 to 1; None leaves what was known.
     """
-    known = {} if share is None else {"share": share}
+    known = {} if share is None else {"share": share, "told_at": now()}
     renewed = transaction.execute(
         sa.update(leases).where(_ours(lease)).values(expires_at=now() + lease_seconds, **known)
     )
@@ -68,7 +68,9 @@ def fix_plan(
     if (there := read_plan(row.plan)) is not None:
         return there
     kept = plan.model_dump(mode="json", by_alias=True)
-    update_job(transaction, row.id, plan=kept, warnings=_with(row.warnings, warnings))
+    begun = current_time(transaction)
+    told = _with(row.warnings, warnings)
+    update_job(transaction, row.id, plan=kept, warnings=told, trained_from=begun)
     return plan
 
 
@@ -147,6 +149,7 @@ def finish_population(
         pruned=row.pruned + states[TrialState.PRUNED],
         failed=row.failed + states[TrialState.FAIL],
         running=row.running - len(counted),
+        told_at=current_time(transaction),
         best=_better(transaction, row, lease, complete),
         warnings=_with(row.warnings, warnings),
     )

@@ -36,6 +36,7 @@ class Lease:
     first_number: int | None  # None until the trials are reserved
     fence: int
     checkpoint: str | None = None  # where an earlier holder left off: a key in the store
+    was_lost: bool = False  # by an earlier holder, who did not hand it back
 
 
 # Built once: to build a statement takes SQLAlchemy longer than to run it.
@@ -60,9 +61,17 @@ def trained_of(job_id: sa.ColumnElement[str]) -> sa.ScalarSelect[float]:
     It costs as much as leases are open, few whatever the study's size. Who takes over begins where
     its checkpoint left off; until it tells how far that is, what was known of the lease stands.
     """
-    open_ = (leases.c.job_id == job_id) & leases.c.state.in_(OPEN_LEASE)
     total = sa.func.coalesce(sa.func.sum(leases.c.size * leases.c.share), 0.0)
-    return sa.select(total).where(open_).scalar_subquery()
+    return sa.select(total).where(_open(job_id)).scalar_subquery()
+
+
+def told_of(job_id: sa.ColumnElement[str]) -> sa.ScalarSelect[float]:
+    """Return when a holder of the job's open leases last told how far it is; null if none has."""
+    return sa.select(sa.func.max(leases.c.told_at)).where(_open(job_id)).scalar_subquery()
+
+
+def _open(job_id: sa.ColumnElement[str]) -> sa.ColumnElement[bool]:
+    return (leases.c.job_id == job_id) & leases.c.state.in_(OPEN_LEASE)
 
 
 def is_held(transaction: Connection, job_id: str) -> bool:

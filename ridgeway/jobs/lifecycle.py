@@ -5,9 +5,6 @@ More trials for a job: ridgeway/jobs/extend.py. How workers share them: ridgeway
 
 from __future__ import annotations
 
-import os
-import time
-import uuid
 from typing import Any
 
 import sqlalchemy as sa
@@ -17,8 +14,10 @@ from ridgeway.database.clock import current_time, now
 from ridgeway.database.tables import jobs, leases
 from ridgeway.errors import Conflict, InvalidInput
 from ridgeway.jobs.datasets import hold_dataset
+from ridgeway.jobs.identity import new_id
 from ridgeway.jobs.leases import OPEN_LEASE, has_open_leases
 from ridgeway.jobs.lookups import find_job
+from ridgeway.jobs.notifications import expect
 from ridgeway.jobs.noting import name_axes
 from ridgeway.jobs.requests import Request
 from ridgeway.jobs.rows import lock_job, require_state, update_job
@@ -31,9 +30,9 @@ from ridgeway.spec.spec import JobSpec
 from ridgeway.study import questions, writing
 from ridgeway.views import Job
 
-NOTHING_YET = dict.fromkeys(
+NOTHING_YET: dict[str, Any] = dict.fromkeys(
     ("claimed", "complete", "pruned", "failed", "running", "populations", "evaluations"), 0
-)
+) | {"closed": False}
 
 NO_REQUEST = Request()
 SEARCH_ENDED = "the search was ended"  # reason of trials that were live then
@@ -68,13 +67,13 @@ def submit_job(
             dataset_id=dataset_id,
             study_id=_new_study(transaction, job_id, spec, lessons),
             trials=budget(spec),
-            closed=False,
             warnings=submission_warnings(spec),
             created_at=current_time(transaction),
             **request.columns,
             **NOTHING_YET,
         )
     )
+    expect(transaction, job_id, spec.notify)
     return job_id
 
 
@@ -91,14 +90,6 @@ def _new_study(transaction: Connection, job_id: str, spec: JobSpec, lessons: Les
 def submission_warnings(spec: JobSpec) -> list[str]:
     """Return what a job is told when it is submitted."""
     return [*budget_warnings(spec), *objective_warnings(spec)]
-
-
-def new_id() -> str:
-    """Return a UUID of version 7 (RFC 9562), which sorts by the time it was made."""
-    milliseconds = time.time_ns() // 1_000_000
-    value = (milliseconds & (2**48 - 1)) << 80 | int.from_bytes(os.urandom(10), "big")
-    value = value & ~(0xF << 76) | 0x7 << 76
-    return str(uuid.UUID(int=value & ~(0x3 << 62) | 0x2 << 62))
 
 
 def pause_job(transaction: Connection, job_id: str) -> Job:

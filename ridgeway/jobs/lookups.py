@@ -14,6 +14,7 @@ from ridgeway.database.cursors import FLAG, FLOAT, ID, INTEGER, Keys
 from ridgeway.database.tables import jobs
 from ridgeway.errors import NotFound, Unreadable
 from ridgeway.jobs.filters import JobFilter
+from ridgeway.jobs.pace import seconds_left
 from ridgeway.jobs.plan import JobPlan
 from ridgeway.jobs.requests import Request
 from ridgeway.jobs.rows import read_job, read_look, select_looks
@@ -218,15 +219,14 @@ def _lambda_range(spec: JobSpec, plan: JobPlan) -> LambdaRange | None:
 
 
 def _progress(row: Row[Any]) -> Progress:
-    """Show the counts, and how far the job is with the parts of trials in training counted.
-
-    The time enters only where there is an estimate of what is left.
-    """
+    """Show the counts, and how far the job is with the parts of trials in training counted."""
     done = min(row.complete + row.pruned + row.failed + row.trained, row.trials)
     eta = None
     # What a reopened job has spent since its start says nothing about its pace.
-    if row.state == "running" and done and row.recommended is None:
-        eta = (row.now - row.started_at) / done * (row.trials - done)
+    if row.state == "running" and row.recommended is None:
+        begun = row.trained_from or row.started_at  # an earlier release's worker did not tell it
+        told = max((at for at in (row.told_at, row.trained_told_at) if at), default=row.now)
+        eta = seconds_left(done, row.trials, begun, told)
     return Progress(
         trials=row.trials,
         complete=row.complete,
@@ -234,7 +234,7 @@ def _progress(row: Row[Any]) -> Progress:
         failed=row.failed,
         running=row.running,
         fraction=done / row.trials,
-        eta_seconds=max(eta, 0.0) if eta is not None else None,
+        eta_seconds=eta,
     )
 
 

@@ -11,6 +11,7 @@ from ridgeway.data.catalogue import find_dataset, profile_of
 from ridgeway.errors import Conflict, NotFound
 from ridgeway.jobs.rows import read_job, require_state
 from ridgeway.jobs.stored import read_recommended, read_spec
+from ridgeway.spec.notify import Notification
 from ridgeway.spec.paths import PathRequest, mixing, path_of
 from ridgeway.spec.refits import refit_beside
 from ridgeway.spec.space import OF_PENALTIES, dimensions
@@ -29,7 +30,8 @@ def path_beside(transaction: Connection, job_id: str, asked: PathRequest) -> Job
     require_state(row, "trace a path of", "succeeded")
     ratio = mixing(asked.penalty, asked.l1_ratio)
     spec = read_spec(row.spec)
-    spec = spec.model_copy(update={"refit": refit_beside(spec.refit, asked.penalty)})
+    refit = refit_beside(spec.refit, asked.penalty)
+    spec = spec.model_copy(update={"refit": refit, "notify": list[Notification]()})
     spec = spec.model_copy(update={"dataset": _its_data(transaction, row, spec.dataset)})
     params = _best_params(transaction, row, asked.penalty)
     held: dict[str, Any] = {
@@ -37,12 +39,12 @@ def path_beside(transaction: Connection, job_id: str, asked: PathRequest) -> Job
         for name in dimensions(spec.search)
         if name in params and name not in OF_PENALTIES
     }
-    own = Search(
+    search = Search(
         penalty=[asked.penalty],
         l1_ratio=float(params.get("l1_ratio", ratio)) if asked.l1_ratio is None else ratio,
         **held,
     )
-    return path_of(spec, own, asked.strengths)
+    return path_of(spec, search, asked.strengths)
 
 
 def _its_data(transaction: Connection, row: Row[Any], name: str) -> str:

@@ -13,7 +13,7 @@ from sqlalchemy.engine import Connection, Row
 from ridgeway.database.clock import now
 from ridgeway.database.tables import jobs
 from ridgeway.errors import Conflict, NotFound
-from ridgeway.jobs.leases import trained_of
+from ridgeway.jobs.leases import told_of, trained_of
 from ridgeway.views import JobState
 
 
@@ -25,9 +25,12 @@ def select_jobs() -> sa.Select[Any]:
 def select_looks() -> sa.Select[Any]:
     """Select jobs' rows, each also with the trials that are trained of its open leases.
 
-    `trained` counts parts of trials, and not those that have ended.
+    `trained` counts parts of trials, and not those that have ended; `trained_told_at` is when the
+    last of it was told.
     """
-    return select_jobs().add_columns(trained_of(jobs.c.id).label("trained"))
+    return select_jobs().add_columns(
+        trained_of(jobs.c.id).label("trained"), told_of(jobs.c.id).label("trained_told_at")
+    )
 
 
 # Built once: to build a statement takes SQLAlchemy longer than to run it.

@@ -38,6 +38,7 @@ class Place:
         own = {k: v for k, v in os.environ.items() if not k.startswith("RIDGEWAY_")}
         given = {name: str(value) for name, value in CHOICES.items()}
         given |= {"data": str(self.settings.data), "log_level": "warning"}
+        given |= {"log_format": "text"}  # for the person whose process this is
         return own | {f"RIDGEWAY_{name.upper()}": value for name, value in given.items()}
 
 

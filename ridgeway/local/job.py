@@ -15,7 +15,7 @@ from ridgeway.client.pictures import Picture
 from ridgeway.data.catalogue import Upload, add_dataset, find_dataset
 from ridgeway.data.store import sha256
 from ridgeway.data.tables import Table, profile_table, to_parquet
-from ridgeway.errors import JobFailed, NotFound, RidgewayError
+from ridgeway.errors import InvalidInput, JobFailed, NotFound, RidgewayError
 from ridgeway.features import Features
 from ridgeway.fleet import require_offered
 from ridgeway.jobs import artifacts, lifecycle, lookups
@@ -88,6 +88,9 @@ def run(rows: Rows, fields: Mapping[str, Any], crew: Crew, folder: Path | None =
     own = {"name": rows.name, "priority": PRIORITY, **fields, "dataset": upload.name}
     spec = parse_spec(own)
     check_spec(spec)
+    if spec.notify:
+        message = "are told by a service, and this job has none; accepted: []"
+        raise InvalidInput.of("notify", [each.url for each in spec.notify], message)
     spec, notes = fitted(spec, upload.profile)
     spec = resolve_spec(spec, upload.profile)
     with opened(folder) as place:

@@ -29,6 +29,7 @@ from ridgeway.spec.names import (
     Sampler,
     Task,
 )
+from ridgeway.spec.notify import Notify
 from ridgeway.spec.refits import RefitKind
 from ridgeway.spec.steps import asks_for_steps
 from ridgeway.spec.strengths import Strengths
@@ -278,6 +279,7 @@ class JobSpec(Strict):
     seed: Integer = Field(0, ge=0, le=2**32 - 1)
     timeout_seconds: float | None = Field(None, gt=0, le=1e9)
     priority: Integer = Field(0, ge=-100, le=100)
+    notify: Notify = Field([])
 
     @model_validator(mode="after")
     def _first_objective(self) -> JobSpec:

@@ -66,7 +66,7 @@ class Access:
         self._notes: set[asyncio.Task[None]] = set()
         self._rates = SlidingWindowCounterRateLimiter(MemoryStorage())
 
-    async def close(self) -> None:
+    async def stop(self) -> None:
         """Wait for what is still being written down."""
         await asyncio.gather(*self._notes, return_exceptions=True)
 

@@ -31,6 +31,8 @@ def estimate(body: JobBody, request: Request, context: InContext, caller: InCall
     Nothing is submitted. `seconds` is judged by jobs of the same kind of model and nearly as much
     work a trial that this service has trained.
     """
+    spec = job_spec_of(body)
+    context.allowlist.require(spec.notify)
     with context.database.reading() as transaction:
         return _dry_run(transaction, caller, body, str(request.base_url))
 

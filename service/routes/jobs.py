@@ -133,7 +133,9 @@ def _look_up(context: Context, asked: Asked) -> Job | Callable[[Connection], Job
                     f"was used for another spec before, by job {job_id}",
                 )
             return lookups.find_job(transaction, job_id)
-        resolved, dataset_id = resolve(transaction, asked.spec(transaction), asked.caller)
+        spec = asked.spec(transaction)
+        context.allowlist.require(spec.notify)
+        resolved, dataset_id = resolve(transaction, spec, asked.caller)
         lessons = find_lessons(transaction, resolved, asked.caller)
 
     def write(transaction: Connection) -> Job:

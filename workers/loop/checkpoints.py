@@ -62,13 +62,13 @@ class Checkpoints:
             if self.one_of_many:
                 self.earlier, self._leaves_alone = address, True
             else:
-                log.warning("job %s: trains anew, a checkpoint is no use: %s", self._job, error)
+                log.warning("trains anew, a checkpoint is no use: %s", error)
             return None
         except (NotFound, OSError, ValueError) as error:
-            log.warning("job %s: trains anew, a checkpoint is no use: %s", self._job, error)
+            log.warning("trains anew, a checkpoint is no use: %s", error)
             return None
         epochs = max((part.epoch for part in state.parts), default=0)
-        log.info("job %s: goes on after epoch %d", self._job, epochs)
+        log.info("goes on after epoch %d", epochs)
         return state
 
     def keep(self, state: Callable[[], PopulationState]) -> None:
@@ -85,7 +85,7 @@ class Checkpoints:
         try:
             self.store.put(address, data)
         except OSError as error:  # the store may be away: training goes on without
-            log.warning("job %s: no checkpoint: %s", self._job, error)
+            log.warning("no checkpoint: %s", error)
             self._since = time.monotonic()
             return
         try:

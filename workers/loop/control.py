@@ -56,7 +56,7 @@ def faults_of_trials(lease: Lease, doing: str) -> Iterator[Fault]:
     except (*ENDS_THE_LEASE, *ENDS_THE_JOB):
         raise
     except (Exception, SystemExit) as error:
-        log.exception("job %s: %s %d failed", lease.job_id, doing, lease.ordinal)
+        log.exception("%s %d failed", doing, lease.ordinal)
         fault.reason = reason_of(error)
 
 

@@ -8,14 +8,17 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 
+from optuna.trial import TrialState
 from sqlalchemy.engine import Connection
 
 from ridgeway.jobs import claiming, holding
 from ridgeway.jobs.leases import Lease
 from ridgeway.jobs.measurements import remember_together, remembered_together
 from ridgeway.jobs.plan import Engine, JobPlan
+from ridgeway.logs import about
 from ridgeway.study.distributions import search_space
 from ridgeway.study.writing import Outcome
+from ridgeway.traces import span
 from workers.loop.control import faults_of_trials
 from workers.loop.device import device_name
 from workers.loop.early_end import why_enough
@@ -35,6 +38,12 @@ from workers.train import solver_of
 
 log = logging.getLogger("ridgeway.worker")
 
+_COUNTED = {
+    TrialState.COMPLETE: "trials_complete",
+    TrialState.PRUNED: "trials_pruned",
+    TrialState.FAIL: "trials_failed",
+}
+
 
 class PopulationWork:
     """One population's lease, in one worker's hands."""
@@ -49,25 +58,39 @@ class PopulationWork:
         started = time.perf_counter()
         with self._guarding():
             plan = lease.plan or self._plan()
-        found = self._members(plan)
+        with span("sample"):
+            found = self._members(plan)
         if found is None:
             return
         first, members = found
         sampled = time.perf_counter()
-        outcomes, warnings = self._trained(plan, first, members, keeping)
-        trained = time.perf_counter()
-        self._persistence.write(
-            lambda transaction: holding.finish_population(transaction, lease, outcomes, warnings)
-        )
+        with about(trials=f"{first}-{first + len(members) - 1}"):
+            with span("train"):
+                outcomes, warnings = self._trained(plan, first, members, keeping)
+            trained = time.perf_counter()
+            with span("finish"):
+                self._persistence.write(
+                    lambda open_: holding.finish_population(open_, lease, outcomes, warnings)
+                )
+            written = time.perf_counter()
+            self._tell(outcomes, sampled - started, trained - sampled, written - trained)
+
+    def _tell(
+        self, outcomes: Sequence[Outcome], sampling: float, training: float, writing: float
+    ) -> None:
+        """Log and record what became of the population, and the seconds that it took."""
+        recorder, size = self._tools.recorder, len(outcomes)
         log.info(
-            "job %s: population %d of %d trials: sampling %.3f s, training %.3f s, writing %.3f s",
-            lease.job_id,
-            lease.ordinal,
-            lease.size,
-            sampled - started,
-            trained - sampled,
-            time.perf_counter() - trained,
+            "population %d: %d %s; sampling %.3f s, training %.3f s, writing %.3f s",
+            *(self._lease.ordinal, size, "trial" if size == 1 else "trials"),
+            *(sampling, training, writing),
         )
+        recorder.observe("population_size", size)
+        recorder.observe("sampling_seconds", sampling)
+        recorder.observe("training_seconds", training)
+        recorder.observe("writing_seconds", writing)
+        for outcome in outcomes:
+            recorder.count(_COUNTED[outcome.state])
 
     # --- what the job's first worker finds out --------------------------------------------------
 
@@ -132,7 +155,7 @@ class PopulationWork:
         if why is not None and self._persistence.write(
             lambda transaction: holding.end_search(transaction, lease, why)
         ):
-            log.info("job %s: %s", lease.job_id, why)
+            log.info("%s", why)
             return None
         if lease.first_number is not None:
             params = mirror.params(lease.first_number, lease.size)

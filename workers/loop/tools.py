@@ -9,6 +9,7 @@ from typing import Protocol
 import torch
 
 from ridgeway.data.store import Store
+from ridgeway.measures import Recorder
 from ridgeway.settings import Settings
 from workers.loop.persistence import Persistence
 from workers.population.configuration import Configuration
@@ -53,7 +54,7 @@ class Tools:
 
     check(done, of) is called between epochs: Withdrawn where the lease is no longer the worker's,
     Stopping where it was told to stop, which `stopping` asks. on_share(share) is told how much of
-    the lease's training is done.
+    the lease's training is done. recorder: of what operators see.
     """
 
     persistence: Persistence
@@ -64,3 +65,4 @@ class Tools:
     check: Callable[[int, int], None]
     on_share: Callable[[float], None]
     stopping: Callable[[], bool]
+    recorder: Recorder

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import logging
 import math
-import os
-import platform
 import random
 import threading
 import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from functools import cached_property
-from importlib.metadata import version
+from typing import Any
 
 import torch
 from sqlalchemy.engine import Connection
@@ -28,25 +26,26 @@ from ridgeway.errors import JobUnrunnable, LeaseLost, NotFound, Unreadable
 from ridgeway.host.memory import room
 from ridgeway.host.pulse import Pulse
 from ridgeway.jobs import claiming, holding
-from ridgeway.jobs.claiming import Claimant
 from ridgeway.jobs.leases import Lease
 from ridgeway.jobs.stored import read_spec
+from ridgeway.logs import about
+from ridgeway.measures import Recorder
 from ridgeway.settings import Settings
 from ridgeway.spec.spec import JobSpec
-from workers.data.loading import give_back_memory, load_frame, offered_datasets
+from ridgeway.traces import span
+from workers.data.loading import give_back_memory, load_frame
 from workers.data.prepare import Prepared, check_and_prepare, prepare
 from workers.guard import Usual, telling
 from workers.heeding import heed, heeding
 from workers.loop.answer_lease import AnswerWork
 from workers.loop.control import ENDS_THE_LEASE, Stopping, Withdrawn, plain, reason_of
+from workers.loop.introducing import claimant_of, measured, record_of
 from workers.loop.keeping import Keeping
 from workers.loop.output import Output
 from workers.loop.persistence import Persistence
 from workers.loop.population_lease import PopulationWork
 from workers.loop.tools import Doors, Tools
 from workers.loop.workbench import Benches, Workbench
-from workers.models.building import trainable_models
-from workers.penalties.plugins import offered_penalties
 from workers.population.memory import encoded_inputs, preparing_bytes, require_room
 from workers.population.problem import problem_of
 from workers.pruning.reports import reports_of
@@ -85,6 +84,7 @@ class Worker:
             check=self._check,
             on_share=self._note_share,
             stopping=self._stopping.is_set,
+            recorder=Recorder(),
         )
         self._pulse, self._output = Pulse(), Output()
         self._telling = threading.Lock()  # what the pulse says of the lease is of this lease
@@ -92,8 +92,9 @@ class Worker:
         self._lost: Lease | None = None
         self._lease: Lease | None = None
         self._share: tuple[Lease | None, float] = (None, 0.0)  # of whose training is done
+        self._told: Lease | None = None  # the last lease whose share the database knows
         self._benches = Benches()
-        self.claimant = _claimant(worker_id, settings)
+        self.claimant = claimant_of(worker_id, settings)
 
     def stop(self) -> None:
         """Hand the lease back at the end of this epoch, or soon if that is far, and end."""
@@ -126,7 +127,7 @@ class Worker:
         finally:  # an interrupt at the keyboard, too, ends the heartbeat
             self._stopping.set()
             heartbeat.join()
-        self._persistence.attempt(lambda transaction: fleet.mark_gone(transaction, self.id))
+        self._persistence.attempt(self._leave)
 
     def _work_on(self, until: Callable[[], bool]) -> None:
         while not self._stopping.is_set():
@@ -149,12 +150,20 @@ class Worker:
             if not claiming.has_work(transaction, self.claimant):
                 self._benches.rest()
                 return False
-        with self._database.transaction() as transaction:
+        with span("claim"), self._database.transaction() as transaction:
             lease = claiming.claim(transaction, self.claimant)
         if lease is None:
             return False
+        if lease.was_lost:
+            self._tools.recorder.count("leases_lost")
         keeping = Keeping(lease, self._tools)
-        with self._working_on(lease), heeding(self._heed):
+        known = {"job": lease.job_id, "lease": lease.id}
+        with (
+            self._working_on(lease),
+            heeding(self._heed),
+            about(**known),
+            span(lease.kind, **known),
+        ):
             self._end(lease, keeping)
         keeping.forget()
         return True
@@ -179,9 +188,9 @@ class Worker:
             if failure is not None:
                 self._persistence.write(lambda open_: holding.fail_job(open_, lease, failure))
         except (LeaseLost, Withdrawn):
-            log.warning("job %s: lost %s %d", lease.job_id, lease.kind, lease.ordinal)
+            log.warning("lost %s %d", lease.kind, lease.ordinal)
         except NotFound:
-            log.warning("job %s is gone", lease.job_id)
+            log.warning("the job is gone")
         except Stopping:
             self._persistence.attempt(lambda transaction: holding.release(transaction, lease))
         except Unreadable as error:  # another release has changed the job since it was claimed
@@ -190,7 +199,7 @@ class Worker:
         except OSError:
             # The store may be away for a while: the lease runs out and is tried again, and a limit
             # on its attempts ends that.
-            log.exception("job %s: left %s %d", lease.job_id, lease.kind, lease.ordinal)
+            log.exception("left %s %d", lease.kind, lease.ordinal)
 
     def _failure(self, lease: Lease, keeping: Keeping) -> str | None:
         """Work on the lease; return why its job can't be trained, None if it can."""
@@ -203,10 +212,10 @@ class Worker:
         except DBAPIError as error:
             if will_pass(error):
                 raise
-            log.exception("job %s: %s %d failed", lease.job_id, lease.kind, lease.ordinal)
+            log.exception("%s %d failed", lease.kind, lease.ordinal)
             return plain(f"The database refused: {first_line(error)}")
         except (Exception, SystemExit) as error:  # a plug-in may raise anything
-            log.exception("job %s: %s %d failed", lease.job_id, lease.kind, lease.ordinal)
+            log.exception("%s %d failed", lease.kind, lease.ordinal)
             return reason_of(error)
         return None
 
@@ -294,7 +303,7 @@ class Worker:
         while not self._stopping.wait(min(LOOK_SECONDS, every)):
             lease = self._lease
             try:
-                if time.monotonic() >= due:
+                if time.monotonic() >= due or self._has_first_news(lease):
                     due = time.monotonic() + every
                     self._renew(lease)
                 elif lease is not None:
@@ -309,11 +318,19 @@ class Worker:
 
     def _renew(self, lease: Lease | None) -> None:
         with self._database.transaction() as transaction:
-            fleet.see_worker(transaction, self.id)
+            fleet.see_worker(transaction, self.id, self._measured())
             if lease is not None:
-                whose, share = self._share
-                known = share if whose is lease else None
+                known = self._share_of(lease)
                 holding.renew(transaction, lease, self._settings.lease_seconds, known)
+                self._told = lease if known else self._told
+
+    def _has_first_news(self, lease: Lease | None) -> bool:
+        """Return True where a lease's training has begun, and nobody who waits for it knows."""
+        return lease is not None and self._told is not lease and bool(self._share_of(lease))
+
+    def _share_of(self, lease: Lease) -> float | None:
+        whose, share = self._share
+        return share if whose is lease else None
 
     def _lose(self, lease: Lease | None) -> None:
         """Have the main thread leave its work on the lease, if it is still at it."""
@@ -322,28 +339,12 @@ class Worker:
                 self._lost = lease
                 self._pulse.leaving_since = self._pulse.leaving_since or time.monotonic()
 
+    def _leave(self, transaction: Connection) -> None:
+        fleet.see_worker(transaction, self.id, self._measured())
+        fleet.mark_gone(transaction, self.id)
+
     def _record(self, transaction: Connection) -> None:
-        record = fleet.WorkerRecord(
-            id=self.id,
-            host=platform.node(),
-            pid=os.getpid(),
-            device=str(self._tools.device),
-            version=version("ridgeway"),
-            models=self.claimant.models,
-            datasets=self.claimant.datasets,
-            penalties=self.claimant.penalties,
-        )
-        fleet.record_worker(transaction, record)
+        fleet.record_worker(transaction, record_of(self.claimant, self._tools.device))
 
-
-def _claimant(worker_id: str, settings: Settings) -> Claimant:
-    """Return what a worker of this process can work on."""
-    return Claimant(
-        worker_id=worker_id,
-        models=frozenset(trainable_models()),
-        datasets=frozenset(offered_datasets()),
-        penalties=frozenset(offered_penalties()),
-        population_limit=settings.max_population,
-        lease_seconds=settings.lease_seconds,
-        max_attempts=settings.max_attempts,
-    )
+    def _measured(self) -> dict[str, Any]:
+        return measured(self._tools.recorder, self._tools.device)

@@ -14,9 +14,11 @@ from ridgeway.fleet import (
     known_penalties,
     live_workers,
     mark_gone,
+    measured,
     record_worker,
     see_worker,
 )
+from ridgeway.measures import BOUNDS, COUNTS, Measures, Recorder
 
 
 def start(database: Database, worker_id: str, plugin: str) -> None:
@@ -72,3 +74,52 @@ def test_a_worker_wrongly_marked_is_live_when_it_is_seen_again(database: Databas
     with database.transaction() as transaction:
         see_worker(transaction, "w-1")
     assert counted(database) == 1
+
+
+def beat(database: Database, worker_id: str, recorder: Recorder) -> None:
+    with database.transaction() as transaction:
+        see_worker(transaction, worker_id, recorder.stored())
+
+
+def sums(database: Database) -> Measures:
+    with database.reading() as transaction:
+        return measured(transaction)
+
+
+def test_what_workers_measured_adds_up_and_outlives_their_rows(database: Database):
+    first, second = Recorder(), Recorder()
+    start(database, "w-1", "lab")
+    start(database, "w-2", "lab")
+    first.count("trials_complete", 3)
+    second.count("trials_complete", 4)
+    for recorder, seconds in ((first, 0.01), (first, 2.0), (second, 5000.0)):
+        recorder.observe("training_seconds", seconds)
+    beat(database, "w-1", first)
+    beat(database, "w-1", first)
+    beat(database, "w-2", second)
+    before = sums(database)
+    assert before.counts["trials_complete"] == 7
+    assert before.tallies["training_seconds"].sum == 5002.01
+    buckets = before.tallies["training_seconds"].buckets
+    assert (buckets[0], buckets[BOUNDS["training_seconds"].index(3.0)], buckets[-1]) == (1, 1, 1)
+    for newcomer in ("w-3", "w-4"):
+        with database.transaction() as transaction:
+            transaction.execute(sa.update(workers).values(seen_at=now() - 90_000.0))
+        start(database, newcomer, "lab")
+        assert sums(database) == before
+    first.count("trials_complete")
+    beat(database, "w-4", first)
+    assert sums(database).counts["trials_complete"] == 11
+
+
+def test_what_another_release_measured_in_other_buckets_is_left_out(database: Database):
+    start(database, "w-1", "lab")
+    tally = {"buckets": [1, 2], "sum": 3.0}
+    told = {"counts": {"news": 1}, "tallies": {"training_seconds": tally, "news": tally}}
+    with database.transaction() as transaction:
+        see_worker(transaction, "w-1", told)
+    start(database, "w-2", "lab")
+    with database.transaction() as transaction:
+        see_worker(transaction, "w-2", ["nothing", "known"])
+    assert sums(database).tallies["training_seconds"].sum == 0
+    assert sums(database).counts == dict.fromkeys(COUNTS, 0)

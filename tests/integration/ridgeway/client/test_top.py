@@ -18,7 +18,7 @@ from submitting import submit
 from ridgeway import fleet
 from ridgeway.cli import main
 from ridgeway.client.show_top import Picture
-from ridgeway.views import Queue, WorkerList
+from ridgeway.overviews import Queue, WorkerList
 
 QUEUE = Queue(queued=2, running=1, paused=0, trials_waiting=31, trials_training=8)
 

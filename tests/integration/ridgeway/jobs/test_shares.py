@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from itertools import pairwise
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -16,6 +18,7 @@ from ridgeway.errors import LeaseLost
 from ridgeway.jobs import claiming, holding, lifecycle, lookups
 from ridgeway.jobs.claiming import Claimant
 from ridgeway.jobs.leases import Lease
+from ridgeway.jobs.plan import JobPlan
 from ridgeway.jobs.rows import update_job
 from ridgeway.study.facts import TrialFacts
 from ridgeway.study.writing import Outcome
@@ -67,6 +70,11 @@ def progress(database: Database, job_id: str) -> Progress:
         return lookups.find_job(transaction, job_id).progress
 
 
+def time_of(database: Database, query: str) -> Any:
+    with database.reading() as transaction:
+        return transaction.execute(sa.text(query)).scalar_one()
+
+
 def test_a_population_counts_by_how_much_of_it_is_trained(database):
     job_id = submit(database, TRIALS)
     first, second = claim(database), claim(database, "worker-2")
@@ -114,12 +122,35 @@ def test_what_is_left_is_estimated_before_any_trial_has_ended(database):
     renew(database, lease, 0.0)
     assert progress(database, job_id).eta_seconds is None
     renew(database, lease, 0.5)
+    told = time_of(database, "SELECT told_at FROM leases")
     with database.transaction() as transaction:
-        started = transaction.execute(sa.text("SELECT started_at FROM jobs")).scalar_one()
-        update_job(transaction, job_id, started_at=started - 10)
-    left = progress(database, job_id).eta_seconds
+        # What the first worker finds out takes its time, which no further trial does.
+        update_job(transaction, job_id, started_at=told - 70, trained_from=told - 10)
     done = 0.5 * lease.size / TRIALS
-    assert left == pytest.approx(10 / done * (1 - done), rel=0.2)
+    left = 10 / done * (1 - done)
+    assert progress(database, job_id).eta_seconds == pytest.approx(left, abs=1e-3)
+    time.sleep(0.2)
+    assert progress(database, job_id).eta_seconds == pytest.approx(left, abs=1e-3)
+    finish(database, lease)
+    told = time_of(database, "SELECT told_at FROM jobs")
+    with database.transaction() as transaction:
+        update_job(transaction, job_id, trained_from=told - 10)
+    left = 10 / lease.size * (TRIALS - lease.size)
+    assert progress(database, job_id).eta_seconds == pytest.approx(left, abs=1e-3)
+
+
+def test_training_begins_when_there_is_a_plan(database):
+    job_id = submit(database, TRIALS)
+    lease = claim(database)
+    assert time_of(database, "SELECT trained_from FROM jobs") is None
+    with database.transaction() as transaction:
+        holding.fix_plan(transaction, lease, JobPlan(strengths=(0.1, 1.0)))
+    begun = time_of(database, "SELECT trained_from FROM jobs")
+    assert begun >= time_of(database, "SELECT started_at FROM jobs")
+    renew(database, lease, 0.5)
+    told = time_of(database, "SELECT told_at FROM leases")
+    left = (told - begun) / (0.5 * lease.size) * (TRIALS - 0.5 * lease.size)
+    assert progress(database, job_id).eta_seconds == pytest.approx(left, rel=1e-6, abs=1e-3)
 
 
 def test_a_population_that_is_lost_without_a_checkpoint_begins_anew(database):

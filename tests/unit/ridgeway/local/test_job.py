@@ -22,7 +22,7 @@ import pytest
 from light import lighten
 
 from ridgeway.data.tables import canonical_table
-from ridgeway.errors import JobFailed
+from ridgeway.errors import InvalidInput, JobFailed
 from ridgeway.local.folder import opened
 from ridgeway.local.job import Finished, Rows, run
 from ridgeway.local.working import Crew
@@ -77,6 +77,11 @@ def test_other_processes_share_the_job_and_end_with_it() -> None:
     done = run(rows(), {**FEW, "trials": 60}, Crew(processes=2))
     assert done.job.progress.complete == 60
     assert children() == before
+
+
+def test_nobody_can_be_told_of_the_end_of_a_job_without_a_service() -> None:
+    with pytest.raises(InvalidInput, match=r"notify: .*; accepted: \[\]"):
+        run(rows(), {**FEW, "notify": [{"url": "https://hooks.example"}]}, Crew())
 
 
 def test_an_interrupt_ends_all_and_leaves_nothing(

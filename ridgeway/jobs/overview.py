@@ -1,0 +1,81 @@
+"""How much there is to do, and who does it: a few numbers over all jobs and workers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, get_args
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from ridgeway.database.clock import now
+from ridgeway.database.tables import jobs, leases, notifications, workers
+from ridgeway.fleet import measured
+from ridgeway.measures import Measures, read_measures
+from ridgeway.views import ENDED, JobState
+
+OPEN_STATES = tuple(state for state in get_args(JobState) if state not in ENDED)
+KINDS = ("population", "answer")  # of leases
+DEVICES = ("cpu", "cuda")  # of workers, whichever of its kind
+
+
+@dataclass(frozen=True)
+class Overview:
+    """The numbers at one time. gpu_memory: peaks in bytes of live workers, by host and device."""
+
+    jobs: Mapping[str, int]  # open ones, by state
+    queued_trials: int  # of open jobs that are not paused, in no worker's hands
+    leases: Mapping[str, int]  # that workers hold, by kind
+    workers: Mapping[str, int]  # live ones, by kind of device
+    notifications: int  # that wait for their job's end, or for another try
+    measures: Measures  # of all workers ever
+    gpu_memory: Mapping[tuple[str, str], float]
+
+
+def overview(transaction: Connection, within_seconds: float) -> Overview:
+    """Read the numbers; live is a worker that was seen within the time.
+
+    The cost grows with open jobs and with workers of the last day, not with what has ended.
+    """
+    living = transaction.execute(
+        sa.select(workers.c.host, workers.c.device, workers.c.measures).where(
+            workers.c.seen_at > now() - within_seconds
+        )
+    ).all()
+    held = sa.select(leases.c.kind, sa.func.count()).where(leases.c.state == "running")
+    open_ = sa.select(jobs.c.state, sa.func.count()).where(jobs.c.state.in_(OPEN_STATES))
+    waiting = sa.select(sa.func.count()).where(notifications.c.state == "waiting")
+    return Overview(
+        jobs=_counted(transaction, open_.group_by(jobs.c.state), OPEN_STATES),
+        queued_trials=int(transaction.execute(_QUEUED).scalar_one()),
+        leases=_counted(transaction, held.group_by(leases.c.kind), KINDS),
+        workers={
+            kind: sum(each.device.partition(":")[0] == kind for each in living) for kind in DEVICES
+        },
+        notifications=int(transaction.execute(waiting).scalar_one()),
+        measures=measured(transaction),
+        gpu_memory=_peaks(living),
+    )
+
+
+def _counted(
+    transaction: Connection, query: sa.Select[Any, int], names: tuple[str, ...]
+) -> dict[str, int]:
+    found = {row[0]: row[1] for row in transaction.execute(query).all()}
+    return {name: found.get(name, 0) for name in names}
+
+
+def _peaks(living: Any) -> dict[tuple[str, str], float]:
+    peaks: dict[tuple[str, str], float] = {}
+    for worker in living:
+        peak = read_measures(worker.measures).peaks.get("gpu_memory_bytes")
+        if peak is not None:
+            place = (worker.host, worker.device)
+            peaks[place] = max(peak, peaks.get(place, peak))
+    return peaks
+
+
+_QUEUED = sa.select(sa.func.coalesce(sa.func.sum(jobs.c.trials - jobs.c.claimed), 0)).where(
+    jobs.c.state.in_(["queued", "running"]), ~jobs.c.closed
+)

@@ -67,7 +67,7 @@ def submit_job(
             dataset_id=dataset_id,
             study_id=_new_study(transaction, job_id, spec, lessons),
             trials=budget(spec),
-            warnings=submission_warnings(spec),
+            warnings=[*budget_warnings(spec), *objective_warnings(spec)],
             created_at=current_time(transaction),
             **request.columns,
             **NOTHING_YET,
@@ -85,11 +85,6 @@ def _new_study(transaction: Connection, job_id: str, spec: JobSpec, lessons: Les
     if lessons is not None:
         copy_lessons(transaction, lessons, study_id)
     return study_id
-
-
-def submission_warnings(spec: JobSpec) -> list[str]:
-    """Return what a job is told when it is submitted."""
-    return [*budget_warnings(spec), *objective_warnings(spec)]
 
 
 def pause_job(transaction: Connection, job_id: str) -> Job:

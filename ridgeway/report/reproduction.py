@@ -14,6 +14,7 @@ from typing import Any
 from ridgeway.answers import Chosen
 from ridgeway.report.environment import CODE
 from ridgeway.report.material import Material
+from ridgeway.spec.descent import DENSE_SHARE, GROWN_SHARE, can_descend
 from ridgeway.spec.losses import HuberLoss, QuantileLoss
 from ridgeway.spec.models import LinearModel, MlpModel
 from ridgeway.spec.names import UNPENALISED, penalty_row
@@ -190,12 +191,18 @@ def _of_the_training(material: Material, chosen: Chosen) -> dict[str, Any]:
         "schedule": spec.schedule,
         "clip_norm": spec.clip_norm,
         "batch_size": spec.batch_size,
+        "descent": (DENSE_SHARE, GROWN_SHARE) if _descends(spec, chosen) else None,
         "dtype": "float64" if spec.precision == "float64" else "float32",
         "hidden": isinstance(spec.model, MlpModel),
         "layers": _layers(material, chosen),
         "dropout": _dropout(spec, chosen),
         "noise": float(chosen.params.get("input_noise", spec.input_noise)),
     }
+
+
+def _descends(spec: JobSpec, chosen: Chosen) -> bool:
+    """Return whether the strength grew in the training."""
+    return spec.kind == "path" and can_descend(spec) and chosen.params["penalty"] != UNPENALISED
 
 
 def _layers(material: Material, chosen: Chosen) -> list[str]:

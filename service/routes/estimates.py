@@ -1,4 +1,4 @@
-"""/v1/jobs/estimate: what a job would come to, checked as if it were submitted."""
+"""/v1/estimates: what a job would come to, checked as if it were submitted."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from service.context import InContext, require_json
 from service.problems import problems
 from service.routes.jobs import resolve
 
-router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
+router = APIRouter(prefix="/v1/estimates", tags=["jobs"])
 
 
 @router.post(
-    "/estimate",
+    "",
     dependencies=[Depends(require_json)],
     responses=problems(400, 403, 408, 413, 415, 422),
 )

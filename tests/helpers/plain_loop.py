@@ -61,9 +61,9 @@ def plain_loop(
                     spec, model(inputs[rows]), targets[rows], member.label_smoothing
                 )
                 loss = (row_weights[rows] * losses).mean()
-                (loss + smooth_penalty(spec, member, model)).backward()
-                rate = member.learning_rate * schedule(spec, done, minibatches.steps)
                 now = grown(spec, member, done, minibatches.steps)
+                (loss + smooth_penalty(spec, now, model)).backward()
+                rate = member.learning_rate * schedule(spec, done, minibatches.steps)
                 penalised_step(spec, now, model, stepper, rate)
             curve.append(validation_loss(spec, model, fold))
     return model, curve
@@ -97,10 +97,11 @@ def schedule(spec: JobSpec, done: int, steps_per_epoch: int) -> float:
 
 def grown(spec: JobSpec, member: Configuration, done: int, steps_per_epoch: int) -> Configuration:
     """The member with the strength that it has in this step."""
-    if member.penalty != "hierarchical":
+    if member.penalty != "hierarchical" and spec.kind != "path":
         return member
-    share = (done + 1) / (0.5 * spec.epochs * steps_per_epoch)
-    return replace(member, strength=member.strength * min(1.0, share))
+    dense = int(0.1 * spec.epochs) * steps_per_epoch
+    share = (done + 1 - dense) / (round(0.6 * spec.epochs * steps_per_epoch) - dense)
+    return replace(member, strength=member.strength * min(1.0, max(0.0, share)))
 
 
 # --- the objective ------------------------------------------------------------------------------

@@ -27,7 +27,8 @@ def refitted_material(
     fields: Mapping[str, Any], frame: pd.DataFrame, params: Mapping[str, Any], **options: Any
 ) -> tuple[Material, Model]:
     """Return what a report has of a job that recommends a trial with `params`, and its model."""
-    prepared = check_and_prepare(parse_spec({"trials": 5, **fields}), frame)
+    trials = {} if fields.get("kind") == "path" else {"trials": 5}
+    prepared = check_and_prepare(parse_spec({**trials, **fields}), frame)
     (trial,) = told_trials(dict(params))
     refit = refitted({"simplest": trial}, prepared, training_of(prepared)).by_role["simplest"]
     data = model_bytes(refit, prepared, prepared.sealed())

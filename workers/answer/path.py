@@ -24,7 +24,7 @@ from workers.data.prepare import Prepared
 from workers.models.by_input import ByInput
 from workers.penalties.penalties import PENALTIES
 from workers.population.configuration import Configuration
-from workers.population.problem import SETTLING_SHARE
+from workers.population.problem import path_problem
 from workers.population.results import TrainedModels, fold_errors
 from workers.strength.probe import BELOW, UNPROBED
 from workers.strength.range import path_ends
@@ -79,7 +79,7 @@ def trace(
     None where the model would not be trained.
     """
     members = [replace(member, strength=float(own)) for own in strengths]
-    problem = replace(training.problem, settling_share=SETTLING_SHARE)
+    problem = path_problem(training.problem)
     scores = training.train(problem, members)
     if scores is None:
         return None
@@ -157,7 +157,7 @@ def _traced(
     training: Training,
 ) -> Traced:
     """Refit the members on every development row, each for so many epochs."""
-    problem = replace(training.problem, settling_share=SETTLING_SHARE)
+    problem = path_problem(training.problem)
     models = training.refit(replace(problem, folds=[prepared.development()]), members, epochs)
     return Traced(training.problem.spec, members, scores, models)
 

@@ -23,7 +23,7 @@ from workers.population.state import PartState, PopulationState
 
 log = logging.getLogger("ridgeway.worker")
 
-FORMAT = 4  # raised where a step's arithmetic changes, too
+FORMAT = 5  # raised where a step's arithmetic changes, too
 HANDING_OVER_SECONDS = 5.0  # of training that a worker which is told to stop does not throw away
 
 
@@ -128,6 +128,7 @@ def identity(solver: Solver, members: Sequence[Configuration]) -> str:
         problem.spec.model_dump_json(),
         [repr(member) for member in members],
         problem.seed,
+        problem.descends,
         solver.engine.model_dump(),
         str(problem.dtype),
         problem.fold_rows,

@@ -158,6 +158,14 @@ class Chunk:
             perturbation=self.perturbation.keep(index),
         )
 
+    def take(self, other: Chunk, index: Tensor) -> None:
+        """Become, in place, what the other chunk's members at these positions (P,) are."""
+        pairs = [(self.weights, other.weights), *zip(self.state, other.state, strict=True)]
+        pairs += [(self.buffers[name], value) for name, value in other.buffers.items()]
+        for own, found in pairs:
+            own.copy_(found.index_select(1, index))
+        self.steps = other.steps
+
     @property
     def settles(self) -> list[bool]:
         """True for each member whose penalty sets zeros."""
@@ -232,6 +240,7 @@ def _rates(
     terms = _terms(configurations)
     absolute = column([0.0 if term.concave else term.l1 for term in terms])
     none = torch.zeros_like(absolute)
+    descending = [descends(own, uses) for own in configurations]
     return Rates(
         learning_rate=column([own.learning_rate for own in configurations]),
         weight_decay=column([own.weight_decay for own in configurations]),
@@ -239,10 +248,14 @@ def _rates(
         l2=column([term.l2 for term in terms]),
         last=column([_last(term) for term in terms]),
         subgradient=absolute if uses.subgradient else none,
-        growth=column(
-            [max(1.0, PENALTIES[own.penalty].growth * uses.steps) for own in configurations]
-        ),
+        dense=column([uses.descent.dense if own else 0 for own in descending]),
+        grown=column([uses.descent.grown if own else 1 for own in descending]),
     )
+
+
+def descends(member: Configuration, uses: Uses) -> bool:
+    """Return whether the member comes down from a dense net."""
+    return uses.descent.always or PENALTIES[member.penalty].descends
 
 
 def _last(term: Components) -> float:

@@ -13,6 +13,7 @@ from torch import Tensor
 from workers.headway import span
 from workers.minibatch.batches import Minibatches
 from workers.minibatch.chunks import Chunk
+from workers.minibatch.dense import train_epoch
 from workers.population.configuration import Configuration
 from workers.population.roll import Roll
 from workers.population.state import PartState
@@ -69,7 +70,7 @@ class Part:
         count = len(self._chunks)
         for number, chunk in enumerate(self._chunks):
             with span(number / count, (number + 1) / count):
-                healthy = self.trainer.train_epoch(chunk, batches)
+                healthy = train_epoch(self.trainer, chunk, batches)
             self.roll.note_health(chunk.members, healthy.cpu(), self.epoch)
             self.roll.judge_epoch(chunk, self.epoch)
         self.compact()

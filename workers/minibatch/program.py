@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ridgeway.errors import JobUnrunnable
+from ridgeway.spec.descent import descent_steps
 from ridgeway.spec.names import UNPENALISED
 from workers.backends import Backend, Buffers, InTurn, Models, Perturbation
 from workers.backends.choosing import Candidates, CheckStep, choose_backend
@@ -22,7 +23,7 @@ from workers.models.layout import Layout
 from workers.models.parameters import describe_parameters, fixed_state
 from workers.models.traits import has_batch_statistics, normalisation_layers, saved_floats_per_row
 from workers.optimizers import OPTIMIZERS
-from workers.optimizers.base import Stepping, Uses
+from workers.optimizers.base import Descent, Stepping, Uses
 from workers.population.problem import Problem
 
 
@@ -87,11 +88,15 @@ class Program:
         return backend
 
     def _stepping(self) -> Stepping:
-        spec = self._problem.spec
-        steps = spec.epochs * self._problem.steps_per_epoch
-        uses = Uses.of(spec, self.layout.penalised_columns, self.layout.factors, steps)
+        spec, layout = self._problem.spec, self.layout
+        uses = Uses.of(spec, layout.penalised_columns, self._descent(), layout.factors)
         eager = OPTIMIZERS[spec.optimizer](uses)
         return CompiledOptimizer(eager, self.compiled) if self.compiled else eager
+
+    def _descent(self) -> Descent:
+        problem = self._problem
+        dense, grown = descent_steps(problem.spec.epochs, problem.steps_per_epoch)
+        return Descent(dense, grown, always=problem.descends)
 
     def _fresh_model(self, fold: int) -> nn.Module:
         problem = self._problem

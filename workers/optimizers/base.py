@@ -29,7 +29,8 @@ class Rates:
     """Hyperparameters of M models, each (M, 1) float64; strengths as in `Components`.
 
     last: of the groups' norms, of the concave penalty of single weights, or of a skip layer's.
-    growth: over how many steps it grows to that, evenly; 1 where it is so from the first on.
+    dense, grown: of a descent, after which step strengths begin to grow from zero, and at which
+    they have grown evenly to these; 0 and 1 where they are so from the first step on.
     """
 
     learning_rate: Tensor
@@ -38,11 +39,28 @@ class Rates:
     l2: Tensor
     last: Tensor
     subgradient: Tensor
-    growth: Tensor
+    dense: Tensor
+    grown: Tensor
 
     def keep(self, index: Tensor) -> Rates:
         """Return the rates of the models at these positions."""
         return Rates(**{name: value[index] for name, value in vars(self).items()})
+
+    def scaled(self, share: Tensor) -> Rates:
+        """Return the rates at a share of their strengths."""
+        strengths = ("l1", "l2", "last", "subgradient")
+        return replace(self, **{name: getattr(self, name) * share for name in strengths})
+
+
+@dataclass(frozen=True)
+class Descent:
+    """How a training comes down from a dense net: for `dense` steps nothing is penalised, then
+    strengths grow evenly until step `grown`. always: whatever the penalty, as on a path.
+    """
+
+    dense: int
+    grown: int
+    always: bool = False
 
 
 @dataclass(frozen=True)
@@ -51,7 +69,7 @@ class Uses:
 
     Decided by the job, not by who trains together: a member is the same in any company. last: the
     proximal steps that come after the optimiser's. factors (penalised,): what multiplies the
-    penalty of each column; None where all are one. steps: of a training.
+    penalty of each column; None where all are one. descent: of the members that descend.
     """
 
     penalised: int  # columns; they come first
@@ -62,11 +80,11 @@ class Uses:
     weight_decay: bool
     clip_norm: float | None
     factors: Tensor | None = field(default=None, compare=False)
-    steps: int = 1
+    descent: Descent = Descent(0, 1)
 
     @classmethod
     def of(
-        cls, spec: JobSpec, penalised: int, factors: Tensor | None = None, steps: int = 1
+        cls, spec: JobSpec, penalised: int, descent: Descent, factors: Tensor | None = None
     ) -> Uses:
         """Find what the spec's search can reach."""
         found = reachable(spec.search.penalty)
@@ -80,7 +98,7 @@ class Uses:
             weight_decay=spec.search.weight_decay != 0,
             clip_norm=spec.clip_norm,
             factors=factors,
-            steps=steps,
+            descent=descent,
         )
 
     def by_column(self, strengths: Tensor) -> Tensor:
@@ -126,8 +144,7 @@ class Optimizer(ABC):
         schedule = torch.tensor(factors, dtype=torch.float64, device=like.device)[:, None, None]
         before, factor = schedule[:-1], schedule[1:]
         steps = torch.arange(len(factor), device=like.device)[:, None, None] + first_step
-        grown = ((steps + 1) / rates.growth).clamp_max(1)
-        rates = replace(rates, last=rates.last * grown)
+        rates = rates.scaled(((steps + 1 - rates.dense) / (rates.grown - rates.dense)).clamp(0, 1))
         rows = [2 * rates.l2, rates.subgradient, *self._own(rates, steps, before, factor)]
         return torch.stack([row.expand(len(factor), *like.shape) for row in rows], 1)
 

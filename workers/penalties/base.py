@@ -23,8 +23,7 @@ class Penalty(ABC):
     adaptive: it is weighted by an initial fit, which solvers of linear models make.
     factor_power: where weights leave zero, the gradient is that of a factor of one times the
     column's factor to this power.
-    growth: the share of a training in whose steps its strength grows from zero; only of a step that
-    comes last.
+    descends: its members come down from a dense net in every training, not on paths alone.
     probe_priority: the probe for `"lambda": "auto"` trains nets under the searched penalty of the
     highest priority, which is the one that makes them collapse at the smallest λ; 0 is not probed.
     probe_scale: how many times as large as others' the strengths are that it is probed with.
@@ -37,7 +36,7 @@ class Penalty(ABC):
     adaptive: ClassVar[bool] = False
     factor_power: ClassVar[float] = 1.0
     hierarchical: ClassVar[bool] = False
-    growth: ClassVar[float] = 0.0
+    descends: ClassVar[bool] = False
     probe_priority: ClassVar[float] = 0.0
     probe_scale: ClassVar[float] = 1.0
 

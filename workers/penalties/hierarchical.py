@@ -14,13 +14,13 @@ class Hierarchical(Penalty):
     so that what is zero at which λ depends on them: there is no critical strength in closed form.
     Of trained nets it takes far larger λ than Σ |w| does, as W pulls θ up M times: a probe takes it
     last. From zero an input doesn't come back under a large λ; so that it is a trained net that
-    loses its inputs, the strength grows over half of a training, as LassoNet's does along its path.
+    loses its inputs, a member comes down from a dense net, as LassoNet's do along its path.
     """
 
     name = "hierarchical"
     sparse = True
     hierarchical = True
-    growth = 0.5
+    descends = True
     probe_priority = 0.5
     probe_scale = 100.0
 

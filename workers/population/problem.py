@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from ridgeway.jobs.plan import Engine
+from ridgeway.spec.descent import can_descend
 from ridgeway.spec.models import LinearModel, MlpModel
 from ridgeway.spec.spec import JobSpec
 from workers.data.prepare import Fold, Prepared
@@ -33,6 +34,7 @@ class Problem:
     that the job's plan names; whatever fits by default. sources: the source column of each input,
     where the model's first layer tells which inputs it uses. settling_share: of the samples that
     training sees, how many sparse members may see at its end for their zeros to come to rest.
+    descends: whether members of every penalty come down from a dense net.
     beside: the same splits with other validation rows, scored after each epoch as well; their
     scores are kept and decide nothing.
     """
@@ -44,6 +46,7 @@ class Problem:
     engine: Engine = field(default_factory=Engine)
     sources: tuple[str, ...] | None = None
     settling_share: float = TRIALS_SETTLING_SHARE
+    descends: bool = False
     beside: Sequence[Fold] = ()
 
     @property
@@ -97,11 +100,16 @@ class Problem:
 def problem_of(prepared: Prepared, device: torch.device) -> Problem:
     """Return the problem of a job's trials: every fold of its data."""
     known = isinstance(prepared.spec.model, LinearModel | MlpModel)
-    return Problem(
+    problem = Problem(
         prepared.spec,
         prepared.folds,
         prepared.outputs,
         device,
         sources=prepared.source_columns if known else None,
-        settling_share=SETTLING_SHARE if prepared.spec.kind == "path" else TRIALS_SETTLING_SHARE,
     )
+    return path_problem(problem) if prepared.spec.kind == "path" else problem
+
+
+def path_problem(problem: Problem) -> Problem:
+    """Return the problem with members on a path: nets come down, and zeros may settle."""
+    return replace(problem, settling_share=SETTLING_SHARE, descends=can_descend(problem.spec))

@@ -21,7 +21,7 @@ export function drawTrials(place, trials, look, cut) {
   const parts = [svg, legend(trials, look)];
   if (strengths.length > 1) parts.unshift(choice(place, across, () => drawTrials(place, trials, look, cut)));
   const hidden = trials.length - shown.length;
-  if (hidden) parts.push(element("p", { class: "note" }, `${hidden} without a penalty have no λ: they are in the order.`));
+  if (hidden) parts.push(element("p", { class: "note" }, `Not here, as they have no λ: ${hidden} without a penalty. They are in the order.`));
   if (cut) parts.push(element("p", { class: "note" }, `The first ${trials.length} complete trials.`));
   place.className = "chart";
   place.replaceChildren(...parts);

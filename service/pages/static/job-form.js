@@ -134,7 +134,7 @@ async function look(own) {
     return tell("Choose a data set.");
   }
   try {
-    const told = await call("POST", "/v1/jobs/estimate", body);
+    const told = await call("POST", "/v1/estimates", body);
     if (own !== asked) return;
     clear();
     showEstimate(told);

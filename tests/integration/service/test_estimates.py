@@ -1,4 +1,4 @@
-"""POST /v1/jobs/estimate: the checks of a submission, and nothing submitted."""
+"""POST /v1/estimates: the checks of a submission, and nothing submitted."""
 
 from __future__ import annotations
 
@@ -38,14 +38,14 @@ GOOD: list[dict[str, Any]] = [
 
 @pytest.mark.parametrize("spec", BAD)
 def test_a_job_that_would_be_refused_has_the_same_problem(http: httpx.Client, spec):
-    told, submitted = http.post("/v1/jobs/estimate", json=spec), http.post("/v1/jobs", json=spec)
+    told, submitted = http.post("/v1/estimates", json=spec), http.post("/v1/jobs", json=spec)
     assert told.status_code == submitted.status_code == 422
     assert told.json() == submitted.json()
 
 
 @pytest.mark.parametrize("spec", GOOD)
 def test_what_is_told_is_the_job_that_would_be_made(http: httpx.Client, spec):
-    told = DryRun.model_validate(http.post("/v1/jobs/estimate", json=spec).json())
+    told = DryRun.model_validate(http.post("/v1/estimates", json=spec).json())
     assert http.get("/v1/jobs").json()["jobs"] == []
     job = http.post("/v1/jobs", json=spec).json()
     assert told.spec == JobSpec.model_validate(job["spec"])
@@ -53,24 +53,24 @@ def test_what_is_told_is_the_job_that_would_be_made(http: httpx.Client, spec):
 
 
 def test_it_says_what_is_not_known(http: httpx.Client, database):
-    told = http.post("/v1/jobs/estimate", json={"dataset": "digits"}).json()
+    told = http.post("/v1/estimates", json={"dataset": "digits"}).json()
     assert (told["seconds"], told["workers"]) == (None, 0)
     with database.transaction() as transaction:
         models = frozenset({"linear", "mlp"})
         record_worker(transaction, WorkerRecord("w", "here", 1, "cpu", "0", models, frozenset()))
-    told = http.post("/v1/jobs/estimate", json={"dataset": "digits"}).json()
+    told = http.post("/v1/estimates", json={"dataset": "digits"}).json()
     assert told["workers"] == 1
     assert told["sentence"] == "Unknown: no worker has trained a model like it yet."
 
 
 def test_a_body_that_does_not_say_that_it_is_json_is_refused(http: httpx.Client):
-    assert http.post("/v1/jobs/estimate", content=b'{"dataset": "digits"}').status_code == 415
+    assert http.post("/v1/estimates", content=b'{"dataset": "digits"}').status_code == 415
 
 
 @pytest.mark.parametrize("spec", [GOOD[1], GOOD[2]])
 def test_each_piece_of_code_submits_the_job(http: httpx.Client, spec):
     """Python, the command and curl, run as they stand."""
-    told = DryRun.model_validate(http.post("/v1/jobs/estimate", json=spec).json())
+    told = DryRun.model_validate(http.post("/v1/estimates", json=spec).json())
     scripts = Path(sys.executable).parent
     environment = os.environ | {"PATH": f"{scripts}:{os.environ['PATH']}"}
     for command in (

@@ -155,7 +155,7 @@ def test_a_port_that_is_taken_is_refused(tmp_path: Path) -> None:
 
 
 def test_an_address_that_is_not_ours_is_refused(tmp_path: Path) -> None:
-    other = refused("--data", str(tmp_path), "--host", "192.0.2.1")
+    other = refused("--data", str(tmp_path), "--host", "192.0.2.1", "--insecure")
     assert other.returncode == 2
     assert '--host = "192.0.2.1"' in other.stderr
 

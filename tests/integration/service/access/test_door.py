@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import shutil
+from pathlib import Path
 
 import httpx
 import pytest
@@ -21,6 +23,13 @@ from service.access.door import OPEN_PATHS
 
 READING = {"GET", "HEAD", "OPTIONS"}
 ADMINS_ONLY = {("GET", "/v1/audit")}
+
+
+@pytest.fixture
+def database_url(sqlite_template: Path, tmp_path: Path) -> str:
+    """SQLite alone: what PostgreSQL could make of it is tried where keys and owners are."""
+    shutil.copy(sqlite_template, tmp_path / "ridgeway.db")
+    return f"sqlite:///{tmp_path / 'ridgeway.db'}"
 
 
 @pytest.fixture

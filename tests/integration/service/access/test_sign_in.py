@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
+
 import httpx
 import pytest
 import sqlalchemy as sa
@@ -16,6 +19,13 @@ from service.access import access as access_module
 from service.access.sign_in import local_path
 
 JOB = {"dataset": "wine"}
+
+
+@pytest.fixture
+def database_url(sqlite_template: Path, tmp_path: Path) -> str:
+    """SQLite alone: what PostgreSQL could make of it is tried where sessions are."""
+    shutil.copy(sqlite_template, tmp_path / "ridgeway.db")
+    return f"sqlite:///{tmp_path / 'ridgeway.db'}"
 
 
 @pytest.fixture

@@ -29,7 +29,7 @@ from workers.fullbatch import solver
 from workers.loop.tools import Doors
 from workers.loop.worker import Worker
 
-pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+on_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 
 LINEAR = {"kind": "path", "trials": None, "model": {"kind": "linear"}, "precision": "float64"}
 GIVEN = [0.3, 0.2, 0.1, 0.05, 0.03, 0.02]
@@ -114,6 +114,7 @@ def library_path(
     return np.array(losses), [support(fit(own, development)) for own in strengths]
 
 
+@on_sqlite
 @pytest.mark.parametrize(
     ("fields", "library", "count"),
     [
@@ -169,6 +170,7 @@ def test_a_path_job_is_scikit_learns_cross_validated_path(
     assert job.recommended.best.number == best
 
 
+@on_sqlite
 def test_a_path_loses_nothing_when_its_workers_are_killed(
     database: Database, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -198,3 +200,33 @@ def test_a_path_loses_nothing_when_its_workers_are_killed(
     with database.reading() as transaction:
         trials = own_complete_trials(transaction, job.id, lookups.study_of(transaction, job.id))
     assert [trial.params["lambda"] for trial in trials] == [own.strength for own in path.points]
+
+
+def test_a_nets_path_goes_on_from_the_dense_net_that_its_strengths_share(
+    database: Database, settings: Settings
+) -> None:
+    net = {"model": {"kind": "mlp", "hidden": [5]}, "epochs": 20, "validation": {"kind": "holdout"}}
+    fields = {"kind": "path", "trials": None, "dataset": "wine", "penalty": "l1", **net}
+    given = {"strengths": [0.3, 0.03, 0.003], "learning_rate": 0.02}
+    undisturbed = submitting.submit_resolved(database, **fields, **given)
+    _, expected = finished(database, settings, undisturbed)
+    job_id = submitting.submit_resolved(database, **fields, **given)
+    for epoch in (1, 6):  # the dense net's first of two, and one in which strengths grow
+
+        def die(done: int, of: int, last: int = epoch) -> None:
+            if done == last:
+                raise Killed
+
+        worker = make_worker(database, settings, die)
+        with pytest.raises(Killed):
+            worker.work_once()
+        with database.transaction() as transaction:
+            holding.expire_leases(transaction, worker.id)
+    job, path = finished(database, settings, job_id)
+    assert (job.progress.complete, job.progress.failed) == (3, 0)
+    assert path.points == expected.points
+    # Each is as it is alone.
+    alone = submitting.submit_resolved(database, **fields, **(given | {"strengths": [0.03, 0.02]}))
+    _, other = finished(database, settings, alone)
+    assert other.points[0].norms == path.points[1].norms
+    assert other.points[0].value == path.points[1].value

@@ -8,9 +8,9 @@ import sys
 import pytest
 from sklearn import datasets
 
-from ridgeway.data.bundled import BUNDLED, bundled_profiles
+from ridgeway.data.bundled import BUNDLED, ROWS_KEPT, bundled_profiles, bundled_rows
 from ridgeway.spec.profiles import DatasetProfile, infer_task
-from workers.data.bundled import bundled_frame, current_profiles
+from workers.data.bundled import bundled_frame, current_profiles, current_rows
 
 
 @pytest.mark.parametrize("name", BUNDLED)
@@ -42,6 +42,13 @@ def test_the_rows_are_scikit_learns() -> None:
     inputs, labels = datasets.load_digits(return_X_y=True)
     assert (frame.drop(columns="label").to_numpy() == inputs).all()
     assert (frame["label"].to_numpy() == labels).all()
+
+
+def test_the_first_rows_are_those_of_the_data() -> None:
+    for name, rows in current_rows().items():
+        assert bundled_rows(name, ROWS_KEPT).rows == rows
+        assert bundled_rows(name, 2).rows == rows[:2]
+        assert bundled_rows(name, 1).columns == bundled_frame(name).columns.to_list()
 
 
 def test_reading_profiles_needs_no_scikit_learn_and_no_pyarrow() -> None:

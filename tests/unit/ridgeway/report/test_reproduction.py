@@ -21,6 +21,7 @@ NUMBERS, CLASSES = "value", "grade"
 APART = ["who", "share", "day", "count"]  # columns that only some jobs use
 LINEAR = {"model": {"kind": "linear"}}
 NET = {"model": {"kind": "mlp", "hidden": [6, 4]}, "epochs": 6, "batch_size": 32}
+LONG = NET | {"epochs": 12}  # the first of which is a dense net's, on a path
 SKIPPING = {"kind": "mlp", "hidden": [6], "skip": True}
 MIXED = {"penalty": "elastic_net", "lambda": 0.05, "l1_ratio": 0.4}
 LASSO = {"penalty": "l1", "lambda": 0.02}
@@ -179,6 +180,18 @@ STEPPED = {
     "counts": (job("count", **NET, loss="poisson"), LASSO | RATES),
     "huber": (job(NUMBERS, **NET, loss="huber"), {"penalty": "none"} | RATES),
     "the median": (job(NUMBERS, **NET, loss="quantile"), LASSO | RATES),
+    "a path": (
+        job(NUMBERS, **LONG, kind="path", penalty="elastic_net", l1_ratio=0.4, optimizer="adam"),
+        MIXED | RATES | {"weight_decay": 0.0},
+    ),
+    "a path by subgradients": (
+        job(CLASSES, **LONG, kind="path", penalty="l1", l1_method="subgradient"),
+        LASSO | RATES,
+    ),
+    "a path that ends early": (
+        job(NUMBERS, **NET, kind="path", penalty="group_lasso", early_stopping={"patience": 9}),
+        {"penalty": "group_lasso", "lambda": 0.003} | RATES,
+    ),
 }
 
 

@@ -80,7 +80,8 @@ def test_a_step_is_the_one_in_torch_operations(name, dtype, seed, models, flags,
         l2=share[3] * l2,
         last=share[4] * group,
         subgradient=share[5] * subgradient,
-        growth=1 + 3 * share[0],
+        dense=share[0] - 0.5,
+        grown=1 + 3 * share[0],
     )
     coefficients = eager.coefficients(rates, 0, [1.0, 1.0, 0.7, 0.3]).to(dtype)
     start = draws(seed, models, 48, dtype=dtype)

@@ -42,7 +42,11 @@ class Run:
         parts = {name: strengths.get(name, 0.0) for name in ("l1", "l2", "last", "subgradient")}
         own = {name: torch.zeros_like(rate) + part for name, part in parts.items()}
         self.rates = Rates(
-            rate, torch.zeros_like(rate) + decay, **own, growth=torch.ones_like(rate)
+            rate,
+            torch.zeros_like(rate) + decay,
+            **own,
+            dense=torch.zeros_like(rate),
+            grown=torch.ones_like(rate),
         )
         self.groups = groups
         used = {name: name in strengths for name in parts}

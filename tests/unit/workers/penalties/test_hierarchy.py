@@ -217,5 +217,5 @@ def test_where_steps_end_no_weight_is_pulled() -> None:
 
 def test_the_service_knows_whose_strength_grows_within_a_training() -> None:
     assert {name for name, row in PENALTY_ROWS.items() if row.grows} == {
-        name for name in PENALTY_NAMES if PENALTIES[name].growth > 0
+        name for name in PENALTY_NAMES if PENALTIES[name].descends
     }

@@ -4,12 +4,13 @@ look_p50     GET /v1/jobs/{id} by so many pollers that together ask at even time
 look_p99     due, waits of the client included
 event_p50    from the commit of a population of trials until a stream has told it, over all streams
 event_p99    (half a second passes between two looks at a job)
+looks        answered a second; fewer than were due where the machine is busy
 door_cost    the service's processor time a second
 
 The job runs in the database alone: a population of trials is finished each half second, and nothing
 is trained.
 
-Run: python benchmarks/doors.py [--json] [--database sqlite] [--pollers 200] [--streams 50]
+Run: python benchmarks/streams.py [--json] [--database sqlite] [--pollers 200] [--streams 50]
 """
 
 from __future__ import annotations
@@ -64,6 +65,7 @@ def _rows(kind: str, arguments: Any) -> Iterator[Row]:
         for part in (50, 99) if seconds else ():
             value = 1000 * sorted(seconds)[int(part / 100 * len(seconds))]
             yield Row(f"{name}_p{part}", value, "ms", parameters=of.copy())
+    yield Row("looks", len(crowd.polls.taken) / arguments.seconds, "1/s", parameters=of.copy())
     yield Row("door_cost", 1000 * spent / arguments.seconds, "ms/s", parameters=of.copy())
 
 

@@ -20,7 +20,8 @@ import torch
 
 from ridgeway.data.store import Store
 from ridgeway.data.tables import canonical_table, from_parquet, profile_table, to_parquet
-from ridgeway.spec.profiles import DatasetProfile, resolve_spec
+from ridgeway.spec.profiles import DatasetProfile
+from ridgeway.spec.resolving import resolve_spec
 from ridgeway.spec.wording import parse_spec
 from workers.data.prepare import prepare
 from workers.population.configuration import Configuration

@@ -27,7 +27,7 @@ from ridgeway.database.schema import migrate
 from ridgeway.jobs.lifecycle import new_id, submit_job
 from ridgeway.settings import Settings
 from ridgeway.spec.directions import as_loss
-from ridgeway.spec.profiles import resolve_spec
+from ridgeway.spec.resolving import resolve_spec
 from ridgeway.spec.spec import JobSpec
 from ridgeway.spec.wording import parse_spec
 from ridgeway.study.reading import StudyTrial, complete_trials

@@ -76,6 +76,10 @@ class Redactor:
         (re.compile(r"(?i)\b(password\s*=\s*)('[^']*'|\S+)"), rf"\g<1>{MASK}"),
         (re.compile(r"(?i)\b(bearer\s+)[\w.~+/=-]+"), rf"\g<1>{MASK}"),
         (re.compile(r"\bwhsec_[\w+/=-]+"), MASK),
+        (
+            re.compile(r"\b(rw_[0-9a-f]{8}_)[\w-]+"),
+            rf"\g<1>{MASK}",
+        ),  # a key's beginning is its name
     )
 
     def __init__(self, secrets: Iterable[str]) -> None:

@@ -10,7 +10,8 @@ from typing import Any, Literal
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-SECRETS = ("api_key", "database_url")  # which may lie in a file that RIDGEWAY_..._FILE names
+# They may lie in a file that RIDGEWAY_..._FILE names.
+SECRETS = ("api_key", "database_url", "webhook_secret")
 
 
 class Settings(BaseSettings):

@@ -9,7 +9,7 @@ from pydantic import ConfigDict, Field, JsonValue, RootModel
 
 from ridgeway.answers import Params, Recommended, View
 from ridgeway.spec.names import Task
-from ridgeway.spec.profiles import ColumnProfile
+from ridgeway.spec.profiles import ColumnProfile, Notice
 from ridgeway.spec.spec import JobSpec
 
 JobState: TypeAlias = Literal["queued", "running", "paused", "succeeded", "failed", "cancelled"]
@@ -101,6 +101,11 @@ class Job(View):
     recommended: Recommended | None
     error: str | None
     warnings: list[str]
+    waiting: str | None = Field(
+        None,
+        description="why no live worker can take the job, the last of `warnings` too; null where "
+        "one can, or none has to",
+    )
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
@@ -266,6 +271,13 @@ class Dataset(DatasetSummary):
 
     columns: list[ColumnProfile] | None = Field(
         description="null for a plug-in's, and where they are unreadable"
+    )
+    header: bool | None = Field(
+        default=None,
+        description="false of a CSV whose first row holds values: columns are numbered",
+    )
+    warnings: tuple[Notice, ...] = Field(
+        default=(), description="of the file as a whole; each column has its own"
     )
     unreadable: str | None = Field(
         None, description="why this release can't read the columns, which another one wrote"

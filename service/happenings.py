@@ -91,9 +91,12 @@ def happenings_of(body: bytes) -> Happenings:
     """Return what there is to tell of a job, from its JSON."""
     job: dict[str, Any] = json.loads(body)
     progress, best = job["progress"], job["best"]
-    state = {name: job[name] for name in ("state", "error", "started_at", "finished_at")}
+    names = ("state", "error", "waiting", "started_at", "finished_at")
+    state = {name: job[name] for name in names}
     state["verdict"] = _sentence(job["recommended"])
-    warnings = tuple(_json({"text": text}) for text in job["warnings"])
+    # Those that stay: why nobody takes the job comes and goes, as a part of its state.
+    told = [text for text in job["warnings"] if text != job["waiting"]]
+    warnings = tuple(_json({"text": text}) for text in told)
     ended = job["state"] in ENDED
     return Happenings(
         _json(progress),

@@ -20,11 +20,12 @@ from pydantic import SecretStr
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
+from ridgeway.data.headers import Header
 from ridgeway.errors import Conflict, FieldError, InvalidInput, LimitReached, StoreAway
 from ridgeway.keys.audit import Visit
 from ridgeway.keys.caller import Caller, Limits
 from ridgeway.settings import Settings
-from ridgeway.views import DatasetSummary
+from ridgeway.views import Dataset
 from service.shown import shown
 
 log = logging.getLogger(__name__)
@@ -37,8 +38,8 @@ TOO_LARGE = "could not be read: reading it took more memory than there is, or cr
 
 
 def ingest_apart(
-    settings: Settings, path: Path, name: str, visit: Visit | None = None
-) -> DatasetSummary:
+    settings: Settings, path: Path, name: str, header: Header = "auto", visit: Visit | None = None
+) -> Dataset:
     """Make a data set of an uploaded file; InvalidInput says where the file is broken.
 
     It belongs to the key of the visit; LimitReached where that has no room for it.
@@ -46,11 +47,11 @@ def ingest_apart(
     """
     memory = max(LEAST_MEMORY, MEMORY_PER_BYTE * settings.max_upload_bytes)
     told = None if visit is None else asdict(visit)
-    order = json.dumps({"path": str(path), "name": name, "memory": memory, "visit": told})
+    order = {"path": str(path), "name": name, "header": header, "memory": memory, "visit": told}
     try:
         done = subprocess.run(
             [sys.executable, "-P", "-m", "service.ingest"],
-            input=order.encode(),
+            input=json.dumps(order).encode(),
             stdout=subprocess.PIPE,
             env=os.environ | environment(settings),
             check=False,
@@ -65,12 +66,12 @@ def ingest_apart(
     return _made_of(json.loads(done.stdout))
 
 
-def _made_of(answer: dict[str, Any]) -> DatasetSummary:
+def _made_of(answer: dict[str, Any]) -> Dataset:
     """Return what the child has made, or raise what it was refused."""
     from service.problems import DATABASE_AWAY, ServiceUnavailable  # FastAPI: not for the child
 
     if "dataset" in answer:
-        return DatasetSummary.model_validate(answer["dataset"])
+        return Dataset.model_validate(answer["dataset"])
     if "conflict" in answer:
         raise Conflict(answer["conflict"])
     if "limit" in answer:
@@ -96,8 +97,10 @@ def environment(settings: Settings) -> dict[str, str]:
     }
 
 
-def _ingest(path: str, name: str, memory: int, visit: dict[str, Any] | None) -> dict[str, Any]:
-    from ridgeway.data.catalogue import ingest
+def _ingest(
+    path: str, name: str, header: Header, memory: int, visit: dict[str, Any] | None
+) -> dict[str, Any]:
+    from ridgeway.data.catalogue import Bringing, ingest
     from ridgeway.data.store import Store
     from ridgeway.database.engine import Database
 
@@ -105,8 +108,8 @@ def _ingest(path: str, name: str, memory: int, visit: dict[str, Any] | None) -> 
     _limit_memory(memory)
     database = Database.for_requests(settings)
     try:
-        seen = None if visit is None else _visit(**visit)
-        dataset = ingest(database, Store.of(settings), settings, Path(path), name, seen)
+        how = Bringing(None if visit is None else _visit(**visit), header)
+        dataset = ingest(database, Store.of(settings), settings, Path(path), name, how)
     except InvalidInput as error:
         errors = [
             {"field": bad.field, "value": shown(bad.value), "message": bad.message}

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from ridgeway.cli.options import connect, json_option, print_json, url_option
+from ridgeway.cli.options import connect, header_option, json_option, print_json, url_option
+
+if TYPE_CHECKING:
+    from ridgeway.data.headers import Header
 
 # What a command needs is imported in it: `--help` must stay quick.
 
@@ -47,15 +51,16 @@ def list_datasets(as_json: bool, url: str) -> None:
 def show_dataset(name_or_id: str, rows: int, as_json: bool, url: str) -> None:
     """Show a data set and what each of its columns holds."""
     from ridgeway.client.show import write
-    from ridgeway.client.show_datasets import column_table, dataset_table, preview_table
+    from ridgeway.client.show_datasets import preview_table
+    from ridgeway.client.show_datasets import show_dataset as shown
 
     with connect(url) as client:
         dataset = client.dataset(name_or_id, rows)
     if as_json:
         print_json(dataset)
         return
-    write(dataset_table([dataset]))
-    write(column_table(dataset))
+    for part in shown(dataset):
+        write(part)
     if dataset.preview is not None:
         write(preview_table(dataset.preview))
 
@@ -84,20 +89,23 @@ def delete_dataset(name_or_id: str, url: str) -> None:
 @datasets.command("add")
 @click.argument("file", type=click.Path(dir_okay=False, allow_dash=True, path_type=Path))
 @click.option("--name", required=True, help="The name that jobs will use.")
+@header_option
 @json_option
 @url_option
-def add_dataset(file: Path, name: str, as_json: bool, url: str) -> None:
+def add_dataset(file: Path, name: str, header: Header, as_json: bool, url: str) -> None:
     """Upload FILE: CSV (gzip too), Parquet or npz; its last column is the target by default.
 
-    - stands for standard input.
+    - stands for standard input. Tells what is made of each column; a job's `columns` may say
+    otherwise.
     """
     from ridgeway.client.show import write
-    from ridgeway.client.show_datasets import dataset_table
+    from ridgeway.client.show_datasets import show_dataset as shown
 
     source = sys.stdin.buffer if file == Path("-") else file
     with connect(url) as client:
-        dataset = client.add_dataset(source, name)
+        dataset = client.add_dataset(source, name, header)
     if as_json:
         print_json(dataset)
     else:
-        write(dataset_table([dataset]))
+        for part in shown(dataset):
+            write(part)

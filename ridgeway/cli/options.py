@@ -34,6 +34,13 @@ def setting(flag: str, name: str, **options: Any) -> Callable[[_Command], _Comma
 
 url_option = setting("--url", "url")
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON on standard output.")
+header_option = click.option(
+    "--header",
+    type=click.Choice(["auto", "true", "false"]),
+    default="auto",
+    show_default=True,
+    help="Of a CSV: whether its first row holds the columns' names.",
+)
 limit_option = click.option(
     "--limit",
     type=click.IntRange(1, 100_000),

@@ -11,6 +11,7 @@ import httpx
 from ridgeway.client.frames import name_of, parquet_of
 from ridgeway.client.pictures import Plots
 from ridgeway.client.sending import opened
+from ridgeway.data.headers import Header
 from ridgeway.errors import InvalidInput
 from ridgeway.views import Dataset, DatasetPage, DatasetSummary
 
@@ -32,12 +33,16 @@ class Datasets(Plots):
         return self._read(self._get(_path_of(name_or_id), rows=rows or None), Dataset)
 
     def add_dataset(
-        self, source: Path | str | BinaryIO | Table, name: str | None = None
-    ) -> DatasetSummary:
+        self,
+        source: Path | str | BinaryIO | Table,
+        name: str | None = None,
+        header: Header = "auto",
+    ) -> Dataset:
         """Upload a CSV (gzip too), Parquet or npz file under a name, or a table with or without.
 
         A table's own name is made of what it holds: the same table again is the same data set.
-        A file may be a path, or open to be read: a pipe too.
+        A file may be a path, or open to be read: a pipe too. header: of a CSV, whether its first
+        row holds names. The answer tells what is made of each column.
         """
         if not isinstance(source, Path | str) and not hasattr(source, "read"):
             data = parquet_of(source, "dataset")
@@ -45,18 +50,18 @@ class Datasets(Plots):
         if name is None:
             raise InvalidInput.of("name", None, "must be given for a file: jobs name it so")
         with opened(source) as file:
-            return self._upload(file, name)
+            return self._upload(file, name, header)
 
-    def _upload(self, content: bytes | BinaryIO, name: str) -> DatasetSummary:
+    def _upload(self, content: bytes | BinaryIO, name: str, header: Header = "auto") -> Dataset:
         response = self._call(
             "POST",
             "/v1/datasets",
-            params={"name": name},
+            params={"name": name, **({} if header == "auto" else {"header": header})},
             headers={"Content-Type": "application/octet-stream"},
             content=content,
             timeout=httpx.Timeout(UPLOAD_SECONDS, connect=self._http.timeout.connect),
         )
-        return self._read(response, DatasetSummary)
+        return self._read(response, Dataset)
 
     def rename_dataset(self, name_or_id: str, name: str) -> Dataset:
         """Give an upload another name; its jobs go on. Conflict where the name is taken."""

@@ -59,8 +59,12 @@ def rows_body(rows: Sequence[Mapping[str, Any]]) -> bytes:
 
 
 def _plain(value: Any) -> Any:
-    """Return numpy's scalars, decimals and what is like them as Python's; NaN as None."""
+    """Return numpy's scalars, decimals and what is like them as Python's, dates as texts.
+
+    NaN is None.
+    """
     own = value.item() if hasattr(value, "item") else value
+    own = own.isoformat() if hasattr(own, "isoformat") else own
     own = float(own) if isinstance(own, Decimal) else own
     return None if isinstance(own, float) and math.isnan(own) else own
 

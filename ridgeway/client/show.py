@@ -42,15 +42,16 @@ def console(stderr: bool = False) -> Console:
     return made
 
 
-def write(shown: RenderableType) -> None:
-    """Print to standard output, without the blanks that fill a terminal's lines."""
-    out = console()
+def write(shown: RenderableType, *, stderr: bool = False) -> None:
+    """Print to standard output, or error, without the blanks that fill a terminal's lines."""
+    out = console(stderr)
     if out.is_terminal or out.is_jupyter:
         out.print(Plain(shown))
         return
     with out.capture() as captured:
         out.print(Plain(shown))
-    sys.stdout.write("".join(f"{line.rstrip()}\n" for line in captured.get().splitlines()))
+    lines = "".join(f"{line.rstrip()}\n" for line in captured.get().splitlines())
+    (sys.stderr if stderr else sys.stdout).write(lines)
 
 
 # --- progress ---------------------------------------------------------------------------------

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
+from rich.console import RenderableType
 from rich.text import Text
 
 from ridgeway.client.fitting import Column, FittingTable
+from ridgeway.spec.profiles import ColumnProfile, Notice
 from ridgeway.views import Dataset, DatasetSummary, Preview
 from ridgeway.words import number
 
 MOST_SHOWN = 12  # columns of a preview
+MOST_NOTICES = 20  # that are shown
 
 
 def dataset_table(datasets: Iterable[DatasetSummary]) -> FittingTable:
@@ -28,17 +31,24 @@ def dataset_table(datasets: Iterable[DatasetSummary]) -> FittingTable:
     return table
 
 
-def column_table(dataset: Dataset) -> FittingTable:
+def show_dataset(dataset: Dataset) -> Iterator[RenderableType]:
+    """Show a data set, what is made of its columns, and what to know of them."""
+    yield dataset_table([dataset])
+    yield column_table(dataset.columns or [])
+    yield from notices(dataset.warnings, dataset.columns or [])
+
+
+def column_table(columns: Iterable[ColumnProfile]) -> FittingTable:
     """Show the columns of a data set, one a line; a plug-in's are not known."""
-    table = _table("column", "kind", "missing", "distinct", "minimum", "maximum")
-    for column in dataset.columns or []:
+    table = _table("column", "kind", "missing", "distinct", "range", "made")
+    for column in columns:
         table.add_row(
             Text(column.name),
             column.kind,
             str(column.missing),
             str(column.distinct),
-            number(column.minimum),
-            number(column.maximum),
+            Text(_range(column)),
+            Text(column.made or ""),
         )
     return table
 
@@ -52,6 +62,21 @@ def preview_table(preview: Preview) -> FittingTable:
     return table
 
 
+def notices(file: Iterable[Notice], columns: Iterable[ColumnProfile]) -> Iterator[Text]:
+    """Show what the owner of a file should know, of the file and then of its columns."""
+    told = [*file, *(each for column in columns for each in column.warnings)]
+    for notice in told[:MOST_NOTICES]:
+        yield Text(f"! {notice.sentence} {notice.remedy}")
+    if len(told) > MOST_NOTICES:
+        yield Text(f"! {len(told) - MOST_NOTICES:,} more: --json shows all.")
+
+
+def _range(column: ColumnProfile) -> str:
+    if column.minimum is None or column.maximum is None:
+        return ""
+    return f"{number(column.minimum)} to {number(column.maximum)}"
+
+
 def _table(*names: str) -> FittingTable:
-    words = ("name", "kind", "target", "task", "column")
+    words = ("name", "kind", "target", "task", "column", "range", "made")
     return FittingTable(Column(name, words=name in words) for name in names)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -19,7 +19,7 @@ from ridgeway.data.store import Store, sha256, sha256_of_file
 from ridgeway.database.clock import now
 from ridgeway.database.engine import Database
 from ridgeway.database.tables import datasets
-from ridgeway.errors import Conflict, InvalidInput, NotFound
+from ridgeway.errors import Conflict, InvalidInput, NotFound, Unreadable
 from ridgeway.fleet import known_datasets
 from ridgeway.keys.audit import Visit, record
 from ridgeway.keys.caller import LOCAL, Caller
@@ -29,7 +29,10 @@ from ridgeway.settings import Settings
 from ridgeway.spec.names import Task
 from ridgeway.spec.profiles import DatasetProfile, infer_task
 from ridgeway.spec.stored import read_stored
-from ridgeway.views import DatasetSummary
+from ridgeway.views import Dataset, DatasetSummary
+
+if TYPE_CHECKING:
+    from ridgeway.data.headers import Header
 
 MOST_NAMED = 8  # data sets that the error of an unknown one names
 MOST_COMPARED = 200  # names that are compared with an unknown one, the newest uploads'
@@ -46,6 +49,22 @@ class Upload:
     bytes: int  # of the file as it came in
     profile: DatasetProfile
     owner: str | None = None  # id of the key that brings it
+
+
+@dataclass(frozen=True)
+class Bringing:
+    """How a file comes in: who brings it, and whether the first row of a CSV holds names."""
+
+    visit: Visit | None = None
+    header: Header = "auto"
+
+    @property
+    def caller(self) -> Caller:
+        """Return whose the data set will be."""
+        return self.visit.caller if self.visit else LOCAL
+
+
+AS_IT_IS = Bringing()
 
 
 @dataclass(frozen=True)
@@ -89,6 +108,20 @@ def summarise(uploaded: StoredDataset | sa.Row[Any]) -> DatasetSummary:
     values = {column.name: getattr(uploaded, column.name) for column in SUMMARY}
     created_at = datetime.fromtimestamp(uploaded.created_at, UTC)
     return DatasetSummary(kind="uploaded", created_at=created_at, **values)
+
+
+def described(uploaded: StoredDataset) -> Dataset:
+    """Return an upload with what is made of its columns.
+
+    The profile of another release, which this one can't read, is told and left out.
+    """
+    summary = dict(summarise(uploaded))
+    try:
+        profile = uploaded.profile
+    except Unreadable as error:
+        return Dataset(**summary, columns=None, unreadable=str(error))
+    more: dict[str, Any] = {"header": profile.header, "warnings": profile.warnings}
+    return Dataset(**summary, columns=profile.columns, **more)
 
 
 # --- the catalogue ----------------------------------------------------------------------------
@@ -179,38 +212,38 @@ def ingest(
     settings: Settings,
     path: Path,
     name: str,
-    visit: Visit | None = None,
-) -> DatasetSummary:
+    how: Bringing = AS_IT_IS,
+) -> Dataset:
     """Check the file, keep its table in the store and write it down under the name.
 
     The same file under the same name again is the same data set; another file, or another's data
     set, is a Conflict. InvalidInput says where the file is broken; LimitReached, no room for a key.
     """
-    # pyarrow costs 60 MB: only processes that take uploads load it.
-    from ridgeway.data.tables import profile_table, to_parquet
+    from ridgeway.data.judging import judged_profile
+    from ridgeway.data.tables import to_parquet  # pyarrow costs 60 MB: only where uploads are read
     from ridgeway.data.uploads import read_upload
 
     check_name(name)
-    caller = visit.caller if visit else LOCAL
     checksum, size = sha256_of_file(path), path.stat().st_size
     with database.reading() as transaction:
-        if (existing := _same(transaction, name, checksum, caller)) is not None:
+        if (existing := _same(transaction, name, checksum, how)) is not None:
             return existing
-        require_room_for_bytes(transaction, caller, size)
-    data = to_parquet(table := read_upload(path, None, settings))
+        require_room_for_bytes(transaction, how.caller, size)
+    data = to_parquet(table := read_upload(path, None, settings, how.header))
     # Named by its own bytes: another release may write the same rows differently.
     stored_checksum = sha256(data)
     address = f"datasets/{stored_checksum}.parquet"
+    told = judged_profile(table)
     store.put(address, data)
-    profile, owner = profile_table(table), caller.key
-    upload = Upload(name, checksum, stored_checksum, address, size, profile, owner)
+    owner = how.caller.key
+    upload = Upload(name, checksum, stored_checksum, address, size, told, owner)
     try:
         with database.transaction() as transaction:
-            added = _add(transaction, upload, visit)
+            added = _add(transaction, upload, how.visit)
             _keep(store, address, data)
-            return summarise(added)
+            return described(added)
     except IntegrityError:
-        if (existing := _brought_meanwhile(database, upload, caller)) is not None:
+        if (existing := _brought_meanwhile(database, upload, how)) is not None:
             return existing
         raise
 
@@ -242,10 +275,10 @@ def keep_from_recording(transaction: Connection) -> None:
         transaction.execute(sa.text("LOCK TABLE datasets IN SHARE ROW EXCLUSIVE MODE"))
 
 
-def _brought_meanwhile(database: Database, upload: Upload, caller: Caller) -> DatasetSummary | None:
+def _brought_meanwhile(database: Database, upload: Upload, how: Bringing) -> Dataset | None:
     """Find the data set that somebody else made of the same file; Conflict if of another."""
     with database.reading() as transaction:
-        return _same(transaction, upload.name, upload.checksum, caller)
+        return _same(transaction, upload.name, upload.checksum, how)
 
 
 def add_dataset(transaction: Connection, upload: Upload) -> StoredDataset:
@@ -284,19 +317,28 @@ def check_name(name: str) -> None:
         raise InvalidInput.of("name", name, "is the name of a bundled data set")
 
 
-def _same(
-    transaction: Connection, name: str, checksum: str, caller: Caller
-) -> DatasetSummary | None:
+def _same(transaction: Connection, name: str, checksum: str, how: Bringing) -> Dataset | None:
     """Find the data set of this name if it came from the same bytes; Conflict if from others.
 
-    Names are one service's, not one key's: what a spec, a report or a card calls a data set is the
-    same for whoever reads it. InvalidInput for a plug-in's.
+    Or if its first row was read as something else than `header` now says. Names are one service's,
+    not one key's: what a spec, a report or a card calls a data set is the same for whoever reads
+    it. InvalidInput for a plug-in's.
     """
     if name in plugin_names(transaction):
         raise InvalidInput.of("name", name, "is the name of a plug-in's data set")
+    caller, header = how.caller, how.header
     found = _where(transaction, datasets.c.name == name)
     if found is not None and not caller.sees_all and found.owner != caller.key:
         raise Conflict(f"The name '{name}' is taken by another's data set; choose another name.")
     if found is not None and found.checksum != checksum:
         raise Conflict(f"There is a data set '{name}' with other content; choose another name.")
-    return None if found is None else summarise(found)
+    if found is None:
+        return None
+    told = described(found)
+    if told.columns is not None and header != "auto":
+        names = told.header is not False
+        if names is not (header == "true"):
+            read = "names" if names else "values"
+            message = f"its first row was read as {read}; choose another name"
+            raise Conflict(f"There is a data set '{name}' of this file, and {message}.")
+    return told

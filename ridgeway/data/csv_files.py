@@ -11,85 +11,135 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Iterator
+from contextlib import suppress
+from itertools import islice
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute
 import pyarrow.csv as arrow_csv
 
+from ridgeway.data.headers import Header, holds_names
+from ridgeway.data.notes import Notes, with_notes
+from ridgeway.data.settling import Settled, ambiguous, settled
 from ridgeway.data.tables import LARGEST_EXACT, Table, bad_file, check_names
+from ridgeway.errors import InvalidInput
+from ridgeway.spec.profiles import Notice
+from ridgeway.texts.encodings import as_utf8
+from ridgeway.texts.missing import MISSING
+from ridgeway.texts.numbers import NumberFormat
 
 pc: Any = pyarrow.compute  # its functions are made when it is imported: unknown to pyright
 
-MISSING = ("", "NA", "N/A", "NaN", "nan", "null", "NULL", "None", "?")
 MOSTLY_NUMBERS = 0.95  # of a column's texts: then the others are taken for mistakes
+LONGEST = 2**20  # bytes of a cell that may be anything
+MOST_SAMPLED = 200  # rows that tell whether the first one holds names
+MOST_SAMPLED_BYTES = 2**22  # a header longer than this is no header
 FEW_NUMBERS = 20  # distinct numbers that may stand for categories beside texts
 
 
-def read_csv(data: bytes, max_rows: int, max_columns: int) -> Table:
-    """Read a CSV in UTF-8 as columns of numbers or texts.
+def read_csv(data: bytes, max_rows: int, max_columns: int, header: Header = "auto") -> Table:
+    """Read a CSV as columns of numbers or texts, with notes; without a header `column_1` and so on.
 
-    The delimiter is told from the header. NaN, NA, N/A, null, None, ? and nothing are missing.
+    In UTF-8, UTF-16 with its mark, or Windows-1252. The delimiter is told from the first row. NaN,
+    NA, N/A, null, None, ? and nothing are missing.
     """
-    data = data.removeprefix(b"\xef\xbb\xbf")
+    data, strange = as_utf8(data)
+    told = () if strange is None else (_encoded(strange),)
     _check_text(data)
-    delimiter, header = _header(data)
-    names = [name.strip() for name in header]
-    check_names(names)
-    if len(names) > max_columns:
-        raise bad_file(f"has {len(names):,} columns; at most {max_columns:,}")
+    delimiter, first, below = _first_rows(data)
+    if len(first) > max_columns:
+        raise bad_file(f"has {len(first):,} columns; at most {max_columns:,}")
+    named = header == "true" or (header == "auto" and holds_names(first, below))
+    names = [name.strip() for name in first]
+    if not named:
+        names = [f"column_{place}" for place in range(1, len(first) + 1)]
+    _check_header(names, named=named)
     if data.count(b"\n") > max_rows + 1:
         raise bad_file(f"has more than {max_rows:,} rows")
-    table = _parse(data, delimiter, len(names))
+    table = _parse(data, delimiter, len(names)).slice(1 if named else 0)
     pairs = zip(names, table.columns, strict=True)
-    return pa.table([_typed(name, texts, delimiter) for name, texts in pairs], names=names)
+    columns = {name: _typed(name, texts, delimiter, 1 + named) for name, texts in pairs}
+    if not named and header == "auto":
+        told += (_no_header(first),)
+    made = pa.table([each.values for each in columns.values()], names=names)
+    return with_notes(made, _notes(columns, named, told))
+
+
+def _notes(columns: dict[str, Settled], named: bool, told: tuple[Notice, ...]) -> Notes:
+    formats = {name: each.format for name, each in columns.items() if each.format is not None}
+    warned = {name: each.warnings for name, each in columns.items() if each.warnings}
+    return Notes(formats=formats, header=None if named else False, file=told, columns=warned)
+
+
+def _check_header(names: list[str], *, named: bool) -> None:
+    try:
+        check_names(names)
+    except InvalidInput as error:
+        if not named or len(names) < 2:
+            raise
+        message = f"{error.errors[0].message}; a file without names takes `header=false`"
+        raise bad_file(message) from None
+
+
+def _no_header(first: list[str]) -> Notice:
+    met = ", ".join(cell.strip()[:20] for cell in first[:4])
+    return Notice(
+        code="no_header",
+        sentence=f"The first row ({met}{', ...' if len(first) > 4 else ''}) looks like values, so "
+        f"it is a row, and columns are called column_1 to column_{len(first)}.",
+        remedy="If it holds names, bring the file with `header=true`.",
+    )
+
+
+def _encoded(row: int) -> Notice:
+    return Notice(
+        code="encoding",
+        sentence=f"The file is not UTF-8 (row {row}) and was read as Windows-1252 (Latin-1).",
+        remedy="If letters look strange in names or categories, save the file as UTF-8.",
+    )
 
 
 def _check_text(data: bytes) -> None:
     if not data.strip():
         raise bad_file("is empty")
-    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        raise bad_file("is UTF-16; save it as UTF-8")
     nul = data.find(b"\x00")
     if nul >= 0:
         row = data.count(b"\n", 0, nul) + 1
-        raise bad_file(f"row {row}: met a NUL byte; accepted: CSV (UTF-8, gzip too), Parquet, npz")
-    try:
-        data.decode()
-    except UnicodeDecodeError as error:
-        row = data.count(b"\n", 0, error.start) + 1
-        message = f"row {row}: byte 0x{data[error.start]:02x} is not UTF-8; save the file as UTF-8"
-        raise bad_file(message) from None
+        raise bad_file(f"row {row}: met a NUL byte; accepted: CSV (gzip too), Parquet, npz")
 
 
-def _header(data: bytes) -> tuple[str, list[str]]:
-    """Find the delimiter that gives the header most columns, and the header."""
-    best = (",", [""])
-    # A header longer than this is no header.
-    text = data.lstrip(b"\r\n")[: 2**22].decode(errors="ignore")
+def _first_rows(data: bytes) -> tuple[str, list[str], list[list[str]]]:
+    """Find the delimiter that gives the first row most columns, that row, and some below it."""
+    text = data.lstrip(b"\r\n")[:MOST_SAMPLED_BYTES].decode(errors="ignore")
+    best: tuple[str, list[list[str]]] = (",", [[""]])
+    broken: list[csv.Error] = []
     for delimiter in (",", ";", "\t"):
+        rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
         try:
-            names = next(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter), [""])
-        except csv.Error as error:
-            raise bad_file(f"row 1: {error}") from None
-        if len(names) > len(best[1]):
-            best = (delimiter, names)
-    delimiter, names = best
-    if len(names) == 1:
+            first = next(rows, [""])
+        except csv.Error as error:  # a long header is one cell by what is not its delimiter
+            broken.append(error)
+            continue
+        if len(first) > len(best[1][0]):
+            best = (delimiter, [first, *_few(rows)])
+    if broken and len(best[1][0]) == 1:
+        raise bad_file(f"row 1: {broken[0]}")
+    delimiter, (first, *below) = best
+    if len(first) == 1:
         raise bad_file(
             "row 1: no comma, semicolon or tab between columns; needs two columns or more"
         )
-    if all(_is_number(name) for name in names):
-        raise bad_file("row 1 holds numbers only; the first row must hold the columns' names")
-    return delimiter, names
+    return delimiter, first, below
 
 
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
+def _few(rows: Iterator[list[str]]) -> list[list[str]]:
+    """Return some rows; what breaks one is told when all are read."""
+    found: list[list[str]] = []
+    with suppress(csv.Error):
+        found.extend(islice(rows, MOST_SAMPLED))
+    return found
 
 
 def _parse(data: bytes, delimiter: str, columns: int) -> pa.Table:
@@ -127,39 +177,47 @@ def _parse(data: bytes, delimiter: str, columns: int) -> pa.Table:
         raise bad_file(f"is a broken CSV file: {str(error)[:300]}") from None
     if data.count(b'"') % 2 and "\n" in (table.column(columns - 1)[-1].as_py() or ""):
         raise bad_file(f"row {len(table)}: a quote is opened and never closed")
-    return table.slice(1)  # without the header
+    return table
 
 
-def _typed(name: str, texts: pa.ChunkedArray, delimiter: str) -> pa.ChunkedArray:
-    """Read numbers where every text is one, else categories; refuse a stray text among numbers."""
+def _typed(name: str, texts: pa.ChunkedArray, delimiter: str, above: int) -> Settled:
+    """Read numbers where every text is one, else texts; refuse a stray text among numbers.
+
+    above: rows of the file before the first of these.
+    """
+    if (pc.max(pc.binary_length(texts)).as_py() or 0) > LONGEST:
+        return Settled(texts)  # whose length is refused, before more is made of it
     texts = pc.utf8_trim_whitespace(texts)
     texts = pc.if_else(pc.is_in(texts, pa.array(MISSING)), pa.scalar(None, pa.string()), texts)
-    if delimiter == ";" and _looks_decimal(texts):
-        texts = pc.replace_substring(texts, ",", ".")
     try:
         numbers = texts.cast(pa.float64())
     except pa.ArrowInvalid:
-        _refuse_stray_text(name, texts)
-        return texts
-    if _is_id(texts):
-        return texts
-    return numbers
+        found = settled(texts, comma_first=delimiter == ";", plain=True)
+        if found.values is texts:
+            _refuse_stray_text(name, texts, above)
+        return Settled(texts) if _is_id(texts) else found
+    if _is_id(texts) or _is_code(texts):
+        return Settled(texts)
+    told = ambiguous(texts, NumberFormat()) if delimiter == ";" else ()
+    return Settled(numbers, None, told)
 
 
-def _looks_decimal(texts: pa.ChunkedArray) -> bool:
-    """Return True where a comma is the decimal point in every text that has one."""
-    commas = pc.match_substring(texts, ",")
-    decimal = pc.match_substring_regex(texts, r"^[+-]?\d*,?\d+([eE][+-]?\d+)?$")
-    return bool(pc.any(commas).as_py() and pc.all(decimal).as_py())
+def _is_code(texts: pa.ChunkedArray) -> bool:
+    """Return whether texts are digits of which some begin with 0, which a number would lose."""
+    known = pc.drop_null(texts)
+    if not pc.any(pc.match_substring_regex(known, "^0[0-9]+$")).as_py():
+        return False
+    return bool(pc.all(pc.match_substring_regex(known, "^[0-9]+$")).as_py())
 
 
 def _is_id(texts: pa.ChunkedArray) -> bool:
     """Whole numbers that float64 would round: 16 digits or more, written without point."""
     long = pc.drop_null(pc.filter(texts, pc.match_substring_regex(texts, r"^[+-]?\d{16,}$")))
-    return any(abs(int(text.as_py())) > LARGEST_EXACT for text in pc.unique(long))
+    digits = (text.as_py().lstrip("+-0") for text in pc.unique(long))
+    return any(len(own) > 16 or int(own or "0") > LARGEST_EXACT for own in digits)
 
 
-def _refuse_stray_text(name: str, texts: pa.ChunkedArray) -> None:
+def _refuse_stray_text(name: str, texts: pa.ChunkedArray, above: int) -> None:
     is_number = pc.match_substring_regex(texts, r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$")
     count = pc.sum(is_number).as_py() or 0
     total = len(texts) - texts.null_count
@@ -170,6 +228,6 @@ def _refuse_stray_text(name: str, texts: pa.ChunkedArray) -> None:
     row = pc.index(is_number, pa.scalar(False)).as_py()
     met = texts[row].as_py()[:50]
     raise bad_file(
-        f"column '{name}', row {row + 2}: '{met}' is no number, "
+        f"column '{name}', row {row + above}: '{met}' is no number, "
         f"as {count:,} of its {total:,} values are; leave a missing value empty"
     )

@@ -9,10 +9,17 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from ridgeway.data.bundled import bundled_profiles
-from ridgeway.data.catalogue import KEPT, SUMMARY, find_dataset, plugin_names, summarise
+from ridgeway.data.catalogue import (
+    KEPT,
+    SUMMARY,
+    described,
+    find_dataset,
+    plugin_names,
+    summarise,
+)
 from ridgeway.database.cursors import FLAG, FLOAT, NAME, Keys
 from ridgeway.database.tables import datasets
-from ridgeway.errors import NotFound, Unreadable
+from ridgeway.errors import NotFound
 from ridgeway.keys.caller import LOCAL, Caller
 from ridgeway.keys.owners import seen_by
 from ridgeway.spec.profiles import ColumnProfile, infer_task
@@ -92,14 +99,8 @@ def describe_dataset(transaction: Connection, name_or_id: str, caller: Caller = 
         if name_or_id not in plugin_names(transaction):
             raise
         return _described(_offer(name_or_id), None)
-    summary = summarise(stored)
-    try:
-        return _described(summary, stored.profile.columns)
-    except Unreadable as error:
-        return _described(summary, None, unreadable=str(error))
+    return described(stored)
 
 
-def _described(
-    summary: DatasetSummary, columns: list[ColumnProfile] | None, unreadable: str | None = None
-) -> Dataset:
-    return Dataset(**dict(summary), columns=columns, unreadable=unreadable)
+def _described(summary: DatasetSummary, columns: list[ColumnProfile] | None) -> Dataset:
+    return Dataset(**dict(summary), columns=columns)

@@ -4,7 +4,8 @@ Canonical columns are numbers (float64) or categories (text); service and worker
 
 - Integers, floats and decimals are numbers; a whole number beyond 2**53 is an id: a category.
 - Texts and booleans ("true", "false") are categories.
-- Dates, nested and binary columns are refused; so are infinities and numbers beyond 1e30.
+- Dates, with times or without, are texts of ISO 8601.
+- Nested and binary columns are refused; so are infinities and numbers beyond 1e30.
 """
 # pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false
 # pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false
@@ -63,6 +64,11 @@ def check_names(names: Sequence[str]) -> None:
 def canonical_table(table: Table, first_row: int = 1) -> Table:
     """Make every column float64 or string; InvalidInput names the column and row it can't be."""
     check_names(table.column_names)
+    return canonical_columns(table, first_row)
+
+
+def canonical_columns(table: Table, first_row: int = 1) -> Table:
+    """Make the columns of a part of a table canonical, whatever they are called."""
     columns = [
         _canonical_column(name, column, first_row)
         for name, column in zip(table.column_names, table.columns, strict=True)
@@ -78,6 +84,8 @@ def _canonical_column(name: str, column: pa.ChunkedArray, first_row: int) -> pa.
         return column.cast(pa.string())
     if pa.types.is_integer(column.type) and _beyond_exact(column):
         return column.cast(pa.string())
+    if pa.types.is_temporal(column.type):
+        return _canonical_dates(name, column)
     if is_text(column.type) or pa.types.is_string_view(column.type):
         return _canonical_texts(name, column.cast(pa.string()), first_row)
     return _canonical_numbers(name, column.cast(pa.float64(), safe=False), first_row)
@@ -99,6 +107,19 @@ def _canonical_texts(name: str, texts: pa.ChunkedArray, first_row: int) -> pa.Ch
     return texts
 
 
+def _canonical_dates(name: str, column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return dates and times as ISO 8601 in UTC."""
+    if pa.types.is_date(column.type):
+        return column.cast(pa.date32()).cast(pa.string())
+    try:
+        rounded = column.cast(pa.timestamp("us", tz=column.type.tz), safe=False)
+        # Arrow needs a data base of zones for others, which not every system has.
+        texts = rounded.cast(pa.int64()).cast(pa.timestamp("us")).cast(pa.string())
+    except (pa.ArrowException, OverflowError, ValueError) as error:
+        raise bad_file(f"column '{name}': a time is out of range ({error})"[:300]) from None
+    return pc.binary_join_element_wise(texts, "Z", "") if column.type.tz else texts
+
+
 def _canonical_numbers(name: str, numbers: pa.ChunkedArray, first_row: int) -> pa.ChunkedArray:
     numbers = pc.if_else(pc.is_nan(numbers), pa.scalar(None, pa.float64()), numbers)
     row = pc.index(pc.greater(pc.abs(numbers), MAX_MAGNITUDE), pa.scalar(True)).as_py()
@@ -117,10 +138,9 @@ def check_type(name: str, kind: Any) -> None:
     known = (types.is_integer, types.is_floating, types.is_decimal, types.is_boolean, types.is_null)
     if any(is_kind(kind) for is_kind in known) or is_text(kind) or types.is_string_view(kind):
         return
-    if types.is_temporal(kind):
-        message = f"column '{name}' holds dates or times ({kind}); write them as numbers"
-        raise bad_file(f"{message}, for example as days since the first one, or leave them out")
-    accepted = "accepted: numbers, texts and booleans"
+    if types.is_date(kind) or types.is_timestamp(kind):
+        return
+    accepted = "accepted: numbers, texts, booleans, dates with or without times"
     raise bad_file(f"column '{name}' holds values of type {kind}; {accepted}")
 
 

@@ -19,6 +19,9 @@ import pyarrow.compute
 import pyarrow.parquet as pq
 
 from ridgeway.data.csv_files import read_csv
+from ridgeway.data.headers import Header
+from ridgeway.data.notes import Notes, notes_of, with_notes
+from ridgeway.data.settling import settled_table
 from ridgeway.data.tables import Table, bad_file, canonical_table, check_names, check_type, is_text
 from ridgeway.errors import InvalidInput
 from ridgeway.settings import Settings
@@ -28,8 +31,11 @@ pc: Any = pyarrow.compute  # its functions are made when it is imported: unknown
 BYTES_PER_CELL = 2  # a CSV can't hold a cell in fewer; other formats may not claim to
 
 
-def read_upload(path: Path, name: str | None, settings: Settings) -> Table:
-    """Read the file as a canonical table; InvalidInput (field `file`) says where it is broken.
+def read_upload(path: Path, name: str | None, settings: Settings, header: Header = "auto") -> Table:
+    """Read the file as a canonical table, with notes of how it was written.
+
+    InvalidInput (field `file`) says where it is broken. header: of a CSV, whether its first row
+    holds names.
 
     The format is told by the first bytes; the name is only checked against it.
     """
@@ -41,15 +47,19 @@ def read_upload(path: Path, name: str | None, settings: Settings) -> Table:
     try:
         if kind == "parquet":
             table, first_row = _read_parquet(path, settings), 1
+            notes = Notes()  # its own metadata are the client's
         elif kind == "npz":
             from ridgeway.data.arrays import (
                 read_npz,  # numpy is imported only for those who bring it
             )
 
-            table, first_row = read_npz(path, settings), 1
+            table, first_row, notes = read_npz(path, settings), 1, Notes()
         else:
-            table, first_row = _read_csv(path, kind == "gzip", settings), 2
+            table = _read_csv(path, kind == "gzip", settings, header)
+            notes = notes_of(table)
+            first_row = 2 if notes.header is None else 1
         table = canonical_table(table, first_row)
+        table = with_notes(table, notes) if kind in ("csv", "gzip") else settled_table(table)
         _check_shape(table.num_rows, table.num_columns, settings)
     except InvalidInput as error:
         raise bad_file(error.errors[0].message, name) from None
@@ -120,10 +130,10 @@ def _check_decoded(table: pa.Table, settings: Settings) -> None:
         raise bad_file(f"holds {total:,} bytes of text; at most {settings.max_upload_bytes:,}")
 
 
-def _read_csv(path: Path, zipped: bool, settings: Settings) -> Table:
+def _read_csv(path: Path, zipped: bool, settings: Settings, header: Header) -> Table:
     with path.open("rb") as file:
         data = _unzipped(file, settings.max_upload_bytes) if zipped else file.read()
-    return read_csv(data, settings.max_rows, settings.max_columns)
+    return read_csv(data, settings.max_rows, settings.max_columns, header)
 
 
 def _unzipped(file: BinaryIO, limit: int) -> bytes:

@@ -1,6 +1,7 @@
 """A model as ONNX: an input for each raw column, its whole preparation inside, predictions out.
 
 numbers      (rows, 1) doubles, NaN where missing  -> filled, and whether they were missing
+dates        as numbers: days since 1970-01-01 in UTC
 categories   (rows, 1) strings, "" where missing   -> which level, and an indicator of each
              joined in the file's order, standardised, through the layers, and the link
 prediction   (rows,) doubles; of classes `label` (rows,) and `probabilities` (rows, classes)
@@ -19,6 +20,7 @@ from ridgeway.formats.graph import Graph
 from ridgeway.model.model import Model
 from ridgeway.model.networks import Layers
 from ridgeway.model.preparation import LARGEST, Preparation
+from ridgeway.texts.dates import MEANING
 
 MISSING = ""  # the text of a category that is missing
 
@@ -26,7 +28,9 @@ MISSING = ""  # the text of a category that is missing
 def onnx_bytes(model: Model, layers: Layers) -> bytes:
     """Return the model's ONNX file; `layers` are its network."""
     told, columns = model.description, model.columns
-    graph = Graph([(column.name, column.kind) for column in columns])
+    graph = Graph(
+        [(each.name, "number" if each.kind != "category" else each.kind) for each in columns]
+    )
     inputs = value = _inputs(graph, model.preparation)
     activation = ACTIVATIONS[str(told.options.get("activation", "relu"))]
     for place, (weight, bias) in enumerate(layers.layers):
@@ -44,6 +48,8 @@ def onnx_bytes(model: Model, layers: Layers) -> bytes:
         value = graph.node("Reshape", value, graph.constant([-1], np.int64))
         graph.output("prediction", value, TensorProto.DOUBLE, ["rows"])
     words = {"target": told.target, "role": told.role or "", "kind": told.kind}
+    if dates := ", ".join(each.name for each in columns if each.is_date):
+        words["dates"] = f"{MEANING}: {dates}"
     return graph.written(f"Predicts {told.target!r} from {len(columns)} columns", words)
 
 

@@ -1,6 +1,7 @@
 """A linear model as a scikit-learn pipeline, written by skops: no pickle, no types but their own.
 
-prepare   numbers: the median where missing; which were missing; categories: an indicator a level
+prepare   numbers: the median where missing; which were missing; categories: an indicator a level;
+          dates as numbers: days since 1970-01-01 in UTC
 scale     (x - mean) / scale
 predict   LogisticRegression, LinearRegression, or PoissonRegressor with the model's coefficients
 
@@ -13,9 +14,9 @@ every row, so that missing numbers become them. (SimpleImputer keeps what skops 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 from zipfile import ZIP_DEFLATED
 
 import numpy as np
@@ -33,6 +34,8 @@ from ridgeway.model.networks import Layers
 from ridgeway.model.preparation import Preparation
 
 CATEGORIES = "categories"  # the step's name
+# Each value that a frame may hold for a level of a category, and the level's input.
+Forms: TypeAlias = list[tuple[Any, int]]
 BOOLEANS = {"false": False, "true": True}  # the texts of what a frame holds as booleans
 
 
@@ -52,12 +55,15 @@ class _Part:
 
 def pipeline_bytes(model: Model, layers: Layers) -> bytes:
     """Return the pipeline's file; `layers` are the network of a linear model."""
-    parts = _parts(model.preparation)
+    categories = _categories(model)
+    parts = _parts(model.preparation, categories)
+    if (counted := _numeric_categories(model)) is not None:
+        parts.append(counted)
     prepare = ColumnTransformer(
         [(part.name, part.step, list(part.columns)) for part in parts], sparse_threshold=0.0
     )
     prepare.fit(_example(model))
-    _teach(prepare, model.preparation)
+    _teach(prepare, categories)
     places = [place for part in parts for place in part.places]
     again = [more for part in parts for more in part.again]
     steps = [
@@ -68,7 +74,7 @@ def pipeline_bytes(model: Model, layers: Layers) -> bytes:
     return io.dumps(Pipeline(steps), compression=ZIP_DEFLATED)
 
 
-def _parts(preparation: Preparation) -> list[_Part]:
+def _parts(preparation: Preparation, categories: Mapping[str, Forms]) -> list[_Part]:
     numbers = list(preparation.numbers)
     gaps = [name for name in numbers if name in preparation.gaps]
     parts: list[_Part] = []
@@ -80,9 +86,8 @@ def _parts(preparation: Preparation) -> list[_Part]:
         places = [preparation.gaps[name] for name in gaps]
         step = MissingIndicator(features="all")
         parts.append(_Part("missing", step, gaps, places, [False] * len(places)))
-    categories = categories_of(preparation)
     if categories:
-        places = [at for own in categories.values() for _, at in _forms(own)]
+        places = [at for own in categories.values() for _, at in own]
         levels: Any = [_placeholders(own) for own in categories.values()]
         step = OneHotEncoder(categories=levels, handle_unknown="ignore", sparse_output=False)
         met: set[int] = set()
@@ -91,12 +96,39 @@ def _parts(preparation: Preparation) -> list[_Part]:
     return parts
 
 
-def _forms(category: Category) -> list[tuple[Any, int]]:
+def _categories(model: Model) -> dict[str, Forms]:
+    """Return the forms of the levels of every category of texts."""
+    found = categories_of(model.preparation)
+    return {name: _forms(own) for name, own in found.items() if name not in _counted(model)}
+
+
+def _counted(model: Model) -> set[str]:
+    """Return the categories whose levels are numbers, as which a frame holds them."""
+    return {c.name for c in model.columns if c.kind == "category" and c.format is not None}
+
+
+def _numeric_categories(model: Model) -> _Part | None:
+    """Return the step of categories whose levels are numbers; missing ones are NaN."""
+    found = categories_of(model.preparation)
+    names = [name for name in found if name in _counted(model)]
+    levels: Any = []
+    places: list[int] = []
+    for name in names:
+        own = sorted((float(text), place) for text, place in found[name].levels.items())
+        missing = found[name].missing
+        own += [] if missing is None else [(np.nan, missing)]
+        levels.append(np.array([level for level, _ in own]))
+        places += [place for _, place in own]
+    step = OneHotEncoder(categories=levels, handle_unknown="ignore", sparse_output=False)
+    return _Part("counted", step, names, places, [False] * len(places)) if names else None
+
+
+def _forms(category: Category) -> Forms:
     """Return each value that a frame may hold for a level, and the level's input.
 
     Missing values are None or, last as scikit-learn has it, NaN.
     """
-    forms: list[tuple[Any, int]] = list(category.levels.items())
+    forms: Forms = list(category.levels.items())
     forms += [
         (own, category.levels[text]) for text, own in BOOLEANS.items() if text in category.levels
     ]
@@ -105,24 +137,23 @@ def _forms(category: Category) -> list[tuple[Any, int]]:
     return forms
 
 
-def _placeholders(category: Category) -> list[str]:
+def _placeholders(forms: Forms) -> list[str]:
     """Return as many texts in order: scikit-learn fits no booleans among texts."""
-    return [f"{number:09}" for number, _ in enumerate(_forms(category))]
+    return [f"{number:09}" for number, _ in enumerate(forms)]
 
 
 def _example(model: Model) -> pd.DataFrame:
-    """Return one row of the model's columns: the medians, and any text."""
-    fills = model.preparation.fills
+    """Return one row of the model's columns: the medians, and any text or number."""
+    fills = dict.fromkeys(_counted(model), 0.0) | dict(model.preparation.fills)
     return pd.DataFrame({c.name: [fills.get(c.name, "0")] for c in model.columns})
 
 
-def _teach(prepare: Any, preparation: Preparation) -> None:
+def _teach(prepare: Any, categories: Mapping[str, Forms]) -> None:
     """Give the fitted encoder the levels in place of its placeholders."""
     if CATEGORIES in prepare.named_transformers_:
         encoder = prepare.named_transformers_[CATEGORIES]
         encoder.categories = encoder.categories_ = [
-            _objects([form for form, _ in _forms(own)])
-            for own in categories_of(preparation).values()
+            _objects([form for form, _ in own]) for own in categories.values()
         ]
 
 

@@ -2,10 +2,11 @@
 
 A trial of another job took so long at so much work: rows times weights times folds times epochs. A
 trial of this job does more work or less. Between nothing and in proportion to the work is what its
-time may change by: overhead does not grow, arithmetic does. A larger budget is trained in larger
-populations, whose trials share more: down to the time of the other job's fastest population; a
-smaller budget up to that of its slowest. The range spans all that, over the jobs that are nearest
-in work, and an eighth more either way, as no two runs take the same.
+time may change by: overhead does not grow, arithmetic does. Within a job the first population bears
+what is done once, as compiling, and larger ones share more: the least is the time of its fastest
+population. The most is that of all on average, or for a smaller budget of the slowest. The range
+spans all that, over the jobs that are nearest in work, and a quarter more either way, as no two
+runs take the same.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ LOOKED_AT = 100  # jobs, the last to have succeeded
 NEAREST = 3  # of these are judged by
 ALIKE = 10.0  # a trial of a job like this one does at most so many times the work, or so little
 POPULATIONS = 200  # of a job, whose times are read
-NOISE = 1.125
+NOISE = 1.25
 UNKNOWN = "Unknown: no worker has trained a model like it yet."
 
 
@@ -58,9 +59,10 @@ class Cost:
         """Return the least and the most that the parts of a job of other size take."""
         ratio = work / self.work
         least, most = min(1.0, ratio) / NOISE, max(1.0, ratio) * NOISE
-        low = self.fastest if trials > self.trials else self.mean
         high = self.slowest if trials < self.trials else self.mean
-        return Parts(low * least, self.answer * least), Parts(high * most, self.answer * most)
+        return Parts(self.fastest * least, self.answer * least), Parts(
+            high * most, self.answer * most
+        )
 
 
 @dataclass(frozen=True)

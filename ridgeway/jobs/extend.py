@@ -20,7 +20,7 @@ from ridgeway.keys.caller import LOCAL, Caller
 from ridgeway.keys.quotas import require_room_for_job, require_room_for_trials
 from ridgeway.spec.grids import grid_size
 from ridgeway.spec.names import SAMPLER_ROWS
-from ridgeway.spec.profiles import MAX_CURVE_POINTS
+from ridgeway.spec.resolving import MAX_CURVE_POINTS
 from ridgeway.spec.spec import MAX_TRIALS, JobSpec
 from ridgeway.views import Job
 

@@ -24,6 +24,7 @@ from ridgeway.jobs.rows import lock_job, require_state, update_job
 from ridgeway.jobs.stored import stored_timeout
 from ridgeway.jobs.warm_starts import Lessons, copy_lessons
 from ridgeway.keys.quotas import require_room_for_job
+from ridgeway.spec.columns import left_out
 from ridgeway.spec.combinations import objective_warnings
 from ridgeway.spec.grids import budget, budget_warnings
 from ridgeway.spec.spec import JobSpec
@@ -67,7 +68,7 @@ def submit_job(
             dataset_id=dataset_id,
             study_id=_new_study(transaction, job_id, spec, lessons),
             trials=budget(spec),
-            warnings=[*budget_warnings(spec), *objective_warnings(spec)],
+            warnings=[*budget_warnings(spec), *objective_warnings(spec), *left_out(spec)],
             created_at=current_time(transaction),
             **request.columns,
             **NOTHING_YET,

@@ -19,7 +19,7 @@ from ridgeway.jobs.plan import JobPlan
 from ridgeway.jobs.requests import Request
 from ridgeway.jobs.rows import read_job, read_look, select_looks
 from ridgeway.jobs.stored import read_best, read_plan, read_recommended, read_spec, read_state
-from ridgeway.jobs.waiting import waiting_warnings
+from ridgeway.jobs.waiting import Waiting
 from ridgeway.keys.caller import LOCAL, Caller
 from ridgeway.keys.owners import owner_of, seen_by
 from ridgeway.spec.names import UNPENALISED
@@ -65,7 +65,7 @@ def find_job(transaction: Connection, job_id: str, caller: Caller = LOCAL) -> Jo
         owned = owner_of(transaction, job_id)
         if owned is None or owned.owner != caller.key:
             raise NotFound(f"There is no job {job_id}.")
-    return _job(transaction, read_look(transaction, job_id))
+    return _job(Waiting(transaction), read_look(transaction, job_id))
 
 
 def study_of(transaction: Connection, job_id: str) -> int:
@@ -94,11 +94,12 @@ def list_jobs(
     if cursor is not None:
         place = NEWEST_FIRST.place(cursor)
         query = query.where(sa.tuple_(*newest) < sa.tuple_(*map(sa.literal, place)))
+    waiting = Waiting(transaction)
     rows = transaction.execute(query).all()
     page = rows[:limit]
     more = len(rows) > limit
     return JobPage(
-        jobs=[_job(transaction, row) for row in page],
+        jobs=[_job(waiting, row) for row in page],
         next=NEWEST_FIRST.cursor([page[-1].created_at, page[-1].id]) if more else None,
     )
 
@@ -165,13 +166,13 @@ def _trial_fields(trial: reading.StudyTrial) -> dict[str, Any]:
     }
 
 
-def _job(transaction: Connection, row: Row[Any]) -> Job:
+def _job(waiting: Waiting, row: Row[Any]) -> Job:
     """Show a job's row; what of it another release wrote so that we can't read it is told."""
     trouble: list[str] = []
     spec = _readable(read_spec, row.spec, trouble)
     plan = _readable(read_plan, row.plan, trouble)
     _readable(read_state, row.state, trouble)
-    waiting = waiting_warnings(transaction, row, spec) if spec else []
+    why = waiting.why(row, spec) if spec else None
     return Job(
         id=row.id,
         name=row.name,
@@ -184,7 +185,8 @@ def _job(transaction: Connection, row: Row[Any]) -> Job:
         recommended=_readable(read_recommended, row.recommended, trouble),
         unreadable=" ".join(trouble) or None,
         error=row.error,
-        warnings=[*row.warnings, *waiting],
+        warnings=[*row.warnings, *([why] if why else [])],
+        waiting=why,
         created_at=_moment(row.created_at),
         started_at=_moment(row.started_at) if row.started_at else None,
         finished_at=_moment(row.finished_at) if row.finished_at else None,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any
 
 from sqlalchemy.engine import Connection, Row
@@ -27,16 +28,33 @@ REMEDY = (
 )
 
 
-def waiting_warnings(transaction: Connection, row: Row[Any], spec: JobSpec) -> list[str]:
-    """Return why no live worker can take the job, in a sentence; nothing where one can."""
-    if not may_wait(row.state, row.running) or is_held(transaction, row.id):
-        return []
-    live = list_live_workers(transaction)
-    lacking = [_lacking(worker, spec, uploaded=row.dataset_id is not None) for worker in live]
-    if not live:
-        return [NOBODY]
-    if not all(lacking):
-        return []
+class Waiting:
+    """Tells of jobs why nobody takes them; the live workers are read once, when a job waits.
+
+    waiting = Waiting(transaction)
+    warnings = [waiting.why(row, spec) for row, spec in ...]
+    """
+
+    def __init__(self, transaction: Connection) -> None:
+        self._transaction = transaction
+
+    @cached_property
+    def _live(self) -> Sequence[LiveWorker]:
+        return list_live_workers(self._transaction)
+
+    def why(self, row: Row[Any], spec: JobSpec) -> str | None:
+        """Return why no live worker can take the job; None where one can, or works on it."""
+        if not may_wait(row.state, row.running):
+            return None
+        if row.state == "running" and is_held(self._transaction, row.id):
+            return None
+        lacking = [_lacking(each, spec, uploaded=row.dataset_id is not None) for each in self._live]
+        if not self._live:
+            return NOBODY
+        return _sentence(self._live, lacking) if all(lacking) else None
+
+
+def _sentence(live: Sequence[LiveWorker], lacking: Sequence[Sequence[str]]) -> str:
     whose = Counter(
         (worker.host, worker.version, ", ".join(lacks))
         for worker, lacks in zip(live, lacking, strict=True)
@@ -44,7 +62,7 @@ def waiting_warnings(transaction: Connection, row: Row[Any], spec: JobSpec) -> l
     named = [_told(*own, count) for own, count in sorted(whose.items())]
     more = len(named) - MOST_NAMED
     told = "; ".join(named[:MOST_NAMED]) + (f"; and {more} more like them" if more > 0 else "")
-    return [f"No live worker can take this job: {told}. {REMEDY}"]
+    return f"No live worker can take this job: {told}. {REMEDY}"
 
 
 def may_wait(state: str, running: int) -> bool:

@@ -13,8 +13,9 @@ from sqlalchemy.engine import Connection
 
 from ridgeway.client.pictures import Picture
 from ridgeway.data.catalogue import Upload, add_dataset, find_dataset
+from ridgeway.data.judging import judged_profile
 from ridgeway.data.store import sha256
-from ridgeway.data.tables import Table, profile_table, to_parquet
+from ridgeway.data.tables import Table, to_parquet
 from ridgeway.errors import InvalidInput, JobFailed, NotFound, RidgewayError
 from ridgeway.features import Features
 from ridgeway.fleet import require_offered
@@ -27,7 +28,7 @@ from ridgeway.local.protocol import fitted
 from ridgeway.local.reporting import plot_of, report_of
 from ridgeway.local.working import Crew, work
 from ridgeway.paths import RegularisationPath
-from ridgeway.spec.profiles import check_spec, resolve_spec
+from ridgeway.spec.resolving import check_spec, resolve_spec
 from ridgeway.spec.spec import JobSpec
 from ridgeway.spec.wording import parse_spec
 from ridgeway.study.memory import study_in_memory
@@ -70,11 +71,15 @@ class Finished:
 
 @dataclass(frozen=True)
 class Rows:
-    """The rows of a job: a canonical table, what it is called, and what is to be said of it."""
+    """The rows of a job: a canonical table, what it is called, and what is to be said of it.
+
+    typed: whether their owner gave numbers as such: then all of them are inputs.
+    """
 
     name: str
     table: Table
     notes: tuple[str, ...] = ()
+    typed: bool = False
 
 
 def run(rows: Rows, fields: Mapping[str, Any], crew: Crew, folder: Path | None = None) -> Finished:
@@ -118,7 +123,8 @@ def _upload(rows: Rows) -> tuple[Upload, bytes]:
     data = to_parquet(rows.table)
     checksum = sha256(data)
     name, address = f"{rows.name}-{checksum[:8]}", f"datasets/{checksum}.parquet"
-    return Upload(name, checksum, checksum, address, len(data), profile_table(rows.table)), data
+    profile = judged_profile(rows.table, numbers=not rows.typed)
+    return Upload(name, checksum, checksum, address, len(data), profile), data
 
 
 def _submit(transaction: Connection, upload: Upload, spec: JobSpec, lessons: Lessons | None) -> str:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ridgeway.data.headers import Header
+from ridgeway.data.judging import judged_profile
 from ridgeway.data.uploads import read_upload
 from ridgeway.errors import InvalidInput
 from ridgeway.local.job import Finished, Rows, run
 from ridgeway.settings import Settings
+from ridgeway.spec.profiles import DatasetProfile
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -20,28 +24,45 @@ if TYPE_CHECKING:
 MODEL, REPORT, ANSWER, JOB = "model.safetensors", "report.html", "answer.json", "job.json"
 
 
-def search(file: Path, fields: Mapping[str, Any], crew: Crew, out: Path) -> Finished:
+@dataclass(frozen=True)
+class DataFile:
+    """A file of rows. header: of a CSV, whether its first row holds the columns' names."""
+
+    path: Path
+    header: Header = "auto"
+
+
+def search(
+    file: DataFile,
+    fields: Mapping[str, Any],
+    crew: Crew,
+    out: Path,
+    tell: Callable[[DatasetProfile], None] = lambda _: None,
+) -> Finished:
     """Run a job of the file's rows and these fields of a spec; write its answer into the folder.
 
-    Rows without a target are left out, and that is noted. InvalidInput for a file, a spec or a
-    folder that can't be; JobFailed where the job ends without an answer.
+    Rows without a target are left out, and that is noted. tell: gets what is made of each column,
+    before the job begins. InvalidInput for a file, a spec or a folder that can't be; JobFailed
+    where the job ends without an answer.
     """
     rows = _read(file, fields.get("target"))
+    tell(judged_profile(rows.table))
     with _folder(out):
         finished = run(rows, {"missing_target": "drop", **fields}, crew)
         _write(finished, out)
     return finished
 
 
-def _read(file: Path, target: str | None) -> Rows:
-    table = read_upload(file, file.name, Settings.model_construct())
-    name = target or table.column_names[-1]
-    if name not in table.column_names:
+def _read(file: DataFile, target: str | None) -> Rows:
+    name = file.path.name
+    table = read_upload(file.path, name, Settings.model_construct(), file.header)
+    column = target or table.column_names[-1]
+    if column not in table.column_names:
         columns = ", ".join(table.column_names[:20])
         raise InvalidInput.of("target", target, f"no such column; columns: {columns}")
-    lost = table.column(name).null_count
-    note = f"{lost} {'row' if lost == 1 else 'rows'} without a '{name}' left out."
-    return Rows(_plain(file.name), table, (note,) if lost else ())
+    lost = table.column(column).null_count
+    note = f"{lost} {'row' if lost == 1 else 'rows'} without a '{column}' left out."
+    return Rows(_plain(name), table, (note,) if lost else ())
 
 
 def _plain(name: str) -> str:

@@ -10,29 +10,34 @@ import csv
 import io
 import re
 from collections.abc import Iterator, Sequence
+from itertools import chain
 
 import numpy as np
 
 from ridgeway.errors import FieldError, InvalidInput
 from ridgeway.model.file import Column
-from ridgeway.model.tables import Array, number_of, places_of, refuse
+from ridgeway.model.tables import Array, dates_of, number_of, places_of, refuse, value_of
+from ridgeway.texts.encodings import as_utf8
+from ridgeway.texts.missing import MISSING, NO_VALUE
 
-MISSING = frozenset({"", "NA", "N/A", "NaN", "nan", "null", "NULL", "None", "?"})
 _COMMA = re.compile(r"[+-]?\d*,\d+([eE][+-]?\d+)?")
 
 
 def read_csv(data: bytes, columns: Sequence[Column], most: int | None = None) -> dict[str, Array]:
     """Read these columns by the header's names; InvalidInput says which lacks, or where it breaks.
 
-    The delimiter is told from the header. Rows count as a spreadsheet shows them, blank ones too:
-    the header is row 1. Above `most` rows nothing more is read.
+    The delimiter is told from the first row, which holds the names unless the data set's file had
+    none (`column_1`, ...). Rows count as a spreadsheet shows them, blank ones too: the header is
+    row 1. Above `most` rows nothing more is read.
     """
-    data = data.removeprefix(b"\xef\xbb\xbf")
-    _check_text(data)
+    data, _ = as_utf8(data, "rows")
     delimiter = _delimiter(data.lstrip(b"\r\n"))
     rows = _rows(data, delimiter)
-    _, header = next(rows, (1, list[str]()))
-    places = places_of(columns, [name.strip() for name in header])
+    start, header = next(rows, (1, list[str]()))
+    names = _numbered(columns, header)
+    if names is not None:
+        rows = chain([(start, header)], rows)
+    places = places_of(columns, names or [name.strip() for name in header])
     cells = [
         _Cells(column, place, delimiter) for column, place in zip(columns, places, strict=True)
     ]
@@ -52,13 +57,16 @@ def read_csv(data: bytes, columns: Sequence[Column], most: int | None = None) ->
     return {each.column.name: each.array() for each in cells}
 
 
-def _check_text(data: bytes) -> None:
-    try:
-        data.decode()
-    except UnicodeDecodeError as error:
-        row = data.count(b"\n", 0, error.start) + 1
-        message = f"row {row}: byte 0x{data[error.start]:02x} is not UTF-8"
-        raise InvalidInput.of("rows", None, message) from None
+def _numbered(columns: Sequence[Column], first: Sequence[str]) -> list[str] | None:
+    """Return columns' names by their place, where the first row holds values.
+
+    So it does where the model's columns have no other names, and none of these stands in it.
+    """
+    places = [f"column_{place}" for place in range(1, len(first) + 1)]
+    needed = {column.name for column in columns}
+    if needed <= {*places} and not needed & {name.strip() for name in first}:
+        return places
+    return None
 
 
 def _lines(data: bytes) -> io.TextIOWrapper:
@@ -119,15 +127,23 @@ class _Cells:
         if self.error is not None:
             return
         text = row[self._place].strip()
-        known = None if text in MISSING else text
+        is_text = self.column.kind == "category"
+        known = None if text in (MISSING if is_text else NO_VALUE) else text
         try:
-            is_text = self.column.kind == "category"
-            self._values.append(known if is_text else _number(known, self._delimiter))
+            self._values.append(self._value(known))
         except ValueError as error:
             self.error = FieldError(self.column.name, text, f"row {number}: {error}")
 
+    def _value(self, text: str | None) -> float | str | None:
+        plain = self.column.format is None or self.column.format.is_plain
+        if self.column.kind == "number" and plain:
+            return _number(text, self._delimiter)
+        return value_of(self.column, text)
+
     def array(self) -> Array:
-        """Return numbers (rows,) or texts (rows,)."""
+        """Return numbers (rows,), texts (rows,) or dates (rows,)."""
+        if self.column.is_date:
+            return dates_of(np.array(self._values, np.float64))
         return np.array(self._values, object if self.column.kind == "category" else np.float64)
 
 

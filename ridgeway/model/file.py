@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Any, Literal, TypeAlias
 
 from ridgeway.errors import InvalidInput, Unreadable
+from ridgeway.texts.dates import DATE_KINDS, DateKind
+from ridgeway.texts.numbers import NumberFormat
 
-ColumnKind: TypeAlias = Literal["number", "category"]
+ColumnKind: TypeAlias = Literal["number", "category"] | DateKind
 Label: TypeAlias = int | str
 
 # What reading a damaged file, or building what it tells of, may raise.
@@ -17,17 +19,28 @@ DAMAGE = (KeyError, IndexError, ValueError, TypeError, AttributeError, Recursion
 
 FORMAT = "1"  # what is written; files of the first models say none, and are read as well
 SKIP_FORMAT = "2"  # of a net with a skip layer, which releases that know 1 alone would leave out
-FORMATS = (FORMAT, SKIP_FORMAT)
+DATE_FORMAT = "3"  # of a model that takes dates, which earlier releases know nothing of
+FORMATS = (FORMAT, SKIP_FORMAT, DATE_FORMAT)
+KINDS = ("number", "category", *DATE_KINDS)
 LINKS = ("identity", "log", "logit", "softmax")
 
 
 @dataclass(frozen=True)
 class Column:
-    """A column of the table that a model takes; `fill` stands for its missing numbers."""
+    """A column of the table that a model takes; `fill` stands for its missing numbers or days.
+
+    format: how texts of it are read as numbers; of a category whose values are numbers, too.
+    """
 
     name: str
     kind: ColumnKind
     fill: float | None = None
+    format: NumberFormat | None = None
+
+    @property
+    def is_date(self) -> bool:
+        """Return whether its values are dates, which are made days since 1970-01-01."""
+        return self.kind in DATE_KINDS
 
 
 @dataclass(frozen=True)
@@ -99,10 +112,10 @@ def damaged(error: Exception) -> Unreadable:
 def _check(told: Description) -> None:
     """Raise ValueError where the inputs don't come from the columns, or the classes don't fit."""
     kinds = {column.name: column.kind for column in told.columns}
-    if not kinds or not set(kinds.values()) <= set(get_args(ColumnKind)):
+    if not kinds or not set(kinds.values()) <= set(KINDS):
         raise ValueError(f"columns of the kinds {sorted(set(kinds.values()))}")
     for each in told.inputs:
-        if kinds[each.source] != "number" and not each.indicator:
+        if kinds[each.source] == "category" and not each.indicator:
             raise ValueError(f"{each.source!r} is no column of numbers")
     if told.classes and len(told.classes) != max(told.outputs, 2):
         raise ValueError(f"{len(told.classes)} classes by {told.outputs} outputs")
@@ -163,11 +176,15 @@ def _input(told: Mapping[str, Any]) -> Input:
     )
 
 
+def _format(told: Mapping[str, Any]) -> NumberFormat | None:
+    return NumberFormat.model_validate(told["format"]) if "format" in told else None
+
+
 def _columns(words: Mapping[str, str], inputs: tuple[Input, ...]) -> tuple[Column, ...]:
     """Return the columns that the file tells; of a first model's, those that inputs come from."""
     if "columns" in words:
         return tuple(
-            Column(str(told["name"]), told["kind"], told.get("fill"))
+            Column(str(told["name"]), told["kind"], told.get("fill"), _format(told))
             for told in json.loads(words["columns"])
         )
     numbers = {each.source for each in inputs if not each.indicator}

@@ -19,11 +19,14 @@ import numpy.typing as npt
 from ridgeway.errors import FieldError, InvalidInput
 from ridgeway.model.file import Column
 from ridgeway.spec.profiles import label_of
+from ridgeway.texts.dates import days
+from ridgeway.texts.missing import NO_VALUE
 
 Rows: TypeAlias = Any  # a pandas DataFrame, pyarrow Table, array (rows, features), list of objects
 Array: TypeAlias = npt.NDArray[Any]
 
 MAX_MAGNITUDE = 1e30  # of a number, as of those in a data set
+MICROSECONDS = 24 * 60 * 60 * 10**6  # of a day
 MISSING_COLUMN = "is missing: the model needs this column"
 TWICE = "stands in the table more than once: the model needs one column of this name"
 
@@ -135,6 +138,25 @@ def _objects(rows: Sequence[Mapping[str, Any]], columns: Sequence[Column]) -> di
 # --- values -----------------------------------------------------------------------------------
 
 
+def value_of(column: Column, value: Any) -> float | str | None:
+    """Return a value as the column holds it: a number, NaN where missing, or a text, or None.
+
+    Dates are days since 1970-01-01; ValueError says what is none.
+    """
+    if column.is_date:
+        return _days(value, column.kind)
+    if isinstance(value, str) and column.format is not None:
+        value = None if value.strip() in NO_VALUE else column.format.read(value)
+    return number_of(value) if column.kind == "number" else text_of(value)
+
+
+def _days(value: Any, kind: Any) -> float:
+    is_none = value is None or value != value  # NaN, NaT
+    if is_none or (isinstance(value, str) and value.strip() in NO_VALUE):
+        return math.nan
+    return days(value, kind)
+
+
 def number_of(value: Any) -> float:
     """Return a value of a column of numbers, NaN where it is missing; ValueError says what not."""
     if value is None:
@@ -172,19 +194,33 @@ def _converted(column: Column, values: Array, errors: list[FieldError]) -> Array
         made = values.astype(np.float64)
         if not (np.abs(made) > MAX_MAGNITUDE).any():
             return made
-    is_number = column.kind == "number"
+    if column.is_date and values.dtype.kind == "M":
+        return _from_epoch(values)
     if values.dtype.kind in "mM":  # else taken for numbers: of nanoseconds
-        message = f"holds dates or times ({values.dtype}), which no data set has"
+        message = f"holds dates or times ({values.dtype}), and was no date in training"
         errors.append(FieldError(column.name, None, message))
         return values
-    made = np.empty(len(values), np.float64 if is_number else object)
+    made = np.empty(len(values), object if column.kind == "category" else np.float64)
     for place, value in enumerate(values.tolist()):
         try:
-            made[place] = number_of(value) if is_number else text_of(value)
+            made[place] = value_of(column, value)
         except ValueError as error:
             errors.append(FieldError(f"rows.{place}.{column.name}", value, str(error)))
             break
     return made
+
+
+def dates_of(own: Array) -> Array:
+    """Return days since 1970-01-01 (rows,), NaN where missing, as datetime64."""
+    known = np.where(np.isnan(own), 0.0, own) * MICROSECONDS
+    moments = np.rint(known).astype(np.int64).astype("datetime64[us]")
+    return np.where(np.isnan(own), np.datetime64("NaT", "us"), moments)
+
+
+def _from_epoch(values: Array) -> Array:
+    """Return datetime64 (rows,) as days since 1970-01-01, NaN where there is none."""
+    moments = values.astype("datetime64[us]")
+    return np.where(np.isnat(moments), np.nan, moments.astype(np.int64) / MICROSECONDS)
 
 
 def _met(value: Any) -> str:

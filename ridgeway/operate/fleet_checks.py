@@ -15,7 +15,7 @@ from ridgeway.errors import Unreadable
 from ridgeway.fleet import list_live_workers
 from ridgeway.jobs.rows import select_jobs
 from ridgeway.jobs.stored import read_spec
-from ridgeway.jobs.waiting import waiting_warnings
+from ridgeway.jobs.waiting import Waiting
 from ridgeway.operate.findings import NOT_YET, Finding, Place, fail, ok, warn
 from ridgeway.views import ENDED
 
@@ -82,13 +82,15 @@ def check_jobs(place: Place) -> Finding:
     with place.database.reading() as connection:
         if not list_live_workers(connection):
             return ok("not looked at: no worker is alive")
+        waiting = Waiting(connection)
         rows = connection.execute(query.order_by(jobs.c.created_at).limit(MOST_JOBS)).all()
         for row in rows:
             try:
-                told = waiting_warnings(connection, row, read_spec(row.spec))
+                told = waiting.why(row, read_spec(row.spec))
             except Unreadable as error:
-                told = [str(error)]
-            lacking += [f"job {row.id}: {sentence}" for sentence in told]
+                told = str(error)
+            if told is not None:
+                lacking.append(f"job {row.id}: {told}")
     if lacking:
         remedy = "Install what is missing beside a worker, or cancel the job."
         return warn(f"{len(lacking)} of {len(rows)} open jobs wait in vain. {lacking[0]}", remedy)

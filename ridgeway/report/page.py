@@ -55,7 +55,9 @@ def render_report(material: Material, model: str | None = None) -> str:
         pictures=[own for own in drawn.values() if own.name not in IN_ANOTHER_SECTION],
         code=code,
         data=protocol.data(material),
-        column_table=tables.columns(material.profile, protocol.roles(evidence.spec)),
+        column_table=tables.columns(
+            material.profile, protocol.roles(evidence.spec), evidence.spec.columns
+        ),
         protocol=protocol.protocol(evidence),
         left_out=left_out,
         why=why(evidence, answer),

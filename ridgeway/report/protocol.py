@@ -9,6 +9,7 @@ from ridgeway.plots.evidence import Evidence
 from ridgeway.report.material import Material
 from ridgeway.report.tables import MOST_COLUMNS, MOST_FEATURES
 from ridgeway.report.verdict import Fact, objective_of
+from ridgeway.spec.columns import NO_INPUT
 from ridgeway.spec.names import penalty_row
 from ridgeway.spec.spec import JobSpec
 from ridgeway.spec.validation import FoldsValidation, ForwardValidation
@@ -41,9 +42,14 @@ def data(material: Material) -> list[Fact]:
 
 def roles(spec: JobSpec) -> dict[str, str]:
     """Return what the columns are that are no inputs, by name."""
-    order = spec.validation.by if isinstance(spec.validation, ForwardValidation) else None
+    order = spec.order
     named = {"target": spec.target, "groups": spec.groups, "weights": spec.weights, "order": order}
     dropped = dict.fromkeys(spec.drop, "dropped")
+    dropped |= {
+        name: "dropped" if kind == "drop" else f"left out: {kind}"
+        for name, kind in spec.columns.items()
+        if kind in NO_INPUT
+    }
     return dropped | {column: role for role, column in named.items() if column is not None}
 
 

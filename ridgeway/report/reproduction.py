@@ -18,8 +18,8 @@ from ridgeway.spec.descent import DENSE_SHARE, GROWN_SHARE, can_descend
 from ridgeway.spec.losses import HuberLoss, QuantileLoss
 from ridgeway.spec.models import LinearModel, MlpModel
 from ridgeway.spec.names import UNPENALISED, penalty_row
+from ridgeway.spec.profiles import DatasetProfile
 from ridgeway.spec.spec import JobSpec
-from ridgeway.spec.validation import ForwardValidation
 
 KNOWN = ("none", "l1", "l2", "elastic_net", "group_lasso", "sparse_group_lasso")
 MIXED = ("elastic_net", "sparse_group_lasso")
@@ -84,6 +84,8 @@ def _refusals(material: Material, chosen: Chosen) -> Iterator[str]:
         yield "a plug-in's model is made by its package"
     if material.profile is None or description is None:
         yield "the data set's columns, or the model's file, are not known to the service"
+    elif _read_oddly(material, material.profile):
+        yield "columns are dates, or numbers and categories that are written as something else"
     if isinstance(spec.model, MlpModel) and spec.model.skip:
         yield "a net with a skip layer has no short code"
     if chosen.params.get("penalty") not in KNOWN:
@@ -103,6 +105,14 @@ def _refusals(material: Material, chosen: Chosen) -> Iterator[str]:
         yield f"the table has more than {MOST_NAMED:,} columns"
 
 
+def _read_oddly(material: Material, profile: DatasetProfile) -> bool:
+    """Return whether reading the file takes more than telling texts from numbers."""
+    left_out = {*material.evidence.spec.apart} - {material.evidence.spec.order}
+    kinds = material.evidence.spec.columns
+    taken = any(name not in left_out for name in kinds)
+    return taken or bool(profile.formats) or profile.header is False
+
+
 def _words(material: Material, chosen: Chosen) -> dict[str, Any]:
     """Return what the templates need."""
     return {
@@ -117,8 +127,8 @@ def _of_the_table(material: Material) -> dict[str, Any]:
     assert profile is not None
     assert description is not None
     apart = [str(spec.target), *sorted({*spec.apart} - {spec.target})]
-    kinds = {column.name: column.kind for column in profile.columns}
-    order = spec.validation.by if isinstance(spec.validation, ForwardValidation) else None
+    kinds = {column.name: column.stored_kind for column in profile.columns}
+    order = spec.order
     filled = [each for each in description.inputs if each.fill is not None]
     return {
         "bundled": material.bundled,

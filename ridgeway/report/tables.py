@@ -248,8 +248,13 @@ def path(found: RegularisationPath | None) -> Table | None:
     return Table(caption, columns, rows, texts=0, note=note)
 
 
-def columns(profile: DatasetProfile | None, roles: Mapping[str, str]) -> Table | None:
-    """Show the data set's columns; roles: what those are that are no inputs."""
+def columns(
+    profile: DatasetProfile | None, roles: Mapping[str, str], kinds: Mapping[str, str]
+) -> Table | None:
+    """Show the data set's columns; roles: what those are that are no inputs.
+
+    kinds: what the job takes columns as that it does not take as they are stored.
+    """
     if profile is None:
         return None
     rows = [
@@ -257,7 +262,7 @@ def columns(profile: DatasetProfile | None, roles: Mapping[str, str]) -> Table |
             [
                 own.name,
                 roles.get(own.name, "input"),
-                own.kind,
+                kinds.get(own.name, own.stored_kind),
                 str(own.missing),
                 f"{own.distinct:,}",
                 _range(own),

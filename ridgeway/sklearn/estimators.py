@@ -116,7 +116,12 @@ class _Estimator(BaseEstimator):
         fields = spec_fields(self.get_params(deep=False), seed) | columns | {"task": task}
         crew = Crew(_processes(self.n_jobs), self.device, bool(self.verbose))
         name = type(self).__name__
-        return run(Rows(name, job.table), fields, crew, None if folder is None else Path(folder))
+        return run(
+            Rows(name, job.table, typed=True),
+            fields,
+            crew,
+            None if folder is None else Path(folder),
+        )
 
     def _seed(self) -> int:
         if isinstance(self.random_state, numbers.Integral):

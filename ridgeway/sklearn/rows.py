@@ -18,7 +18,9 @@ from sklearn.utils import check_consistent_length, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import assert_all_finite
 
-from ridgeway.data.tables import LARGEST_EXACT, MAX_NAME, Table, canonical_table
+from ridgeway.data.notes import notes_of, with_notes
+from ridgeway.data.settling import settled_table
+from ridgeway.data.tables import LARGEST_EXACT, MAX_NAME, Table, canonical_columns, canonical_table
 from ridgeway.spec.profiles import held_out, label_of
 
 Array = npt.NDArray[Any]
@@ -195,6 +197,7 @@ def job_rows(X: Table, given: Given, name: str, labels: Sequence[Any] = ()) -> J
         columns[wanted] = values
         return wanted
 
+    X = settled_table(canonical_columns(X))  # noqa: N806
     weights = None if given.weights is None else add("sample_weight", pa.array(given.weights))
     groups = None if given.groups is None else add("group", pa.array(_texts(given.groups)))
     target = given.target
@@ -203,7 +206,8 @@ def job_rows(X: Table, given: Given, name: str, labels: Sequence[Any] = ()) -> J
     for column, values in columns.items():
         X = X.append_column(column, values)  # noqa: N806
     texts = tuple(each if isinstance(each, str) else label_of(each) for each in labels)
-    return JobRows(canonical_table(X), target_name, weights, groups, texts)
+    table = with_notes(canonical_table(X), notes_of(X))
+    return JobRows(table, target_name, weights, groups, texts)
 
 
 def _texts(groups: Array) -> list[str]:

@@ -9,6 +9,7 @@ from pydantic import Discriminator, Field, JsonValue, Tag
 from pydantic_core import PydanticCustomError
 
 from ridgeway.errors import FieldError
+from ridgeway.spec.columns import NUMERIC
 from ridgeway.spec.models import LinearModel
 from ridgeway.spec.names import PENALTY_ROWS, Task, penalty_row
 from ridgeway.spec.strict import NAMED, Check, Name
@@ -119,7 +120,7 @@ def bound_errors(
     errors: list[FieldError] = []
     for name, bound in spec.bounds.items():
         column = profile.column(name)
-        if column is not None and column.kind != "number":
+        if column is not None and column.kind not in NUMERIC:
             message = "holds categories, which have a coefficient for each level; accepted: numbers"
             errors.append(FieldError(f"bounds.{name}", bound, message))
     if spec.bounds and task == "classification" and target.distinct > 2:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from ridgeway.errors import FieldError
 from ridgeway.spec.validation import ForwardValidation
+from ridgeway.texts.dates import DATE_KINDS
 
 if TYPE_CHECKING:
     from ridgeway.spec.profiles import DatasetProfile
@@ -27,7 +28,7 @@ def forward_errors(
     if column.missing:
         message = f"has {column.missing} missing values; every row needs a place in the order"
         return [FieldError(FIELD, by, message)]
-    if column.dates is False:
+    if column.dates is False and column.kind not in DATE_KINDS:
         message = (
             f"holds texts that are not all dates of ISO 8601 and put rows in no order; {ORDERED}"
         )

@@ -1,36 +1,20 @@
-"""Profiles of data sets, known without reading them again, and whether a spec fits one."""
+"""Profiles of data sets: what each column holds, known without reading it again."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cached_property
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
-from ridgeway.errors import FieldError, InvalidInput
-from ridgeway.spec.apart import drop_errors, group_errors
-from ridgeway.spec.bounds import bound_errors
-from ridgeway.spec.by_column import column_errors
-from ridgeway.spec.combinations import combination_errors, task_errors
-from ridgeway.spec.forward import forward_errors
-from ridgeway.spec.losses import target_errors
-from ridgeway.spec.models import MlpModel, PluginModel
+from ridgeway.spec.columns import NO_INPUT, NUMERIC, ColumnKind, JobKind
 from ridgeway.spec.names import Task
-from ridgeway.spec.spec import JobSpec
-from ridgeway.spec.validation import FoldsValidation, ForwardValidation, HoldoutValidation
-from ridgeway.spec.weights import weight_errors
+from ridgeway.texts.numbers import NumberFormat
 
-MAX_CLASSES = 1000
 INFERRED_CLASSES = 20  # a numeric target of more distinct integers than this is a regression's
-MAX_LEVELS = 1000  # distinct texts of an input column
+MAX_LEVELS = 1000  # distinct values of an input column that is a category
 FEW_LEVELS = 50  # of more distinct texts than this, half the rows must share theirs
-MAX_CELLS = 100_000_000  # numbers of the encoded table: 400 MB in single precision
-# Each fold standardises the table anew, and the refit once more: 2 GB in single precision.
-MAX_FOLD_CELLS = 500_000_000
-# A trial's models are trained together: 0.8 GB in single precision, before gradients and moments.
-MAX_FOLD_WEIGHTS = 200_000_000
-MAX_MODELS = 1000  # of a trial: the study keeps each one's value and zeros
-MAX_CURVE_POINTS = 100_000_000  # trials x epochs: rows of the study's curves in the database
 
 
 def label_of(value: float | str) -> str:
@@ -48,17 +32,28 @@ def held_out(count: int, fraction: float) -> int:
     return min(max(1, round(count * fraction)), count - 1)
 
 
+class Notice(BaseModel):
+    """What the owner of a data file should know of it, and what to do about it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    code: str
+    sentence: str
+    remedy: str
+
+
 class ColumnProfile(BaseModel):
     """One column at upload. `rarest_count` is how many rows hold its rarest value.
 
     dates: whether a category's texts are all dates or times of ISO 8601; None of numbers, and where
-    it was never looked at.
+    it was never looked at. Profiles of earlier releases have nothing below it: each of their
+    columns is a number or a category, as it is stored.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str
-    kind: Literal["number", "category"]
+    kind: ColumnKind = Field(description="what a job takes it as, unless its `columns` say more")
     missing: int
     distinct: int
     integral: bool
@@ -67,6 +62,44 @@ class ColumnProfile(BaseModel):
     rarest: str | None = None
     rarest_count: int = 0
     dates: bool | None = None
+    stored: Literal["number", "text"] | None = None
+    made: str | None = Field(default=None, description="what a job makes of it, in a sentence")
+    format: NumberFormat | None = Field(
+        default=None, description="how its numbers are written, if oddly"
+    )
+    possible: tuple[ColumnKind, ...] | None = Field(
+        default=None, description="numbers or dates that its values can be taken as"
+    )
+    unlike: Mapping[Literal["number", "date"], str] = Field(
+        default={}, description="a text that is no number, one that is no date"
+    )
+    warnings: tuple[Notice, ...] = ()
+
+    @property
+    def is_numeric(self) -> bool:
+        """Return whether numbers are stored; else texts are."""
+        return self.stored_kind == "number"
+
+    @property
+    def stored_kind(self) -> Literal["number", "category"]:
+        """Return what a job takes the column as of which nothing is said."""
+        if self.stored is None:
+            return "number" if self.kind == "number" else "category"
+        return "number" if self.stored == "number" else "category"
+
+    @property
+    def possible_kinds(self) -> tuple[JobKind, ...]:
+        """Return what the column's values can be taken as."""
+        given: list[JobKind] = [*(self.possible or ())]
+        if self.possible is None:
+            given = ["number"] if self.is_numeric else ["date"] if self.dates else []
+        if self.distinct <= MAX_LEVELS:
+            given.append("category")
+        return (*given, "drop")
+
+    def can_be(self, kind: JobKind) -> bool:
+        """Return whether the column's values can be taken as this kind."""
+        return kind in NO_INPUT or kind in self.possible_kinds
 
 
 class DatasetProfile(BaseModel):
@@ -76,10 +109,19 @@ class DatasetProfile(BaseModel):
 
     rows: int
     columns: list[ColumnProfile]
+    header: bool | None = Field(
+        default=None, description="false of a CSV whose first row holds values"
+    )
+    warnings: tuple[Notice, ...] = Field(default=(), description="of the file as a whole")
 
     def column(self, name: str) -> ColumnProfile | None:
         """Return the column of this name; None where there is none."""
         return self._by_name.get(name)
+
+    @property
+    def formats(self) -> dict[str, NumberFormat]:
+        """Return how the file wrote numbers, of columns where not as programs do."""
+        return {own.name: own.format for own in self.columns if own.format is not None}
 
     @cached_property
     def _by_name(self) -> dict[str, ColumnProfile]:
@@ -89,258 +131,30 @@ class DatasetProfile(BaseModel):
         """Return what is known of the rows that have a target: of other columns at most that."""
         known = target.model_copy(update={"missing": 0})
         columns = [known if column is target else column for column in self.columns]
-        return DatasetProfile(rows=self.rows - target.missing, columns=columns)
+        return self.with_columns(self.rows - target.missing, columns)
+
+    def with_columns(self, rows: int, columns: list[ColumnProfile]) -> DatasetProfile:
+        """Return what is known of other rows, or of columns that are taken as something else."""
+        return DatasetProfile(
+            rows=rows, columns=columns, header=self.header, warnings=self.warnings
+        )
 
 
 def infer_task(target: ColumnProfile) -> Task:
     """Infer classification for categories and for few distinct integers, else regression."""
-    if target.kind == "category" or (target.integral and target.distinct <= INFERRED_CLASSES):
+    if not target.is_numeric or (target.integral and target.distinct <= INFERRED_CLASSES):
         return "classification"
     return "regression"
 
 
-def check_spec(spec: JobSpec) -> None:
-    """Raise InvalidInput for what no data set could make right: the first check at the door."""
-    _refuse(_spec_errors(spec))
-
-
-def resolve_spec(spec: JobSpec, profile: DatasetProfile) -> JobSpec:
-    """Fill in the target and task of a spec that `check_spec` has accepted.
-
-    Raises InvalidInput where the data can't carry it. What passes can be split and encoded by
-    workers, save that groups may happen to hold a class together: only the rows tell.
-    """
-    target = _target(spec, profile)
-    if spec.missing_target == "drop":
-        profile = profile.where_known(target)
-        target = _target(spec, profile)
-    told = infer_task(target) if spec.loss is None else "regression"
-    task, columns = spec.task or told, _columns(profile)
-    errors = [
-        *_target_errors(spec, target, task),
-        *target_errors(spec.loss, target),
-        *group_errors(spec, profile, target, columns),
-        *weight_errors(spec, profile, target, columns),
-        *_order_errors(spec, profile, target, columns),
-        *drop_errors(spec, profile, target, columns),
-        *column_errors(spec, profile, target, columns),
-        *bound_errors(spec, profile, target, task),
-        *_input_errors(spec, profile, target),
-    ]
-    if not errors:
-        errors += _split_errors(spec, profile, target, task)
-        errors += _size_errors(spec, profile, target, task)
-    if spec.task is None:
-        errors += task_errors(spec, task, f"a {task} target ('{target.name}')")
-    _refuse(errors)
-    return spec.model_copy(update={"target": target.name, "task": task})
-
-
-def _refuse(errors: list[FieldError]) -> None:
-    if errors:
-        raise InvalidInput("; ".join(f"{e.field}: {e.message}" for e in errors), errors)
-
-
-def _spec_errors(spec: JobSpec) -> list[FieldError]:
-    """Return the errors that the spec alone tells."""
-    errors = combination_errors(spec)
-    if spec.task is not None:
-        errors += task_errors(spec, spec.task, f"the task {spec.task}")
-    if spec.trials * spec.epochs > MAX_CURVE_POINTS:
-        message = (
-            f"makes {spec.trials * spec.epochs:,} curve points in {spec.trials:,} trials; "
-            f"at most {MAX_CURVE_POINTS:,}: up to {MAX_CURVE_POINTS // spec.trials:,} epochs"
-        )
-        errors.append(FieldError("epochs", spec.epochs, message))
-    if spec.folds > MAX_MODELS:
-        field, value, fewer = _fewer_folds(spec, MAX_MODELS)
-        message = f"makes {spec.folds:,} folds in all; at most {MAX_MODELS:,}: {fewer}"
-        errors.append(FieldError(field, value, message))
-    return errors + _weight_errors(spec, inputs=1, outputs=1)
-
-
-def _target(spec: JobSpec, profile: DatasetProfile) -> ColumnProfile:
-    if spec.target is None:
-        return profile.columns[-1]
-    column = profile.column(spec.target)
-    if column is None:
-        raise InvalidInput.of("target", spec.target, f"no such column; {_columns(profile)}")
-    return column
-
-
-def _columns(profile: DatasetProfile) -> str:
-    names = [column.name for column in profile.columns]
-    return "columns: " + ", ".join(names[:20]) + (", ..." if len(names) > 20 else "")
-
-
-def _target_errors(spec: JobSpec, target: ColumnProfile, task: Task) -> list[FieldError]:
-    errors: list[FieldError] = []
-    if target.missing:
-        message = (
-            f"has {target.missing} missing values; every row needs a target, or "
-            '"missing_target": "drop" leaves such rows out'
-        )
-        errors.append(FieldError("target", target.name, message))
-    if target.distinct < 2:
-        message = "holds one value only; there is nothing to predict"
-        errors.append(FieldError("target", target.name, message))
-    if task == "regression" and target.kind != "number":
-        message = "holds categories; regression needs numbers"
-        errors.append(FieldError("target", target.name, message))
-    if task == "classification" and target.kind == "number" and not target.integral:
-        message = f"column '{target.name}' holds real numbers, which are no classes; accepted: "
-        errors.append(FieldError("task", spec.task, message + "regression"))
-    elif task == "classification" and target.distinct > MAX_CLASSES:
-        message = f"column '{target.name}' has {target.distinct} classes; at most {MAX_CLASSES}"
-        errors.append(FieldError("target", target.name, message))
-    return errors
-
-
-def _order_errors(
-    spec: JobSpec, profile: DatasetProfile, target: ColumnProfile, columns: str
-) -> list[FieldError]:
-    if not isinstance(spec.validation, ForwardValidation):
-        return []
-    return forward_errors(spec.validation, profile, target.name, columns)
-
-
-def _input_errors(
-    spec: JobSpec, profile: DatasetProfile, target: ColumnProfile
-) -> list[FieldError]:
-    """Refuse inputs that encode to too much: categories become a column for each level."""
-    inputs = _inputs(spec, profile, target)
-    if not inputs:
-        message = f"has no input column{_besides(spec)}"
-        return [FieldError("dataset", spec.dataset, message)]
-    for column in inputs:
-        if is_identifier(column, profile.rows):
-            message = (
-                f"column '{column.name}' holds {column.distinct:,} different texts in "
-                f"{profile.rows:,} rows: an identifier or free text, no input for new rows; "
-                "name it in `drop`, or as `groups`"
-            )
-            return [FieldError("dataset", spec.dataset, message)]
-    width = _inputs_width(spec, profile, target)
-    if profile.rows * width <= MAX_CELLS:
-        return []
-    message = f"encodes to {profile.rows:,} rows of {width:,} inputs; at most {MAX_CELLS:,} numbers"
-    return [FieldError("dataset", spec.dataset, message)]
-
-
-def _besides(spec: JobSpec) -> str:
-    """Return what the columns are that could have been inputs."""
-    order = spec.validation.by if isinstance(spec.validation, ForwardValidation) else None
-    columns = [
-        "the groups" if spec.groups else None,
-        "the weights" if spec.weights else None,
-        f"'{order}'" if order else None,
-        "what `drop` names" if spec.drop else None,
-    ]
-    named = " and ".join(column for column in columns if column)
-    return f" besides {named}" if named else ""
-
-
 def is_identifier(column: ColumnProfile, rows: int) -> bool:
-    """Return True for a category of too many levels to be an input."""
-    if column.kind == "number" or column.distinct <= FEW_LEVELS:
+    """Return True for texts of too many levels to be an input."""
+    if column.is_numeric or column.distinct <= FEW_LEVELS:
         return False
     return column.distinct > MAX_LEVELS or column.distinct * 2 > rows
 
 
-def _inputs(spec: JobSpec, profile: DatasetProfile, target: ColumnProfile) -> list[ColumnProfile]:
-    apart = {target.name, *spec.apart}
-    return [column for column in profile.columns if column.name not in apart]
-
-
-def _inputs_width(spec: JobSpec, profile: DatasetProfile, target: ColumnProfile) -> int:
-    """Return how many numbers a row is encoded to."""
-    return sum(_encoded_width(column) for column in _inputs(spec, profile, target))
-
-
-def _encoded_width(column: ColumnProfile) -> int:
-    levels = 1 if column.kind == "number" else column.distinct
+def encoded_width(column: ColumnProfile) -> int:
+    """Return how many inputs a column of this kind becomes: one for each number, level and gap."""
+    levels = 1 if column.kind in NUMERIC else column.distinct
     return levels + bool(column.missing)
-
-
-def _split_errors(
-    spec: JobSpec, profile: DatasetProfile, target: ColumnProfile, task: Task
-) -> list[FieldError]:
-    """Refuse data of which too little is left for the folds, after the sealed test set is taken."""
-    validation, needed = spec.validation, spec.validation.parts
-    if isinstance(validation, HoldoutValidation):
-        field, value = "validation.fraction", validation.fraction
-    else:
-        field, value = "validation.folds", validation.folds
-    left = profile.rows - held_out(profile.rows, spec.test_fraction)
-    if left < 2 * needed:
-        message = f"needs at least {2 * needed} rows beside the test set; there are {left}"
-        return [FieldError(field, value, message)]
-    if task != "classification" or isinstance(validation, ForwardValidation):
-        return []  # which block holds which classes, only the rows tell
-    count = target.rarest_count
-    left = count - held_out(count, spec.test_fraction)
-    if left >= needed:
-        return []
-    rows = "row" if count == 1 else "rows"
-    message = (
-        f"class '{target.rarest}' of '{target.name}' has {count} {rows}, {left} of them "
-        f"beside the test set; at least {needed} are needed, or none: leave the class out"
-    )
-    return [FieldError(field, value, message)]
-
-
-def _size_errors(
-    spec: JobSpec, profile: DatasetProfile, target: ColumnProfile, task: Task
-) -> list[FieldError]:
-    """Refuse a trial whose folds' rows and models don't fit into a worker's memory."""
-    width = _inputs_width(spec, profile, target)
-    outputs = target.distinct if task == "classification" else 1
-    errors = _weight_errors(spec, width, outputs)
-    cells, room = profile.rows * width, _room(spec, MAX_FOLD_CELLS)
-    if cells * (spec.folds + 1) > room and not isinstance(spec.validation, HoldoutValidation):
-        field, value, fewer = _fewer_folds(spec, room // cells - 1)
-        message = (
-            f"needs {spec.folds + 1} tables of {cells:,} encoded numbers; at most "
-            f"{room:,} in all: {fewer}"
-        )
-        errors.append(FieldError(field, value, message))
-    return errors
-
-
-def _fewer_folds(spec: JobSpec, most: int) -> tuple[str, int, str]:
-    """Return the field that makes too many folds, its value, and what makes at most so many."""
-    validation = spec.validation
-    assert not isinstance(validation, HoldoutValidation)
-    folds = validation.folds
-    if isinstance(validation, FoldsValidation) and validation.repeats > 1 and most >= folds:
-        return "validation.repeats", validation.repeats, f"up to {most // folds} of {folds} folds"
-    fewer = f"up to {most} folds of this data" if most >= 2 else "a holdout fits"
-    return "validation.folds", folds, fewer
-
-
-def _room(spec: JobSpec, numbers: int) -> int:
-    """Return how many numbers fit where so many of single precision do."""
-    return numbers // 2 if spec.precision == "float64" else numbers
-
-
-def _weight_errors(spec: JobSpec, inputs: int, outputs: int) -> list[FieldError]:
-    """Refuse models with too many weights in all folds; a plug-in's size is its own business."""
-    if isinstance(spec.model, PluginModel):
-        return []
-    weights = spec.model.weights(inputs, outputs)
-    room = _room(spec, MAX_FOLD_WEIGHTS)
-    if weights * spec.folds <= room:
-        return []
-    each = f" in each of {spec.folds} folds" if spec.folds > 1 else ""
-    most = room // weights
-    fewer = f"up to {most} folds, or " if most >= 2 and spec.folds > 1 else ""
-    message = (
-        f"makes {weights:,} weights{each}; at most {room:,} in all: "
-        f"{fewer}a model of up to {room // spec.folds:,} weights"
-    )
-    if isinstance(spec.model, MlpModel):
-        return [FieldError("model.hidden", spec.model.hidden, message)]
-    if isinstance(spec.validation, HoldoutValidation):
-        return [FieldError("dataset", spec.dataset, message)]
-    field, value, _ = _fewer_folds(spec, most)
-    return [FieldError(field, value, message)]

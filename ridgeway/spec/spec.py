@@ -6,7 +6,6 @@ from typing import Annotated, Any, Literal, TypeAlias, get_args
 
 from pydantic import (
     BeforeValidator,
-    ConfigDict,
     Field,
     JsonValue,
     model_validator,
@@ -15,6 +14,7 @@ from pydantic_core import PydanticCustomError
 
 from ridgeway.spec.bounds import Bounds
 from ridgeway.spec.by_column import FeatureGroups, PenaltyFactors
+from ridgeway.spec.columns import NO_INPUT, Columns
 from ridgeway.spec.dimensions import DISTINCT, Dimension, Range, Strength, within
 from ridgeway.spec.losses import Loss, LossName
 from ridgeway.spec.models import LinearModel, MlpModel, ModelSpec
@@ -35,6 +35,7 @@ from ridgeway.spec.steps import asks_for_steps
 from ridgeway.spec.strengths import Strengths
 from ridgeway.spec.strict import WHOLE, Check, Integer, Name, Strict, Text
 from ridgeway.spec.validation import FoldsValidation, ForwardValidation, Validation
+from ridgeway.spec.warm_start import WarmStart
 
 Schedule: TypeAlias = Literal["constant", "cosine"]
 Stop: TypeAlias = Literal["never", "auto"]
@@ -109,36 +110,6 @@ class AtMost(Strict):
     nonzero_weights: Annotated[int, Field(ge=0), WHOLE] | None = None
 
 
-class WarmStart(Strict):
-    """The job, or the imported study, that the sampler learns from before the first trial."""
-
-    model_config = ConfigDict(
-        json_schema_extra={
-            "oneOf": [
-                {"properties": {name: {"type": "string"}}, "required": [name]}
-                for name in ("job", "study")
-            ]
-        }
-    )
-
-    job: Name | None = None
-    study: Name | None = None
-
-    @model_validator(mode="after")
-    def _one(self) -> WarmStart:
-        if (self.job is None) is (self.study is None):
-            raise PydanticCustomError("one_source", 'must be {"job": ID} or {"study": NAME}')
-        return self
-
-    @property
-    def named(self) -> tuple[str, str]:
-        """Return the field that is given and the name of the study (of a job: its id)."""
-        if self.job is not None:
-            return "warm_start.job", self.job
-        assert self.study is not None
-        return "warm_start.study", self.study
-
-
 def _objective_first(objectives: list[str]) -> list[str]:
     """Refuse all but one objective of training, alone or followed by `nonzero_weights`."""
     if objectives[0] == "nonzero_weights" or objectives[1:] not in ([], ["nonzero_weights"]):
@@ -175,6 +146,7 @@ class JobSpec(Strict):
     drop: Annotated[list[Name], Field(max_length=MAX_DROPPED), DISTINCT] = Field(
         default=[], description="columns that are no inputs"
     )
+    columns: Columns = Field({})
     missing_target: Literal["refuse", "drop"] = Field(
         "refuse", description="`drop`: rows without a target are left out"
     )
@@ -330,10 +302,15 @@ class JobSpec(Strict):
         return None if self.loss is None else self.loss.kind
 
     @property
+    def order(self) -> str | None:
+        """Return the column that puts the rows in order, if one does."""
+        return self.validation.by if isinstance(self.validation, ForwardValidation) else None
+
+    @property
     def apart(self) -> set[str]:
         """Return the columns beside the target that are no inputs."""
-        order = self.validation.by if isinstance(self.validation, ForwardValidation) else None
-        named = (self.groups, self.weights, order, *self.drop)
+        left_out = (name for name, kind in self.columns.items() if kind in NO_INPUT)
+        named = (self.groups, self.weights, self.order, *self.drop, *left_out)
         return {name for name in named if name is not None}
 
     @property

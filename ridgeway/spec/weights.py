@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from ridgeway.errors import FieldError
 from ridgeway.spec.spec import JobSpec
-from ridgeway.spec.validation import ForwardValidation
 
 if TYPE_CHECKING:
     from ridgeway.spec.profiles import ColumnProfile, DatasetProfile
@@ -20,7 +19,7 @@ def weights_used_twice(spec: JobSpec) -> list[FieldError]:
     name = spec.weights
     if name is None:
         return []
-    by = spec.validation.by if isinstance(spec.validation, ForwardValidation) else None
+    by = spec.order
     uses = {
         "is the target": name == spec.target,
         "names the groups": name == spec.groups,
@@ -47,7 +46,7 @@ def weight_errors(
         message = f"no such column; {columns}"
     elif column.name == target.name:
         message = "is the target; weights need a column of their own"
-    elif column.kind != "number":
+    elif not column.is_numeric:
         message = f"holds texts, which weigh nothing; {ACCEPTED}"
     elif column.missing:
         message = f"has {column.missing} missing values; every row needs a weight"

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from ridgeway.spec.profiles import ColumnProfile, infer_task, is_identifier
 from ridgeway.views import Dataset
@@ -56,8 +54,7 @@ def _shown(own: ColumnProfile, dataset: Dataset) -> Column:
 
 def notices_of(own: ColumnProfile | Dataset) -> list[str]:
     """Return what was noticed when the file was read, of a column or of the file as a whole."""
-    found: Sequence[Any] = getattr(own, "warnings", ())
-    return [f"{each.sentence} {each.remedy}" for each in found]
+    return [f"{each.sentence} {each.remedy}" for each in own.warnings]
 
 
 def _range(own: ColumnProfile) -> str:
@@ -76,8 +73,8 @@ def _made_of_target(own: ColumnProfile) -> str:
 
 
 def _made_of_input(own: ColumnProfile, unfit: bool) -> str:
-    if told := getattr(own, "made", None):  # whoever read the file knows best
-        return str(told)
+    if own.made:  # whoever read the file knows best
+        return own.made
     if unfit:
         return "An identifier or free text, no input for new rows: leave it out."
     if own.distinct < 2:

@@ -13,13 +13,14 @@ from starlette.exceptions import HTTPException
 
 from ridgeway.data.bundled import ROWS_KEPT, bundled_rows
 from ridgeway.data.catalogue import UPLOAD_NAME, StoredDataset, check_name, find_dataset
+from ridgeway.data.headers import Header
 from ridgeway.data.listing import OFFERED_FIRST, list_datasets
 from ridgeway.data.preview import preview_stored
 from ridgeway.errors import NotFound, Unreadable
 from ridgeway.jobs.datasets import delete_dataset, rename_dataset, show_dataset
 from ridgeway.keys.caller import Caller
 from ridgeway.spec.strict import Strict
-from ridgeway.views import Dataset, DatasetPage, DatasetSummary, Preview
+from ridgeway.views import Dataset, DatasetPage, Preview
 from service.access.asking import InCaller
 from service.access.visits import current_visit
 from service.context import Context, IfNoneMatch, InContext, Limit, cursor_of, require_json
@@ -41,6 +42,7 @@ _BODY: dict[str, Any] = {
 @router.post(
     "",
     status_code=201,
+    response_model=Dataset,
     responses={201: {"headers": LOCATION}, **problems(403, 408, 409, 413, 415, 422)},
     openapi_extra={"requestBody": _BODY},
 )
@@ -48,9 +50,14 @@ async def bring(
     request: Request,
     name: Annotated[str, Query(description="jobs name it so", json_schema_extra=UPLOAD_NAME)],
     context: InContext,
-    response: Response,
-) -> DatasetSummary:
-    """Bring a data file of your own: `curl --data-binary @FILE '.../v1/datasets?name=NAME'`."""
+    header: Annotated[
+        Header, Query(description="of a CSV: whether its first row holds the columns' names")
+    ] = "auto",
+) -> Response:
+    """Bring a data file of your own: `curl --data-binary @FILE '.../v1/datasets?name=NAME'`.
+
+    The answer tells what is made of each column; a job's `columns` may say otherwise.
+    """
     if request.headers.get("content-type", "").lower().startswith("multipart/"):
         raise HTTPException(415, "Send the file itself as the body (curl --data-binary @FILE).")
     check_name(name)  # before the file is waited for
@@ -65,10 +72,16 @@ async def bring(
         file.flush()
         async with context.readers:
             brought = await run_in_threadpool(
-                ingest_apart, context.settings, pathlib.Path(file.name), name, current_visit()
+                ingest_apart,
+                context.settings,
+                pathlib.Path(file.name),
+                name,
+                header,
+                current_visit(),
             )
-    response.headers["Location"] = f"/v1/datasets/{brought.id}"
-    return brought
+    where = {"Location": f"/v1/datasets/{brought.id}"}
+    told = brought.model_dump_json()
+    return Response(told, status_code=201, headers=where, media_type="application/json")
 
 
 @router.get("", responses=problems(422))

@@ -26,7 +26,7 @@ from ridgeway.jobs.requests import Request
 from ridgeway.jobs.warm_starts import find_lessons
 from ridgeway.keys.caller import Caller
 from ridgeway.spec.paths import JobBody, job_spec_of
-from ridgeway.spec.profiles import check_spec, resolve_spec
+from ridgeway.spec.resolving import check_spec, resolve_spec
 from ridgeway.spec.spec import MAX_TRIALS, JobSpec
 from ridgeway.spec.strict import Integer, Strict
 from ridgeway.views import Front, Job, JobPage, TrialDetail, TrialPage

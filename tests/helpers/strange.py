@@ -10,7 +10,7 @@ from ridgeway.data.bundled import bundled_profiles
 from ridgeway.database.engine import Database
 from ridgeway.database.tables import jobs
 from ridgeway.jobs.lifecycle import submit_job
-from ridgeway.spec.profiles import resolve_spec
+from ridgeway.spec.resolving import resolve_spec
 from ridgeway.spec.wording import parse_spec
 
 

@@ -8,7 +8,7 @@ from ridgeway.data.bundled import bundled_profiles
 from ridgeway.database.engine import Database
 from ridgeway.jobs.lifecycle import submit_job
 from ridgeway.jobs.warm_starts import find_lessons
-from ridgeway.spec.profiles import check_spec, resolve_spec
+from ridgeway.spec.resolving import check_spec, resolve_spec
 from ridgeway.spec.spec import JobSpec
 from ridgeway.spec.wording import parse_spec
 

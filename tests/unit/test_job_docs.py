@@ -13,7 +13,7 @@ import pytest
 
 from ridgeway.data.bundled import bundled_profiles
 from ridgeway.spec.models import PluginModel
-from ridgeway.spec.profiles import resolve_spec
+from ridgeway.spec.resolving import resolve_spec
 from ridgeway.spec.spec import JobSpec
 from ridgeway.spec.strict import Strict
 from ridgeway.spec.wording import parse_spec

@@ -9,9 +9,10 @@ import torch
 from safetensors.torch import save
 from torch import Tensor
 
-from ridgeway.model.file import FORMAT, SKIP_FORMAT
+from ridgeway.model.file import DATE_FORMAT, FORMAT, SKIP_FORMAT
 from ridgeway.spec.models import LinearModel, MlpModel
 from ridgeway.spec.spec import JobSpec
+from ridgeway.texts.dates import DATE_KINDS
 from workers.answer.choice import Refit
 from workers.answer.rival import Rival
 from workers.data.prepare import Fold, Prepared
@@ -57,9 +58,17 @@ def constant_bytes(prepared: Prepared, sealed: Fold) -> bytes:
 
 def _bytes(parameters: Mapping[str, Tensor], spec: JobSpec, words: dict[str, str]) -> bytes:
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in parameters.items()}
-    skips = isinstance(spec.model, MlpModel) and spec.model.skip
-    written = SKIP_FORMAT if skips else FORMAT
-    return save(tensors, metadata={"format": written, "spec": spec.model_dump_json(), **words})
+    return save(
+        tensors, metadata={"format": _format(spec), "spec": spec.model_dump_json(), **words}
+    )
+
+
+def _format(spec: JobSpec) -> str:
+    """Return the least format whose readers know all of the file."""
+    inputs = (kind for name, kind in spec.columns.items() if name not in spec.apart)
+    if any(kind in DATE_KINDS for kind in inputs):
+        return DATE_FORMAT
+    return SKIP_FORMAT if isinstance(spec.model, MlpModel) and spec.model.skip else FORMAT
 
 
 def _link(kind: Kind) -> str:
@@ -73,7 +82,12 @@ def _use(prepared: Prepared, sealed: Fold) -> dict[str, str]:
     """Return what it takes to use a model of these data."""
     medians, kind = prepared.medians(), kind_of(prepared.spec, prepared.outputs)
     columns = [
-        {"name": name, "kind": own, **({"fill": medians[name]} if name in medians else {})}
+        {
+            "name": name,
+            "kind": own.kind,
+            **({"fill": medians[name]} if name in medians else {}),
+            **({"format": own.format.model_dump()} if own.format else {}),
+        }
         for name, own in prepared.columns.items()
     ]
     mean, scale = sealed.linear_units(kind)

@@ -16,19 +16,25 @@ import pyarrow as pa
 
 from ridgeway.data.dates import microseconds
 from ridgeway.errors import JobUnrunnable
+from ridgeway.spec.columns import JobKind
 from ridgeway.spec.forward import ORDERED
 from ridgeway.spec.profiles import held_out
+from ridgeway.texts.dates import DATE_KINDS
+from workers.data.taking import days_of
 
 Ints = npt.NDArray[np.int64]
 Positions = npt.NDArray[np.intp]
 
 
-def places_in_order(values: npt.NDArray[Any]) -> Ints:
+def places_in_order(values: npt.NDArray[Any], kind: JobKind | None = None) -> Ints:
     """Return each row's place (rows,) in the order of numbers, or of texts that are dates.
 
-    Equal values share a place. JobUnrunnable where texts are no dates.
+    kind: of dates, where the job tells it; else they are of ISO 8601. Equal values share a place.
+    JobUnrunnable where texts are no dates.
     """
-    if values.dtype.kind != "f":
+    if kind in DATE_KINDS:
+        values = days_of(values, kind, "by")
+    elif values.dtype.kind != "f":
         dates = microseconds(pa.array(values, type=pa.string()))
         if dates is None:
             raise JobUnrunnable(f"validation.by: holds texts that are not all dates; {ORDERED}")

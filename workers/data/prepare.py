@@ -19,9 +19,11 @@ from torch import Tensor
 from ridgeway.data.tables import profile_table
 from ridgeway.errors import InvalidInput, JobUnrunnable
 from ridgeway.spec.names import Task
-from ridgeway.spec.profiles import label_of, resolve_spec
+from ridgeway.spec.profiles import label_of
+from ridgeway.spec.resolving import resolve_spec
 from ridgeway.spec.spec import JobSpec
 from ridgeway.spec.validation import ForwardValidation, HoldoutValidation
+from ridgeway.texts.numbers import NumberFormat
 from workers.data.encoding import (
     ColumnKind,
     Encoding,
@@ -36,6 +38,7 @@ from workers.data.encoding import (
 from workers.data.forward import places_in_order
 from workers.data.loading import canonical_table_of
 from workers.data.splits import Positions, Splits, halves, resplit, split
+from workers.data.taking import Taken, taken
 from workers.data.targets import centre_and_scale, check_targets, has_optimum
 from workers.data.weights import checked_weights, weighing
 from workers.objectives.losses import Kind, in_units, kind_of, response
@@ -147,7 +150,7 @@ class Prepared:
     classes: tuple[str, ...]  # in the order of class indices; () for regression
     features: tuple[str, ...]  # encoded columns, d of them
     source_columns: tuple[str, ...]  # the raw column that each encoded one came from
-    columns: Mapping[str, ColumnKind]  # raw columns that are inputs, in the table's order
+    columns: Mapping[str, Taken]  # raw columns that are inputs, in the table's order
     target_kind: ColumnKind
     folds: tuple[Fold, ...]
     _rows: EncodedRows = field(repr=False)
@@ -207,12 +210,15 @@ class Prepared:
         return dict(zip(names[numbers].tolist(), found.tolist(), strict=True))
 
 
-def prepare(spec: JobSpec, frame: pd.DataFrame) -> Prepared:
+def prepare(
+    spec: JobSpec, frame: pd.DataFrame, formats: Mapping[str, NumberFormat] | None = None
+) -> Prepared:
     """Split and encode a data set for a job whose spec the door has checked against its profile.
 
+    formats: how the data set's file wrote the numbers of columns, where not as programs do.
     JobUnrunnable where groups or an order hold a class together, which only the rows tell.
     """
-    return _prepared(spec, canonical_table_of(frame, spec.dataset).to_pandas())
+    return _prepared(spec, canonical_table_of(frame, spec.dataset).to_pandas(), formats or {})
 
 
 def check_and_prepare(spec: JobSpec, frame: pd.DataFrame) -> Prepared:
@@ -226,10 +232,10 @@ def check_and_prepare(spec: JobSpec, frame: pd.DataFrame) -> Prepared:
         resolved = resolve_spec(spec, profile_table(table))
     except InvalidInput as error:
         raise JobUnrunnable(f"Data set '{spec.dataset}' does not fit the job: {error}") from None
-    return _prepared(resolved, table.to_pandas())
+    return _prepared(resolved, table.to_pandas(), {})
 
 
-def _prepared(spec: JobSpec, frame: pd.DataFrame) -> Prepared:
+def _prepared(spec: JobSpec, frame: pd.DataFrame, formats: Mapping[str, NumberFormat]) -> Prepared:
     assert spec.target is not None
     assert spec.task is not None
     if spec.missing_target == "drop":
@@ -239,13 +245,13 @@ def _prepared(spec: JobSpec, frame: pd.DataFrame) -> Prepared:
     weights = None if spec.weights is None else checked_weights(frame[spec.weights].to_numpy())
     order = None
     if isinstance(spec.validation, ForwardValidation):
-        order = places_in_order(frame[spec.validation.by].to_numpy())
+        by = spec.validation.by
+        order = places_in_order(frame[by].to_numpy(), spec.columns.get(by))
     splits = split(spec, targets, classes, groups, order)
     if weights is not None:
         splits = weighing(spec, splits, weights, targets, classes)
-    raw = frame.drop(columns=[spec.target, *spec.apart])
+    raw, columns = taken(frame.drop(columns=[spec.target, *spec.apart]), spec.columns, formats)
     encoding = encode(raw, splits.development)
-    kinds: list[ColumnKind] = [column_kind(dtype) for dtype in raw.dtypes]
     outputs = len(classes) if len(classes) > 2 else 1
     kind = kind_of(spec, outputs)
     check_targets(targets, splits, kind)
@@ -258,7 +264,7 @@ def _prepared(spec: JobSpec, frame: pd.DataFrame) -> Prepared:
         classes=classes,
         features=encoding.names,
         source_columns=encoding.sources,
-        columns=dict(zip(raw.columns, kinds, strict=True)),
+        columns=columns,
         target_kind=column_kind(frame.dtypes[spec.target]),
         folds=tuple(rows.fold(*each, with_groups=holdout) for each in splits.folds),
         _rows=rows,

@@ -157,23 +157,19 @@ class Worker:
         if lease.was_lost:
             self._tools.recorder.count("leases_lost")
         keeping = Keeping(lease, self._tools)
-        known = {"job": lease.job_id, "lease": lease.id}
-        with (
-            self._working_on(lease),
-            heeding(self._heed),
-            about(**known),
-            span(lease.kind, **known),
-        ):
+        with self._working_on(lease), heeding(self._heed):
             self._end(lease, keeping)
         keeping.forget()
         return True
 
     @contextmanager
     def _working_on(self, lease: Lease) -> Generator[None]:
-        """Let the heartbeat, the pulse and the output know what is worked on."""
+        """Let the heartbeat, the pulse, the output and the log know what is worked on."""
         self._lease, self._pulse.lease, self._output.job = lease, lease.id, lease.job_id
+        known = {"job": lease.job_id, "lease": lease.id}
         try:
-            yield
+            with about(**known), span(lease.kind, **known):
+                yield
         finally:
             self._output.job = None
             with self._telling:
@@ -262,7 +258,8 @@ class Worker:
         except NotFound as error:
             raise JobUnrunnable(str(error)) from None
         checked = stored is not None or spec.dataset in BUNDLED
-        return prepare(spec, frame) if checked else check_and_prepare(spec, frame)
+        formats = {} if stored is None else stored.profile.formats
+        return prepare(spec, frame, formats) if checked else check_and_prepare(spec, frame)
 
     def _require_room(self, spec: JobSpec, stored: StoredDataset) -> None:
         """Give up what other jobs keep here if need be; JobUnrunnable if that is not enough."""

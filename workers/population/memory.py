@@ -14,7 +14,7 @@ from ridgeway.errors import JobUnrunnable
 from ridgeway.host.memory import Room, room
 from ridgeway.spec.models import MlpModel, PluginModel
 from ridgeway.spec.names import OPTIMIZER_ROWS
-from ridgeway.spec.profiles import DatasetProfile
+from ridgeway.spec.profiles import DatasetProfile, encoded_width
 from ridgeway.spec.spec import JobSpec
 from workers.optimizers.precision import dtype_of
 
@@ -50,9 +50,10 @@ def encoded_inputs(spec: JobSpec, profile: DatasetProfile) -> int:
     """Return how many inputs a data set's columns become: one for each number, level and gap."""
     apart = {spec.target, *spec.apart}
     return sum(
-        (1 if column.kind == "number" else column.distinct) + (column.missing > 0)
+        encoded_width(column.model_copy(update={"kind": kind}))
         for column in profile.columns
         if column.name not in apart
+        and (kind := spec.columns.get(column.name, column.stored_kind)) != "drop"
     )
 
 

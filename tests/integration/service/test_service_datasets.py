@@ -58,13 +58,41 @@ def test_an_uploaded_csv_is_listed_and_can_be_searched(http):
     assert answer.headers["location"] == f"/v1/datasets/{dataset['id']}"
     assert (dataset["rows"], dataset["target"], dataset["kind"]) == (60, "label", "uploaded")
     assert dataset["checksum"] == hashlib.sha256(CSV).hexdigest()
-    assert dataset in http.get("/v1/datasets").json()["datasets"]
+    (listed,) = (
+        each for each in http.get("/v1/datasets").json()["datasets"] if each["id"] == dataset["id"]
+    )
+    assert listed.items() < dataset.items()
     for name in ("mine", dataset["id"]):
         described = http.get(f"/v1/datasets/{name}").json()
         assert [each["name"] for each in described["columns"]] == ["width", "colour", "label"]
-        assert dataset.items() < described.items()
+        assert dataset == described
         job = http.post("/v1/jobs", json={"dataset": name})
         assert (job.status_code, job.json()["spec"]["target"]) == (201, "label")
+
+
+def test_an_upload_tells_what_is_made_of_its_columns_and_a_job_says_otherwise(http):
+    lines = [f"{row};{1 + row % 28}.5.2024;{row % 9}.234,5;{row % 3}" for row in range(60)]
+    answer = http.post("/v1/datasets?name=odd&header=false", content="\n".join(lines))
+    assert (answer.status_code, answer.json()["header"], answer.json()["rows"]) == (201, False, 60)
+    columns = answer.json()["columns"]
+    assert [own["kind"] for own in columns] == ["identifier", "date_day_first", "number", "number"]
+    assert all(own["made"] for own in columns)
+    assert columns[0]["warnings"][0]["code"] == "identifier"
+    assert (columns[2]["missing"], columns[2]["distinct"], columns[2]["minimum"]) == (
+        0,
+        9,
+        0.2345e3,
+    )
+    job = http.post("/v1/jobs", json={"dataset": "odd"}).json()
+    assert job["spec"]["columns"] == {"column_1": "identifier", "column_2": "date_day_first"}
+    assert any("`column_1` (an identifier)" in each for each in job["warnings"])
+    bad = http.post("/v1/jobs", json={"dataset": "odd", "columns": {"column_2": "number"}})
+    assert (bad.status_code, bad.json()["errors"][0]["field"]) == (422, "columns.column_2")
+    assert "holds '1.5.2024', which is no number" in bad.json()["errors"][0]["message"]
+    other = http.post("/v1/datasets?name=odd&header=true", content="\n".join(lines))
+    assert (other.status_code, "read as values" in other.json()["detail"]) == (409, True)
+    strange = http.post("/v1/datasets?name=odd2&header=maybe", content="\n".join(lines))
+    assert strange.status_code == 422
 
 
 def test_a_name_with_slashes_and_escapes_is_found(http):

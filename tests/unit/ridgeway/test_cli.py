@@ -320,8 +320,8 @@ def test_tables_cut_no_word_on_a_narrow_terminal(
 def test_a_data_set_comes_by_standard_input() -> None:
     rows = "a,b\n1,2\n"
     uploaded = {"id": "1", "name": "mine", "kind": "uploaded", "rows": 1, "column_count": 2}
-    unknown = dict.fromkeys(("target", "task", "checksum", "bytes", "created_at"))
-    with scripted(Answer(201, uploaded | unknown)) as script:
+    names = ("target", "task", "checksum", "bytes", "created_at", "columns")
+    with scripted(Answer(201, uploaded | dict.fromkeys(names))) as script:
         result = ridgeway("datasets", "add", "-", "--name", "mine", "--url", script.url, given=rows)
     assert result.exit_code == 0, result.output
     assert script.requests[0].body == rows.encode()

@@ -32,9 +32,10 @@ def start(database: Database, worker: str, host: str = "gpu-1", **offers: frozen
 
 def warnings(database: Database, job_id: str) -> list[str]:
     with database.reading() as transaction:
-        (listed,) = lookups.list_jobs(transaction, state=None, cursor=None, limit=1).jobs
+        (listed,) = lookups.list_jobs(transaction, cursor=None, limit=1).jobs
         job = lookups.find_job(transaction, job_id)
-    assert listed.warnings == job.warnings
+    assert (listed.warnings, listed.waiting) == (job.warnings, job.waiting)
+    assert job.warnings == ([] if job.waiting is None else [job.waiting])
     return job.warnings
 
 

@@ -17,7 +17,8 @@ from ridgeway.data.catalogue import Upload, add_dataset
 from ridgeway.database.engine import Database
 from ridgeway.jobs import lookups
 from ridgeway.jobs.lifecycle import submit_job
-from ridgeway.spec.profiles import ColumnProfile, DatasetProfile, resolve_spec
+from ridgeway.spec.profiles import ColumnProfile, DatasetProfile
+from ridgeway.spec.resolving import resolve_spec
 from ridgeway.spec.wording import parse_spec
 from ridgeway.views import Job
 

@@ -19,7 +19,7 @@ from ridgeway.jobs.holding import trials_before
 from ridgeway.jobs.lifecycle import submit_job
 from ridgeway.jobs.lookups import list_trials
 from ridgeway.settings import Settings
-from ridgeway.spec.profiles import resolve_spec
+from ridgeway.spec.resolving import resolve_spec
 from ridgeway.spec.spec import JobSpec
 from ridgeway.spec.wording import parse_spec
 from ridgeway.study.distributions import search_space

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from ridgeway.data.tables import canonical_table, profile_table
 from ridgeway.errors import InvalidInput
 from ridgeway.local.protocol import fitted
-from ridgeway.spec.profiles import DatasetProfile, resolve_spec
+from ridgeway.spec.profiles import DatasetProfile
+from ridgeway.spec.resolving import resolve_spec
 from ridgeway.spec.wording import parse_spec
 
 

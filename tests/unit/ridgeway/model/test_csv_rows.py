@@ -7,10 +7,9 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from ridgeway.data.csv_files import MISSING as MISSING_IN_DATA_SETS
 from ridgeway.data.csv_files import read_csv as read_data_set
 from ridgeway.errors import InvalidInput
-from ridgeway.model.csv_rows import MISSING, read_csv
+from ridgeway.model.csv_rows import read_csv
 from ridgeway.model.file import Column
 
 COLUMNS = [Column("price", "number"), Column("code", "category")]
@@ -31,7 +30,6 @@ def test_cells_are_what_a_data_set_would_hold(text: str) -> None:
     prices = [np.nan if price is None else price for price in table["price"].to_pylist()]
     np.testing.assert_array_equal(made["price"], prices)
     assert made["code"].tolist() == table["code"].to_pylist()
-    assert set(MISSING_IN_DATA_SETS) == MISSING
 
 
 @pytest.mark.parametrize(
@@ -57,8 +55,8 @@ def test_what_is_broken_is_told_with_its_place(text: str, field: str, said: str)
 
 
 def test_bytes_that_are_no_text_are_refused() -> None:
-    with pytest.raises(InvalidInput, match="row 2: byte 0xff is not UTF-8"):
-        read_csv(b"price,code\n1,\xff\n", COLUMNS)
+    with pytest.raises(InvalidInput, match="row 2: byte 0x81 is not UTF-8"):
+        read_csv(b"price,code\n1,\x81\n", COLUMNS)
 
 
 def test_a_long_header_and_lines_that_end_in_a_return_are_read() -> None:

@@ -40,7 +40,7 @@ DAMAGED = {
     "no columns": file(LINE, columns="[]"),
     "columns of others": file(LINE, columns=json.dumps([{**COLUMN, "name": "z"}])),
     "a text as a number": file(LINE, columns=json.dumps([{**COLUMN, "kind": "category"}])),
-    "a kind that is none": file(LINE, columns=json.dumps([{**COLUMN, "kind": "date"}])),
+    "a kind that is none": file(LINE, columns=json.dumps([{**COLUMN, "kind": "colour"}])),
     "too many classes": file(LINE, classes='["a", "b", "c"]'),
 }
 

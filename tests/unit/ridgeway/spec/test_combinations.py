@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from ridgeway.data.bundled import bundled_profiles
 from ridgeway.errors import FieldError, InvalidInput
 from ridgeway.spec.paths import PathSpec
-from ridgeway.spec.profiles import DatasetProfile, check_spec, resolve_spec
+from ridgeway.spec.profiles import DatasetProfile
+from ridgeway.spec.resolving import check_spec, resolve_spec
 from ridgeway.spec.spec import JobSpec
 from ridgeway.spec.wording import parse_spec
 

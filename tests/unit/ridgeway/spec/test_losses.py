@@ -10,7 +10,7 @@ import pytest
 from ridgeway.data.tables import canonical_table, profile_table
 from ridgeway.errors import InvalidInput
 from ridgeway.spec.losses import objective_label
-from ridgeway.spec.profiles import check_spec, resolve_spec
+from ridgeway.spec.resolving import check_spec, resolve_spec
 from ridgeway.spec.spec import JobSpec
 from ridgeway.spec.wording import parse_spec
 

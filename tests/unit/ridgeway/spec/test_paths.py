@@ -10,7 +10,7 @@ import pytest
 from ridgeway.errors import InvalidInput
 from ridgeway.spec.grids import budget
 from ridgeway.spec.paths import OF_SEARCHES, PathSpec
-from ridgeway.spec.profiles import check_spec
+from ridgeway.spec.resolving import check_spec
 from ridgeway.spec.spec import JobSpec
 from ridgeway.spec.strengths import strengths_within
 from ridgeway.spec.wording import parse_spec

@@ -12,14 +12,8 @@ from hypothesis import strategies as st
 from ridgeway.data.bundled import bundled_profiles
 from ridgeway.data.tables import canonical_table, profile_table
 from ridgeway.errors import FieldError, InvalidInput
-from ridgeway.spec.profiles import (
-    ColumnProfile,
-    DatasetProfile,
-    check_spec,
-    held_out,
-    label_of,
-    resolve_spec,
-)
+from ridgeway.spec.profiles import ColumnProfile, DatasetProfile, held_out, label_of
+from ridgeway.spec.resolving import check_spec, resolve_spec
 from ridgeway.spec.spec import JobSpec
 from ridgeway.spec.wording import parse_spec
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from ridgeway.errors import InvalidInput
-from ridgeway.spec.profiles import check_spec
+from ridgeway.spec.resolving import check_spec
 from ridgeway.spec.wording import parse_spec
 
 LINEAR = {"model": {"kind": "linear"}}

@@ -9,7 +9,8 @@ import pytest
 
 from ridgeway.data.tables import canonical_table, profile_table
 from ridgeway.errors import InvalidInput
-from ridgeway.spec.profiles import DatasetProfile, check_spec, resolve_spec
+from ridgeway.spec.profiles import DatasetProfile
+from ridgeway.spec.resolving import check_spec, resolve_spec
 from ridgeway.spec.spec import JobSpec
 from ridgeway.spec.wording import parse_spec
 

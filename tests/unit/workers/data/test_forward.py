@@ -14,7 +14,8 @@ from sklearn.model_selection import TimeSeriesSplit
 
 from ridgeway.data.tables import profile_table
 from ridgeway.errors import InvalidInput, JobUnrunnable
-from ridgeway.spec.profiles import check_spec, held_out, resolve_spec
+from ridgeway.spec.profiles import held_out
+from ridgeway.spec.resolving import check_spec, resolve_spec
 from ridgeway.spec.spec import JobSpec
 from ridgeway.spec.wording import parse_spec
 from workers.data.forward import forward_parts, places_in_order

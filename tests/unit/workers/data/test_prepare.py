@@ -15,7 +15,7 @@ from sklearn.preprocessing import StandardScaler
 
 from ridgeway.data.tables import profile_table
 from ridgeway.errors import InvalidInput, JobUnrunnable
-from ridgeway.spec.profiles import resolve_spec
+from ridgeway.spec.resolving import resolve_spec
 from ridgeway.spec.spec import JobSpec
 from ridgeway.spec.wording import parse_spec
 from workers.data.bundled import bundled_frame

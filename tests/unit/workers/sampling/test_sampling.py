@@ -21,7 +21,7 @@ from optuna.trial import TrialState
 from ridgeway.answers import Params
 from ridgeway.errors import InvalidInput
 from ridgeway.spec.names import SAMPLER_ROWS
-from ridgeway.spec.profiles import check_spec
+from ridgeway.spec.resolving import check_spec
 from ridgeway.spec.spec import JobSpec
 from ridgeway.spec.wording import parse_spec
 from ridgeway.study.distributions import search_space

@@ -6,6 +6,7 @@ TORCH_INDEX ?=
 MINUTES ?= 10
 TRIALS ?= 100000
 SOAK ?=
+CASES ?= 10
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
@@ -14,7 +15,7 @@ BY_FILE := --dist loadfile --no-loadscope-reorder
 PROCESSES := $(shell cores=$$(nproc); echo $$((cores < 4 ? cores + 1 : 4)))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve test soak coverage check format clean
+.PHONY: help setup demo serve test soak fuzz coverage check format clean
 
 help:  ## show this help
 	@echo 'Ridgeway: which penalty, and how strong?'
@@ -55,6 +56,9 @@ test: $(INSTALLED)  ## run every test, PostgreSQL included
 soak: $(INSTALLED)  ## hinder simulated workers for MINUTES (10) on jobs of TRIALS (100000), check nothing is lost
 	PYTHONPATH=tests/helpers $(BIN)/python tests/soak.py \
 	  --minutes $(MINUTES) --trials $(TRIALS) $(SOAK)
+
+fuzz: $(INSTALLED)  ## ask a service all that its document allows and forbids, CASES (10) of each call
+	PYTHONPATH=tests/helpers $(BIN)/python tests/fuzz.py --cases $(CASES)
 
 coverage: $(INSTALLED)  ## run every test and print the lines and branches that none reaches
 	$(BIN)/python -m coverage run -m pytest

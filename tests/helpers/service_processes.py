@@ -34,18 +34,21 @@ class ServiceProcess:
         return [child for child in children if "service.dashboard" in child.cmdline()]
 
 
-def environment(database_url: str, data: Path) -> dict[str, str]:
-    return os.environ | {"RIDGEWAY_DATABASE_URL": database_url, "RIDGEWAY_DATA": str(data)}
+def environment(database_url: str, data: Path, **settings: str) -> dict[str, str]:
+    own = {"RIDGEWAY_DATABASE_URL": database_url, "RIDGEWAY_DATA": str(data)}
+    return os.environ | own | settings
 
 
 @contextmanager
-def running(database_url: str, data: Path, *arguments: str) -> Iterator[ServiceProcess]:
+def running(
+    database_url: str, data: Path, *arguments: str, **settings: str
+) -> Iterator[ServiceProcess]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     process = subprocess.Popen(
         [sys.executable, "-P", "-m", "service", "--port", str(port), *arguments],
-        env=environment(database_url, data),
+        env=environment(database_url, data, **settings),
         stdin=subprocess.PIPE,
         umask=0o022,
     )

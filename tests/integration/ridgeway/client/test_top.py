@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pty
+import signal
 import subprocess
 import sys
 import time
@@ -80,10 +81,16 @@ def test_a_terminal_sees_it_anew_until_a_key_ends_it(served, database, key):
         pytest.skip("the terminal is the same with any database")
     ours, theirs = pty.openpty()
     argv = [sys.executable, "-P", "-m", "ridgeway", "top", "--every", "0.2", "--url", served.url]
+
+    def at_the_terminal() -> None:
+        """Take the terminal; a shell has what it starts in the background ignore interrupts."""
+        os.close(os.open(os.ttyname(theirs), os.O_RDWR))
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+
     with subprocess.Popen(
         argv, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True,
         env={**os.environ, "TERM": "xterm", "COLUMNS": "80", "LINES": "24"},
-        preexec_fn=lambda: os.close(os.open(os.ttyname(theirs), os.O_RDWR)),
+        preexec_fn=at_the_terminal,
     ) as process:  # fmt: skip
         os.close(theirs)
         seen = b""

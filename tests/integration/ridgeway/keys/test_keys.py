@@ -210,7 +210,7 @@ def test_jobs_and_idempotency_keys_are_their_owners_own(database):
             assert found == (made[who.prefix], "checksum")
 
         def seen(who: Caller) -> set[str]:
-            page = list_jobs(transaction, state=None, cursor=None, limit=9, caller=who)
+            page = list_jobs(transaction, cursor=None, limit=9, caller=who)
             return {job.id for job in page.jobs}
 
         assert seen(ann) == {made[ann.prefix]}

@@ -74,7 +74,7 @@ def _made_of_target(own: ColumnProfile) -> str:
 
 def _made_of_input(own: ColumnProfile, unfit: bool) -> str:
     if own.made:  # whoever read the file knows best
-        return own.made
+        return f"{own.made[0].upper()}{own.made[1:]}."
     if unfit:
         return "An identifier or free text, no input for new rows: leave it out."
     if own.distinct < 2:

@@ -20,7 +20,7 @@ def test_it_goes_the_whole_way_and_ends_by_itself(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert "succeeded   20/20 trials" in done.stdout
     for line in ("recommended", "best", "unpenalised", "constant"):
-        assert f"\n {line} " in done.stdout, done.stdout
+        assert f"\n{line} " in done.stdout, done.stdout
     assert "/dashboard/studies/1" in done.stdout
     assert "succeeded: 20/20 trials" in done.stderr
     assert "\x1b" not in done.stdout + done.stderr

@@ -147,10 +147,10 @@ def test_a_data_set_says_what_a_job_makes_of_each_column(filled: Filled):
     for told in (
         "120 rows of 5 columns",
         "Predicted: 3 classes.",
-        "gaps filled with the median",
-        "One-hot: 2 columns of 0 and 1, standardised.",
-        "Has one value only",
-        "An identifier or free text",
+        "where missing their median",
+        "An input for each of 2 values.",
+        "A constant: left out.",
+        ": left out.",
         "10.0 %",
     ):
         assert told in text, told

@@ -23,9 +23,9 @@ from ridgeway.data.bundled import bundled_profiles
 from ridgeway.database.tables import datasets, jobs, leases
 from ridgeway.errors import Unreadable
 from ridgeway.fleet import able_workers
+from ridgeway.jobs.lifecycle import first_warnings
 from ridgeway.jobs.stored import read_spec
-from ridgeway.spec.combinations import objective_warnings
-from ridgeway.spec.grids import budget, budget_warnings
+from ridgeway.spec.grids import budget
 from ridgeway.spec.models import PluginModel
 from ridgeway.spec.names import OPTIMIZER_ROWS
 from ridgeway.spec.spec import JobSpec
@@ -92,7 +92,7 @@ def estimate_job(
         seconds=seconds,
         judged_by=len(costs),
         sentence=sentence(seconds, workers, ahead),
-        warnings=[*budget_warnings(spec), *objective_warnings(spec)],
+        warnings=first_warnings(spec),
     )
 
 

@@ -68,7 +68,7 @@ def submit_job(
             dataset_id=dataset_id,
             study_id=_new_study(transaction, job_id, spec, lessons),
             trials=budget(spec),
-            warnings=[*budget_warnings(spec), *objective_warnings(spec), *left_out(spec)],
+            warnings=first_warnings(spec),
             created_at=current_time(transaction),
             **request.columns,
             **NOTHING_YET,
@@ -76,6 +76,11 @@ def submit_job(
     )
     expect(transaction, job_id, spec.notify)
     return job_id
+
+
+def first_warnings(spec: JobSpec) -> list[str]:
+    """Return what a job is told when it is submitted."""
+    return [*budget_warnings(spec), *objective_warnings(spec), *left_out(spec)]
 
 
 def _new_study(transaction: Connection, job_id: str, spec: JobSpec, lessons: Lessons | None) -> int:

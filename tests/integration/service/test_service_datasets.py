@@ -65,7 +65,7 @@ def test_an_uploaded_csv_is_listed_and_can_be_searched(http):
     for name in ("mine", dataset["id"]):
         described = http.get(f"/v1/datasets/{name}").json()
         assert [each["name"] for each in described["columns"]] == ["width", "colour", "label"]
-        assert dataset == described
+        assert described | {"jobs": [], "job_count": 0} == dataset
         job = http.post("/v1/jobs", json={"dataset": name})
         assert (job.status_code, job.json()["spec"]["target"]) == (201, "label")
 

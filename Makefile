@@ -10,12 +10,13 @@ CASES ?= 10
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+DOCS_INSTALLED := $(VENV)/.docs-installed
 BY_FILE := --dist loadfile --no-loadscope-reorder
 # Of tests, which wait for services and databases: one more than cores, and no more than four.
 PROCESSES := $(shell cores=$$(nproc); echo $$((cores < 4 ? cores + 1 : 4)))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve test soak fuzz coverage check format clean
+.PHONY: help setup demo serve test soak fuzz coverage check format docs clean
 
 help:  ## show this help
 	@echo 'Ridgeway: which penalty, and how strong?'
@@ -73,6 +74,14 @@ check: $(INSTALLED)  ## format, lint, types and the arrows between the rooms
 format: $(INSTALLED)  ## format the code and repair what ruff can
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+docs: $(DOCS_INSTALLED)  ## build the documentation site into build/docs/, warnings being errors
+	$(BIN)/python -m sphinx --fresh-env -W --keep-going -q -c docs . build/docs
+	@echo 'The documentation: build/docs/index.html'
+
+$(DOCS_INSTALLED): $(INSTALLED)
+	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[docs]'
+	@touch $@
 
 clean:  ## remove .venv and what tools leave behind; ridgeway-data/ stays
 	rm -rf $(VENV) build dist *.egg-info .coverage .pytest_cache .ruff_cache .hypothesis \

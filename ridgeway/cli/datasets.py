@@ -95,7 +95,7 @@ def delete_dataset(name_or_id: str, url: str) -> None:
 def add_dataset(file: Path, name: str, header: Header, as_json: bool, url: str) -> None:
     """Upload FILE: CSV (gzip too), Parquet or npz; its last column is the target by default.
 
-    - stands for standard input. Tells what is made of each column; a job's `columns` may say
+    `-` stands for standard input. Tells what is made of each column; a job's `columns` may say
     otherwise.
     """
     from ridgeway.client.show import write

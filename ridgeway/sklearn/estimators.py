@@ -159,7 +159,7 @@ class _Estimator(BaseEstimator):
 
     @property
     def intercept_(self) -> Any:
-        """What is added to x @ coef_; of linear models."""
+        """What is added to `x @ coef_`; of linear models."""
         return self._fitted("intercept_").intercept_
 
     @property

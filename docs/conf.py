@@ -48,6 +48,8 @@ html_css_files = ["site.css"]
 html_copy_source = False
 html_show_sourcelink = False
 html_additional_pages = {"index": "forward.html"}
+# Of sections that are one page.
+html_sidebars = {"docs/site/quickstart": [], "CHANGELOG": []}
 html_theme_options = {
     "header_links_before_dropdown": 7,
     "navbar_align": "left",

@@ -35,7 +35,7 @@ def _call(call: Call) -> Iterator[str]:
     if call.parameters:
         yield from _table("parameter", call.parameters)
     yield "| status | means | holds |\n|---|---|---|"
-    for own in call.outcomes:
+    for own in sorted(call.outcomes, key=lambda outcome: outcome.status):
         yield f"| {own.status} | {_cell(own.note)} | {_kind(own.kind)} |"
 
 

@@ -122,7 +122,7 @@ class Model:
 
     @property
     def intercept_(self) -> Any:
-        """Return what is added to `x @ coef_`: a number of a regression, (1,) or (k,) of classes."""
+        """Return what is added to `x @ coef_`: a number in regression, else (1,) or (k,)."""
         _, intercepts = self._linear("intercept_")
         return intercepts if self._description.classes else float(intercepts[0])
 

@@ -108,12 +108,12 @@ def _check(settings: Settings) -> None:
     database = Database.of(settings)
     if closed and database.embedded and not Path(str(database.url.database)).exists():
         raise NoKey.of(settings)
+    Store.of(settings)
     try:
         require_schema(database)
         with database.reading() as transaction:
             if closed and not any_usable(transaction):
                 raise NoKey.of(settings)
-        Store.of(settings)
     finally:
         database.close()
 

@@ -101,8 +101,7 @@ def create_app(settings: Settings) -> FastAPI:
     handle_errors(app)
     describe_problems(app)
     describe_keys(app, keys_needed(settings))
-    _guard(app, settings)
-    app.add_middleware(Timed, seconds=metrics.http)  # the outermost: what is turned away, too
+    _guard(app, settings, metrics)
     trace(app)
     return app
 
@@ -159,7 +158,7 @@ def _databases(settings: Settings, metrics: Metrics) -> Generator[tuple[Database
         database.close()
 
 
-def _guard(app: FastAPI, settings: Settings) -> None:
+def _guard(app: FastAPI, settings: Settings, metrics: Metrics) -> None:
     """Put before every endpoint what turns requests away; the last added is asked first."""
 
     def limit_of(path: str) -> int:
@@ -172,3 +171,4 @@ def _guard(app: FastAPI, settings: Settings) -> None:
     app.add_middleware(Door, closed=keys_needed(settings))
     app.add_middleware(SameOrigin)
     app.add_middleware(KnownHost, names=own_names(settings))
+    app.add_middleware(Timed, seconds=metrics.http)  # what is turned away, too

@@ -18,7 +18,7 @@ from ridgeway.data.bundled import BUNDLED, bundled_profiles
 from ridgeway.data.store import Store, sha256, sha256_of_file
 from ridgeway.database.clock import now
 from ridgeway.database.engine import Database
-from ridgeway.database.tables import datasets
+from ridgeway.database.tables import KEPT, datasets
 from ridgeway.errors import Conflict, InvalidInput, NotFound, Unreadable
 from ridgeway.fleet import known_datasets
 from ridgeway.keys.audit import Visit, record
@@ -93,8 +93,6 @@ class StoredDataset:
             DatasetProfile, f"profile of data set '{self.name}'", self.stored_profile
         )
 
-
-KEPT = datasets.c.deleted_at.is_(None)
 
 # What a list says of an upload: all of its row but the profile, and where its bytes lie.
 SUMMARY = tuple(

@@ -10,7 +10,6 @@ from sqlalchemy.engine import Connection
 
 from ridgeway.data.bundled import bundled_profiles
 from ridgeway.data.catalogue import (
-    KEPT,
     SUMMARY,
     described,
     find_dataset,
@@ -18,7 +17,7 @@ from ridgeway.data.catalogue import (
     summarise,
 )
 from ridgeway.database.cursors import FLAG, FLOAT, NAME, Keys
-from ridgeway.database.tables import datasets
+from ridgeway.database.tables import KEPT, datasets
 from ridgeway.errors import NotFound
 from ridgeway.keys.caller import LOCAL, Caller
 from ridgeway.keys.owners import seen_by

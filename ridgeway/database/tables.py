@@ -43,6 +43,10 @@ datasets = Table(
     Index(None, "owner", "created_at", "id"),
 )
 
+# Of a data set that was not deleted. The row of one that was stays while jobs name it, without a
+# file; its bytes count for nobody.
+KEPT = datasets.c.deleted_at.is_(None)
+
 jobs = Table(
     "jobs",
     metadata,

@@ -14,10 +14,10 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.exc import IntegrityError
 
 from ridgeway.data.bundled import bundled_profiles
-from ridgeway.data.catalogue import KEPT, StoredDataset, check_name, find_dataset, plugin_names
+from ridgeway.data.catalogue import StoredDataset, check_name, find_dataset, plugin_names
 from ridgeway.data.listing import describe_dataset
 from ridgeway.database.clock import now
-from ridgeway.database.tables import datasets, jobs
+from ridgeway.database.tables import KEPT, datasets, jobs
 from ridgeway.errors import Conflict, InvalidInput, NotFound
 from ridgeway.keys.caller import LOCAL, Caller
 from ridgeway.keys.owners import seen_by

@@ -11,7 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from ridgeway.database.tables import api_keys, datasets, jobs
+from ridgeway.database.tables import KEPT, api_keys, datasets, jobs
 from ridgeway.errors import LimitReached
 from ridgeway.keys.caller import Caller
 
@@ -52,7 +52,8 @@ def require_room_for_bytes(transaction: Connection, caller: Caller, more: int) -
     if most is None:
         return
     _lock(transaction, caller)
-    query = sa.select(sa.func.sum(datasets.c.bytes)).where(datasets.c.owner == caller.key)
+    own = KEPT & (datasets.c.owner == caller.key)
+    query = sa.select(sa.func.sum(datasets.c.bytes)).where(own)
     has = int(transaction.execute(query).scalar() or 0)
     if has + more > most:
         raise LimitReached(

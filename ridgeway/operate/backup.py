@@ -20,11 +20,12 @@ from ridgeway.data.store import Store
 from ridgeway.database.clock import current_time
 from ridgeway.database.engine import Database
 from ridgeway.database.schema import VERSION_TABLE, require_schema
-from ridgeway.database.tables import artifacts, datasets, leases
+from ridgeway.database.tables import leases
 from ridgeway.errors import InvalidInput, NotFound
 from ridgeway.jobs.leases import OPEN_LEASE
 from ridgeway.operate.archives import DATABASE, STORE, Manifest, Writer
 from ridgeway.operate.dumps import dumped, require_tool
+from ridgeway.operate.named import named_files
 from ridgeway.settings import Settings
 
 COPIES = 3  # of the database, before a file that is missing is taken for lost
@@ -104,13 +105,8 @@ def _add_files(writer: Writer, store: Store, keys: Iterable[str]) -> list[str]:
 
 def _named(connection: Connection) -> _Named:
     open_ = leases.c.state.in_(OPEN_LEASE) & leases.c.checkpoint.is_not(None)
-    found = {
-        key
-        for table in (datasets, artifacts)
-        for key in connection.execute(sa.select(table.c.address)).scalars()
-    }
+    found = named_files(connection)
     checkpoints = {*connection.execute(sa.select(leases.c.checkpoint).where(open_)).scalars()}
     revision = connection.execute(sa.text(f"SELECT version_num FROM {VERSION_TABLE}")).scalar_one()
-    return _Named(
-        revision, current_time(connection), sorted(found), sorted(map(str, checkpoints - found))
-    )
+    checkpoints -= {*found}
+    return _Named(revision, current_time(connection), found, sorted(map(str, checkpoints)))

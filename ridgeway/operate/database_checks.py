@@ -8,7 +8,6 @@ import sqlite3
 import time
 from pathlib import Path
 
-import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -16,9 +15,9 @@ from ridgeway.data.store import Store
 from ridgeway.database.clock import current_time
 from ridgeway.database.outages import first_line
 from ridgeway.database.schema import require_schema
-from ridgeway.database.tables import artifacts, datasets
 from ridgeway.errors import SchemaMismatch
 from ridgeway.operate.findings import NOT_YET, Finding, Place, fail, ok, sized, warn
+from ridgeway.operate.named import named_files
 
 OLDEST_POSTGRESQL = 140000  # as the server counts its versions: 14
 FEW_CONNECTIONS = 10  # left of the server's
@@ -141,13 +140,7 @@ def check_files(place: Place) -> Finding:
     if place.database is None:
         return ok("nothing is named yet")
     with place.database.reading() as connection:
-        named = [
-            key
-            for table in (datasets, artifacts)
-            for key in connection.execute(
-                sa.select(table.c.address).order_by(table.c.created_at.desc()).limit(MOST_FILES)
-            ).scalars()
-        ]
+        named = named_files(connection, MOST_FILES)
     store = Store.of(place.settings)
     missing = [key for key in named if not store.exists(key)]
     if missing:

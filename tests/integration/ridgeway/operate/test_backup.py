@@ -16,7 +16,7 @@ from click.testing import CliRunner, Result
 from databases import create_database, drop_database
 from invariants import Study, check, objective
 from nursery import Crew, Nursery
-from submitting import submit
+from submitting import end_on_deleted, submit
 from waiting import wait_until
 
 from ridgeway.cli import main
@@ -274,6 +274,15 @@ def test_a_file_that_goes_meanwhile_is_copied_anew_and_a_lost_one_is_told(
     result = ridgeway(here, "backup", str(tmp_path / "second"))
     assert result.exit_code == 0
     assert f"Not in the store, and so not in the backup: jobs/{lost}" in result.stderr
+
+
+def test_a_deleted_data_set_is_not_looked_for(here, database, tmp_path, monkeypatch):
+    monkeypatch.setattr(backup, "COPIES", 1)
+    address = end_on_deleted(database, Store.of(here), tmp_path)
+    result = ridgeway(here, "backup", str(tmp_path / "backup"))
+    assert (result.exit_code, address in result.stderr) == (0, False), result.output
+    with Reader.of(tmp_path / "backup") as reader:
+        assert reader.manifest.missing == []
 
 
 def test_without_pg_dump_it_is_told_what_to_do(here, database, tmp_path, monkeypatch):

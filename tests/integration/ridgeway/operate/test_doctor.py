@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 from click.testing import CliRunner
-from submitting import submit
+from submitting import end_on_deleted, submit
 
 from ridgeway import fleet
 from ridgeway.cli import main
@@ -86,6 +86,11 @@ def test_a_file_that_is_named_and_missing_fails(looked, database, tmp_path):
         transaction.execute(kept)
     assert (looked()["files"].status, address in looked()["files"].sentence) == ("fail", True)
     Store(str(tmp_path / "store")).put(address, b"x")
+    assert looked()["files"].status == "ok"
+
+
+def test_the_file_of_a_deleted_data_set_is_not_missed(looked, database, tmp_path):
+    end_on_deleted(database, Store(str(tmp_path / "store")), tmp_path)
     assert looked()["files"].status == "ok"
 
 

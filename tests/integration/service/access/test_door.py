@@ -15,7 +15,7 @@ from serving import Served, serve
 from waiting import wait_until
 
 from ridgeway.database.engine import Database
-from ridgeway.database.tables import api_keys, audit
+from ridgeway.database.tables import api_keys, audit, datasets, jobs
 from ridgeway.keys.keys import prefix_of, revoke_key
 from ridgeway.settings import Settings
 from service.access import access as access_module
@@ -153,6 +153,16 @@ def test_quotas_are_403_problems(http, database):
     large = http.post("/v1/datasets?name=large", content=csv, headers=headers)
     assert (large.status_code, "100 bytes" in large.text) == (403, True)
     assert http.post("/v1/datasets?name=small", content=csv[:40], headers=headers).is_success
+    another = {"content": csv[:80], "headers": headers}
+    assert http.post("/v1/datasets?name=other", **another).status_code == 403
+    # Deleted, it makes room, although an ended job names it yet.
+    with database.transaction() as transaction:
+        small = sa.select(datasets.c.id).scalar_subquery()
+        transaction.execute(sa.update(jobs).values(state="cancelled", dataset_id=small))
+    assert http.delete("/v1/datasets/small", headers=headers).status_code == 204
+    with database.reading() as transaction:
+        assert transaction.execute(sa.select(datasets.c.deleted_at)).scalar_one() is not None
+    assert http.post("/v1/datasets?name=other", **another).is_success
 
 
 def test_who_changed_what_is_in_the_audit_log_and_no_key_is_anywhere(http, database, caplog):

@@ -17,6 +17,7 @@ import sqlalchemy as sa
 from ridgeway.data.store import Store
 from ridgeway.database.engine import Database
 from ridgeway.database.schema import alembic_config, require_schema
+from ridgeway.database.tables import sessions
 from ridgeway.errors import Conflict, InvalidInput, SchemaMismatch
 from ridgeway.host.locks import locked_database, locked_folder
 from ridgeway.jobs.holding import expire_leases
@@ -35,6 +36,7 @@ def restore(settings: Settings, file: Path) -> Manifest:
             reader.check()
             with _put(reader, store):
                 _restore_database(reader, database)
+            _end_sessions(database)
             _take_leases_back(database)
         finally:
             database.close()
@@ -113,6 +115,13 @@ def _restore_database(reader: Reader, database: Database) -> None:
         dump = Path(folder) / "database"
         reader.write_database(dump)
         load(database, dump)
+
+
+def _end_sessions(database: Database) -> None:
+    """Sign everybody out: a key that signed in may have been revoked since the backup."""
+    with database.transaction() as transaction:
+        if sa.inspect(transaction).has_table(sessions.name):  # earlier releases had none
+            transaction.execute(sa.delete(sessions))
 
 
 def _take_leases_back(database: Database) -> None:

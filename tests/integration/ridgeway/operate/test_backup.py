@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from click.testing import CliRunner, Result
 from databases import create_database, drop_database
 from invariants import Study, check, objective
+from keyed import caller_of, make_key
 from nursery import Crew, Nursery
 from submitting import end_on_deleted, submit
 from waiting import wait_until
@@ -26,6 +27,8 @@ from ridgeway.database.engine import Database
 from ridgeway.database.tables import artifacts
 from ridgeway.database.tables import datasets as dataset_table
 from ridgeway.jobs import lifecycle, lookups
+from ridgeway.keys.keys import list_keys
+from ridgeway.keys.sessions import begin_session, live_sessions
 from ridgeway.operate import archives, backup
 from ridgeway.operate.archives import Kept, Manifest, Reader
 from ridgeway.settings import Settings
@@ -283,6 +286,20 @@ def test_a_deleted_data_set_is_not_looked_for(here, database, tmp_path, monkeypa
     assert (result.exit_code, address in result.stderr) == (0, False), result.output
     with Reader.of(tmp_path / "backup") as reader:
         assert reader.manifest.missing == []
+
+
+def test_whoever_was_signed_in_is_not_where_it_is_restored(here, there, database, tmp_path):
+    caller = caller_of(database, make_key(database))
+    with database.transaction() as transaction:
+        begin_session(transaction, str(caller.key))
+        assert live_sessions(transaction)
+    assert ridgeway(here, "backup", str(tmp_path / "backup")).exit_code == 0
+    assert ridgeway(there, "restore", str(tmp_path / "backup")).exit_code == 0
+    restored = Database.of(there)
+    with restored.reading() as transaction:
+        assert live_sessions(transaction) == {}
+        assert [row.prefix for row in list_keys(transaction)] == [caller.prefix]
+    restored.close()
 
 
 def test_without_pg_dump_it_is_told_what_to_do(here, database, tmp_path, monkeypatch):

@@ -48,10 +48,10 @@ def extend_job(transaction: Connection, job_id: str, trials: int, caller: Caller
     total = _larger_budget(row, spec, trials)
     if row.state == "succeeded":
         require_room_for_job(transaction, caller, total)
+        expect(transaction, job_id, spec.notify)
     else:
         require_room_for_trials(transaction, caller, trials)
     _withdraw_answer(transaction, job_id)
-    expect(transaction, job_id, spec.notify)
     ended = row.complete + row.pruned + row.failed
     return change_job(
         transaction,

@@ -39,18 +39,15 @@ class Due:
 
 
 def expect(transaction: Connection, job_id: str, told: Sequence[Notification]) -> None:
-    """Have these told when a locked job has ended; who waits for that already waits once.
+    """Have these told when a job has ended that is new, or locked and reopened.
 
-    A job that is reopened ends anew, and that is told by another id.
+    A reopened job ends anew, and that is told by other ids, with tries of its own. Of its first end
+    nobody is told any more; a try that is under way settles nothing.
     """
-    own = notifications.c.job_id == job_id
-    over = own & (notifications.c.state != "waiting")
-    transaction.execute(sa.delete(notifications).where(over))
-    waiting = {*transaction.execute(sa.select(notifications.c.url).where(own)).scalars()}
+    transaction.execute(sa.delete(notifications).where(notifications.c.job_id == job_id))
     for url in dict.fromkeys(each.url for each in told):
-        if url not in waiting:
-            row = {"id": new_id(), "job_id": job_id, "url": url, "state": "waiting", "attempts": 0}
-            transaction.execute(sa.insert(notifications).values(**row, due_at=now()))
+        row = {"id": new_id(), "job_id": job_id, "url": url, "state": "waiting", "attempts": 0}
+        transaction.execute(sa.insert(notifications).values(**row, due_at=now()))
 
 
 def any_due(transaction: Connection) -> bool:

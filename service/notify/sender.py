@@ -28,7 +28,7 @@ from ridgeway.jobs.notifications import (
 )
 from ridgeway.logs import about
 from ridgeway.settings import Settings
-from ridgeway.views import Job
+from ridgeway.views import ENDED, Job
 from service.notify.allowlist import Allowlist, webhook_of
 from service.notify.posting import NotTold, post
 
@@ -99,7 +99,10 @@ class Sender:
     async def _tell(self, due: Due) -> None:
         with about(job=due.job_id, notification=due.id):
             try:
-                status = await self._post(due)
+                job = await to_thread.run_sync(self._look, due)
+                if job.state not in ENDED:  # it was reopened, and others tell of its next end
+                    return
+                status = await self._post(due, job)
             except NotFound:  # the job was deleted, and its notifications with it
                 return
             except NotTold as error:
@@ -111,12 +114,12 @@ class Sender:
             else:
                 await self._failed(due, f"it answered {status}", final=status == GONE)
 
-    async def _post(self, due: Due) -> int:
+    async def _post(self, due: Due, job: Job) -> int:
         """Return the receiver's status; NotTold where it can't be asked."""
         allowed = self._allowlist.entry_of(due.url)
         if allowed is None:
             raise NotTold("its host may not be told any more")
-        body = json.dumps(payload(await to_thread.run_sync(self._look, due), self._base))
+        body = json.dumps(payload(job, self._base))
         time = datetime.now(UTC)
         assert self._webhook is not None, "only a sender that signs is started"
         signed = {

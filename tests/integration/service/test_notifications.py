@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -11,6 +12,7 @@ from typing import Any
 import httpx
 import pytest
 import sqlalchemy as sa
+from prometheus_client import Counter
 from pydantic import SecretStr
 from receivers import Receiver, receive
 from serving import Served, serve
@@ -30,6 +32,8 @@ from ridgeway.jobs.lookups import find_job
 from ridgeway.jobs.rows import update_job
 from ridgeway.settings import Settings
 from service.app import create_app
+from service.notify.allowlist import Allowlist
+from service.notify.sender import Sender
 
 SECRET = "whsec_" + "c2VjcmV0" * 4
 BODY = {"dataset": "wine", "model": {"kind": "linear"}, "trials": 4}
@@ -266,6 +270,55 @@ def test_a_reopened_job_tells_of_its_next_end_by_another_id(database: Database) 
     assert second is not None
     assert (second.url, second.attempts) == (first.url, 1)
     assert second.id != first.id
+
+
+def reopened(database: Database, job_id: str) -> waiting.Due:
+    """A claim of a succeeded job's end, of a job that was extended since."""
+    with database.transaction() as transaction:
+        update_job(transaction, job_id, state="succeeded")
+    first = claim(database)
+    assert first is not None
+    with database.transaction() as transaction:
+        extend_job(transaction, job_id, 4)
+    return first
+
+
+def test_a_job_that_is_reopened_while_it_is_told_tells_of_its_next_end(database: Database) -> None:
+    job_id = submitted(database)
+    first = reopened(database, job_id)
+    with database.transaction() as transaction:
+        waiting.note_sent(transaction, first)
+        assert not waiting.note_failed(transaction, first, "it answered 500", final=True)
+    end(database, job_id)
+    second = claim(database)
+    assert second is not None
+    assert (second.url, second.attempts, second.id != first.id) == (first.url, 1, True)
+
+
+def test_more_trials_for_a_job_that_runs_change_nobody_s_notification(database: Database) -> None:
+    job_id = submitted(database)
+    ids = sa.select(notifications.c.id)
+    with database.transaction() as transaction:
+        before = transaction.execute(ids).scalars().all()
+        extend_job(transaction, job_id, 4)
+        assert transaction.execute(ids).scalars().all() == before
+
+
+def test_a_try_that_finds_the_job_reopened_tells_nothing(
+    database: Database, service_settings: Settings, receiver: Receiver
+) -> None:
+    job_id = submit(database, 4, notify=[{"url": f"{receiver.url}/hook"}])
+    tries = Counter("tries", "of this test", ["outcome"], registry=None)
+    allowlist = Allowlist.of(service_settings)
+    sender = Sender(database, service_settings, allowlist, tries)
+    asyncio.run(sender._tell(reopened(database, job_id)))
+    assert receiver.told == []
+    assert states(database) == ["waiting"]
+    end(database, job_id)
+    assert asyncio.run(sender.send_some())
+    ((_, _, body),) = receiver.told
+    assert b'"job.cancelled"' in body
+    assert states(database) == ["sent"]
 
 
 def test_a_deleted_job_tells_nothing(database: Database) -> None:

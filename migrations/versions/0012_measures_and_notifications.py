@@ -40,7 +40,7 @@ def upgrade() -> None:
         sa.Column("attempts", sa.Integer(), nullable=False),
         sa.Column("first_at", sa.Double(), comment="the first try"),
         sa.Column("due_at", sa.Double(), nullable=False, comment="the next try, or a lease's end"),
-        sa.ForeignKeyConstraint(["job_id"], ["jobs.id"], name=op.f("fk_notifications_job_id_jobs")),
+        sa.ForeignKeyConstraint(["job_id"], ["jobs.id"], name=op.f("fk_notifications_job_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_notifications")),
     )
     with op.batch_alter_table("notifications") as table:
@@ -52,10 +52,8 @@ def downgrade() -> None:
     """Forget them."""
     op.drop_table("notifications")
     op.drop_table("retired_measures")
-    with op.batch_alter_table("workers") as table:
-        table.drop_column("measures")
-    with op.batch_alter_table("leases") as table:
-        table.drop_column("told_at")
-    with op.batch_alter_table("jobs") as table:
-        table.drop_column("told_at")
-        table.drop_column("trained_from")
+    # A batch would write SQLite's tables anew, and others refer to them.
+    op.execute("ALTER TABLE workers DROP COLUMN measures")
+    op.execute("ALTER TABLE leases DROP COLUMN told_at")
+    op.execute("ALTER TABLE jobs DROP COLUMN told_at")
+    op.execute("ALTER TABLE jobs DROP COLUMN trained_from")

@@ -22,7 +22,9 @@ from ridgeway.database.engine import Database
 from ridgeway.database.schema import VERSION_TABLE, alembic_config, migrate, require_schema
 from ridgeway.database.tables import metadata, ranked_trials
 from ridgeway.errors import SchemaMismatch
+from ridgeway.jobs.claiming import Claimant, claim
 from ridgeway.jobs.lifecycle import submit_job
+from ridgeway.spec.notify import Notification
 from ridgeway.spec.spec import JobSpec
 
 
@@ -65,6 +67,14 @@ def test_migrations_equal_the_models(empty_database):
     migrate(empty_database)
     assert differences(empty_database) == []
     assert set(metadata.tables) < tables(empty_database)
+
+
+def test_constraints_are_called_as_in_the_models(empty_database):
+    migrate(empty_database)
+    inspector = sa.inspect(empty_database.engine)
+    for name, table in metadata.tables.items():
+        found = {each["name"] for each in inspector.get_foreign_keys(name)}
+        assert found == {each.name for each in table.foreign_key_constraints}, name
 
 
 def test_a_model_that_no_migration_creates_is_noticed(empty_database):
@@ -123,7 +133,10 @@ def test_data_sets_from_before_are_summarised_by_the_migration(empty_database):
             name: add_dataset(transaction, Upload(name, "a", "b", "c", 1, profile)).id
             for name, profile in bundled_profiles().items()
         }
-        submit_job(transaction, JobSpec(dataset="wine"), dataset_id=names["wine"])
+        told = [Notification(url="https://hooks.example/")]
+        spec = JobSpec(dataset="wine", notify=told)  # rows that refer to others
+        submit_job(transaction, spec, dataset_id=names["wine"])
+        assert claim(transaction, Claimant("w", frozenset({"mlp"}), frozenset(), 64, 30.0, 5))
         before = list_datasets(transaction, cursor=None, limit=50)
     run(empty_database, command.downgrade, "0005")
     run(empty_database, command.upgrade, "head")

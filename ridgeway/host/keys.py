@@ -30,15 +30,22 @@ def order(
     )
 
 
-def require_key(settings: Settings) -> int:
-    """Return 0 if a service with these settings lets somebody in; else say why not, or raise NoKey.
+def require_keys_database(settings: Settings) -> None:
+    """Raise NoKey if a service with these settings asks for keys and has no database to hold any.
 
-    Nothing is made: without a database there is no key.
+    Nothing is made, nothing is asked: so a start that must fail leaves nothing behind.
+    """
+    file = sqlite_file(settings.resolved_database_url())
+    if keys_needed(settings) and file is not None and not file.exists():
+        raise NoKey.of(settings)
+
+
+def require_key(settings: Settings) -> int:
+    """Return 0 if a service with these settings lets somebody in; else its reason was told.
+
+    The database has this release's tables.
     """
     if not keys_needed(settings):
         return 0
-    file = sqlite_file(settings.resolved_database_url())
-    if file is not None and not file.exists():
-        raise NoKey.of(settings)
     environment = {"RIDGEWAY_DATA": str(settings.data.absolute())}
     return order("require", environment, host=settings.host).returncode

@@ -17,7 +17,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from ridgeway.errors import Conflict, InvalidInput
-from ridgeway.host.keys import require_key
+from ridgeway.host.keys import require_key, require_keys_database
 from ridgeway.host.locks import locked_database, locked_folder
 from ridgeway.host.private import keep_private
 from ridgeway.host.pulse import GRACE_SECONDS, Patience
@@ -53,14 +53,13 @@ def serve(data: Path, address: Address, workers: Count, announce: Callable[[str]
         environment["RIDGEWAY_REQUIRE_KEYS"] = "false"
     host, port = address.host, address.port
     settings = _settings(data, address)
-    if code := require_key(settings):
-        return code
+    require_keys_database(settings)
     with locked_folder(data), locked_database(settings.resolved_database_url()):
         state = data / "serve.json"
         state.unlink(missing_ok=True)
         port = _checked_port(host, port)
         url = _url(host, port)
-        if code := _prepare(environment):
+        if code := _prepare(environment) or require_key(settings):
             return code
         roles = [service_role(host, port), *worker_roles("auto", workers)]
         try:

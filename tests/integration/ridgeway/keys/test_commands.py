@@ -11,12 +11,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from alembic import command
 from click.testing import CliRunner, Result
 from keyed import make_key
 
 from ridgeway.cli import main
 from ridgeway.cli.keys import Duration
 from ridgeway.database.engine import Database
+from ridgeway.database.schema import alembic_config, require_schema
+from ridgeway.errors import SchemaMismatch
+from ridgeway.host.supervisor import Supervisor
 from ridgeway.keys.keys import prefix_of, usable_keys
 
 DATABASE = ("", "-wal", "-shm")  # how SQLite's files end
@@ -97,7 +101,25 @@ def test_serve_refuses_where_no_key_is_usable(data: Path, monkeypatch, capfd):
     monkeypatch.setenv("RIDGEWAY_REQUIRE_KEYS", "true")
     assert ridgeway("serve", "--data", str(data), "--port", "0").exit_code == 2
     assert "RIDGEWAY_REQUIRE_KEYS is set" in capfd.readouterr().err
-    assert {path.name for path in data.iterdir()} <= {f"ridgeway.db{end}" for end in DATABASE}
+    locks = {"serve.lock", "ridgeway.db.serve.lock", "ridgeway.db.migrating"}
+    files = {f"ridgeway.db{end}" for end in DATABASE}
+    assert {path.name for path in data.iterdir()} <= files | locks
+
+
+def test_serve_brings_its_folder_up_to_date_before_it_asks_for_keys(data: Path, monkeypatch):
+    database = Database(f"sqlite:///{data / 'ridgeway.db'}")
+    make_key(database, "admin")
+    config = alembic_config()
+    with database.engine.connect() as connection:
+        config.attributes["connection"] = connection
+        command.downgrade(config, "0011")
+    with pytest.raises(SchemaMismatch):
+        require_schema(database)
+    monkeypatch.setenv("RIDGEWAY_REQUIRE_KEYS", "true")
+    monkeypatch.setattr(Supervisor, "run", lambda _: 0)  # it would start
+    assert ridgeway("serve", "--data", str(data), "--port", "0").exit_code == 0
+    require_schema(database)
+    database.close()
 
 
 def service(data: Path, *arguments: str) -> subprocess.Popen[str]:

@@ -54,7 +54,8 @@ def _look(client: Client, limit: int) -> Picture:
     """Look at the jobs that are open, however old, and at the newest others."""
     from ridgeway.client.show_top import Picture
 
-    found = (client.jobs(state="running"), client.jobs(state="queued"), client.jobs())
+    open_ = (client.jobs(state=state) for state in ("running", "queued", "paused"))
+    found = (*open_, client.jobs())
     jobs = {job.id: job for some in found for job in islice(some, limit)}
     return Picture(list(islice(jobs.values(), limit)), client.workers())
 

@@ -19,6 +19,7 @@ from submitting import submit
 from ridgeway import fleet
 from ridgeway.cli import main
 from ridgeway.client.show_top import Picture
+from ridgeway.jobs.lifecycle import cancel_job, pause_job
 from ridgeway.overviews import Queue, WorkerList
 
 QUEUE = Queue(queued=2, running=1, paused=0, trials_waiting=31, trials_training=8)
@@ -69,6 +70,18 @@ def test_one_picture_goes_into_a_pipe(served, database):
     assert "1 jobs queued" in result.stdout
     assert "gpu-1:7" in result.stdout
     assert f"{job_id[:13]}  my job" in result.stdout
+
+
+def test_an_old_job_that_is_paused_is_shown_before_newer_ones_that_have_ended(served, database):
+    paused, *ended = [submit(database) for _ in range(4)]
+    with database.transaction() as transaction:
+        pause_job(transaction, paused)
+        for job_id in ended:
+            cancel_job(transaction, job_id)
+    result = CliRunner().invoke(main, ["top", "--once", "--limit", "2", "--url", served.url])
+    assert result.exit_code == 0, result.output
+    shown = [job_id[:13] in result.stdout for job_id in (paused, *ended)]
+    assert shown == [True, False, False, True]
 
 
 def test_a_service_that_is_not_there_is_exit_code_3():

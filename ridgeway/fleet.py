@@ -53,6 +53,17 @@ class LiveWorker:
     datasets: frozenset[str]  # beside uploaded ones
     penalties: frozenset[str]
 
+    def lacking(self, spec: JobSpec, *, uploaded: bool) -> list[str]:
+        """Return what the spec needs and the worker does not offer, in words; [] if it is able.
+
+        uploaded: whether the data set is an upload, which every worker can read.
+        """
+        lacks = [] if spec.model.kind in self.models else [f"the model {spec.model.kind!r}"]
+        if not uploaded and spec.dataset not in self.datasets:
+            lacks.append(f"the data set {spec.dataset!r}")
+        absent = sorted({*spec.search.penalty} - self.penalties)
+        return [*lacks, *(f"the penalty {name!r}" for name in absent)]
+
 
 def known_models(transaction: Connection) -> set[str]:
     """Return every name that `model.kind` may be."""
@@ -151,24 +162,13 @@ def live_workers(transaction: Connection, within_seconds: float) -> int:
     return int(transaction.execute(query).scalar_one())
 
 
-def able_workers(transaction: Connection, spec: JobSpec, within_seconds: float) -> int:
-    """Return how many workers seen within that time offer what the spec names."""
-    query = sa.select(workers.c.models, workers.c.datasets, workers.c.penalties)
-    rows = transaction.execute(query.where(workers.c.seen_at > now() - within_seconds)).all()
-    plugged = known_datasets(transaction)
-    return sum(
-        spec.model.kind in row.models
-        and {*spec.search.penalty} <= {*(row.penalties or PENALTY_NAMES)}
-        and (spec.dataset not in plugged or spec.dataset in row.datasets)
-        for row in rows
-    )
-
-
-def list_live_workers(transaction: Connection) -> list[LiveWorker]:
-    """List the workers that were seen lately, and what each offers."""
+def list_live_workers(
+    transaction: Connection, within_seconds: float = LIVE_SECONDS
+) -> list[LiveWorker]:
+    """List the workers that were seen within that time, and what each offers."""
     offers = (workers.c.models, workers.c.datasets, workers.c.penalties)
     query = sa.select(workers.c.host, workers.c.version, *offers)
-    live = query.where(workers.c.seen_at > now() - LIVE_SECONDS)
+    live = query.where(workers.c.seen_at > now() - within_seconds)
     return [
         LiveWorker(
             host=row.host,

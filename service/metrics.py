@@ -33,6 +33,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from ridgeway.database.engine import Database
 from ridgeway.jobs.overview import Overview, overview
+from ridgeway.keys.quotas import OPEN_STATES
 from ridgeway.measures import BOUNDS, Measures, Tally
 
 KEPT_SECONDS = 2.0
@@ -133,9 +134,10 @@ class _OfAll(Collector):
 
 def _standing(found: Overview) -> Iterator[Metric]:
     told = "Open jobs, by their state."
-    yield _gauges("ridgeway_jobs", told, ["state"], {(k,): v for k, v in found.jobs.items()})
-    told = "Queue depth: trials of open jobs that are in no worker's hands."
-    yield _gauge("ridgeway_queued_trials", told, found.queued_trials)
+    jobs = {(state,): getattr(found.queue, state) for state in OPEN_STATES}
+    yield _gauges("ridgeway_jobs", told, ["state"], jobs)
+    told = "Queue depth: trials in no worker's hands, paused jobs' left out."
+    yield _gauge("ridgeway_queued_trials", told, found.queue.trials_waiting)
     told = "Pieces of work that workers hold, by kind."
     yield _gauges("ridgeway_leases", told, ["kind"], {(k,): v for k, v in found.leases.items()})
     told = f"Workers seen within {SEEN_SECONDS:g} s, by kind of device."

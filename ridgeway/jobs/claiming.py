@@ -19,6 +19,7 @@ from ridgeway.errors import Unreadable
 from ridgeway.fleet import live_workers
 from ridgeway.jobs.leases import OPEN_LEASE, Lease, has_open_leases, update_lease
 from ridgeway.jobs.lifecycle import end_as_failed, end_if_hopeless, withdraw_leases
+from ridgeway.jobs.queue import CLAIMABLE
 from ridgeway.jobs.rows import lock_job, read_job, update_job
 from ridgeway.jobs.stored import read_plan, read_spec, stored_kind, stored_timeout
 from ridgeway.spec.names import PENALTY_NAMES
@@ -26,7 +27,6 @@ from ridgeway.study import writing
 
 FIRST_POPULATION = 4
 MOST_SHARERS = 32  # workers that one job's end is shared out to; it spares claims before a look
-CLAIMABLE = ("queued", "running")  # states of a job that may be worked on
 
 log = logging.getLogger("ridgeway.worker")
 

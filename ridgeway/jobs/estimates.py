@@ -22,7 +22,7 @@ from sqlalchemy.engine import Connection
 from ridgeway.data.bundled import bundled_profiles
 from ridgeway.database.tables import datasets, jobs, leases
 from ridgeway.errors import Unreadable
-from ridgeway.fleet import able_workers
+from ridgeway.fleet import list_live_workers
 from ridgeway.jobs.lifecycle import first_warnings
 from ridgeway.jobs.stored import read_spec
 from ridgeway.spec.grids import budget
@@ -80,7 +80,8 @@ def estimate_job(
 
     Workers count that were seen within so many seconds and offer what the spec names.
     """
-    workers = able_workers(transaction, spec, seen_seconds)
+    live, uploaded = list_live_workers(transaction, seen_seconds), dataset_id is not None
+    workers = sum(not each.lacking(spec, uploaded=uploaded) for each in live)
     ahead = _jobs_ahead(transaction, spec.priority)
     costs = _costs_of_like_jobs(transaction, spec, _size_of(transaction, spec, dataset_id))
     seconds = _span(spec, costs, max(workers, 1))

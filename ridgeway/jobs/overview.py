@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, get_args
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from ridgeway.database.clock import now
-from ridgeway.database.tables import jobs, leases, notifications, workers
+from ridgeway.database.tables import leases, notifications, workers
 from ridgeway.fleet import measured
+from ridgeway.jobs.queue import read_queue
 from ridgeway.measures import Measures, read_measures
-from ridgeway.views import ENDED, JobState
+from ridgeway.overviews import Queue
 
-OPEN_STATES = tuple(state for state in get_args(JobState) if state not in ENDED)
 KINDS = ("population", "answer")  # of leases
 DEVICES = ("cpu", "cuda")  # of workers, whichever of its kind
 
@@ -24,8 +24,7 @@ DEVICES = ("cpu", "cuda")  # of workers, whichever of its kind
 class Overview:
     """The numbers at one time. gpu_memory: peaks in bytes of live workers, by host and device."""
 
-    jobs: Mapping[str, int]  # open ones, by state
-    queued_trials: int  # of open jobs that are not paused, in no worker's hands
+    queue: Queue
     leases: Mapping[str, int]  # that workers hold, by kind
     workers: Mapping[str, int]  # live ones, by kind of device
     notifications: int  # that wait for their job's end, or for another try
@@ -44,11 +43,9 @@ def overview(transaction: Connection, within_seconds: float) -> Overview:
         )
     ).all()
     held = sa.select(leases.c.kind, sa.func.count()).where(leases.c.state == "running")
-    open_ = sa.select(jobs.c.state, sa.func.count()).where(jobs.c.state.in_(OPEN_STATES))
     waiting = sa.select(sa.func.count()).where(notifications.c.state == "waiting")
     return Overview(
-        jobs=_counted(transaction, open_.group_by(jobs.c.state), OPEN_STATES),
-        queued_trials=int(transaction.execute(_QUEUED).scalar_one()),
+        queue=read_queue(transaction),
         leases=_counted(transaction, held.group_by(leases.c.kind), KINDS),
         workers={
             kind: sum(each.device.partition(":")[0] == kind for each in living) for kind in DEVICES
@@ -74,8 +71,3 @@ def _peaks(living: Any) -> dict[tuple[str, str], float]:
             place = (worker.host, worker.device)
             peaks[place] = max(peak, peaks.get(place, peak))
     return peaks
-
-
-_QUEUED = sa.select(sa.func.coalesce(sa.func.sum(jobs.c.trials - jobs.c.claimed), 0)).where(
-    jobs.c.state.in_(["queued", "running"]), ~jobs.c.closed
-)

@@ -13,10 +13,10 @@ from ridgeway.data.bundled import BUNDLED
 from ridgeway.database.clock import now
 from ridgeway.database.tables import jobs, leases, workers
 from ridgeway.fleet import GONE_SECONDS
-from ridgeway.jobs.leases import OPEN_LEASE
+from ridgeway.jobs.queue import read_queue
 from ridgeway.keys.caller import LOCAL, Caller
 from ridgeway.keys.owners import seen_by
-from ridgeway.overviews import Offers, Queue, Work, Worker, WorkerList
+from ridgeway.overviews import Offers, Work, Worker, WorkerList
 from ridgeway.plugins import BUILT_IN_MODELS
 from ridgeway.spec.names import PENALTY_NAMES
 
@@ -37,7 +37,7 @@ def list_workers(
     rows = transaction.execute(recorded.order_by(workers.c.seen_at.desc(), workers.c.id)).all()
     held, speeds = _held(transaction, caller), _speeds(transaction)
     found = [_worker(row, held.get(row.id), speeds.get(row.id), within_seconds) for row in rows]
-    return WorkerList(workers=found, queue=_queue(transaction))
+    return WorkerList(workers=found, queue=read_queue(transaction))
 
 
 def _worker(
@@ -106,29 +106,6 @@ def _speeds(transaction: Connection) -> Mapping[str, tuple[int, float]]:
         .group_by(leases.c.worker_id)
     )
     return {row[0]: (int(row[1]), float(row[2])) for row in transaction.execute(query)}
-
-
-def _queue(transaction: Connection) -> Queue:
-    counted = sa.select(jobs.c.state, sa.func.count()).group_by(jobs.c.state)
-    open_ = ("queued", "running", "paused")
-    counts: dict[str, int] = {
-        state: count for state, count in transaction.execute(counted.where(jobs.c.state.in_(open_)))
-    }
-    left = sa.func.coalesce(sa.func.sum(jobs.c.trials - jobs.c.claimed), 0)
-    claimable = jobs.c.state.in_(("queued", "running")) & ~jobs.c.closed
-    waiting = transaction.execute(
-        sa.select(left).where(claimable, jobs.c.trials > jobs.c.claimed)
-    ).scalar_one()
-    size = sa.func.coalesce(sa.func.sum(leases.c.size), 0)
-    held = (leases.c.state == "running") & (leases.c.expires_at >= now())
-    population = sa.select(size).where(leases.c.kind == "population")
-    training = transaction.execute(population.where(held)).scalar_one()
-    lost = transaction.execute(population.where(leases.c.state.in_(OPEN_LEASE), ~held)).scalar_one()
-    return Queue(
-        **{state: counts.get(state, 0) for state in open_},
-        trials_waiting=int(waiting) + int(lost),
-        trials_training=int(training),
-    )
 
 
 def _moment(seconds: float) -> datetime:

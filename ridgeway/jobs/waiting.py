@@ -48,7 +48,8 @@ class Waiting:
             return None
         if row.state == "running" and is_held(self._transaction, row.id):
             return None
-        lacking = [_lacking(each, spec, uploaded=row.dataset_id is not None) for each in self._live]
+        uploaded = row.dataset_id is not None
+        lacking = [each.lacking(spec, uploaded=uploaded) for each in self._live]
         if not self._live:
             return NOBODY
         return _sentence(self._live, lacking) if all(lacking) else None
@@ -68,15 +69,6 @@ def _sentence(live: Sequence[LiveWorker], lacking: Sequence[Sequence[str]]) -> s
 def may_wait(state: str, running: int) -> bool:
     """Return True for a job that may be one that nobody takes, by its state and live trials."""
     return state in ("queued", "running") and not running
-
-
-def _lacking(worker: LiveWorker, spec: JobSpec, *, uploaded: bool) -> Sequence[str]:
-    """Return what the job needs and the worker does not offer, in words."""
-    lacks = [] if spec.model.kind in worker.models else [f"the model {spec.model.kind!r}"]
-    if not uploaded and spec.dataset not in worker.datasets:
-        lacks.append(f"the data set {spec.dataset!r}")
-    absent = sorted({*spec.search.penalty} - worker.penalties)
-    return [*lacks, *(f"the penalty {name!r}" for name in absent)]
 
 
 def _told(host: str, version: str, lacks: str, count: int) -> str:

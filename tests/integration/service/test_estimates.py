@@ -58,7 +58,9 @@ def test_it_says_what_is_not_known(http: httpx.Client, database):
     assert (told["seconds"], told["workers"]) == (None, 0)
     with database.transaction() as transaction:
         models = frozenset({"linear", "mlp"})
-        record_worker(transaction, WorkerRecord("w", "here", 1, "cpu", "0", models, frozenset()))
+        record_worker(
+            transaction, WorkerRecord("w", "here", 1, "cpu", "0", models, frozenset({"digits"}))
+        )
     told = http.post("/v1/estimates", json={"dataset": "digits"}).json()
     assert told["workers"] == 1
     assert told["sentence"] == "Unknown: no worker has trained a model like it yet."

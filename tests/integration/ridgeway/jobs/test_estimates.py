@@ -13,13 +13,14 @@ from simulated import recommended
 from submitting import submit_resolved
 
 from ridgeway.data.bundled import bundled_profiles
+from ridgeway.data.catalogue import Upload, add_dataset
 from ridgeway.database.engine import Database
 from ridgeway.database.tables import jobs, leases
 from ridgeway.fleet import WorkerRecord, mark_gone, record_worker
 from ridgeway.jobs import claiming, holding
 from ridgeway.jobs.claiming import Claimant
 from ridgeway.jobs.estimates import NOISE, UNKNOWN, estimate_job
-from ridgeway.spec.profiles import resolve_spec
+from ridgeway.spec.resolving import resolve_spec
 from ridgeway.spec.wording import parse_spec
 from ridgeway.study.facts import TrialFacts
 from ridgeway.study.optuna_tables import trials as optuna_trials
@@ -74,6 +75,17 @@ def _claim(database: Database) -> Any:
             params = [{"penalty": "l1", "lambda": 0.5}] * lease.size
             lease = replace(lease, first_number=holding.reserve(transaction, lease, params, SPACE))
     return lease
+
+
+def test_workers_that_lack_the_data_set_are_not_counted(database: Database):
+    alive(database, "w-1")
+    assert estimate(database).workers == 1
+    assert estimate(database, dataset="wine").workers == 0
+    with database.transaction() as transaction:
+        profile = bundled_profiles()["wine"]
+        dataset = add_dataset(transaction, Upload("mine", "a", "b", "c", 1, profile))
+        spec = resolve_spec(parse_spec({**LIKE, "dataset": "mine"}), profile)
+        assert estimate_job(transaction, spec, dataset.id, 30.0).workers == 1
 
 
 def estimate(database: Database, **fields: Any) -> Estimate:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from ridgeway.data.bundled import bundled_profiles
-from ridgeway.spec.profiles import resolve_spec
+from ridgeway.spec.resolving import resolve_spec
 from ridgeway.spec.shortest import shortest
 from ridgeway.spec.wording import parse_spec
 

@@ -9,12 +9,20 @@ Lock order: job, data set. Who gives a job a data set holds it against whoever d
 
 from __future__ import annotations
 
+from typing import Any
+
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import IntegrityError
 
 from ridgeway.data.bundled import bundled_profiles
-from ridgeway.data.catalogue import StoredDataset, check_name, find_dataset, plugin_names
+from ridgeway.data.catalogue import (
+    StoredDataset,
+    check_name,
+    find_dataset,
+    plugin_names,
+    profile_of,
+)
 from ridgeway.data.listing import describe_dataset
 from ridgeway.database.clock import now
 from ridgeway.database.tables import KEPT, datasets, jobs
@@ -32,13 +40,27 @@ def show_dataset(transaction: Connection, name_or_id: str, caller: Caller = LOCA
     Others' data sets and jobs are none to the caller.
     """
     dataset = describe_dataset(transaction, name_or_id, caller)
-    ours = _jobs_of(dataset.id, dataset.name) & seen_by(caller, jobs.c.owner)
+    ours = jobs_of(dataset.id, dataset.name) & seen_by(caller, jobs.c.owner)
     count = transaction.execute(sa.select(sa.func.count()).where(ours)).scalar_one()
     newest = (jobs.c.created_at.desc(), jobs.c.id.desc())
     query = sa.select(jobs.c.id, jobs.c.name, jobs.c.state).where(ours).order_by(*newest)
     rows = transaction.execute(query.limit(NEWEST)).all()
     used = [JobUse(id=row.id, name=row.name, state=row.state) for row in rows]
     return dataset.model_copy(update={"job_count": count, "jobs": used})
+
+
+def name_now(transaction: Connection, job: sa.Row[Any]) -> str:
+    """Return what the data set of a job's row is called now; NotFound where it is gone.
+
+    Another data set may have the name that it was given then.
+    """
+    name: str = job.dataset
+    if job.dataset_id is None:
+        if (other := profile_of(transaction, name)[0]) is not None:
+            raise NotFound(f"'{name}' is the upload {other} now.")
+        return name
+    stored = find_dataset(transaction, job.dataset_id)
+    return name if name in (stored.id, stored.name) else stored.name
 
 
 def rename_dataset(
@@ -114,8 +136,8 @@ def _lock(transaction: Connection, name_or_id: str, done: str) -> StoredDataset:
     return stored
 
 
-def _jobs_of(dataset_id: str | None, name: str) -> sa.ColumnElement[bool]:
-    """Select the jobs of an upload, or of a data set that has no id."""
+def jobs_of(dataset_id: str | None, name: str) -> sa.ColumnElement[bool]:
+    """Select the jobs of an upload, whatever it was called then, or of a data set without an id."""
     if dataset_id is not None:
         return jobs.c.dataset_id == dataset_id
     return (jobs.c.dataset == name) & jobs.c.dataset_id.is_(None)

@@ -7,8 +7,8 @@ from typing import Any
 from sqlalchemy.engine import Connection, Row
 
 from ridgeway.answers import Params
-from ridgeway.data.catalogue import find_dataset, profile_of
 from ridgeway.errors import Conflict, NotFound
+from ridgeway.jobs.datasets import name_now
 from ridgeway.jobs.rows import read_job, require_state
 from ridgeway.jobs.stored import read_recommended, read_spec
 from ridgeway.spec.notify import Notification
@@ -32,7 +32,10 @@ def path_beside(transaction: Connection, job_id: str, asked: PathRequest) -> Job
     spec = read_spec(row.spec)
     refit = refit_beside(spec.refit, asked.penalty)
     spec = spec.model_copy(update={"refit": refit, "notify": list[Notification]()})
-    spec = spec.model_copy(update={"dataset": _its_data(transaction, row, spec.dataset)})
+    try:
+        spec = spec.model_copy(update={"dataset": name_now(transaction, row)})
+    except NotFound as error:
+        raise Conflict(f"The job's data set is gone: {error}") from None
     params = _best_params(transaction, row, asked.penalty)
     held: dict[str, Any] = {
         name: float(params[name])
@@ -45,19 +48,6 @@ def path_beside(transaction: Connection, job_id: str, asked: PathRequest) -> Job
         **held,
     )
     return path_of(spec, search, asked.strengths)
-
-
-def _its_data(transaction: Connection, row: Row[Any], name: str) -> str:
-    """Return what the job's data set is called now; Conflict where it is gone."""
-    try:
-        if row.dataset_id is None:
-            if (other := profile_of(transaction, name)[0]) is not None:
-                raise NotFound(f"'{name}' is the upload {other} now.")
-            return name
-        stored = find_dataset(transaction, row.dataset_id)
-    except NotFound as error:
-        raise Conflict(f"The job's data set is gone: {error}") from None
-    return name if name in (stored.id, stored.name) else stored.name
 
 
 def _best_params(transaction: Connection, row: Row[Any], penalty: str) -> Params:

@@ -47,7 +47,8 @@ def _profile(transaction: Connection, evidence: Evidence) -> DatasetProfile | No
     try:
         if row.dataset_id is not None:
             return dataset_by_id(transaction, row.dataset_id).profile
-        return profile_of(transaction, row.dataset)[1]
+        dataset_id, profile = profile_of(transaction, row.dataset)
+        return profile if dataset_id is None else None  # an upload that took a plug-in's name
     except (NotFound, Unreadable):  # of a plug-in that is gone, or another release's
         return None
 

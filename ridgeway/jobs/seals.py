@@ -8,6 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from ridgeway.database.tables import jobs
+from ridgeway.jobs.datasets import jobs_of
 from ridgeway.spec.spec import JobSpec
 
 # What decides, with the data set, which rows are sealed.
@@ -22,14 +23,9 @@ def earlier_looks(transaction: Connection, job_id: str) -> int:
     own = transaction.execute(sa.select(*columns).where(jobs.c.id == job_id)).one_or_none()
     if own is None:
         return 0
-    same_data = (
-        jobs.c.dataset_id == own.dataset_id
-        if own.dataset_id is not None
-        else sa.and_(jobs.c.dataset == own.dataset, jobs.c.dataset_id.is_(None))
-    )
     query = (
         sa.select(jobs.c.spec, jobs.c.evaluations)
-        .where(jobs.c.evaluations > 0, same_data)
+        .where(jobs.c.evaluations > 0, jobs_of(own.dataset_id, own.dataset))
         .order_by(jobs.c.created_at.desc())
         .limit(MOST_JOBS)
     )
@@ -40,10 +36,8 @@ def earlier_looks(transaction: Connection, job_id: str) -> int:
 def fields_that_seal_others(first: JobSpec, second: JobSpec) -> dict[str, Any]:
     """Return the fields by which two jobs on one data set seal other rows, as the first has them.
 
-    None of jobs on two data sets.
+    Whether it is one data set is the caller's to know: names change.
     """
-    if first.dataset != second.dataset:
-        return {}
     own, its = (_seal(spec.model_dump(mode="json")) for spec in (first, second))
     # The door fills in target and task where they are not given, which is the same for both then.
     told = [name for name in own if name not in FILLED_IN or None not in (own[name], its[name])]

@@ -16,6 +16,7 @@ from sqlalchemy.engine import Connection
 
 from ridgeway.database.tables import jobs
 from ridgeway.errors import InvalidInput, Unreadable
+from ridgeway.jobs.datasets import jobs_of
 from ridgeway.jobs.seals import fields_that_seal_others
 from ridgeway.jobs.stored import read_spec
 from ridgeway.keys.caller import LOCAL, Caller
@@ -43,8 +44,12 @@ class Lessons:
     trial_ids: Sequence[int]
 
 
-def find_lessons(transaction: Connection, spec: JobSpec, caller: Caller = LOCAL) -> Lessons | None:
+def find_lessons(
+    transaction: Connection, spec: JobSpec, dataset_id: str | None, caller: Caller = LOCAL
+) -> Lessons | None:
     """Find what the spec's warm start names; None where it has none. A look, which blocks nobody.
+
+    dataset_id: of the upload that the spec's `dataset` is; None where it is no upload.
 
     InvalidInput unless the study exists, is one that the caller sees, has the job's objectives, and
     only parameters that its trials have too.
@@ -55,7 +60,7 @@ def find_lessons(transaction: Connection, spec: JobSpec, caller: Caller = LOCAL)
     source = questions.find_study(transaction, name)
     if source is not None and not seen_studies(transaction, caller, {source}):
         raise InvalidInput.of(field, name, NO_JOB if field == "warm_start.job" else NO_STUDY)
-    _check_job(transaction, spec, field, name)
+    _check_job(transaction, spec, dataset_id, field, name)
     if source is None:
         raise InvalidInput.of(field, name, NO_STUDY)
     _check_study(transaction, spec, field, name, source)
@@ -72,12 +77,16 @@ def copy_lessons(transaction: Connection, lessons: Lessons, study_id: int) -> No
     copy_trials(transaction, study_id, lessons.trial_ids, {ATTRIBUTE: lessons.name})
 
 
-def _check_job(transaction: Connection, spec: JobSpec, field: str, name: str) -> None:
+def _check_job(
+    transaction: Connection, spec: JobSpec, dataset_id: str | None, field: str, name: str
+) -> None:
     """Refuse a job with another objective, or with other sealed rows of the same data.
 
     A study may be a job's, which goes by the job's id.
     """
-    row = transaction.execute(sa.select(jobs.c.spec).where(jobs.c.id == name)).one_or_none()
+    same_data = jobs_of(dataset_id, spec.dataset).label("same_data")
+    query = sa.select(jobs.c.spec, same_data).where(jobs.c.id == name)
+    row = transaction.execute(query).one_or_none()
     if row is None and field == "warm_start.job":
         raise InvalidInput.of(field, name, NO_JOB)
     if row is None:
@@ -97,7 +106,7 @@ def _check_job(transaction: Connection, spec: JobSpec, field: str, name: str) ->
     if theirs.weights != spec.weights:
         message = "has other sample weights, by which its trials are judged; accepted: a job with"
         raise InvalidInput.of(field, name, f"{message} {spec.weights}, met {theirs.weights}")
-    if others := fields_that_seal_others(theirs, spec):
+    if row.same_data and (others := fields_that_seal_others(theirs, spec)):
         wanted = ", ".join(f"{each} {value}" for each, value in others.items())
         message = "has trained on rows that this job would seal; accepted: a job on the same data"
         raise InvalidInput.of(field, name, f"{message} with its own sealed rows, here {wanted}")

@@ -12,7 +12,7 @@ import optuna
 from sqlalchemy.engine import Connection
 
 from ridgeway.client.pictures import Picture
-from ridgeway.data.catalogue import Upload, add_dataset, find_dataset
+from ridgeway.data.catalogue import StoredDataset, Upload, add_dataset, find_dataset
 from ridgeway.data.judging import judged_profile
 from ridgeway.data.store import sha256
 from ridgeway.data.tables import Table, to_parquet
@@ -101,7 +101,8 @@ def run(rows: Rows, fields: Mapping[str, Any], crew: Crew, folder: Path | None =
     with opened(folder) as place:
         with place.database.reading() as transaction:
             require_offered(transaction, spec)
-            lessons = find_lessons(transaction, spec)
+            stored = _stored(transaction, upload.name)
+            lessons = find_lessons(transaction, spec, None if stored is None else stored.id)
         place.store.put(upload.address, data)
         with place.database.transaction() as transaction:
             job_id = _submit(transaction, upload, spec, lessons)
@@ -128,11 +129,15 @@ def _upload(rows: Rows) -> tuple[Upload, bytes]:
 
 
 def _submit(transaction: Connection, upload: Upload, spec: JobSpec, lessons: Lessons | None) -> str:
-    try:
-        stored = find_dataset(transaction, upload.name)
-    except NotFound:
-        stored = add_dataset(transaction, upload)
+    stored = _stored(transaction, upload.name) or add_dataset(transaction, upload)
     return lifecycle.submit_job(transaction, spec, lessons=lessons, dataset_id=stored.id)
+
+
+def _stored(transaction: Connection, name: str) -> StoredDataset | None:
+    """Return a data set of a kept folder; None where it has none of this name yet."""
+    with suppress(NotFound):
+        return find_dataset(transaction, name)
+    return None
 
 
 def _note(transaction: Connection, job_id: str, notes: Sequence[str]) -> None:

@@ -11,7 +11,9 @@ from sqlalchemy.engine import Connection
 from ridgeway.data.listing import describe_dataset, list_datasets
 from ridgeway.errors import Conflict, NotFound
 from ridgeway.fleet import known_models, known_penalties
+from ridgeway.jobs.datasets import name_now
 from ridgeway.jobs.lookups import find_job
+from ridgeway.jobs.rows import read_job
 from ridgeway.keys.caller import Caller
 from ridgeway.spec.models import BUILT_IN
 from ridgeway.spec.names import DEFAULT_PENALTIES
@@ -85,10 +87,16 @@ def _model_choices(offers: Offers, form: Form) -> list[tuple[str, str]]:
 
 
 def _body_of(transaction: Connection, caller: Caller, job_id: str) -> dict[str, Any]:
+    """Return a job's body, on the same data, whatever they are called now."""
     job = find_job(transaction, job_id, caller)
     if not isinstance(job.spec, JobSpec):
         raise Conflict(job.unreadable or f"Job {job_id} can't be read.")
-    return shortest(job.spec)
+    body = shortest(job.spec)
+    try:
+        return body | {"dataset": name_now(transaction, read_job(transaction, job_id))}
+    except NotFound:  # it has been deleted: whoever clones the job chooses another
+        del body["dataset"]
+        return body
 
 
 def _offers(transaction: Connection, caller: Caller, dataset: str | None) -> Offers:

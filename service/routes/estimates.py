@@ -39,7 +39,7 @@ def estimate(body: JobBody, request: Request, context: InContext, caller: InCall
 
 def _dry_run(transaction: Connection, caller: Caller, body: JobBody, url: str) -> DryRun:
     resolved, dataset_id = resolve(transaction, job_spec_of(body), caller)
-    find_lessons(transaction, resolved, caller)  # for what it refuses
+    find_lessons(transaction, resolved, dataset_id, caller)  # for what it refuses
     sent = body.model_dump(mode="json", by_alias=True, exclude_unset=True)
     code = Code(
         curl=snippets.as_curl(sent, url),

@@ -136,7 +136,7 @@ def _look_up(context: Context, asked: Asked) -> Job | Callable[[Connection], Job
         spec = asked.spec(transaction)
         context.allowlist.require(spec.notify)
         resolved, dataset_id = resolve(transaction, spec, asked.caller)
-        lessons = find_lessons(transaction, resolved, asked.caller)
+        lessons = find_lessons(transaction, resolved, dataset_id, asked.caller)
 
     def write(transaction: Connection) -> Job:
         job_id = lifecycle.submit_job(

@@ -25,7 +25,7 @@ def submit(database: Database, trials: int = 20, **fields: Any) -> str:
     """
     with database.transaction() as transaction:
         spec = _spec({"trials": trials, **fields})
-        return submit_job(transaction, spec, lessons=find_lessons(transaction, spec))
+        return submit_job(transaction, spec, lessons=find_lessons(transaction, spec, None))
 
 
 def submit_resolved(database: Database, **fields: Any) -> str:

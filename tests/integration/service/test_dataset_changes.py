@@ -114,6 +114,23 @@ def test_a_renamed_data_set_is_found_by_its_new_name_and_its_jobs_go_on(http, da
     assert [each["id"] for each in http.get("/v1/datasets/mine").json()["jobs"]] == []
 
 
+def test_a_clone_is_of_the_same_data_whatever_they_are_called_by_now(http, bring):
+    def cloned(job_id: str) -> str | None:
+        html = http.get(f"/jobs/new?from={job_id}").text
+        (control,) = re.findall(r'<input id="dataset" value="([^"]*)"', html)
+        return control
+
+    bring()
+    job_id = queue(http, "mine")
+    assert cloned(job_id) == "mine"
+    assert http.patch("/v1/datasets/mine", json={"name": "ours"}).is_success
+    bring()
+    assert cloned(job_id) == "ours"
+    assert http.post(f"/v1/jobs/{job_id}/cancel").is_success
+    assert http.delete("/v1/datasets/ours").is_success
+    assert cloned(job_id) == ""
+
+
 def test_a_name_that_can_not_be_is_refused(http, bring):
     bring()
     bring("other")

@@ -83,7 +83,7 @@ def test_a_path_beside_a_job_has_what_its_best_trial_of_the_penalty_had(
     assert http.post("/v1/jobs/unknown/path", json=asked).status_code == 404
     with database.transaction() as transaction:  # as if a plug-in's data set had been taken away
         gone = sa.update(jobs).where(jobs.c.id == first["id"])
-        transaction.execute(gone.values(spec={**first["spec"], "dataset": "gone"}))
+        transaction.execute(gone.values(dataset="gone", spec={**first["spec"], "dataset": "gone"}))
     refused = http.post(f"{first['links']['self']}/path", json=asked)
     assert (refused.status_code, "data set is gone" in refused.json()["detail"]) == (409, True)
 

@@ -15,12 +15,16 @@ import submitting
 from optuna.distributions import CategoricalDistribution, FloatDistribution
 from optuna.trial import create_trial
 
+from ridgeway.data.bundled import bundled_profiles
+from ridgeway.data.catalogue import Upload, add_dataset
 from ridgeway.database.engine import Database
 from ridgeway.errors import Conflict, InvalidInput
 from ridgeway.jobs import claiming, holding, lifecycle, lookups, warm_starts
 from ridgeway.jobs.claiming import Claimant
+from ridgeway.jobs.datasets import rename_dataset
 from ridgeway.jobs.fronts import find_front
 from ridgeway.jobs.own_trials import own_numbers
+from ridgeway.spec.wording import parse_spec
 from ridgeway.study.distributions import search_space
 from ridgeway.study.facts import TrialFacts
 from ridgeway.study.imports import import_study
@@ -126,6 +130,32 @@ def test_a_warm_start_that_cannot_teach_is_refused_with_what_would_be_accepted(d
     refused("has no parameter dropout", search={**SEARCH, "dropout": {"low": 0, "high": 0.5}})
     with database.reading() as transaction:
         assert len(lookups.list_jobs(transaction, cursor=None, limit=50).jobs) == 3
+
+
+def test_sealed_rows_are_known_by_the_data_whatever_they_are_called(database):
+    profile = bundled_profiles()["digits"]
+    with database.transaction() as transaction:
+        mine, other = (
+            add_dataset(transaction, Upload(name, "a", "b", "c", 1, profile)).id
+            for name in ("mine", "other")
+        )
+        spec = parse_spec({"dataset": "mine", "trials": 20, "search": SEARCH})
+        source = lifecycle.submit_job(transaction, spec, dataset_id=mine)
+    work_off(database)
+    with database.transaction() as transaction:
+        rename_dataset(transaction, "mine", "mine2")
+        rename_dataset(transaction, "other", "mine")
+
+    def look(dataset: str, dataset_id: str, seed: int) -> None:
+        own = {"dataset": dataset, "seed": seed, "search": SEARCH, "warm_start": {"job": source}}
+        with database.reading() as transaction:
+            assert warm_starts.find_lessons(transaction, parse_spec(own), dataset_id)
+
+    for name in ("mine2", mine):
+        look(name, mine, seed=0)
+        with pytest.raises(InvalidInput, match="its own sealed rows, here seed 0"):
+            look(name, mine, seed=5)
+    look("mine", other, seed=5)  # other data, by the old name
 
 
 def test_of_a_long_study_trials_of_every_rank_are_copied(database, monkeypatch):

@@ -1,4 +1,4 @@
-"""The one door: everything stands behind it but whether the service is well, and signing in.
+"""The one door: everything stands behind it but signing in and whether the service is well.
 
     Authorization: Bearer KEY       programs; the key's scope says what they may
     Cookie: ridgeway-session=...    browsers, once their reader has signed in with a key
@@ -31,9 +31,11 @@ from service.origins import READING, is_from_own_page
 from service.problems import database_problem, problem
 from service.refusing import refuse
 
-OPEN_PATHS = frozenset({"/healthz", "/readyz", "/sign-in", "/sign-in/style.css", "/sign-out"})
+OPEN_PATHS = frozenset({"/healthz", "/readyz", "/sign-in", "/sign-out"})
+OPEN_BELOW = "/assets/"  # the style and the scripts of pages, which hold nobody's data
 COOKIE = "ridgeway-session"
 CHALLENGE = {"WWW-Authenticate": 'Bearer realm="ridgeway"'}
+MANY_WRONG = "Too many keys that don't hold came from this address."
 TOLD_REFUSALS = frozenset({403, 404, 409})  # of changes, that go into the audit log
 
 
@@ -51,7 +53,7 @@ class Door:
             await send({"type": "websocket.close"})
         elif not self.closed:
             await self._let_in(LOCAL, scope, receive, send)
-        elif scope["path"] in OPEN_PATHS:
+        elif is_open(scope["path"]):
             await self.app(scope, receive, send)
         else:
             await self._ask(scope, receive, send)
@@ -85,6 +87,11 @@ class Door:
             visitor.reset(token)
 
 
+def is_open(path: str) -> bool:
+    """Return True for what stands before the door."""
+    return path in OPEN_PATHS or path.startswith(OPEN_BELOW)
+
+
 async def _identify(access: Access, headers: Headers) -> tuple[Caller | None, bool]:
     """Return who asks, and whether a cookie says so. A key that is sent is all that counts."""
     key = bearer_of(headers)
@@ -115,7 +122,7 @@ def _unknown(access: Access, scope: Scope, headers: Headers) -> Response:
     if bearer_of(headers) is not None:
         address = scope["client"][0] if scope.get("client") else ""
         if seconds := access.seconds_after_wrong(address):
-            return too_many("Too many keys that don't hold came from this address.", seconds)
+            return too_many(MANY_WRONG, seconds)
         detail = "The key does not hold: it is unknown, revoked, or out of date."
         challenge = f'{CHALLENGE["WWW-Authenticate"]}, error="invalid_token"'
         return problem(401, detail, headers={"WWW-Authenticate": challenge})

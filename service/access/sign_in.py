@@ -8,28 +8,26 @@ from __future__ import annotations
 
 import logging
 import re
-from pathlib import Path
 from urllib.parse import parse_qs
 
 from fastapi import APIRouter, Request, Response
-from fastapi.responses import FileResponse, HTMLResponse, RedirectResponse
-from jinja2 import Environment, FileSystemLoader
+from fastapi.responses import RedirectResponse
 from starlette.datastructures import Headers
 
 from ridgeway.keys.caller import Caller
 from ridgeway.keys.sessions import SECONDS, begin_session, end_session
-from service.access.door import COOKIE, session_of, too_many
+from service.access.door import COOKIE, MANY_WRONG, session_of
 from service.access.visits import visitor
 from service.context import Context, InContext
 from service.origins import is_from_own_page
+from service.pages.environment import page
 from service.problems import problem
 
-PAGES = Path(__file__).parents[1] / "pages"
 MOST_FIELDS = 10  # of a form
 WRONG = "This key does not hold: it is unknown, revoked, or out of date."
 HEADERS = {
     "Cache-Control": "no-store",
-    "Content-Security-Policy": "default-src 'none'; style-src 'self'; img-src data:; "
+    "Content-Security-Policy": "default-src 'none'; style-src 'self'; img-src 'self'; "
     "form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
     # With none, browsers send `Origin: null`, which could be any page.
     "Referrer-Policy": "same-origin",
@@ -38,22 +36,15 @@ HEADERS = {
 
 router = APIRouter(include_in_schema=False)
 log = logging.getLogger(__name__)
-_templates = Environment(loader=FileSystemLoader(PAGES / "templates"), autoescape=True)
 _LOCAL = re.compile(r"/(?![/\\])[\x21-\x5b\x5d-\x7e]{0,2000}")
 
 
 @router.get("/sign-in")
-async def page(request: Request, next: str = "/") -> Response:
+async def show(request: Request, next: str = "/") -> Response:
     """Show the page; `next` is where its reader wanted to go, at once where all are let in."""
     if getattr(request.state, "caller", None) is not None:  # the door is open
         return RedirectResponse(local_path(next), 303, HEADERS)
-    return _page(next)
-
-
-@router.get("/sign-in/style.css")
-def style() -> FileResponse:
-    """Return the page's style: the one file that it needs."""
-    return FileResponse(PAGES / "static" / "sign_in.css", media_type="text/css")
+    return _page(request, next)
 
 
 @router.post("/sign-in")
@@ -67,9 +58,9 @@ async def sign_in(request: Request, context: InContext) -> Response:
     if caller is None:
         address = request.client.host if request.client else ""
         if seconds := context.access.seconds_after_wrong(address):
-            return too_many("Too many keys that don't hold came from this address.", seconds)
+            return _too_often(request, wanted, seconds)
         log.warning("a sign-in from %s was refused", address)
-        return _page(wanted, WRONG, 403)
+        return _page(request, wanted, WRONG, 403)
     session = await _begin(request, context, caller)
     answer = RedirectResponse(local_path(wanted), 303, HEADERS)
     secure = request.url.scheme == "https"
@@ -111,9 +102,18 @@ def local_path(wanted: str) -> str:
     return wanted if _LOCAL.fullmatch(wanted) else "/"
 
 
-def _page(wanted: str, wrong: str | None = None, status: int = 200) -> HTMLResponse:
-    template = _templates.get_template("sign_in.html")
-    return HTMLResponse(template.render(next=local_path(wanted), wrong=wrong), status, HEADERS)
+def _page(request: Request, wanted: str, wrong: str = "", status: int = 200) -> Response:
+    """Return the page that asks for a key; `wrong` is told at its field."""
+    answer = page(request, "sign-in.html.jinja", status, next=local_path(wanted), wrong=wrong)
+    answer.headers.update(HEADERS)
+    return answer
+
+
+def _too_often(request: Request, wanted: str, seconds: int) -> Response:
+    """Return the page of somebody who tries keys too soon."""
+    answer = _page(request, wanted, f"{MANY_WRONG} Try again in {seconds} s.", 429)
+    answer.headers["Retry-After"] = str(seconds)
+    return answer
 
 
 async def _form(request: Request) -> dict[str, str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import httpx
 import pytest
-from browsers import CHROMIUM
+from browsers import chromium
 from dashboards import searched
 from serving import serve
 
@@ -24,17 +24,13 @@ def test_the_stylesheet_is_the_last_of_the_head_whatever_the_page() -> None:
     assert read_only(b"no page") == b"no page"
 
 
-@pytest.mark.skipif(not CHROMIUM.exists(), reason="no browser to look with")
 def test_nothing_is_offered_that_can_not_work(database, database_url, tmp_path) -> None:
     if not database.embedded:
         pytest.skip("the page is the same on any database")
-    from playwright.sync_api import sync_playwright
-
     searched(database)
     settings = Settings(data=tmp_path, database_url=database_url)
-    with serve(settings) as served, sync_playwright() as playwright:
+    with chromium() as browser, serve(settings) as served:
         httpx.get(f"{served.url}/dashboard", timeout=100)  # it takes its time to start
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         page = browser.new_page()
         page.set_default_timeout(60_000)
         page.goto(f"{served.url}/dashboard")
@@ -49,7 +45,6 @@ def test_nothing_is_offered_that_can_not_work(database, database_url, tmp_path) 
         page.goto(f"{served.url}/dashboard/studies/1")
         page.locator("text.ytitle").first.wait_for()
         assert page.locator("text.ytitle").first.text_content() == "loss"
-        browser.close()
     for name, shown in found.items():
         assert shown, name
         offered = [each for each in shown if any(word in each.lower() for word in WRITES)]

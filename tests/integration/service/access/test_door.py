@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from fastapi import FastAPI
 from keyed import bearer, filled, make_key, routes
 from serving import Served, serve
+from talking import connected, read
 from waiting import wait_until
 
 from ridgeway.database.engine import Database
@@ -19,10 +20,12 @@ from ridgeway.database.tables import api_keys, audit, datasets, jobs
 from ridgeway.keys.keys import prefix_of, revoke_key
 from ridgeway.settings import Settings
 from service.access import access as access_module
-from service.access.door import OPEN_PATHS
+from service.access.door import is_open
+from service.pages.assets import asset_url, assets
 
 READING = {"GET", "HEAD", "OPTIONS"}
 ADMINS_ONLY = {("GET", "/v1/audit")}
+OPEN = {"/healthz", "/readyz", "/sign-in", "/sign-out", "/assets/{digest}/{name}"}
 
 
 @pytest.fixture
@@ -46,7 +49,8 @@ def test_every_route_is_closed_without_a_key_and_to_scopes_that_are_too_small(
     assert len(every) > 40
     assert ("GET", "/docs") in every
     assert ("POST", "/v1/jobs/{id}/extend") in every
-    closed = [(method, path) for method, path in every if path not in OPEN_PATHS]
+    closed = [(method, path) for method, path in every if not is_open(path)]
+    assert {path for _, path in every} - {path for _, path in closed} == OPEN
     read, submit = bearer(make_key(database, "read")), bearer(make_key(database, "submit"))
     wrong = bearer("rw_00000000_" + "A" * 43)
     for method, path in closed:
@@ -72,8 +76,23 @@ def test_every_route_is_closed_without_a_key_and_to_scopes_that_are_too_small(
 def test_what_no_route_has_is_closed_too(http, method):
     for path in ("/nope", "/metrics", "//healthz", "/healthz/", "/healthz%2f..", "/sign-in/x"):
         assert http.request(method, path).status_code == 401, path
-    for path in ("/healthz", "/sign-in", "/sign-in/style.css"):
+    for path in ("/healthz", "/sign-in"):
         assert http.get(path).status_code == 200
+
+
+def test_before_the_door_are_the_files_of_pages_and_no_others(http):
+    for name in assets().files:
+        assert http.get(asset_url(name)).status_code == 200
+    for path in ("/assets", "/assets.css", "/Assets/x/ridgeway.css"):
+        assert http.get(path).status_code == 401, path
+    # Sent as they stand: a client would make /v1/jobs of the first.
+    for path in ("/assets/../v1/jobs", "/assets/..", "/assets%2f..%2fv1/jobs", "/assets/"):
+        with connected(str(http.base_url)) as connection:
+            request = f"GET {path} HTTP/1.1\r\nHost: {http.base_url.netloc.decode()}\r\n"
+            connection.sendall(f"{request}Connection: close\r\n\r\n".encode())
+            assert read(connection).startswith(b"HTTP/1.1 404"), path
+    answer = http.post(asset_url("ridgeway.css"), content=b"x")
+    assert answer.status_code == 405
 
 
 def test_a_browser_is_sent_to_the_page_where_one_signs_in(http):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import shutil
+from importlib.metadata import version
 from pathlib import Path
 
 import httpx
@@ -142,7 +144,18 @@ def test_the_page_runs_nothing_and_stands_in_no_frame(http):
     assert "frame-ancestors 'none'" in policy
     assert answer.headers["cache-control"] == "no-store"
     assert answer.headers["referrer-policy"] == "same-origin"
-    assert http.get("/sign-in/style.css").headers["content-type"].startswith("text/css")
+    (style,) = re.findall(r'rel="stylesheet" href="([^"]+)"', answer.text)
+    assert http.get(style).headers["content-type"].startswith("text/css")
+    assert version("ridgeway") not in answer.text  # which is nothing for strangers
+
+
+def test_keys_can_not_be_tried_on_the_page_without_end(http, own, monkeypatch):
+    monkeypatch.setattr(access_module, "WRONG_PER_MINUTE", 1)
+    monkeypatch.setattr(access_module, "SOONEST_SECONDS", 0.0)
+    wrong, again = (http.post("/sign-in", data={"key": "rw_a"}, headers=own) for _ in range(2))
+    assert (wrong.status_code, again.status_code) == (403, 429)
+    assert f"Try again in {again.headers['retry-after']} s." in again.text
+    assert again.headers["content-type"].startswith("text/html")
 
 
 @pytest.mark.parametrize("path", ["/", "/docs", "/v1/jobs?state=queued&limit=2", "/a%20b#x"])

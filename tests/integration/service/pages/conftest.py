@@ -6,8 +6,10 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+from browsers import chromium
 from pages import NASTY, job_in
 from serving import serve
 from submitting import submit_resolved
@@ -16,6 +18,9 @@ from ridgeway.data.store import Store
 from ridgeway.database.engine import Database
 from ridgeway.settings import Settings
 from workers.loop.worker import Worker
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 STATES = ("queued", "running", "paused", "failed", "cancelled")
 
@@ -27,6 +32,13 @@ class Shown:
     url: str
     database: Database
     jobs: dict[str, str]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Chromium, for all visits of a file."""
+    with chromium() as started:
+        yield started
 
 
 @pytest.fixture(scope="module")

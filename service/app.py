@@ -26,6 +26,7 @@ from service.compression import Compression
 from service.connections import STOPPING
 from service.context import Context
 from service.dashboard import Dashboard
+from service.harmless import Harmless
 from service.hosts import KnownHost, own_names
 from service.ingest import READERS
 from service.limits import BodyLimit
@@ -91,9 +92,8 @@ def create_app(settings: Settings) -> FastAPI:
         dependencies=[Depends(only_seen)],
     )
     for routes in (
-        *(jobs, events, results, reports, predictions, plots),
+        *(jobs, events, results, reports, predictions, plots, dashboard),
         *(estimates, datasets, workers, audit, health, metrics_route, problem_pages, sign_in),
-        dashboard,
     ):
         app.include_router(routes.router)
     for router in ROUTERS:
@@ -101,7 +101,8 @@ def create_app(settings: Settings) -> FastAPI:
     handle_errors(app)
     describe_problems(app)
     describe_keys(app, keys_needed(settings))
-    _guard(app, settings, metrics)
+    _guard(app, settings)
+    app.add_middleware(Timed, seconds=metrics.http)  # the outermost: what is turned away, too
     trace(app)
     return app
 
@@ -158,8 +159,11 @@ def _databases(settings: Settings, metrics: Metrics) -> Generator[tuple[Database
         database.close()
 
 
-def _guard(app: FastAPI, settings: Settings, metrics: Metrics) -> None:
-    """Put before every endpoint what turns requests away; the last added is asked first."""
+def _guard(app: FastAPI, settings: Settings) -> None:
+    """Put before every endpoint what turns requests away; the last added is asked first.
+
+    Harmless is outside of all that, for refusals are answers too.
+    """
 
     def limit_of(path: str) -> int:
         if path == "/v1/datasets":
@@ -171,4 +175,4 @@ def _guard(app: FastAPI, settings: Settings, metrics: Metrics) -> None:
     app.add_middleware(Door, closed=keys_needed(settings))
     app.add_middleware(SameOrigin)
     app.add_middleware(KnownHost, names=own_names(settings))
-    app.add_middleware(Timed, seconds=metrics.http)  # what is turned away, too
+    app.add_middleware(Harmless)

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import pickle
+import pickle  # nosec B403 # between us and our own child, over its pipes
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
@@ -128,7 +128,7 @@ class Pictures:
         self._process.stdin.write(len(order).to_bytes(LENGTH, "big") + order)
         await self._process.stdin.drain()
         length = int.from_bytes(await self._process.stdout.readexactly(LENGTH), "big")
-        return pickle.loads(await self._process.stdout.readexactly(length))  # our own child's
+        return pickle.loads(await self._process.stdout.readexactly(length))  # our own child's  # nosec B301
 
     async def _end(self) -> None:
         process, self._process = self._process, None
@@ -146,7 +146,7 @@ def main(orders: BinaryIO, answers: BinaryIO) -> None:
     # Optuna loads scikit-learn with its importances, of which ours needs none: 150 MB, 3 s.
     sys.modules.setdefault("sklearn", None)  # pyright: ignore[reportArgumentType] - None: is not there
     while len(head := orders.read(LENGTH)) == LENGTH:
-        order: Order | Material = pickle.loads(orders.read(int.from_bytes(head, "big")))
+        order: Order | Material = pickle.loads(orders.read(int.from_bytes(head, "big")))  # nosec B301
         try:
             is_page = isinstance(order, Material)
             answer = pickle.dumps(render_report(order) if is_page else _drawn(order))

@@ -88,7 +88,7 @@ def _postgresql() -> list[str]:
         "WHERE ranked_trials.trial_id = before.trial_id AND before.objective = 0;"
     )
     rank = (
-        f"INSERT INTO ranked_trials ({COLUMNS}) {RANKED.format(given='after')} "
+        f"INSERT INTO ranked_trials ({COLUMNS}) {RANKED.format(given='after')} "  # nosec B608 # names of ours
         "ON CONFLICT (trial_id) DO UPDATE SET signed_value = excluded.signed_value;"
     )
     function = (

@@ -54,7 +54,7 @@ def _notes(found: Features) -> list[str]:
         own = found.stability
         stable = ", ".join(own.stable) or "none"
         notes.append(
-            f"halves: share of {2 * own.pairs} halves of the rows that select it, {own.most} "
+            f"halves: share of {2 * own.pairs} halves of the rows that select it, {own.most} "  # nosec B608 # English
             f"{'feature' if own.most == 1 else 'features'} each at most; from "
             f"{own.threshold:.0%} on it is stable: {stable} (at most "
             f"{number(own.false_selections)} of them expected to be false)"

@@ -109,7 +109,7 @@ def _try_port(host: str, port: int) -> int:
 
 def _url(host: str, port: int) -> str:
     """Return the URL by which a browser on this machine finds what listens on `host`."""
-    name = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}.get(host, host)
+    name = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}.get(host, host)  # nosec B104 # reads
     return f"http://[{name}]:{port}" if ":" in name else f"http://{name}:{port}"
 
 

@@ -102,7 +102,7 @@ def note_failed(transaction: Connection, due: Due, why: str, final: bool = False
 def pause_after(attempts: int) -> float:
     """Return seconds until the next try: doubled each time, and a fifth more or less."""
     pause = FIRST_PAUSE_SECONDS * 2.0 ** min(attempts - 1, 30)
-    return min(pause, LONGEST_PAUSE_SECONDS) * random.uniform(0.8, 1.2)
+    return min(pause, LONGEST_PAUSE_SECONDS) * random.uniform(0.8, 1.2)  # nosec B311 # no secret
 
 
 def _claimed(due: Due) -> sa.ColumnElement[bool]:

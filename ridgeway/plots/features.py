@@ -65,7 +65,7 @@ def _caption(found: Features, shown: int) -> list[str]:
     if found.stability is not None:
         own = found.stability
         told.append(
-            f"Right: share of {2 * own.pairs} halves of the rows that select it; from "
+            f"Right: share of {2 * own.pairs} halves of the rows that select it; from "  # nosec B608 # English
             f"{own.threshold:.0%} on it is stable, and at most {number(own.false_selections)} "
             "such features are expected to tell nothing."
         )

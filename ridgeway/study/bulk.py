@@ -39,10 +39,10 @@ def update_rows(
 def delete_rows(transaction: Connection, table: sa.Table, column: str, keys: list[int]) -> None:
     """Delete the rows that one of the keys finds."""
     if transaction.dialect.name == "sqlite":
-        statement = f"DELETE FROM {table.name} WHERE {column} IN (SELECT value FROM json_each(?))"
+        statement = f"DELETE FROM {table.name} WHERE {column} IN (SELECT value FROM json_each(?))"  # nosec B608 # names of ours
         transaction.exec_driver_sql(statement, (json.dumps(keys),))
         return
-    statement = f"DELETE FROM {table.name} WHERE {column} = ANY(%s::int4[])"
+    statement = f"DELETE FROM {table.name} WHERE {column} = ANY(%s::int4[])"  # nosec B608 # names of ours
     transaction.exec_driver_sql(statement, (keys,))
 
 
@@ -87,7 +87,7 @@ def _insert(dialect: str, table: sa.Table, columns: tuple[str, ...]) -> str:
     into = f"INSERT INTO {table.name} ({', '.join(columns)})"
     if dialect == "sqlite":
         return f"{into} VALUES ({', '.join('?' * len(columns))})"
-    return f"{into} SELECT {', '.join(_cast(table, n) for n in columns)} FROM {_given(columns)}"
+    return f"{into} SELECT {', '.join(_cast(table, n) for n in columns)} FROM {_given(columns)}"  # nosec B608 # names of ours
 
 
 @cache
@@ -95,10 +95,10 @@ def _update(dialect: str, table: sa.Table, columns: tuple[str, ...]) -> str:
     *changed, key = columns
     if dialect == "sqlite":
         sets = ", ".join(f"{name} = ?" for name in changed)
-        return f"UPDATE {table.name} SET {sets} WHERE {key} = ?"
+        return f"UPDATE {table.name} SET {sets} WHERE {key} = ?"  # nosec B608 # names of ours
     sets = ", ".join(f"{name} = {_cast(table, name)}" for name in changed)
     found = f"{table.name}.{key} = {_cast(table, key)}"
-    return f"UPDATE {table.name} SET {sets} FROM {_given(columns)} WHERE {found}"
+    return f"UPDATE {table.name} SET {sets} FROM {_given(columns)} WHERE {found}"  # nosec B608 # names of ours
 
 
 @cache
@@ -112,7 +112,7 @@ def _copy(dialect: str, table: sa.Table, key: str, columns: tuple[str, ...]) -> 
         new, old = "given.new::int4", "given.old::int4"
         given = _given(("new", "old"))
     found = f"{table.name} ON {table.name}.{key} = {old}"
-    return f"{into} SELECT {new}, {copied} FROM {given} JOIN {found}"
+    return f"{into} SELECT {new}, {copied} FROM {given} JOIN {found}"  # nosec B608 # names of ours
 
 
 def _given(columns: tuple[str, ...]) -> str:

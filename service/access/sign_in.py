@@ -73,6 +73,10 @@ async def sign_in(request: Request, context: InContext) -> Response:
 @router.post("/sign-out")
 async def sign_out(request: Request, context: InContext) -> Response:
     """End the session of the cookie, here and everywhere; show the page to sign in."""
+    if not is_from_own_page(request.headers):
+        return problem(
+            403, "To sign out is for pages of the service: no Origin says that one asks."
+        )
     session = session_of(Headers(scope=request.scope))
     caller = None if session is None else await context.access.caller_by_session(session)
     if session is not None and caller is not None:

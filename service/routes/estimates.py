@@ -44,7 +44,7 @@ def _dry_run(transaction: Connection, caller: Caller, body: JobBody, url: str) -
     code = Code(
         curl=snippets.as_curl(sent, url),
         python=snippets.as_python(sent, url),
-        shell=snippets.as_shell(sent, url),
+        shell=snippets.as_shell(sent, url),  # nosec B604 # no process: a command to show
     )
     known = estimate_job(transaction, resolved, dataset_id, LIVE_SECONDS)
     return DryRun(**dict(known), code=code)

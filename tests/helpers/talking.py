@@ -7,6 +7,13 @@ import socket
 from typing import Any
 from urllib.parse import urlsplit
 
+# In the place of a name: what would be another file, if anything made a path of it.
+CLIMBING = (
+    *("../../../../etc/passwd", "..%2f..%2f..%2f..%2fetc%2fpasswd", "%2e%2e/%2e%2e/etc/passwd"),
+    *("..%5c..%5cetc%5cpasswd", "%252e%252e%252fetc%252fpasswd", "/etc/passwd", "%2fetc%2fpasswd"),
+    *("file:%2f%2f%2fetc%2fpasswd", "..%c0%af..%c0%afetc%c0%afpasswd", "ridgeway.db%00.json"),
+)
+
 
 def connected(url: str) -> socket.socket:
     """A connection to the service."""

@@ -140,7 +140,7 @@ class Worker:
             except DBAPIError as error:
                 log.warning("the database does not answer, trying again: %s", first_line(error))
             # A little jitter keeps many idle workers from asking in step.
-            self._stopping.wait(self._settings.poll_seconds * random.uniform(0.8, 1.2))
+            self._stopping.wait(self._settings.poll_seconds * random.uniform(0.8, 1.2))  # nosec B311 # no secret
 
     # --- one lease ------------------------------------------------------------------------------
 

@@ -16,6 +16,7 @@ ICONS = """() => [...document.querySelectorAll('button, a, [role=button]')]
     .map(each => [each.innerText, each.getAttribute('aria-label'),
                   ...[...each.querySelectorAll('svg')].map(own => own.dataset.testid)].join(' '))
 """
+HOSTILE = 'my job<img src=x onerror="owned = 1"><script>owned = 1</script>'
 WRITES = ("create", "rename", "delete", "edit", "addbox", "upload", "skip", "github")
 
 
@@ -27,7 +28,7 @@ def test_the_stylesheet_is_the_last_of_the_head_whatever_the_page() -> None:
 def test_nothing_is_offered_that_can_not_work(database, database_url, tmp_path) -> None:
     if not database.embedded:
         pytest.skip("the page is the same on any database")
-    searched(database)
+    searched(database, HOSTILE)
     settings = Settings(data=tmp_path, database_url=database_url)
     with chromium() as browser, serve(settings) as served:
         httpx.get(f"{served.url}/dashboard", timeout=100)  # it takes its time to start
@@ -41,6 +42,9 @@ def test_nothing_is_offered_that_can_not_work(database, database_url, tmp_path) 
             page.goto(f"{served.url}/dashboard/studies/1/{name}")
             edit.wait_for(state="attached")  # it is there, so the test would notice it
             assert not edit.is_visible()
+            assert page.get_by_text("my job<img src=x").count() > 0
+            assert page.locator("img[src=x]").count() == 0  # a name is text
+            assert page.evaluate("globalThis.owned") is None
             found[name] = page.evaluate(ICONS)
         page.goto(f"{served.url}/dashboard/studies/1")
         page.locator("text.ytitle").first.wait_for()

@@ -71,7 +71,10 @@ class AuditEntry(View):
 
     at: datetime
     actor: str = Field(description="the prefix of the key, or `local`: a command, or no key asked")
-    action: str = Field(description="method and route, or the command")
+    action: str = Field(
+        description="method and route, or the command; or that a key's refusals were too many to "
+        "be told one by one"
+    )
     object: str | None = Field(description="the id of the job or data set, or a key's prefix")
     outcome: str = Field(description="`done`, or the status of the refusal")
     address: str | None = Field(description="of the client")

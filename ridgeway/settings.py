@@ -69,6 +69,9 @@ class Settings(BaseSettings):
     keep_jobs_days: float | None = Field(
         default=None, gt=0, description="how long a job is kept that has ended; default: for ever"
     )
+    keep_audit_days: float = Field(
+        default=365.0, gt=0, description="how long a line of the audit log is kept"
+    )
     busy_timeout_seconds: float = Field(
         default=30.0, gt=0, description="how long a transaction waits for a lock"
     )

@@ -101,8 +101,7 @@ def create_app(settings: Settings) -> FastAPI:
     handle_errors(app)
     describe_problems(app)
     describe_keys(app, keys_needed(settings))
-    _guard(app, settings)
-    app.add_middleware(Timed, seconds=metrics.http)  # the outermost: what is turned away, too
+    _guard(app, settings, metrics)
     trace(app)
     return app
 
@@ -115,12 +114,13 @@ async def _shared(
     store = Store.of(settings)
     with _databases(settings, metrics) as (database, writers), scratch_folder() as scratch:
         looks = Looks(database)
+        access = Access(database, writers.database)
         shared = Context(
             settings,
             database,
             writers,
             looks,
-            Streams(looks),
+            Streams(looks, access.holds),
             store,
             Dashboard(database, scratch),
             scratch,
@@ -129,7 +129,7 @@ async def _shared(
             Sweeper(writers.database, store, settings),
             Models(store),
             Pictures(),
-            Access(database, writers.database),
+            access,
             metrics,
             allowlist,
         )
@@ -159,10 +159,10 @@ def _databases(settings: Settings, metrics: Metrics) -> Generator[tuple[Database
         database.close()
 
 
-def _guard(app: FastAPI, settings: Settings) -> None:
+def _guard(app: FastAPI, settings: Settings, metrics: Metrics) -> None:
     """Put before every endpoint what turns requests away; the last added is asked first.
 
-    Harmless is outside of all that, for refusals are answers too.
+    Outside of all that are Harmless and Timed, for refusals are answers too.
     """
 
     def limit_of(path: str) -> int:
@@ -176,3 +176,4 @@ def _guard(app: FastAPI, settings: Settings) -> None:
     app.add_middleware(SameOrigin)
     app.add_middleware(KnownHost, names=own_names(settings))
     app.add_middleware(Harmless)
+    app.add_middleware(Timed, seconds=metrics.http)

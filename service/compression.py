@@ -12,12 +12,14 @@ NOT_WORTH_IT = (*DEFAULT_EXCLUDED_CONTENT_TYPES, "application/octet-stream", "fo
 
 
 class Compression:
-    """ASGI middleware: gzip, but for event streams and what is compressed or dense already.
+    """ASGI middleware: gzip, but for event streams, parts and what is compressed or dense already.
 
+    A part's Content-Range tells of bytes that are not compressed, so who asks for one gets those.
     Of what is compressed the entity tag becomes a weak one: the bytes are not those it was made of.
     """
 
     def __init__(self, app: ASGIApp) -> None:
+        self._plain = app
         self._app = GZipMiddleware(app, LEAST_BYTES, LEVEL, exclude_content_types=NOT_WORTH_IT)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -31,4 +33,5 @@ class Compression:
                     headers["ETag"] = f"W/{tag}"
             await send(message)
 
-        await self._app(scope, receive, send_weakened)
+        asks_for_part = scope["type"] == "http" and "range" in Headers(scope=scope)
+        await (self._plain if asks_for_part else self._app)(scope, receive, send_weakened)

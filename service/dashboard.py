@@ -18,7 +18,7 @@ from collections.abc import AsyncIterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, cast
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 import httpx
 from fastapi import APIRouter, Request, Response
@@ -155,7 +155,9 @@ _LARGEST_ID = 2**31 - 1  # in Optuna's tables; PostgreSQL refuses to look for mo
 async def show(request: Request) -> Response:
     """Pass a look at the dashboard on to its process."""
     path: str = request.scope["path"]
-    if any(part.isdecimal() and _too_large(part) for part in path.split("/")):
+    if _leads_elsewhere(path) or any(
+        part.isdecimal() and _too_large(part) for part in path.split("/")
+    ):
         raise NotFound(f"There is nothing at {path[:200]}.")
     context = request.app.state.context
     dashboard: Dashboard = context.dashboard
@@ -165,6 +167,8 @@ async def show(request: Request) -> Response:
         return told
     try:
         answer = await _ask(dashboard, request)
+    except httpx.InvalidURL:  # longer, escaped, than httpx takes
+        raise NotFound(f"There is nothing at {path[:200]}.") from None
     except httpx.TransportError as error:
         raise ServiceUnavailable(f"The dashboard gave no answer: {type(error).__name__}.") from None
     if answer.status_code >= 500:
@@ -199,9 +203,15 @@ async def _ask(dashboard: Dashboard, request: Request) -> httpx.Response:
     return await client.send(_passed_on(client, request), stream=True)
 
 
+def _leads_elsewhere(path: str) -> bool:
+    """Return True for a path with dots that mean another one, escaped or not."""
+    return any(part in (".", "..") for each in (path, unquote(path)) for part in each.split("/"))
+
+
 def _passed_on(client: httpx.AsyncClient, request: Request) -> httpx.Request:
-    parts = (request.scope["raw_path"], request.scope["query_string"])
-    path, query = (quote(part, safe="%/&=+:,") for part in parts)  # escapes stay as they are
+    # The path that was judged is the path that is sent: escaped anew, not as it came.
+    path = quote(request.scope["path"], safe="/")
+    query = quote(request.scope["query_string"], safe="%/&=+:,")  # escapes stay as they are
     names = ("accept",) if _is_page(request.scope["path"]) else _PASSED_ON
     headers = {name: request.headers[name] for name in names if name in request.headers}
     return client.build_request(request.method, f"http://dashboard{path}?{query}", headers=headers)

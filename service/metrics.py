@@ -32,12 +32,12 @@ from sqlalchemy.event import listen
 from sqlalchemy.exc import SQLAlchemyError
 
 from ridgeway.database.engine import Database
+from ridgeway.fleet import LIVE_SECONDS
 from ridgeway.jobs.overview import Overview, overview
 from ridgeway.keys.quotas import OPEN_STATES
 from ridgeway.measures import BOUNDS, Measures, Tally
 
 KEPT_SECONDS = 2.0
-SEEN_SECONDS = 30.0  # a worker that was not seen for so long is taken for gone
 HTTP_BOUNDS = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 DATABASE_BOUNDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 5.0)
 STATEMENTS = ("select", "insert", "update", "delete")  # all else is "other"
@@ -125,7 +125,7 @@ class _OfAll(Collector):
             if time.monotonic() - self._read_at >= KEPT_SECONDS:
                 try:
                     with self._database.reading() as transaction:
-                        self._found = overview(transaction, SEEN_SECONDS)
+                        self._found = overview(transaction, LIVE_SECONDS)
                 except SQLAlchemyError:
                     self._found = None
                 self._read_at = time.monotonic()
@@ -140,7 +140,7 @@ def _standing(found: Overview) -> Iterator[Metric]:
     yield _gauge("ridgeway_queued_trials", told, found.queue.trials_waiting)
     told = "Pieces of work that workers hold, by kind."
     yield _gauges("ridgeway_leases", told, ["kind"], {(k,): v for k, v in found.leases.items()})
-    told = f"Workers seen within {SEEN_SECONDS:g} s, by kind of device."
+    told = f"Workers seen within {LIVE_SECONDS:g} s, by kind of device."
     yield _gauges("ridgeway_workers", told, ["device"], {(k,): v for k, v in found.workers.items()})
     told = "Notifications that wait for their job's end, or for another try."
     yield _gauge("ridgeway_notifications_waiting", told, found.notifications)

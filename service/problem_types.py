@@ -48,9 +48,10 @@ _LIST = (
     ProblemType(
         403,
         "forbidden",
-        "Whoever asks may not do that: the key's scopes don't cover it, it belongs to another, "
-        "or a page of another site sent the request.",
-        "Ask whoever runs the service for a key that may, or send it from the service's own page.",
+        "Whoever asks may not do that: the key's scope is too small, the key has as many open "
+        "jobs, trials or bytes as it may, or a page of another site sent the request.",
+        "End or delete what is no longer needed, ask whoever runs the service for a key that may, "
+        "or send it from the service's own page.",
     ),
     ProblemType(
         404,
@@ -106,7 +107,8 @@ _LIST = (
     ProblemType(
         429,
         "too-many-requests",
-        "The key has used up its share: requests in a minute, open jobs, trials or bytes.",
+        "The key has sent as many requests as it may in a minute, or too many keys that don't hold "
+        "came from this address.",
         "Wait as long as `Retry-After` says; the detail names the limit.",
     ),
     ProblemType(

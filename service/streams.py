@@ -1,20 +1,24 @@
 """What happens to jobs, told as it happens: one look at a job a beat serves every stream of it.
 
-    stream = await streams.open(job_id, last_id)  # NotFound and outages, before anything is sent
+    stream = await streams.open(job_id, caller, last_id)  # NotFound, outages: before it is sent
     async for piece in stream: ...
 
 A stream tells the present: what a slow or a returning reader has missed is not repeated one by one,
 but sent as it stands now. So nothing is queued for anybody. Each event but the last of a batch goes
 without an id; an id says what of the job its reader has seen, and any process can go on from there.
+A stream ends with the key that opened it: each beat asks whether that still holds.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
+
+from sqlalchemy.exc import SQLAlchemyError
 
 from ridgeway.errors import NotFound
+from ridgeway.keys.caller import LOCAL, Caller
 from service.happenings import Happenings, Seen, deleted, happenings_of
 from service.looks import Look, Looks
 from service.problems import ServiceUnavailable
@@ -23,6 +27,7 @@ BEAT_SECONDS = 0.5  # between two looks at a job
 PING_SECONDS = 10.0  # of silence, after which a stream shows that it is alive
 MOST_STREAMS = 400  # of the service; so many connections are left for other calls
 MOST_OF_A_JOB = 200
+MOST_OF_A_KEY = 50
 
 HELLO = b"retry: 2000\n\n"  # milliseconds until a browser comes back
 PING = b": still here\n\n"
@@ -34,12 +39,15 @@ log = logging.getLogger(__name__)
 class Streams:
     """The streams that are open, and a watch for each job that they tell of."""
 
-    def __init__(self, looks: Looks) -> None:
+    def __init__(self, looks: Looks, holds: Callable[[Caller], Awaitable[bool]]) -> None:
         self._looks = looks
+        self._holds = holds
         self._watches: dict[str, _Watch] = {}
         self._ending = False
 
-    async def open(self, job_id: str, last_id: str | None = None) -> Stream | None:
+    async def open(
+        self, job_id: str, caller: Caller = LOCAL, last_id: str | None = None
+    ) -> Stream | None:
         """Open a stream of a job; None where its reader has seen it to its end.
 
         NotFound where there is no job; ServiceUnavailable where too many streams are open.
@@ -48,14 +56,15 @@ class Streams:
         seen = Seen.of(last_id)
         if now.ended and seen.to_the_end and now.seen == seen:
             return None
-        self._require_room(job_id)
+        self._require_room(job_id, caller)
         watch = self._watches.get(job_id)
         if watch is None:
             watch = self._watches[job_id] = _Watch(job_id)
             watch.task = asyncio.create_task(self._look_on(watch))
         watch.tell(now)
-        watch.streams += 1
-        return Stream(self, watch, seen)
+        stream = Stream(self, watch, seen, caller)
+        watch.streams.add(stream)
+        return stream
 
     def end(self) -> None:
         """End every stream, as the service is to stop; browsers come back to the next one."""
@@ -76,23 +85,31 @@ class Streams:
         """Return True once the service is to stop."""
         return self._ending
 
-    def leave(self, watch: _Watch) -> None:
+    def leave(self, watch: _Watch, stream: Stream) -> None:
         """Count a stream off; the last one takes the watch with it."""
-        watch.streams -= 1
-        if watch.streams == 0:
+        watch.streams.remove(stream)
+        if not watch.streams:
             assert watch.task is not None
             watch.task.cancel()
             if self._watches.get(watch.job_id) is watch:
                 del self._watches[watch.job_id]
 
-    def _require_room(self, job_id: str) -> None:
+    def _open(self) -> Iterator[Stream]:
+        for watch in self._watches.values():
+            yield from watch.streams
+
+    def _require_room(self, job_id: str, caller: Caller) -> None:
         if self._ending:
             raise ServiceUnavailable("The service is about to stop; try again.")
-        if sum(watch.streams for watch in self._watches.values()) >= MOST_STREAMS:
+        if sum(1 for _ in self._open()) >= MOST_STREAMS:
             raise ServiceUnavailable(f"{MOST_STREAMS} event streams are open; look again later.")
         watch = self._watches.get(job_id)
-        if watch is not None and watch.streams >= MOST_OF_A_JOB:
+        if watch is not None and len(watch.streams) >= MOST_OF_A_JOB:
             message = f"{MOST_OF_A_JOB} event streams of this job are open; look again later."
+            raise ServiceUnavailable(message)
+        own = sum(stream.caller.key == caller.key for stream in self._open())
+        if caller.key is not None and own >= MOST_OF_A_KEY:
+            message = f"{MOST_OF_A_KEY} event streams of this key are open; look again later."
             raise ServiceUnavailable(message)
 
     async def _look_on(self, watch: _Watch) -> None:
@@ -101,11 +118,25 @@ class Streams:
         while not watch.now.ended:
             await asyncio.sleep(BEAT_SECONDS)
             look = await self._look(watch)
-            if look is not None and look.tag != tag:
+            if look is None:  # nothing is told, whosever key still holds
+                continue
+            await self._end_revoked(watch)
+            if look.tag != tag:
                 tag = look.tag
                 watch.tell(happenings_of(look.body))
         if self._watches.get(watch.job_id) is watch:
             del self._watches[watch.job_id]  # an extended job is watched anew
+
+    async def _end_revoked(self, watch: _Watch) -> None:
+        """End the streams of keys that hold no more."""
+        try:
+            for caller in {stream.caller for stream in watch.streams}:
+                if not await self._holds(caller):
+                    for stream in watch.streams:
+                        stream.revoked |= stream.caller == caller
+                    watch.wake()
+        except SQLAlchemyError:  # the database went away since the look: the next beat asks again
+            pass
 
     async def _look(self, watch: _Watch) -> Look | None:
         try:
@@ -129,7 +160,7 @@ class _Watch:
 
     def __init__(self, job_id: str) -> None:
         self.job_id = job_id
-        self.streams = 0
+        self.streams: set[Stream] = set()
         self.away = False
         self.task: asyncio.Task[None] | None = None
         self._changed = asyncio.Event()
@@ -157,26 +188,31 @@ class _Watch:
 class Stream:
     """The events of a job in the form of the wire, from what its reader has seen on."""
 
-    def __init__(self, streams: Streams, watch: _Watch, seen: Seen) -> None:
+    def __init__(self, streams: Streams, watch: _Watch, seen: Seen, caller: Caller) -> None:
+        self.caller = caller
+        self.revoked = False  # the key holds no more
         self._streams = streams
         self._watch = watch
         self._seen = seen
 
     def close(self) -> None:
         """Make room for another stream; called once, however it ended."""
-        self._streams.leave(self._watch)
+        self._streams.leave(self._watch, self)
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         return self._pieces()
 
     async def _pieces(self) -> AsyncGenerator[bytes]:
         yield HELLO
-        while not self._streams.ending:
+        while not self._over():
             now = self._watch.now
             if told := now.since(self._seen):
                 yield told
             self._seen = now.seen
             if now.ended:
                 return
-            if self._watch.now is now and not self._streams.ending and not await self._watch.wait():
+            if self._watch.now is now and not self._over() and not await self._watch.wait():
                 yield AWAY if self._watch.away else PING
+
+    def _over(self) -> bool:
+        return self.revoked or self._streams.ending

@@ -16,6 +16,7 @@ from ridgeway.jobs.deletion import delete_some
 from ridgeway.jobs.leftovers import Leftovers
 from ridgeway.jobs.lifecycle import sweep
 from ridgeway.jobs.retention import DAY_SECONDS, delete_if_old, old_jobs
+from ridgeway.keys.audit import delete_old_lines, has_old_lines
 from ridgeway.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -24,6 +25,8 @@ log = logging.getLogger(__name__)
 class Sweeper:
     """Ends jobs that are out of time; deletes old ones, what those have left, what nothing names.
 
+    And old lines of the audit log.
+
     Every so many seconds and when it is woken; a database or a store that is away is asked again.
     """
 
@@ -31,6 +34,7 @@ class Sweeper:
         self._database, self._store = database, store
         self._seconds = settings.sweep_seconds
         self._keep_days = settings.keep_jobs_days
+        self._keep_audit_seconds = settings.keep_audit_days * DAY_SECONDS
         self._leftovers = Leftovers(database, store, settings.leftover_seconds)
         self._looked_at = time.monotonic()
         self._stopping = threading.Event()
@@ -57,6 +61,7 @@ class Sweeper:
             self._try("look for jobs out of time", self._end_overdue)
             self._try("delete jobs that ended long ago", self._delete_old)
             self._try("delete what deleted jobs have left", self._delete)
+            self._try("delete old lines of the audit log", self._delete_old_lines)
             self._try("look for files that nothing names", self._look_for_leftovers)
             self._woken.wait(self._seconds)
 
@@ -83,6 +88,15 @@ class Sweeper:
                 return
             if delete_if_old(self._database, job.id, seconds):
                 log.info("deleted job %s, which ended %g days ago or more", job.id, self._keep_days)
+
+    def _delete_old_lines(self) -> None:
+        while not self._stopping.is_set():
+            with self._database.reading() as transaction:  # which holds up nobody
+                if not has_old_lines(transaction, self._keep_audit_seconds):
+                    return
+            with self._database.transaction() as transaction:
+                count = delete_old_lines(transaction, self._keep_audit_seconds)
+            log.info("deleted %d old lines of the audit log", count)
 
     def _look_for_leftovers(self) -> None:
         if time.monotonic() - self._looked_at >= self._leftovers.seconds:

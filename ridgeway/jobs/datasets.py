@@ -68,10 +68,11 @@ def rename_dataset(
 ) -> Dataset:
     """Give an upload another name; jobs go on with it, under the name that they were given.
 
-    InvalidInput for a name that none may have, Conflict for one that is taken.
+    InvalidInput for a name that none may have, Conflict for one that is taken. Others' data sets
+    are none to the caller: NotFound.
     """
     check_name(name)
-    stored = _lock(transaction, name_or_id, "renamed")
+    stored = _lock(transaction, name_or_id, "renamed", caller)
     if name in plugin_names(transaction):
         raise InvalidInput.of("name", name, "is the name of a plug-in's data set")
     try:
@@ -83,9 +84,12 @@ def rename_dataset(
     return show_dataset(transaction, stored.id, caller)
 
 
-def delete_dataset(transaction: Connection, name_or_id: str) -> None:
-    """Delete an upload; Conflict, which names them, while jobs that have not ended use it."""
-    stored = _lock(transaction, name_or_id, "deleted")
+def delete_dataset(transaction: Connection, name_or_id: str, caller: Caller = LOCAL) -> None:
+    """Delete an upload; Conflict, which names them, while jobs that have not ended use it.
+
+    Others' data sets are none to the caller: NotFound.
+    """
+    stored = _lock(transaction, name_or_id, "deleted", caller)
     ours = jobs.c.dataset_id == stored.id
     open_ = sa.select(jobs.c.id, jobs.c.state).where(ours, jobs.c.state.not_in(ENDED))
     found = transaction.execute(open_.order_by(jobs.c.created_at)).all()
@@ -117,10 +121,10 @@ def forget_dataset(transaction: Connection, dataset_id: str) -> None:
         transaction.execute(sa.delete(datasets).where(this))
 
 
-def _lock(transaction: Connection, name_or_id: str, done: str) -> StoredDataset:
+def _lock(transaction: Connection, name_or_id: str, done: str, caller: Caller) -> StoredDataset:
     """Find an upload and hold its row; Conflict for a data set that is not an upload."""
     try:
-        stored = find_dataset(transaction, name_or_id)
+        stored = find_dataset(transaction, name_or_id, caller)
     except NotFound:
         for kind, names in (
             ("bundled", {*bundled_profiles()}),

@@ -21,7 +21,7 @@ from sqlalchemy.engine import Connection
 
 from ridgeway.data.bundled import bundled_profiles
 from ridgeway.database.tables import datasets, jobs, leases
-from ridgeway.errors import Unreadable
+from ridgeway.errors import InvalidInput, Unreadable
 from ridgeway.fleet import list_live_workers
 from ridgeway.jobs.lifecycle import first_warnings
 from ridgeway.jobs.stored import read_spec
@@ -79,6 +79,7 @@ def estimate_job(
     """Estimate a resolved spec as if it were submitted now; nothing is written.
 
     Workers count that were seen within so many seconds and offer what the spec names.
+    InvalidInput where the data set was deleted since it was looked up.
     """
     live, uploaded = list_live_workers(transaction, seen_seconds), dataset_id is not None
     workers = sum(not each.lacking(spec, uploaded=uploaded) for each in live)
@@ -199,11 +200,16 @@ def _work(spec: JobSpec, rows: int, columns: int) -> float:
 def _size_of(
     transaction: Connection, spec: JobSpec, dataset_id: str | None
 ) -> tuple[int, int] | None:
-    """Return (rows, columns) of the spec's data; None for a plug-in's, which nobody here reads."""
+    """Return (rows, columns) of the spec's data; None for a plug-in's, which nobody here reads.
+
+    InvalidInput for an upload that is gone.
+    """
     if dataset_id is None:
         return _bundled_size(spec.dataset)
     query = sa.select(datasets.c.rows, datasets.c.column_count).where(datasets.c.id == dataset_id)
-    row = transaction.execute(query).one()
+    row = transaction.execute(query).one_or_none()
+    if row is None:
+        raise InvalidInput.of("dataset", spec.dataset, "has been deleted meanwhile")
     return row.rows, row.column_count
 
 

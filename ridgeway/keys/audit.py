@@ -1,4 +1,7 @@
-"""The audit log: who changed what, when, from where. No key, no cookie and no body is in it."""
+"""The audit log: who changed what, when, from where. No key, no cookie and no body is in it.
+
+It is kept for so many days; what is older goes with the service's sweeps.
+"""
 
 from __future__ import annotations
 
@@ -18,6 +21,7 @@ from ridgeway.overviews import AuditEntry, AuditPage
 NEWEST_FIRST = Keys(INTEGER)
 DONE = "done"
 LONGEST = 200  # characters of an action or an object
+SLICE = 1000  # lines that a transaction deletes
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,18 @@ def _kept(text: str) -> str:
 def record_command(transaction: Connection, action: str, object: str) -> None:
     """Write down what a command did on the database itself."""
     record(transaction, Visit(LOCAL, action), object)
+
+
+def has_old_lines(transaction: Connection, seconds: float) -> bool:
+    """Return True where a line of the log is so old or older."""
+    oldest = sa.select(sa.func.min(audit.c.at) <= now() - seconds)
+    return bool(transaction.execute(oldest).scalar())
+
+
+def delete_old_lines(transaction: Connection, seconds: float) -> int:
+    """Delete a slice of the lines that are so old or older; return how many that were."""
+    old = sa.select(audit.c.id).where(audit.c.at <= now() - seconds).order_by(audit.c.at)
+    return transaction.execute(sa.delete(audit).where(audit.c.id.in_(old.limit(SLICE)))).rowcount
 
 
 def list_audit(

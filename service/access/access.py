@@ -14,7 +14,7 @@ import logging
 import math
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from anyio import CapacityLimiter, to_thread
 from limits import RateLimitItemPerMinute
@@ -34,6 +34,7 @@ from ridgeway.keys.sessions import live_sessions
 FRESH_SECONDS = 2.0
 SOONEST_SECONDS = 0.25
 WRONG_PER_MINUTE = 60  # keys and sign-ins that don't hold, from one address
+REFUSALS_PER_MINUTE = 60  # of a key's changes, that are written down one by one
 MOST_OWNERS = 10_000  # of jobs, in memory
 NOTE_SECONDS = 1.0  # to wait for a lock, to write what nobody waits for
 MOST_NOTES = 1000  # that wait to be written
@@ -92,6 +93,13 @@ class Access:
         if caller is not None:
             self._note_use(caller)
         return caller
+
+    async def holds(self, caller: Caller) -> bool:
+        """Return True while the caller's key does, as always for who needs none."""
+        if caller.key is None:
+            return True
+        known = await self._read_since(time.monotonic() - FRESH_SECONDS)
+        return caller.key in known.callers
 
     def forget(self) -> None:
         """Have keys and sessions read anew: something has changed."""
@@ -176,7 +184,13 @@ class Access:
         self._note(lambda transaction: note_use(transaction, key))
 
     def note_refusal(self, visit: Visit, object: str | None, status: int) -> None:
-        """Write a refusal into the audit log, soon."""
+        """Write a refusal into the audit log, soon; of too many, once a minute that they are."""
+        prefix = visit.caller.prefix
+        if self._count(REFUSALS_PER_MINUTE, "refused", prefix):
+            if self._count(1, "refused too often", prefix):
+                return
+            visit = replace(visit, action=f"more than {REFUSALS_PER_MINUTE} refusals a minute")
+            object = None
         self._note(lambda transaction: record(transaction, visit, object, str(status)))
 
     def _note(self, change: Callable[[Connection], None]) -> None:

@@ -70,7 +70,9 @@ class Door:
         if caller is None:
             await refuse(_unknown(access, scope, headers), receive, send)
             return
-        refusal = _too_often(access, caller) or _not_allowed(caller, scope, headers, by_cookie)
+        refusal = _too_often(access, caller, scope) or _not_allowed(
+            caller, scope, headers, by_cookie
+        )
         if refusal is not None:
             _note(access, caller, scope, refusal.status_code)
             await refuse(refusal, receive, send)
@@ -136,7 +138,9 @@ def _unknown(access: Access, scope: Scope, headers: Headers) -> Response:
     return problem(401, detail, headers=CHALLENGE)
 
 
-def _too_often(access: Access, caller: Caller) -> Response | None:
+def _too_often(access: Access, caller: Caller, scope: Scope) -> Response | None:
+    if scope["path"].startswith("/assets/"):  # ten a page, without anybody's data
+        return None
     if seconds := access.seconds_to_wait(caller):
         most = caller.limits.requests_per_minute
         return too_many(f"The key {caller.prefix} may ask {most:,} times a minute.", seconds)

@@ -25,6 +25,7 @@ POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
     "connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
 )
+KEY_OPTION = ' \\\n  -H "Authorization: Bearer $RIDGEWAY_API_KEY"'
 HEADERS: Mapping[str, str] = {
     "Content-Security-Policy": POLICY,
     "X-Content-Type-Options": "nosniff",
@@ -63,10 +64,12 @@ PAGES = _environment()
 def page(request: Request, template: str, status: int = 200, **values: Any) -> HTMLResponse:
     """Render a template as the answer to a request.
 
-    Templates have `caller` too: who is signed in, None where nobody has to be.
+    Templates have `caller` too: who is signed in, None where nobody has to be; and `key_option`,
+    what a command of curl has for the key, or nothing.
     """
+    caller = _signed_in(request)
     html = PAGES.get_template(template).render(
-        path=request.scope["path"], caller=_signed_in(request), **values
+        path=request.scope["path"], caller=caller, key_option=KEY_OPTION if caller else "", **values
     )
     return HTMLResponse(html, status, headers=HEADERS)
 

@@ -171,9 +171,9 @@ async def rename(
 @router.delete(
     "/{id:path}", status_code=204, response_class=Response, responses=problems(403, 404, 409)
 )
-async def delete(id: DatasetId, context: InContext) -> None:
+async def delete(id: DatasetId, context: InContext, caller: InCaller) -> None:
     """Delete an upload. Jobs that have ended keep their answers; they can't be extended.
 
     409, which names them, while jobs that have not ended use it; of a bundled or plug-in's one.
     """
-    await context.writers.write(lambda transaction: delete_dataset(transaction, id))
+    await context.writers.write(lambda transaction: delete_dataset(transaction, id, caller))

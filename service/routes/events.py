@@ -9,6 +9,7 @@ from fastapi.responses import StreamingResponse
 from fastapi.sse import EventSourceResponse
 from starlette.types import Receive, Scope, Send
 
+from service.access.asking import InCaller
 from service.context import InContext, JobId
 from service.problems import problems
 from service.streams import Stream
@@ -49,6 +50,7 @@ class _Answer(EventSourceResponse):
 async def events(
     id: JobId,
     context: InContext,
+    caller: InCaller,
     last_event_id: Annotated[
         str | None, Header(description="the id of the last event that was seen")
     ] = None,
@@ -59,5 +61,5 @@ async def events(
     with `state`, `error`, times and the verdict's sentence, at last `end`. What a reader has missed
     is sent as it stands now. 503 where too many streams are open: look at the job instead.
     """
-    stream = await context.streams.open(id, last_event_id)
+    stream = await context.streams.open(id, caller, last_event_id)
     return Response(status_code=204) if stream is None else _Answer(stream)

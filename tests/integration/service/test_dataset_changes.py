@@ -18,12 +18,13 @@ from ridgeway.data.catalogue import dataset_by_id, ingest
 from ridgeway.database.engine import Database
 from ridgeway.database.tables import datasets
 from ridgeway.errors import InvalidInput, NotFound
-from ridgeway.jobs.datasets import delete_dataset
+from ridgeway.jobs.datasets import delete_dataset, rename_dataset
 from ridgeway.jobs.deletion import delete_job
 from ridgeway.jobs.leftovers import Leftovers
 from ridgeway.jobs.lifecycle import submit_job
 from ridgeway.jobs.reporting import read_material
 from ridgeway.jobs.rows import update_job
+from ridgeway.keys.caller import Caller
 from ridgeway.spec.wording import parse_spec
 
 CSV = b"a.b,a,label\n" + b"".join(
@@ -241,6 +242,19 @@ def test_who_submits_while_the_data_set_is_being_deleted_is_told(http, database,
     assert said == ["dataset: has been deleted meanwhile"]
     with database.reading() as transaction:
         assert transaction.execute(sa.select(datasets.c.id)).all() == []
+
+
+def test_a_change_asks_whose_the_data_set_is_when_it_is_made(database, bring):
+    """Whose it was as the request came is not enough: the name may be another's by now."""
+    dataset, bob = bring(), Caller("bob", "bob", "submit")
+    for named in ("mine", dataset["id"]):
+        with database.transaction() as transaction:
+            with pytest.raises(NotFound, match=f"There is no data set '{named}'"):
+                delete_dataset(transaction, named, bob)
+            with pytest.raises(NotFound, match=f"There is no data set '{named}'"):
+                rename_dataset(transaction, named, "bobs", bob)
+    with database.reading() as transaction:
+        assert dataset_by_id(transaction, dataset["id"]).name == "mine"
 
 
 def test_two_jobs_that_go_at_once_take_the_deleted_data_set_along(http, database, bring):

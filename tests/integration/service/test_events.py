@@ -25,6 +25,7 @@ from ridgeway.database.engine import Database
 from ridgeway.jobs.deletion import delete_job
 from ridgeway.jobs.lifecycle import cancel_job, pause_job
 from ridgeway.jobs.rows import update_job
+from ridgeway.keys.caller import LOCAL, Caller
 from service import streams
 from service.looks import Looks
 from service.problems import ServiceUnavailable
@@ -162,8 +163,13 @@ class Reader:
                 await asyncio.sleep(0.01)
 
 
-async def opened(those: Streams, job_id: str) -> Reader:
-    stream = await those.open(job_id)
+async def always(caller: Caller) -> bool:
+    """Every key holds."""
+    return True
+
+
+async def opened(those: Streams, job_id: str, caller: Caller = LOCAL) -> Reader:
+    stream = await those.open(job_id, caller)
     assert stream is not None
     return Reader(stream)
 
@@ -177,7 +183,7 @@ def test_fifty_streams_of_a_job_cost_as_many_reads_as_one(database, monkeypatch)
 
     async def crowd() -> tuple[int, set[str]]:
         looks = Looks(database)
-        those = Streams(looks)
+        those = Streams(looks, always)
         readers = [await opened(those, job_id) for _ in range(50)]
         statements.clear()
         await asyncio.sleep(0.55)
@@ -199,7 +205,7 @@ def test_the_database_may_be_away_for_a_while(database, monkeypatch, caplog):
 
     async def outage() -> str:
         looks = Looks(database)
-        reader = await opened(Streams(looks), job_id)
+        reader = await opened(Streams(looks, always), job_id)
         await reader.until(": still here")
         with database.transaction() as transaction:
             transaction.execute(sa.text("ALTER TABLE jobs RENAME TO elsewhere"))
@@ -222,7 +228,7 @@ def test_a_job_that_is_deleted_ends_its_streams(database):
 
     async def deletion() -> str:
         looks = Looks(database)
-        reader = await opened(Streams(looks), job_id)
+        reader = await opened(Streams(looks, always), job_id)
         await reader.until("event: state")
         with database.transaction() as transaction:  # before the next beat sees it ended
             cancel_job(transaction, job_id)
@@ -242,7 +248,7 @@ def test_there_are_only_so_many_streams_and_those_that_leave_make_room(database,
 
     async def crowd() -> None:
         looks = Looks(database)
-        those = Streams(looks)
+        those = Streams(looks, always)
         readers = [await opened(those, one) for _ in range(2)]
         with pytest.raises(ServiceUnavailable, match="2 event streams of this job"):
             await those.open(one)
@@ -256,6 +262,36 @@ def test_there_are_only_so_many_streams_and_those_that_leave_make_room(database,
         await asyncio.gather(*(reader.task for reader in readers[1:]))
         with pytest.raises(ServiceUnavailable, match="about to stop"):
             await those.open(one)
+        looks.close()
+
+    asyncio.run(crowd())
+
+
+def test_a_key_has_only_so_many_streams_and_none_once_it_is_revoked(database, monkeypatch):
+    monkeypatch.setattr(streams, "MOST_OF_A_KEY", 2)
+    ann, bob = (Caller(key, key, "read") for key in ("ann", "bob"))
+    one, other = submit(database), submit(database)
+    revoked: set[Caller] = set()
+
+    async def holds(caller: Caller) -> bool:
+        return caller not in revoked
+
+    async def crowd() -> None:
+        looks = Looks(database)
+        those = Streams(looks, holds)
+        own = [await opened(those, job_id, ann) for job_id in (one, other)]
+        with pytest.raises(ServiceUnavailable, match="2 event streams of this key"):
+            await those.open(one, ann)
+        others = [await opened(those, one, caller) for caller in (bob, LOCAL, LOCAL, LOCAL)]
+        await asyncio.gather(*(reader.until("event: state") for reader in (*own, *others)))
+        revoked.add(ann)
+        async with asyncio.timeout(10):
+            await asyncio.gather(*(reader.task for reader in own))
+        change(database, one, state="running", started_at=1.0)
+        await asyncio.gather(*(reader.until('"state":"running"') for reader in others))
+        assert '"state":"running"' not in own[0].text
+        await those.stop()
+        await asyncio.gather(*(reader.task for reader in others))
         looks.close()
 
     asyncio.run(crowd())

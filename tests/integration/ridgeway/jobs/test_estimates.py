@@ -16,6 +16,7 @@ from ridgeway.data.bundled import bundled_profiles
 from ridgeway.data.catalogue import Upload, add_dataset
 from ridgeway.database.engine import Database
 from ridgeway.database.tables import jobs, leases
+from ridgeway.errors import InvalidInput
 from ridgeway.fleet import WorkerRecord, mark_gone, record_worker
 from ridgeway.jobs import claiming, holding
 from ridgeway.jobs.claiming import Claimant
@@ -166,6 +167,15 @@ def test_workers_that_can_not_train_it_do_not_count(database: Database):
     with database.transaction() as transaction:
         mark_gone(transaction, "w-2")
     assert estimate(database).workers == 0
+
+
+def test_a_data_set_that_was_deleted_meanwhile_is_named(database: Database):
+    spec = parse_spec({"dataset": "mine"})
+    with (
+        database.reading() as transaction,
+        pytest.raises(InvalidInput, match="dataset: has been deleted meanwhile"),
+    ):
+        estimate_job(transaction, spec, "0198f2c1-0000-7000-8000-000000000000", 30.0)
 
 
 def test_other_jobs_are_told(database: Database):

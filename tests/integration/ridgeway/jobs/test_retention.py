@@ -10,9 +10,13 @@ from waiting import wait_until
 from ridgeway.data.store import Store
 from ridgeway.database.clock import now
 from ridgeway.database.engine import Database
+from ridgeway.database.tables import audit
 from ridgeway.database.tables import jobs as job_table
 from ridgeway.jobs import lifecycle
 from ridgeway.jobs.retention import DAY_SECONDS, delete_if_old, old_jobs
+from ridgeway.keys import audit as audit_module
+from ridgeway.keys.audit import Visit, record
+from ridgeway.keys.caller import LOCAL
 from ridgeway.settings import Settings
 from service.sweeper import Sweeper
 
@@ -52,6 +56,20 @@ def test_a_job_that_runs_again_or_is_gone_is_left_alone(database):
     assert not delete_if_old(database, job_id, 90 * DAY_SECONDS)
     assert not delete_if_old(database, "gone", 90 * DAY_SECONDS)
     assert there(database) == {job_id}
+
+
+def test_the_service_deletes_old_lines_of_the_audit_log(database, tmp_path, monkeypatch):
+    monkeypatch.setattr(audit_module, "SLICE", 2)
+    with database.transaction() as transaction:
+        for days in (400, 366, 364, 0, 1000):
+            record(transaction, Visit(LOCAL, f"{days} days ago"), None)
+            this = audit.c.action == f"{days} days ago"
+            values = {"at": now() - days * DAY_SECONDS}
+            transaction.execute(sa.update(audit).where(this).values(values))
+    Sweeper(database, Store(str(tmp_path / "store")), Settings(data=tmp_path))._delete_old_lines()
+    with database.reading() as transaction:
+        left = transaction.execute(sa.select(audit.c.action).order_by(audit.c.id)).scalars().all()
+    assert left == ["364 days ago", "0 days ago"]
 
 
 def test_the_service_deletes_old_jobs_where_the_settings_say_how_old(database, tmp_path):

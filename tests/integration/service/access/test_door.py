@@ -19,6 +19,7 @@ from ridgeway.database.engine import Database
 from ridgeway.database.tables import api_keys, audit, datasets, jobs
 from ridgeway.keys.keys import prefix_of, revoke_key
 from ridgeway.settings import Settings
+from service import streams
 from service.access import access as access_module
 from service.access.door import is_open
 from service.pages.assets import asset_url, assets
@@ -133,6 +134,22 @@ def test_a_new_key_holds_at_once_and_a_revoked_one_soon_no_more(http, database):
     assert http.get("/v1/jobs", headers=bearer(second)).status_code == 200
 
 
+def test_a_stream_of_events_ends_with_its_key(http, database, monkeypatch):
+    monkeypatch.setattr(access_module, "FRESH_SECONDS", 0.1)
+    monkeypatch.setattr(streams, "BEAT_SECONDS", 0.05)
+    monkeypatch.setattr(streams, "PING_SECONDS", 0.2)
+    key = make_key(database)
+    job = http.post("/v1/jobs", json={"dataset": "wine"}, headers=bearer(key)).json()
+    with http.stream("GET", f"/v1/jobs/{job['id']}/events", headers=bearer(key)) as response:
+        pieces = response.iter_text()
+        assert next(pieces)
+        with database.transaction() as transaction:
+            revoke_key(transaction, str(prefix_of(key)))
+        for pings, _ in enumerate(pieces):
+            assert pings < 100  # 20 s
+    assert http.get("/v1/jobs", headers=bearer(key)).status_code == 401
+
+
 def test_looking_at_a_job_asks_the_database_for_no_key(served, http, database, monkeypatch):
     monkeypatch.setattr(access_module, "FRESH_SECONDS", 600.0)
     headers = bearer(make_key(database, "submit"))
@@ -153,6 +170,7 @@ def test_too_many_requests_are_a_429_that_says_when_to_come_again(http, database
     assert refused.headers["content-type"] == "application/problem+json"
     assert 1 <= int(refused.headers["retry-after"]) <= 60
     assert "3 times a minute" in refused.json()["detail"]
+    assert http.get(asset_url("ridgeway.css"), headers=quick).status_code == 200
     assert http.get("/v1/jobs", headers=other).status_code == 200
 
 
@@ -220,6 +238,23 @@ def test_who_changed_what_is_in_the_audit_log_and_no_key_is_anywhere(http, datab
         assert key[12:] not in http.get("/v1/audit", headers=bearer(admin)).text
 
 
+def test_refusals_do_not_fill_the_audit_log(http, database, monkeypatch):
+    monkeypatch.setattr(access_module, "REFUSALS_PER_MINUTE", 3)
+    admin, reader = make_key(database, "admin"), make_key(database, "read")
+    other = make_key(database, "read")
+    for key in (*[reader] * 8, other):
+        assert http.delete("/v1/datasets/x", headers=bearer(key)).status_code == 403
+
+    def told() -> list[tuple[str, str]]:
+        page = http.get("/v1/audit", headers=bearer(admin)).json()
+        return sorted((each["actor"], each["action"]) for each in page["entries"])
+
+    wanted = [(prefix_of(reader), "DELETE /v1/datasets/x")] * 3
+    wanted += [(prefix_of(reader), "more than 3 refusals a minute")]
+    wanted += [(prefix_of(other), "DELETE /v1/datasets/x")]
+    wait_until(lambda: told() == sorted(wanted), 10)
+
+
 def test_a_change_that_fails_leaves_no_line_that_says_it_was_done(http, database):
     headers = bearer(make_key(database, "admin"))
     spec = {"dataset": "nope"}
@@ -229,6 +264,13 @@ def test_a_change_that_fails_leaves_no_line_that_says_it_was_done(http, database
         assert http.get(f"/v1/audit?since={since}", headers=headers).status_code == 200
     for strange in ("yesterday", "0.5", "2000-01-01", "2000-13-01T00:00:00Z", ""):
         assert http.get(f"/v1/audit?since={strange}", headers=headers).status_code == 422
+
+
+def test_commands_on_pages_show_the_key(http, database):
+    headers = bearer(make_key(database, "read"))
+    option = "-H &#34;Authorization: Bearer $RIDGEWAY_API_KEY&#34;"
+    assert option in http.get("/docs", headers=headers).text
+    assert "export RIDGEWAY_API_KEY=" in http.get("/", headers=headers).text
 
 
 def test_an_answer_to_a_key_stays_out_of_shared_caches(http, database):
@@ -246,6 +288,7 @@ def test_an_open_service_asks_for_nothing_and_looks_at_no_key(database_url, tmp_
         assert (entry["actor"], entry["action"]) == ("local", "POST /v1/jobs")
         assert "cache-control" not in client.get("/v1/jobs").headers
         assert client.get("/sign-in?next=/docs").headers["location"] == "/docs"
+        assert "RIDGEWAY_API_KEY" not in client.get("/docs").text
 
 
 def test_the_document_says_what_needs_a_key(served: Served):

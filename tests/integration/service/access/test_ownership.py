@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import http.client
+from contextlib import closing
 from pathlib import Path
 
 import httpx
@@ -110,12 +112,31 @@ def test_what_was_made_without_keys_is_seen_by_admin_alone(database, database_ur
         assert client.get(f"/v1/jobs/{job}", headers=admin).status_code == 200
 
 
+def climbing(number: str, own: str) -> list[str]:
+    """Paths that begin as what everybody, or the own key, sees, and lead to a study."""
+    begun = ("/static/..", "/dashboard/..", "/static/x/../..", f"/api/studies/{own}/../../..")
+    there = ("/api/studies", f"/api/studies/{number}", f"/csv/{number}")
+    paths = [start + path for start in begun for path in there]
+    paths += [f"/api/studies/{own}/../{number}", f"/csv/{own}/../{number}", "/api/./studies"]
+    escapes = ((".", "%2e"), (".", "%2E"), (".", "%252e"), ("../", "..%2f"), ("../", "..%252f"))
+    return [*paths, *(path.replace(*escape) for path in paths for escape in escapes)]
+
+
+def as_it_is(url: str, path: str, headers: dict[str, str]) -> tuple[int, bytes]:
+    """The status and the body of a GET of exactly this path."""
+    connection = http.client.HTTPConnection(httpx.URL(url).host, httpx.URL(url).port, timeout=90)
+    with closing(connection):
+        connection.request("GET", path, headers=headers)
+        answer = connection.getresponse()
+        return answer.status, answer.read()
+
+
 def test_the_dashboard_shows_a_key_the_studies_of_its_jobs(sqlite_template: Path, tmp_path: Path):
     file = tmp_path / "ridgeway.db"
     file.write_bytes(sqlite_template.read_bytes())
     database = Database(f"sqlite:///{file}")
     ann, bob = bearer(make_key(database)), bearer(make_key(database, "read"))
-    admin = bearer(make_key(database, "admin"))
+    cid, admin = bearer(make_key(database)), bearer(make_key(database, "admin"))
     settings = Settings(data=tmp_path, require_keys=True)
     with serve(settings) as running, httpx.Client(base_url=running.url, timeout=90) as client:
         job = client.post("/v1/jobs", json={"dataset": "wine"}, headers=ann).json()
@@ -130,6 +151,15 @@ def test_the_dashboard_shows_a_key_the_studies_of_its_jobs(sqlite_template: Path
             assert statuses == [200, 200, 404], path
         for path in ("/api/compare-studies", "/api/studies/", "/csv/", "/dashboard/studies/x"):
             assert client.get(path, headers=bob).status_code == 404
+        own = client.post("/v1/jobs", json={"dataset": "wine"}, headers=cid).json()
+        own_number = own["links"]["dashboard"].rpartition("/")[2]
+        for path in climbing(number, own_number):
+            # By hand: a client would take the dots away.
+            status, body = as_it_is(running.url, path, cid)
+            assert (status, b"study" in body) == (404, False), path
+        long = "/static/" + '"' * 30_000  # as it is escaped for the dashboard, longer than a URL
+        assert as_it_is(running.url, long, cid)[0] == 404
+        assert client.get(f"/api/studies/{own_number}", headers=cid).status_code == 200
         assert client.get("/dashboard", headers=bob).status_code == 200
         assert client.head("/api/studies", headers=bob).status_code == 200
     database.close()

@@ -51,6 +51,12 @@ class InvalidInput(RidgewayError):
         return cls(f"{field}: {message}", [FieldError(field, value, message)])
 
 
+def refuse(errors: Sequence[FieldError]) -> None:
+    """Raise InvalidInput with these bad fields, if there are any."""
+    if errors:
+        raise InvalidInput("; ".join(f"{e.field}: {e.message}" for e in errors), errors)
+
+
 class NotFound(RidgewayError):
     """There is nothing with this name."""
 

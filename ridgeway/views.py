@@ -36,6 +36,11 @@ class Progress(View):
         description="null before workers have told of any training, and for a reopened job"
     )
 
+    @property
+    def ended(self) -> int:
+        """Return how many trials of the budget have come to an end."""
+        return self.complete + self.pruned + self.failed
+
 
 class Best(View):
     """The best complete trial so far."""
@@ -117,9 +122,9 @@ class Job(View):
         return self.state in ENDED
 
     def _summary(self) -> str:
-        own, done = self.progress, self.progress.complete + self.progress.pruned
+        own = self.progress
         name = f" {self.name!r}" if self.name else ""
-        told = f"{self.id}{name} {self.state}, {done + own.failed}/{own.trials} trials"
+        told = f"{self.id}{name} {self.state}, {own.ended}/{own.trials} trials"
         if self.recommended is not None and self.recommended.verdict is not None:
             return f"{told}: {self.recommended.verdict.sentence}"
         return f"{told}, best {self.best.value:.4g}" if self.best is not None else told

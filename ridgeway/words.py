@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+DAY_SECONDS = 86400.0
+
 
 def number(value: float | str | None) -> str:
     """Write a number with three significant digits, as a person does."""
@@ -18,6 +20,11 @@ def number(value: float | str | None) -> str:
     if 1e-3 <= abs(value) < 1e3:
         return f"{value:#.3g}".rstrip(".")
     return f"{value:.2e}".replace("e-0", "e-").replace("e+0", "e")
+
+
+def extent(least: float | None, most: float | None) -> str:
+    """Write from where to where numbers go; nothing where there are none."""
+    return "" if least is None or most is None else f"{number(least)} to {number(most)}"
 
 
 def count(number: int, one: str, many: str = "") -> str:
@@ -53,7 +60,7 @@ def roughly(seconds: float) -> str:
         return f"{round(seconds / 60)} min"
     if seconds < 36 * 3600:
         return f"{seconds / 3600:.1f}".removesuffix(".0") + " h"
-    return f"{round(seconds / 86400)} days"
+    return f"{round(seconds / DAY_SECONDS)} days"
 
 
 def moment(time: datetime) -> str:

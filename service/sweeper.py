@@ -15,9 +15,10 @@ from ridgeway.database.outages import first_line
 from ridgeway.jobs.deletion import delete_some
 from ridgeway.jobs.leftovers import Leftovers
 from ridgeway.jobs.lifecycle import sweep
-from ridgeway.jobs.retention import DAY_SECONDS, delete_if_old, old_jobs
+from ridgeway.jobs.retention import delete_if_old, old_jobs
 from ridgeway.keys.audit import delete_old_lines, has_old_lines
 from ridgeway.settings import Settings
+from ridgeway.words import DAY_SECONDS
 
 log = logging.getLogger(__name__)
 

@@ -13,6 +13,7 @@ import click
 from ridgeway.cli.options import echo_plain, json_option, print_json
 from ridgeway.errors import InvalidInput
 from ridgeway.settings import Settings
+from ridgeway.words import DAY_SECONDS
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -42,7 +43,7 @@ class Age(click.ParamType[float]):
         found = re.fullmatch(r"(\d{1,6}(?:\.\d+)?)([hdw])", str(value))
         if found is None:
             self.fail(f"{value!r} is no age; accepted: 12h, 90d, 8w.", param, ctx)
-        return float(found[1]) * {"h": 3600.0, "d": 86400.0, "w": 604800.0}[found[2]]
+        return float(found[1]) * {"h": 3600.0, "d": DAY_SECONDS, "w": 7 * DAY_SECONDS}[found[2]]
 
 
 def settings_of(data: Path | None) -> Settings:
@@ -117,7 +118,7 @@ def gc(data: Path | None, older_than: float | None, dry_run: bool, as_json: bool
 
     settings = require_there(settings_of(data))
     if older_than is None and settings.keep_jobs_days is not None:
-        older_than = settings.keep_jobs_days * 86400.0
+        older_than = settings.keep_jobs_days * DAY_SECONDS
     freed = collect(settings, Collection(older_than, dry_run))
     if as_json:
         print_json([*freed])

@@ -91,7 +91,7 @@ class JobProgress:
 
     def update(self, job: Job) -> None:
         """Show how far the job is."""
-        trials, note = f"{ended_trials(job)}/{job.progress.trials}", _note(job)
+        trials, note = f"{job.progress.ended}/{job.progress.trials}", _note(job)
         if self._live:
             self._bar.update(
                 self._task,
@@ -110,7 +110,7 @@ class JobProgress:
 
 def progress_line(job: Job) -> str:
     """Tell in a line how far the job is."""
-    trials = f"{ended_trials(job)}/{job.progress.trials} trials"
+    trials = f"{job.progress.ended}/{job.progress.trials} trials"
     return f"{job.state}: {trials}   {_note(job)}".rstrip()
 
 
@@ -121,10 +121,10 @@ def _note(job: Job) -> str:
         parts.append(f"best {objective_of(job)} {number(job.best.value)}")
     if job.ended:
         return "   ".join(parts)
-    if ended_trials(job) == job.progress.trials:
+    if job.progress.ended == job.progress.trials:
         parts.append("refitting and scoring")
         return "   ".join(parts)
-    if job.progress.fraction * job.progress.trials > ended_trials(job):
+    if job.progress.fraction * job.progress.trials > job.progress.ended:
         parts.append(f"{int(100 * job.progress.fraction)}% done")
     if job.progress.eta_seconds is not None:
         parts.append(f"{duration(job.progress.eta_seconds)} left")
@@ -141,11 +141,6 @@ def _strange(job: Job) -> str | None:
     if job.unreadable is None and isinstance(job.spec, StoredSpec):
         return "The job's spec is a newer release's, which this client can't read."
     return job.unreadable
-
-
-def ended_trials(job: Job) -> int:
-    """Count the trials of the budget that have come to an end."""
-    return job.progress.complete + job.progress.pruned + job.progress.failed
 
 
 # --- a job ------------------------------------------------------------------------------------
@@ -168,12 +163,12 @@ def job_summary(job: Job) -> RenderableType:
 def _headline(job: Job) -> Text:
     line = Text(name_of(job), style="bold")
     line.append("   ").append(job.state, style=STATE_STYLE.get(job.state, ""))
-    line.append(f"   {ended_trials(job)}/{job.progress.trials} trials", style="not bold")
+    line.append(f"   {job.progress.ended}/{job.progress.trials} trials", style="not bold")
     if job.progress.failed:
         line.append(f", {job.progress.failed} failed", style="not bold")
     if job.started_at is not None and job.finished_at is not None:
         seconds = (job.finished_at - job.started_at).total_seconds()
-        speed = f", {ended_trials(job) / seconds:.1f} trials/s" if seconds > 0 else ""
+        speed = f", {job.progress.ended / seconds:.1f} trials/s" if seconds > 0 else ""
         line.append(f" in {duration(seconds)}{speed}", style="not bold")
     elif not job.ended:
         line.append(f"   {_note(job)}", style="not bold")
@@ -197,7 +192,7 @@ def job_table(jobs: Iterable[Job]) -> FittingTable:
             job.id,
             Text(name_of(job)),
             Text(job.state, style=STATE_STYLE.get(job.state, "")),
-            f"{ended_trials(job)}/{job.progress.trials}",
+            f"{job.progress.ended}/{job.progress.trials}",
             best,
             short_moment(job.created_at),
         )

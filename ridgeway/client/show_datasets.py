@@ -10,7 +10,7 @@ from rich.text import Text
 from ridgeway.client.fitting import Column, FittingTable
 from ridgeway.spec.profiles import ColumnProfile, Notice
 from ridgeway.views import Dataset, DatasetSummary, Preview
-from ridgeway.words import number
+from ridgeway.words import extent, number
 
 MOST_SHOWN = 12  # columns of a preview
 MOST_NOTICES = 20  # that are shown
@@ -41,13 +41,13 @@ def show_dataset(dataset: Dataset) -> Iterator[RenderableType]:
 def column_table(columns: Iterable[ColumnProfile]) -> FittingTable:
     """Show the columns of a data set, one a line; a plug-in's are not known."""
     table = _table("column", "kind", "missing", "distinct", "range", "made")
-    for column in columns:
+    for column in (own.taken_as(own.kind) for own in columns):
         table.add_row(
             Text(column.name),
             column.kind,
             str(column.missing),
             str(column.distinct),
-            Text(_range(column)),
+            Text(extent(column.minimum, column.maximum)),
             Text(column.made or ""),
         )
     return table
@@ -69,12 +69,6 @@ def notices(file: Iterable[Notice], columns: Iterable[ColumnProfile]) -> Iterato
         yield Text(f"! {notice.sentence} {notice.remedy}")
     if len(told) > MOST_NOTICES:
         yield Text(f"! {len(told) - MOST_NOTICES:,} more: --json shows all.")
-
-
-def _range(column: ColumnProfile) -> str:
-    if column.minimum is None or column.maximum is None:
-        return ""
-    return f"{number(column.minimum)} to {number(column.maximum)}"
 
 
 def _table(*names: str) -> FittingTable:

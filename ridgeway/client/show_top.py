@@ -10,7 +10,7 @@ from rich.segment import Segment, Segments
 from rich.text import Text
 
 from ridgeway.client.fitting import Column, FittingTable
-from ridgeway.client.show import ID_BEGINNING, STATE_STYLE, ended_trials, name_of, objective_of
+from ridgeway.client.show import ID_BEGINNING, STATE_STYLE, name_of, objective_of
 from ridgeway.client.show_workers import queue_line, worker_table
 from ridgeway.overviews import WorkerList
 from ridgeway.views import Job
@@ -63,7 +63,7 @@ def live_table(jobs: Iterable[Job]) -> FittingTable:
             name_of(job),
             Text(job.state, style=STATE_STYLE.get(job.state, "")),
             f"{int(100 * job.progress.fraction)}%",
-            f"{ended_trials(job)}/{job.progress.trials}",
+            f"{job.progress.ended}/{job.progress.trials}",
             "" if left is None else duration(left),
             "" if job.best is None else f"{objective_of(job)} {number(job.best.value)}",
         )

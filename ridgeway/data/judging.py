@@ -23,11 +23,12 @@ from ridgeway.spec.columns import ColumnKind
 from ridgeway.spec.profiles import (
     FEW_LEVELS,
     ColumnProfile,
+    Counts,
     DatasetProfile,
     Notice,
     is_identifier,
 )
-from ridgeway.texts.dates import DATE_KINDS, EXAMPLES, MEANING
+from ridgeway.texts.dates import DATE_KINDS, EXAMPLES, MEANING, DateKind, days
 from ridgeway.texts.numbers import NumberFormat
 
 pc: Any = pyarrow.compute  # its functions are made when it is imported: unknown to pyright
@@ -114,6 +115,15 @@ class _Judge:
             more = (*more, self._two_orders())
         return self._made(kind, possible, unlike, (*told, *more), written)
 
+    def _counted(self, possible: tuple[ColumnKind, ...]) -> Counts | None:
+        """Count the dates that the texts are, by whichever order fits; None of no dates."""
+        dates: list[DateKind] = [kind for kind in DATE_KINDS if kind in possible]
+        if not dates:
+            return None
+        missing = where_known(self.values).null_count
+        distinct = min(len({days(text, kind) for text in self._levels}) for kind in dates)
+        return Counts(missing=missing, distinct=distinct)
+
     def _kind_of_texts(
         self, date: Any, written: NumberFormat | None
     ) -> tuple[ColumnKind, tuple[Notice, ...]]:
@@ -146,10 +156,11 @@ class _Judge:
             "format": self.format,
             "possible": possible,
             "unlike": unlike,
+            "as_date": self._counted(possible),
         }
         changed = own.model_copy(update=more)
         warnings = (*told, *_left_out(changed))
-        made = _sentence(changed, self.format or written)
+        made = _sentence(changed.taken_as(kind), self.format or written)
         return changed.model_copy(update={"made": made, "warnings": warnings})
 
     # --- what values are --------------------------------------------------------------------------

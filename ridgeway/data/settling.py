@@ -1,6 +1,7 @@
-"""Columns of texts, settled: numbers written as people do, dates, and what stands for no value.
+"""Columns of texts, settled: numbers written as people do, and which texts are dates.
 
-Nothing is taken for a number or a date unless every text of its column is one.
+Nothing is taken for a number or a date unless every text of its column is one. Dates stay the texts
+that came, those that stand for no value too: as a category they are told apart by their texts.
 """
 # pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false
 # pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false
@@ -60,7 +61,7 @@ def settled_table(table: Any) -> Any:
 
 
 def settled(texts: Any, *, comma_first: bool, plain: bool) -> Settled:
-    """Settle a column of texts, (n,) with nulls; what is neither numbers nor dates stays.
+    """Settle a column of texts, (n,) with nulls; what is no numbers stays.
 
     comma_first: whether a comma is likelier a decimal point. plain: take plain numbers, too.
     """
@@ -69,8 +70,6 @@ def settled(texts: Any, *, comma_first: bool, plain: bool) -> Settled:
     found = number_format(levels, comma_first=comma_first)
     if found is not None and (plain or not found.is_plain):
         return Settled(numbers(known, found), found, ambiguous(levels, found))
-    if kinds := date_kinds(levels.to_pylist()):
-        return Settled(_one_text_a_moment(known, levels, kinds[0]))
     return Settled(texts)
 
 
@@ -148,12 +147,3 @@ def unlike_date(levels: Sequence[str], kind: DateKind) -> str | None:
         except ValueError:
             return text
     return None
-
-
-def _one_text_a_moment(texts: Any, levels: Any, kind: DateKind) -> Any:
-    """Return texts that differ where their moments do, so that distinct ones can be counted."""
-    first: dict[float, str] = {}
-    kept = [first.setdefault(days(text, kind), text) for text in levels.to_pylist()]
-    if len(first) == len(kept):
-        return texts
-    return pa.array(kept, pa.string()).take(pc.index_in(texts, levels))

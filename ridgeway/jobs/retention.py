@@ -21,8 +21,6 @@ from ridgeway.jobs.deletion import delete_job
 from ridgeway.jobs.rows import lock_job
 from ridgeway.views import ENDED
 
-DAY_SECONDS = 86400.0
-
 
 @dataclass(frozen=True)
 class OldJob:

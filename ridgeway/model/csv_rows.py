@@ -14,9 +14,9 @@ from itertools import chain
 
 import numpy as np
 
-from ridgeway.errors import FieldError, InvalidInput
+from ridgeway.errors import FieldError, InvalidInput, refuse
 from ridgeway.model.file import Column
-from ridgeway.model.tables import Array, dates_of, number_of, places_of, refuse, value_of
+from ridgeway.model.tables import Array, dates_of, number_of, places_of, value_of
 from ridgeway.texts.encodings import as_utf8
 from ridgeway.texts.missing import MISSING, NO_VALUE
 
@@ -136,9 +136,14 @@ class _Cells:
 
     def _value(self, text: str | None) -> float | str | None:
         plain = self.column.format is None or self.column.format.is_plain
-        if self.column.kind == "number" and plain:
+        if self.column.kind != "number" or not plain:
+            return value_of(self.column, text)
+        try:
             return _number(text, self._delimiter)
-        return value_of(self.column, text)
+        except ValueError:  # such as `(5)`, which only a column that has a format may hold
+            if self.column.format is None:
+                raise
+            return value_of(self.column, text)
 
     def array(self) -> Array:
         """Return numbers (rows,), texts (rows,) or dates (rows,)."""

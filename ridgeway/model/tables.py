@@ -16,7 +16,7 @@ from typing import Any, TypeAlias, cast
 import numpy as np
 import numpy.typing as npt
 
-from ridgeway.errors import FieldError, InvalidInput
+from ridgeway.errors import FieldError, InvalidInput, refuse
 from ridgeway.model.file import Column
 from ridgeway.spec.profiles import label_of
 from ridgeway.texts.dates import days
@@ -225,9 +225,3 @@ def _from_epoch(values: Array) -> Array:
 
 def _met(value: Any) -> str:
     return f"{str(value)[:50]!r}" if isinstance(value, str) else f"a {type(value).__name__}"
-
-
-def refuse(errors: Sequence[FieldError]) -> None:
-    """Raise InvalidInput with these bad fields, if there are any."""
-    if errors:
-        raise InvalidInput("; ".join(f"{e.field}: {e.message}" for e in errors), errors)

@@ -23,8 +23,10 @@ def data(material: Material) -> list[Fact]:
     if profile is not None:
         found.append(Fact("Rows", f"{profile.rows:,}"))
         found.append(Fact("Columns", f"{len(profile.columns):,}"))
-        missing = sum(column.missing for column in profile.columns)
-        gaps = sum(column.missing > 0 for column in profile.columns)
+        kinds = spec.columns
+        taken = [own.taken_as(kinds.get(own.name, own.stored_kind)) for own in profile.columns]
+        missing = sum(column.missing for column in taken)
+        gaps = sum(column.missing > 0 for column in taken)
         told = f"{missing:,} values, in {gaps:,} columns" if missing else "nothing"
         found.append(Fact("Missing", told))
     found.append(Fact("Target", str(spec.target), spec.task or ""))

@@ -10,10 +10,11 @@ from ridgeway.features import Features
 from ridgeway.paths import RegularisationPath
 from ridgeway.plots.evidence import Evidence
 from ridgeway.report.verdict import RIVALS, named, objective_of, risk
+from ridgeway.spec.columns import JobKind
 from ridgeway.spec.losses import objective_label
 from ridgeway.spec.names import OBJECTIVE_ROWS, penalty_row
-from ridgeway.spec.profiles import ColumnProfile, DatasetProfile
-from ridgeway.words import number
+from ridgeway.spec.profiles import DatasetProfile
+from ridgeway.words import extent, number
 
 MOST_FEATURES = 60
 MOST_COLUMNS = 200
@@ -249,7 +250,7 @@ def path(found: RegularisationPath | None) -> Table | None:
 
 
 def columns(
-    profile: DatasetProfile | None, roles: Mapping[str, str], kinds: Mapping[str, str]
+    profile: DatasetProfile | None, roles: Mapping[str, str], kinds: Mapping[str, JobKind]
 ) -> Table | None:
     """Show the data set's columns; roles: what those are that are no inputs.
 
@@ -257,27 +258,23 @@ def columns(
     """
     if profile is None:
         return None
+    shown = profile.columns[:MOST_COLUMNS]
+    taken = [own.taken_as(kinds.get(own.name, own.stored_kind)) for own in shown]
     rows = [
         Row(
             [
                 own.name,
                 roles.get(own.name, "input"),
-                kinds.get(own.name, own.stored_kind),
+                own.kind,
                 str(own.missing),
                 f"{own.distinct:,}",
-                _range(own),
+                extent(own.minimum, own.maximum),
             ]
         )
-        for own in profile.columns[:MOST_COLUMNS]
+        for own in taken
     ]
     names = ["Column", "Role", "Kind", "Missing", "Distinct", "Range"]
     return Table(f"{len(profile.columns):,} columns", names, rows, texts=3)
-
-
-def _range(column: ColumnProfile) -> str:
-    if column.minimum is None or column.maximum is None:
-        return ""
-    return f"{number(column.minimum)} to {number(column.maximum)}"
 
 
 def _with_error(value: float | None, error: float | None) -> str:

@@ -45,6 +45,8 @@ Columns: TypeAlias = Annotated[
     dict[Name, JobKind],
     Field(
         max_length=MAX_NAMED,
+        # Earlier releases read what is stored, and know no such field.
+        exclude_if=lambda named: not named,
         description="by column: what it is taken as, in place of what was told at upload",
     ),
     NAMED,
@@ -76,7 +78,7 @@ def with_kinds(
         is_told = asked is not None or kind != column.stored_kind
         if is_told and (not is_order or kind in DATE_KINDS):
             named[column.name] = "drop" if asked in NO_INPUT and asked != column.kind else kind
-        taken.append(column if kind == "drop" else column.model_copy(update={"kind": kind}))
+        taken.append(column if kind == "drop" else column.taken_as(kind))
     spec = spec.model_copy(update={"columns": named})
     return spec, profile.with_columns(profile.rows, taken), errors
 

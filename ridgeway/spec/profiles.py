@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from ridgeway.spec.columns import NO_INPUT, NUMERIC, ColumnKind, JobKind
 from ridgeway.spec.names import Task
+from ridgeway.texts.dates import DATE_KINDS
 from ridgeway.texts.numbers import NumberFormat
 
 INFERRED_CLASSES = 20  # a numeric target of more distinct integers than this is a regression's
@@ -40,6 +41,15 @@ class Notice(BaseModel):
     code: str
     sentence: str
     remedy: str
+
+
+class Counts(BaseModel):
+    """What is counted of a column's values: rows without one, and how many differ."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    missing: int
+    distinct: int
 
 
 class ColumnProfile(BaseModel):
@@ -73,7 +83,19 @@ class ColumnProfile(BaseModel):
     unlike: Mapping[Literal["number", "date"], str] = Field(
         default={}, description="a text that is no number, one that is no date"
     )
+    as_date: Counts | None = Field(
+        default=None, description="of texts that are dates: `missing` and `distinct` of their dates"
+    )
     warnings: tuple[Notice, ...] = ()
+
+    def taken_as(self, kind: JobKind) -> ColumnProfile:
+        """Return the column as what a job takes it as.
+
+        Of dates several texts may be one moment, and others than those of a category none.
+        """
+        counted = self.as_date if kind in DATE_KINDS else None
+        counts = {} if counted is None else counted.model_dump()
+        return self.model_copy(update={"kind": kind, **counts})
 
     @property
     def is_numeric(self) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ridgeway.errors import FieldError, InvalidInput
+from ridgeway.errors import FieldError, InvalidInput, refuse
 from ridgeway.spec.apart import drop_errors, group_errors
 from ridgeway.spec.bounds import bound_errors
 from ridgeway.spec.by_column import column_errors
@@ -38,7 +38,7 @@ MAX_CURVE_POINTS = 100_000_000  # trials x epochs: rows of the study's curves in
 
 def check_spec(spec: JobSpec) -> None:
     """Raise InvalidInput for what no data set could make right: the first check at the door."""
-    _refuse(_spec_errors(spec))
+    refuse(_spec_errors(spec))
 
 
 def resolve_spec(spec: JobSpec, profile: DatasetProfile) -> JobSpec:
@@ -72,13 +72,8 @@ def resolve_spec(spec: JobSpec, profile: DatasetProfile) -> JobSpec:
         errors += _size_errors(spec, profile, target, task)
     if spec.task is None:
         errors += task_errors(spec, task, f"a {task} target ('{target.name}')")
-    _refuse(errors)
+    refuse(errors)
     return spec.model_copy(update={"target": target.name, "task": task})
-
-
-def _refuse(errors: list[FieldError]) -> None:
-    if errors:
-        raise InvalidInput("; ".join(f"{e.field}: {e.message}" for e in errors), errors)
 
 
 def _spec_errors(spec: JobSpec) -> list[FieldError]:

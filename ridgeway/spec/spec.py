@@ -148,7 +148,9 @@ class JobSpec(Strict):
     )
     columns: Columns = Field({})
     missing_target: Literal["refuse", "drop"] = Field(
-        "refuse", description="`drop`: rows without a target are left out"
+        "refuse",
+        exclude_if=lambda asked: asked == "refuse",  # as of `columns`
+        description="`drop`: rows without a target are left out",
     )
     task: Task | None = Field(None, description="told from the target column by default")
     loss: Loss = Field(None, description="of a regression; the squared error by default")

@@ -6,17 +6,18 @@ from dataclasses import dataclass
 
 from ridgeway.spec.profiles import ColumnProfile, infer_task, is_identifier
 from ridgeway.views import Dataset
-from ridgeway.words import count, number
+from ridgeway.words import count, extent
 
 MOST_SHOWN = 500
 
 
 @dataclass(frozen=True)
 class Column:
-    """A column as the page shows it."""
+    """A column as the page shows it. kinds: what else than `kind` a job may take it as."""
 
     name: str
     kind: str
+    kinds: list[str]
     missing: int
     share_missing: float
     distinct: int
@@ -37,14 +38,17 @@ def shown_columns(dataset: Dataset) -> list[Column]:
 
 def _shown(own: ColumnProfile, dataset: Dataset) -> Column:
     rows, is_target = dataset.rows or 0, own.name == dataset.target
-    unfit = is_identifier(own, rows) and not is_target
+    own = own if is_target else own.taken_as(own.kind)
+    # What was told to be none at upload is left out unless a job says what to take it as.
+    unfit = own.kind == "category" and is_identifier(own, rows) and not is_target
     return Column(
         name=own.name,
         kind=own.kind,
+        kinds=[kind for kind in own.possible_kinds if kind not in (own.kind, "drop")],
         missing=own.missing,
         share_missing=own.missing / rows if rows else 0.0,
         distinct=own.distinct,
-        range=_range(own),
+        range=extent(own.minimum, own.maximum),
         made=_made_of_target(own) if is_target else _made_of_input(own, unfit),
         notices=notices_of(own),
         is_target=is_target,
@@ -55,12 +59,6 @@ def _shown(own: ColumnProfile, dataset: Dataset) -> Column:
 def notices_of(own: ColumnProfile | Dataset) -> list[str]:
     """Return what was noticed when the file was read, of a column or of the file as a whole."""
     return [f"{each.sentence} {each.remedy}" for each in own.warnings]
-
-
-def _range(own: ColumnProfile) -> str:
-    if own.minimum is None or own.maximum is None:
-        return ""
-    return f"{number(own.minimum)} to {number(own.maximum)}"
 
 
 def _made_of_target(own: ColumnProfile) -> str:

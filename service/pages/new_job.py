@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -56,14 +57,18 @@ def new_job(
     dataset: Annotated[str | None, Query()] = None,
     target: Annotated[str | None, Query()] = None,
     drop: Annotated[list[str] | None, Query()] = None,
+    take: Annotated[list[str] | None, Query(description="KIND:COLUMN")] = None,
     source: Annotated[str | None, Query(alias="from", pattern="^[0-9a-fA-F-]{1,36}$")] = None,
 ) -> Response:
     """Show the form; `from` names a job whose spec it begins with, the others win over that."""
     caller = caller_of(request)
+    kinds = _kinds(take or [])
     given = {"dataset": dataset, "target": target, "drop": drop}
     with context.database.reading() as transaction:
         body = _body_of(transaction, caller, source) if source else {}
         body |= {name: value for name, value in given.items() if value}
+        if kinds:
+            body["columns"] = {**body.get("columns", {}), **kinds}
         offers = _offers(transaction, caller, body.get("dataset"))
     form = Form.of(body)
     return page(
@@ -77,6 +82,12 @@ def new_job(
         penalties=offered_penalties(offers.penalties, form.penalties),
         source=source,
     )
+
+
+def _kinds(chosen: Iterable[str]) -> dict[str, str]:
+    """Return kinds by column as a data set's page sends them; nothing is sent of most columns."""
+    pairs = (each.partition(":") for each in chosen)
+    return {name: kind for kind, _, name in pairs if kind and name}
 
 
 def _model_choices(offers: Offers, form: Form) -> list[tuple[str, str]]:

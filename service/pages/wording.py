@@ -47,14 +47,9 @@ def judged_by(job: Job) -> str:
     return objective_of(job.spec) if isinstance(job.spec, JobSpec) else "value"
 
 
-def ended_trials(job: Job) -> int:
-    """Count the trials that have come to an end."""
-    return job.progress.complete + job.progress.pruned + job.progress.failed
-
-
 def is_being_answered(job: Job) -> bool:
     """Return True once every trial has ended and the answer is being worked out."""
-    return job.state == "running" and ended_trials(job) >= job.progress.trials
+    return job.state == "running" and job.progress.ended >= job.progress.trials
 
 
 def at(job: Job, workers: int) -> str:
@@ -76,7 +71,7 @@ def at(job: Job, workers: int) -> str:
 
 def counted(job: Job) -> str:
     """Say how many trials have ended, of how many."""
-    done, progress = ended_trials(job), job.progress
+    done, progress = job.progress.ended, job.progress
     parts = [f"{done:,} of {count(progress.trials, 'trial')} done"]
     if progress.running:
         parts.append(f"{progress.running:,} in training")

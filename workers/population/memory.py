@@ -50,10 +50,9 @@ def encoded_inputs(spec: JobSpec, profile: DatasetProfile) -> int:
     """Return how many inputs a data set's columns become: one for each number, level and gap."""
     apart = {spec.target, *spec.apart}
     return sum(
-        encoded_width(column.model_copy(update={"kind": kind}))
+        encoded_width(column.taken_as(spec.columns.get(column.name, column.stored_kind)))
         for column in profile.columns
         if column.name not in apart
-        and (kind := spec.columns.get(column.name, column.stored_kind)) != "drop"
     )
 
 

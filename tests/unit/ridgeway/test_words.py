@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ridgeway.words import roughly
+from ridgeway.words import extent, roughly
 
 
 @pytest.mark.parametrize(
@@ -23,3 +23,8 @@ from ridgeway.words import roughly
 )
 def test_a_duration_that_is_not_known_precisely_is_rounded(seconds: float, told: str):
     assert roughly(seconds) == told
+
+
+def test_an_extent_has_two_ends_or_is_not_told():
+    assert extent(0.0, 2500.0) == "0 to 2500"
+    assert extent(None, 1.0) == extent(1.0, None) == ""

@@ -13,11 +13,12 @@ from ridgeway.database.engine import Database
 from ridgeway.database.tables import audit
 from ridgeway.database.tables import jobs as job_table
 from ridgeway.jobs import lifecycle
-from ridgeway.jobs.retention import DAY_SECONDS, delete_if_old, old_jobs
+from ridgeway.jobs.retention import delete_if_old, old_jobs
 from ridgeway.keys import audit as audit_module
 from ridgeway.keys.audit import Visit, record
 from ridgeway.keys.caller import LOCAL
 from ridgeway.settings import Settings
+from ridgeway.words import DAY_SECONDS
 from service.sweeper import Sweeper
 
 

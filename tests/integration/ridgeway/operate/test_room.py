@@ -20,9 +20,9 @@ from ridgeway.database.tables import jobs as job_table
 from ridgeway.host import scratch
 from ridgeway.jobs import claiming, lifecycle
 from ridgeway.jobs.claiming import Claimant
+from ridgeway.words import DAY_SECONDS
 
 CLAIMANT = Claimant("w", frozenset({"mlp"}), frozenset({"digits"}), 64, 3600.0, 5)
-DAY_SECONDS = 86400.0
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ import json
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
+from html import unescape
 from pathlib import Path
 from typing import Any
 
@@ -161,12 +162,24 @@ def test_what_is_ticked_at_a_data_set_is_in_the_form(filled: Filled):
     ticked = [
         own["value"] for _, own in found.elements if own.get("name") == "drop" and "checked" in own
     ]
-    assert ticked == ["id"]
+    assert ticked == []  # `id` is left out already, unless a job takes it as something
     query = {"dataset": "wine", "target": "hue", "drop": ["ash", "alcohol"]}
     html = filled.http.get("/jobs/new", params=query).text
     values = {own.get("id"): own.get("value") for tag, own in seen(html).elements if tag == "input"}
     assert (values["dataset"], values["target"]) == ("wine", "hue")
     assert "ash\nalcohol</textarea>" in html
+
+
+def test_what_a_column_is_taken_as_is_chosen_at_its_data_set(filled: Filled):
+    html = filled.http.get(f"/datasets/{filled.dataset}").text
+    options = [own["value"] for tag, own in seen(html).elements if tag == "option"]
+    chosen = [each for each in options if each]
+    assert chosen == ["category:buys", "category:age", "number:constant", "category:constant",
+                      "category:id"]  # fmt: skip
+    query = {"dataset": filled.dataset, "take": ["", "category:age", "date:a:b", "none"]}
+    html = filled.http.get("/jobs/new", params=query).text
+    told = html.split('id="more"')[1].split(">", 1)[1].split("</textarea>")[0]
+    assert json.loads(unescape(told)) == {"columns": {"age": "category", "a:b": "date"}}
 
 
 def test_a_list_of_data_sets_counts_the_jobs_of_each(filled: Filled):

@@ -93,9 +93,15 @@ def test_a_file_without_a_header_is_told_and_may_be_settled() -> None:
     assert (numbered.rows, numbered.warnings) == (2, ())
 
 
-def test_dates_of_one_moment_are_one_value() -> None:
-    found = profiled(["2024-05-01", "2024-05-01T00:00", "2024-5-2"] * 8)
-    assert (found.kind, found.distinct) == ("date", 2)
+def test_dates_of_one_moment_are_one_value_and_their_texts_stay() -> None:
+    cells = ["2024-05-01", "2024-05-01T00:00", "2024-5-2", "-"] * 8
+    found = profiled(cells)
+    assert (found.kind, found.distinct, found.missing) == ("date", 4, 0)
+    date = found.taken_as("date")
+    assert (date.distinct, date.missing) == (2, 8)
+    assert found.taken_as("category") == found.model_copy(update={"kind": "category"})
+    lines = "\n".join(f"{cell};{place}.5" for place, cell in enumerate(cells))
+    assert read_csv(f"x;y\n{lines}".encode(), 99, 9).column("x").to_pylist() == cells
 
 
 def test_who_has_types_means_them(tmp_path: Path) -> None:

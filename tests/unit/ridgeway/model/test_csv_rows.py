@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from ridgeway.data.csv_files import read_csv as read_data_set
+from ridgeway.data.notes import notes_of
 from ridgeway.errors import InvalidInput
 from ridgeway.model.csv_rows import read_csv
 from ridgeway.model.file import Column
@@ -52,6 +53,18 @@ def test_what_is_broken_is_told_with_its_place(text: str, field: str, said: str)
         read_csv(text.encode(), COLUMNS)
     assert refused.value.errors[0].field == field
     assert said in refused.value.errors[0].message
+
+
+@pytest.mark.parametrize("text", ["(5)", "−5"])
+def test_a_plain_number_is_written_as_in_accounts_where_the_data_set_did(text: str) -> None:
+    data = f"price,code\n7,a\n{text},b\n".encode()
+    table = read_data_set(data, 100, 100)
+    written = notes_of(table).formats["price"]
+    assert written.is_plain
+    made = read_csv(data, [Column("price", "number", format=written)])
+    assert made["price"].tolist() == table["price"].to_pylist() == [7.0, -5.0]
+    with pytest.raises(InvalidInput, match="row 3: .* is no number"):
+        read_csv(data, COLUMNS)
 
 
 def test_bytes_that_are_no_text_are_refused() -> None:

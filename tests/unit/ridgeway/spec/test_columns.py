@@ -29,6 +29,16 @@ EARLIER = DatasetProfile.model_validate(
     profile_table(TABLE).model_dump(exclude={"header": True, "warnings": True, "columns": {
         "__all__": {"stored", "made", "format", "possible", "unlike", "warnings"}}})
 )  # fmt: skip
+# The fields of jobs before `columns`, `missing_target` and `notify`, beside which any is refused.
+KNOWN_BEFORE = {
+    "kind", "name", "dataset", "target", "groups", "weights", "drop", "task", "loss", "model",
+    "optimizer", "schedule", "warmup_epochs", "clip_norm", "search", "strengths", "penalize",
+    "penalty_factors", "feature_groups", "bounds", "group_by", "hierarchy", "l1_method",
+    "class_weights", "label_smoothing", "input_noise", "sampler", "pruner", "objective",
+    "objectives", "warm_start", "rule", "at_most", "refit", "validation", "test_fraction",
+    "trials", "stop", "epochs", "early_stopping", "batch_size", "precision", "seed",
+    "timeout_seconds", "priority",
+}  # fmt: skip
 LINEAR = {"dataset": "d", "model": {"kind": "linear"}, "task": "regression"}
 
 
@@ -85,6 +95,15 @@ def test_what_can_not_be_is_refused_by_column_and_value(columns: dict[str, str],
     with pytest.raises(InvalidInput) as refused:
         resolved(columns=columns)
     assert said in str(refused.value)
+
+
+def test_a_worker_of_an_earlier_release_reads_a_job_that_says_nothing_new() -> None:
+    profile = judged_profile(read_csv(b"x,k,y\n" + b"1.5,a,2\n2.5,b,4\n4,a,7\n" * 9, 99, 9))
+    stored = resolved(profile).model_dump(mode="json")
+    assert {*stored} == KNOWN_BEFORE
+    assert JobSpec.model_validate(stored) == resolved(profile)
+    more = resolved(profile, columns={"k": "drop"}, missing_target="drop").model_dump(mode="json")
+    assert {*more} - {*stored} == {"columns", "missing_target"}
 
 
 def test_a_category_has_only_so_many_levels() -> None:

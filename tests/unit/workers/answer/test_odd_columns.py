@@ -24,6 +24,7 @@ from ridgeway.settings import Settings
 from ridgeway.spec.resolving import resolve_spec
 from ridgeway.spec.wording import parse_spec
 from workers.data.prepare import Prepared, prepare
+from workers.population.memory import encoded_inputs
 
 ROWS = 120
 COLUMNS = {"grade": "category", "zip": "number", "name": "drop"}
@@ -149,6 +150,33 @@ def test_what_is_of_another_form_is_refused_by_name(
     with pytest.raises(InvalidInput, match=said) as refused:
         taken.model.predict([{**good, column: value}])
     assert refused.value.errors[0].field == f"rows.0.{column}"
+
+
+def test_dates_taken_as_a_category_are_told_apart_by_their_texts(tmp_path: Path) -> None:
+    cells = ["2024-05-01", "2024/5/1", "-", "NaT", "2 May 2024", ""]
+    lines = [f"{cells[row % 6]};{row * 7 % 11}.25" for row in range(ROWS)]
+    path = tmp_path / "days.csv"
+    path.write_bytes(data := "\n".join(["day;y", *lines]).encode())
+    table = read_upload(path, None, Settings())
+    profile = judged_profile(table)
+    spec = resolve_spec(
+        parse_spec({"dataset": "d", "columns": {"day": "category"}, **LINEAR}), profile
+    )
+    prepared = prepare(spec, table.to_pandas(), profile.formats)
+    assert prepared.inputs == encoded_inputs(spec, profile) == len(cells)
+    weights = drawn(prepared)
+    model = read_model(file := kept(prepared, weights))
+    wanted = theirs(prepared, weights)[:, 0]
+    of_csv = model.predict(read_csv(data, model.columns))
+    np.testing.assert_allclose(of_csv[prepared.splits.test], wanted, rtol=1e-9)
+    assert len({*of_csv[:6].tolist()}) == len(cells)
+    objects = [{"day": cells[row % 6] or None} for row in range(ROWS)]
+    np.testing.assert_array_equal(model.predict(objects), of_csv)
+    session = onnxruntime.InferenceSession(rendered(file, "onnx"))
+    (found,) = session.run(None, {"day": np.array([[cells[row % 6]] for row in range(ROWS)])})
+    np.testing.assert_allclose(found, of_csv, rtol=1e-6)
+    pipeline = skops.io.loads(rendered(file, "sklearn"))
+    np.testing.assert_allclose(pipeline.predict(pd.DataFrame(objects)), of_csv, rtol=1e-6)
 
 
 def test_a_file_without_names_is_predicted_by_place(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ RidgewayError
 ├── SchemaMismatch      the database's tables are not this release's
 └── client side (ridgeway.client)
     ├── Unreachable     no service answers
+    │   └── NothingThere  nor anything else
     └── JobFailed       the job that was waited for has failed
 """
 
@@ -95,6 +96,10 @@ class SchemaMismatch(RidgewayError):
 
 class Unreachable(RidgewayError):
     """No Ridgeway service answers there."""
+
+
+class NothingThere(Unreachable):
+    """Nothing listens at the address, or its answer does not come."""
 
 
 class JobFailed(RidgewayError):

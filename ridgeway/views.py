@@ -33,7 +33,8 @@ class Progress(View):
         "what workers are at, as they told last"
     )
     eta_seconds: float | None = Field(
-        description="null before workers have told of any training, and for a reopened job"
+        description="null before workers have told of any training, once the search is over, and "
+        "for a reopened job"
     )
 
     @property
@@ -110,6 +111,9 @@ class Job(View):
         None,
         description="why no live worker can take the job, the last of `warnings` too; null where "
         "one can, or none has to",
+    )
+    answering: bool = Field(
+        False, description="the search is over, and the answer is being worked out"
     )
     created_at: datetime
     started_at: datetime | None

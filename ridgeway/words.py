@@ -32,6 +32,11 @@ def count(number: int, one: str, many: str = "") -> str:
     return f"{number:,} {one if number == 1 else many or one + 's'}"
 
 
+def mean_count(value: float | None) -> str:
+    """Write a mean of counts: `7`, where it is whole, or as any number: `7.33`."""
+    return f"{value:.0f}" if value is not None and value == round(value) else number(value)
+
+
 def size(bytes: int) -> str:
     """Write a number of bytes in powers of a thousand: `980 B`, `4.2 MB`."""
     value, units = float(bytes), ("B", "kB", "MB", "GB", "TB", "PB")

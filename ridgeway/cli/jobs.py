@@ -12,6 +12,7 @@ import click
 from ridgeway.cli.options import (
     connect,
     echo_plain,
+    given_url,
     json_option,
     limit_option,
     print_json,
@@ -49,7 +50,8 @@ def submit(spec: Any, wait: bool, as_json: bool, url: str) -> None:
             print_json(job)
         else:
             echo_plain(job.id)
-            click.echo(f"Queued. Look at it with: ridgeway status {job.id}", err=True)
+            look = f"ridgeway status {job.id}{given_url()}"
+            click.echo(f"Queued. Look at it with: {look}", err=True)
 
 
 @click.command()

@@ -98,7 +98,7 @@ def list_keys(as_json: bool, data: Path) -> None:
     from ridgeway.client.show import write
     from ridgeway.client.show_keys import key_table
 
-    write(key_table(found))
+    write(key_table(found) if found else "There are no keys yet.")
 
 
 @keys.command("revoke")

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+from click.core import ParameterSource
 from pydantic import BaseModel
 
 from ridgeway.settings import Settings
@@ -55,6 +57,14 @@ def connect(url: str) -> Client:
     from ridgeway.client.client import Client
 
     return Client(url)
+
+
+def given_url() -> str:
+    """Return the option --url as the command line has it, with a space before; "" where not."""
+    context = click.get_current_context()
+    if context.get_parameter_source("url") is not ParameterSource.COMMANDLINE:
+        return ""
+    return f" --url {shlex.quote(context.params['url'])}"
 
 
 def echo_plain(text: str, *, newline: bool = True, error: bool = False) -> None:

@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 import click
 from pydantic import ValidationError
 
-from ridgeway.errors import InvalidInput, JobFailed, RidgewayError, Unreachable
+from ridgeway.errors import InvalidInput, JobFailed, NothingThere, RidgewayError, Unreachable
 
 FAILED, BAD_INPUT, UNREACHABLE, INTERRUPTED = 1, 2, 3, 130
 
@@ -26,6 +26,9 @@ class Commands(click.Group):
             _refuse_settings(error)
         except JobFailed as error:
             _end(FAILED, str(error))
+        except NothingThere as error:
+            told = str(error).removesuffix(".")
+            _end(UNREACHABLE, f"{told}; --url or RIDGEWAY_URL names another.")
         except Unreachable as error:
             _end(UNREACHABLE, str(error))
         except RidgewayError as error:

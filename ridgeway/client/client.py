@@ -24,7 +24,7 @@ from ridgeway.client.handle import JobHandle
 from ridgeway.client.refusals import problem_of, transport_reason
 from ridgeway.client.sending import post_once, rows_body
 from ridgeway.client.waiting import progress_bar, succeeded
-from ridgeway.errors import Unreachable
+from ridgeway.errors import NothingThere, Unreachable
 from ridgeway.features import Features
 from ridgeway.formats.names import ModelFormat
 from ridgeway.overviews import WorkerList
@@ -132,7 +132,7 @@ class Client(Datasets):
                 yield from response.iter_text()
         except httpx.TransportError as error:
             message = f"No Ridgeway service answers at {self.url} ({transport_reason(error)})."
-            raise Unreachable(message) from None
+            raise NothingThere(message) from None
 
     def trials_frame(self, job: Job | str) -> Table:
         """Fetch every trial by number as a DataFrame, a column for each parameter; needs pandas."""

@@ -19,7 +19,7 @@ from ridgeway.client.refusals import (
     seconds_to_wait,
     transport_reason,
 )
-from ridgeway.errors import InvalidInput, NotFound, RidgewayError, Unreachable
+from ridgeway.errors import InvalidInput, NotFound, NothingThere, RidgewayError, Unreachable
 from ridgeway.settings import Settings
 from ridgeway.views import DatasetPage, Job, JobPage, TrialPage
 
@@ -126,7 +126,7 @@ class Connection:
             try:
                 response = self._http.request(method, path, **options)
             except httpx.TransportError as error:
-                problem: RidgewayError = Unreachable(
+                problem: RidgewayError = NothingThere(
                     f"No Ridgeway service answers at {self.url} ({transport_reason(error)})."
                 )
             else:

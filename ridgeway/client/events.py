@@ -11,7 +11,7 @@ from typing import Any, Literal, TypeAlias, cast, get_args
 import httpx
 
 from ridgeway.client.refusals import problem_of, transport_reason
-from ridgeway.errors import RidgewayError, Unreachable
+from ridgeway.errors import NothingThere, RidgewayError, Unreachable
 
 EventKind: TypeAlias = Literal["progress", "best", "warning", "state", "end"]
 
@@ -49,10 +49,10 @@ def follow(http: httpx.Client, path: str, url: str) -> Iterator[JobEvent]:
                     return
             if seen.whole:
                 return
-            problem = Unreachable(f"The service at {url} ended the stream.")
+            problem: RidgewayError = Unreachable(f"The service at {url} ended the stream.")
         except httpx.TransportError as error:
             message = f"No Ridgeway service answers at {url} ({transport_reason(error)})."
-            problem = Unreachable(message)
+            problem = NothingThere(message)
         except Unreachable as error:
             problem = error
         if time.monotonic() > patience:

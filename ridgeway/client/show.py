@@ -21,7 +21,7 @@ from ridgeway.client.show_answer import (
 )
 from ridgeway.spec.spec import JobSpec
 from ridgeway.views import Front, Job, StoredSpec, Trial
-from ridgeway.words import duration, number, short_moment
+from ridgeway.words import count, duration, number, short_moment
 
 ID_BEGINNING = 13  # characters of a job's id, which hold the millisecond that it was made in
 PIPE_WIDTH = 120  # columns where there is no terminal to fill
@@ -121,8 +121,9 @@ def _note(job: Job) -> str:
         parts.append(f"best {objective_of(job)} {number(job.best.value)}")
     if job.ended:
         return "   ".join(parts)
-    if job.progress.ended == job.progress.trials:
-        parts.append("refitting and scoring")
+    # An older service tells no more than that all trials have ended.
+    if job.answering or job.progress.ended == job.progress.trials:
+        parts.append(f"answering, from {count(job.progress.complete, 'trial')}")
         return "   ".join(parts)
     if job.progress.fraction * job.progress.trials > job.progress.ended:
         parts.append(f"{int(100 * job.progress.fraction)}% done")

@@ -28,35 +28,32 @@ from ridgeway.views import Job
 def extend_job(transaction: Connection, job_id: str, trials: int, caller: Caller = LOCAL) -> Job:
     """Add trials to a job's budget; InvalidInput where that is more than a job may have.
 
-    LimitReached where that, or a job opened again, is more than the caller's key may have.
-
+    LimitReached where that, or a job opened again, is more than the caller's key may have;
     Unreadable for a job whose spec another release wrote.
 
     A succeeded job runs again and keeps its answer until the new one replaces it. An answer that
-    is being worked out is withdrawn: one will be given in the end, on all trials. Trials that a
-    job left out because its time was up are still in its budget, and are trained as well.
+    is being worked out is withdrawn: one will be given in the end, on all trials. Where the search
+    ended early, they are added to the trials that have ended: what was left out stays so.
     """
     row = lock_job(transaction, job_id)
     require_state(row, "extend", "queued", "running", "paused", "succeeded")
-    if (
-        row.state == "succeeded"
-        and row.dataset_id
-        and not hold_dataset(transaction, row.dataset_id)
-    ):
+    reopened = row.state == "succeeded"
+    if reopened and row.dataset_id and not hold_dataset(transaction, row.dataset_id):
         raise Conflict("Can't extend a job whose data set was deleted.")
     spec = read_spec(row.spec)
-    total = _larger_budget(row, spec, trials)
-    if row.state == "succeeded":
+    ended = row.complete + row.pruned + row.failed
+    begun = ended if row.closed else row.trials
+    total = _larger_budget(begun, spec, trials)
+    if reopened:
         require_room_for_job(transaction, caller, total)
         expect(transaction, job_id, spec.notify)
     else:
-        require_room_for_trials(transaction, caller, trials)
+        require_room_for_trials(transaction, caller, max(0, total - row.trials))
     _withdraw_answer(transaction, job_id)
-    ended = row.complete + row.pruned + row.failed
     return change_job(
         transaction,
         row,
-        state="running" if row.state == "succeeded" else row.state,
+        state="running" if reopened else row.state,
         spec={**row.spec, "trials": total},
         trials=total,
         # Populations that were withdrawn before they had numbers are carved out of it once more.
@@ -67,15 +64,15 @@ def extend_job(transaction: Connection, job_id: str, trials: int, caller: Caller
     )
 
 
-def _larger_budget(row: Row[Any], spec: JobSpec, trials: int) -> int:
+def _larger_budget(begun: int, spec: JobSpec, trials: int) -> int:
     most = min(MAX_TRIALS, MAX_CURVE_POINTS // spec.epochs)
     if SAMPLER_ROWS[spec.sampler].finite:
         most = min(most, grid_size(spec))
-    total = row.trials + trials
+    total = begun + trials
     if total > most:
-        left = max(0, most - row.trials)
+        left = max(0, most - begun)
         message = (
-            f"makes {total:,} trials of {row.trials:,}, and this job can have {most:,}; accepted: "
+            f"makes {total:,} trials of {begun:,}, and this job can have {most:,}; accepted: "
             + (f"up to {left:,}" if left else "none")
         )
         raise InvalidInput.of("trials", trials, message)

@@ -37,6 +37,7 @@ NOTHING_YET: dict[str, Any] = dict.fromkeys(
 
 NO_REQUEST = Request()
 SEARCH_ENDED = "the search was ended"  # reason of trials that were live then
+_RESTS_ON = "; the answer rests on "
 
 
 def submit_job(
@@ -112,14 +113,15 @@ def cancel_job(transaction: Connection, job_id: str) -> Job:
     row = lock_job(transaction, job_id)
     require_state(row, "cancel", "queued", "running", "paused")
     failed = withdraw_leases(transaction, row, "cancelled")
-    told = [f"The job was cancelled; its best trial is that of {_reached(row)}."]
+    told = [f"The job was cancelled; its best trial is that of {_complete(row)}."]
+    before = row.warnings if row.recommended else [*map(_without_answer, row.warnings)]
     return change_job(
         transaction,
         row,
         state="cancelled",
         failed=row.failed + failed,
         running=0,
-        warnings=[*row.warnings, *(told if row.complete else [])],
+        warnings=[*before, *(told if row.complete else [])],
         finished_at=current_time(transaction),
     )
 
@@ -186,13 +188,19 @@ def close_search(transaction: Connection, row: Row[Any], reason: str, message: s
         closed=True,
         failed=row.failed + failed,
         running=0,
-        warnings=[*row.warnings, f"{message}; the answer rests on {_reached(row)}."],
+        warnings=[*row.warnings, f"{message}{_RESTS_ON}{_complete(row)}."],
     )
 
 
-def _reached(row: Row[Any]) -> str:
-    """Return how many of a locked job's trials have ended by themselves, in words."""
-    return f"{row.complete + row.pruned + row.failed} of {row.trials} trials"
+def _complete(row: Row[Any]) -> str:
+    """Return how many of a locked job's trials are complete, in words."""
+    return f"{row.complete} of {row.trials} trials"
+
+
+def _without_answer(warning: str) -> str:
+    """Return a warning without what it tells of an answer that will not be given."""
+    told, rests_on, _ = warning.partition(_RESTS_ON)
+    return f"{told}." if rests_on else warning
 
 
 def end_as_failed(transaction: Connection, row: Row[Any], message: str, failed: int = 0) -> None:

@@ -187,6 +187,7 @@ def _job(waiting: Waiting, row: Row[Any]) -> Job:
         error=row.error,
         warnings=[*row.warnings, *([why] if why else [])],
         waiting=why,
+        answering=_is_answering(row),
         created_at=_moment(row.created_at),
         started_at=_moment(row.started_at) if row.started_at else None,
         finished_at=_moment(row.finished_at) if row.finished_at else None,
@@ -220,12 +221,17 @@ def _lambda_range(spec: JobSpec, plan: JobPlan) -> LambdaRange | None:
     return LambdaRange(low=low, high=high)
 
 
+def _is_answering(row: Row[Any]) -> bool:
+    ended = row.complete + row.pruned + row.failed
+    return row.state == "running" and (row.closed or ended >= row.trials)
+
+
 def _progress(row: Row[Any]) -> Progress:
     """Show the counts, and how far the job is with the parts of trials in training counted."""
     done = min(row.complete + row.pruned + row.failed + row.trained, row.trials)
     eta = None
     # What a reopened job has spent since its start says nothing about its pace.
-    if row.state == "running" and row.recommended is None:
+    if row.state == "running" and row.recommended is None and not row.closed:
         begun = row.trained_from or row.started_at  # an earlier release's worker did not tell it
         told = max((at for at in (row.told_at, row.trained_told_at) if at), default=row.now)
         eta = seconds_left(done, row.trials, begun, told)

@@ -58,7 +58,8 @@ def _opened(settings: Settings, may_make: bool) -> Database:
     file = Path(database.url.database or "") if database.embedded else None
     if file is not None and not file.exists():
         if not may_make:
-            raise InvalidInput.of("database", str(file), "there is no such file")
+            message = f"There is no such file as {file}: --data names the folder of ridgeway.db."
+            raise InvalidInput(message)
         file.parent.mkdir(parents=True, exist_ok=True)
     try:
         require_schema(database)

@@ -14,7 +14,7 @@ from ridgeway.spec.columns import JobKind
 from ridgeway.spec.losses import objective_label
 from ridgeway.spec.names import OBJECTIVE_ROWS, penalty_row
 from ridgeway.spec.profiles import DatasetProfile
-from ridgeway.words import extent, number
+from ridgeway.words import extent, mean_count, number
 
 MOST_FEATURES = 60
 MOST_COLUMNS = 200
@@ -226,15 +226,15 @@ def path(found: RegularisationPath | None) -> Table | None:
     """Show strengths from the largest down, evenly thinned, and those that have names."""
     if found is None or not found.points:
         return None
-    names = {found.best_strength: "λ_min", found.one_standard_error_strength: "λ_1se"}
+    names = _names(found)
     step = -(-len(found.points) // MOST_STRENGTHS)
     rows = [
         Row(
             [
                 number(point.strength),
                 _with_error(point.value, point.standard_error),
-                number(point.features),
-                number(point.nonzero_weights),
+                mean_count(point.features),
+                mean_count(point.nonzero_weights),
                 names.get(point.strength, ""),
             ],
             strong=point.strength in names,
@@ -247,6 +247,14 @@ def path(found: RegularisationPath | None) -> Table | None:
     note = "λ_min: the best value. λ_1se: the largest λ within one standard error of it."
     caption = f"The path of {penalty_row(found.penalty).label}"
     return Table(caption, columns, rows, texts=0, note=note)
+
+
+def _names(found: RegularisationPath) -> dict[float | None, str]:
+    """Return what strengths are called; one that is both has both names."""
+    best, one_error = found.best_strength, found.one_standard_error_strength
+    if best == one_error:
+        return {best: "λ_min, λ_1se"}
+    return {best: "λ_min", one_error: "λ_1se"}
 
 
 def columns(

@@ -118,8 +118,8 @@ def _capital(words: str) -> str:
 
 
 def risk(compared: Comparison) -> str:
-    """Write the p value."""
-    return "p < 0.001" if compared.p < 0.001 else f"p = {number(compared.p)}"
+    """Write the p value, which no line should break."""
+    return "p\u00a0<\u00a00.001" if compared.p < 0.001 else f"p\u00a0=\u00a0{number(compared.p)}"
 
 
 def unknown(evidence: Evidence, answer: Recommended) -> list[str]:

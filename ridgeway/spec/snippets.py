@@ -45,6 +45,22 @@ def as_python(body: Mapping[str, JsonValue], url: str) -> str:
     )
 
 
+def predict_by_curl(job_id: str, url: str) -> str:
+    """Write the call of curl that predicts the rows of a CSV file with a job's model."""
+    address = shlex.quote(f"{url.rstrip('/')}/v1/jobs/{job_id}/predict")
+    return f"curl -sS {address} {_KEY} \\\n  -H 'Content-Type: text/csv' --data-binary @new.csv"
+
+
+def predict_in_python(job_id: str, url: str) -> str:
+    """Write the Python that predicts the rows of a CSV file, whatever parts its cells."""
+    return (
+        "import pandas\nimport ridgeway\n\n"
+        f"model = ridgeway.load_model({job_id!r}, {url.rstrip('/')!r})\n"
+        'table = pandas.read_csv("new.csv", sep=None, engine="python")\n'
+        "model.predict(table)"
+    )
+
+
 def as_shell(body: Mapping[str, JsonValue], url: str) -> str:
     """Write the command that submits the body; no line of indented JSON is the end's mark."""
     address = shlex.quote(url.rstrip("/"))

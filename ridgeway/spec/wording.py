@@ -10,6 +10,7 @@ from pydantic import TypeAdapter, ValidationError
 from ridgeway.errors import FieldError, InvalidInput
 from ridgeway.spec.paths import JobBody, PathFields, job_spec_of
 from ridgeway.spec.spec import JobSpec
+from ridgeway.words import count
 
 _BODY: TypeAdapter[JobSpec | PathFields] = TypeAdapter(JobBody)
 
@@ -45,6 +46,9 @@ def _sentence(error: Mapping[str, Any]) -> str:
         return "unknown field"
     if error["type"] == "missing":
         return "is required"
+    if error["type"] == "too_short":
+        least, has = (error["ctx"][name] for name in ("min_length", "actual_length"))
+        return f"needs at least {count(least, 'item')}, and has {has or 'none'}"
     message: str = error["msg"].replace("Input should", "should").replace("Value error, ", "")
     return message[0].lower() + message[1:]
 

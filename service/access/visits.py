@@ -20,7 +20,7 @@ visitor: ContextVar[tuple[Caller, Scope] | None] = ContextVar("visitor", default
 
 def visit_of(caller: Caller, scope: Scope) -> Visit:
     """Return how the log tells of a request: by its route, where it has found one."""
-    path = getattr(scope.get("route"), "path", None) or scope["path"]
+    path = getattr(scope.get("route"), "path_format", None) or scope["path"]
     client = scope.get("client")
     return Visit(caller, f"{scope['method']} {path}", client[0][:64] if client else None)
 

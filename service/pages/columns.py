@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ridgeway.spec.profiles import ColumnProfile, infer_task, is_identifier
@@ -9,6 +10,8 @@ from ridgeway.views import Dataset
 from ridgeway.words import count, extent
 
 MOST_SHOWN = 500
+NOT_HERE = ("missing_target",)  # not so of a job that comes from the page
+KINDS = {"date_day_first": "date, day first", "date_month_first": "date, month first"}
 
 
 @dataclass(frozen=True)
@@ -25,7 +28,7 @@ class Column:
     made: str
     notices: list[str]  # what its owner should know, and do
     is_target: bool
-    unfit: bool  # a job that takes it as an input is refused
+    unfit: bool  # no job takes it as an input
 
 
 def shown_columns(dataset: Dataset) -> list[Column]:
@@ -43,28 +46,29 @@ def _shown(own: ColumnProfile, dataset: Dataset) -> Column:
     unfit = own.kind == "category" and is_identifier(own, rows) and not is_target
     return Column(
         name=own.name,
-        kind=own.kind,
+        kind=KINDS.get(own.kind, own.kind),
         kinds=[kind for kind in own.possible_kinds if kind not in (own.kind, "drop")],
         missing=own.missing,
         share_missing=own.missing / rows if rows else 0.0,
         distinct=own.distinct,
         range=extent(own.minimum, own.maximum),
         made=_made_of_target(own) if is_target else _made_of_input(own, unfit),
-        notices=notices_of(own),
+        notices=notices_of(own, NOT_HERE if is_target else ()),
         is_target=is_target,
         unfit=unfit,
     )
 
 
-def notices_of(own: ColumnProfile | Dataset) -> list[str]:
+def notices_of(own: ColumnProfile | Dataset, but: Sequence[str] = ()) -> list[str]:
     """Return what was noticed when the file was read, of a column or of the file as a whole."""
-    return [f"{each.sentence} {each.remedy}" for each in own.warnings]
+    return [f"{each.sentence} {each.remedy}" for each in own.warnings if each.code not in but]
 
 
 def _made_of_target(own: ColumnProfile) -> str:
     if own.distinct < 2:
         return "Has one value only: there is nothing to predict."
-    gaps = f" {count(own.missing, 'row')} without it: leave them out." if own.missing else ""
+    rows = count(own.missing, "row")
+    gaps = f" {rows} without it: the form leaves them out." if own.missing else ""
     if infer_task(own) == "classification":
         return f"Predicted: {count(own.distinct, 'class', 'classes')}.{gaps}"
     return f"Predicted, as a number.{gaps}"

@@ -76,7 +76,10 @@ def _found(context: Context, caller: Caller, ids: Sequence[str]) -> list[Job]:
 
 
 def differences(specs: Sequence[Any]) -> list[Row]:
-    """Return the fields in which specs differ, by their dotted names; objects field by field."""
+    """Return the fields in which specs differ, by their dotted names; objects field by field.
+
+    What is empty in one, and absent from the other, is no difference.
+    """
     flat = [dict(_flat("", spec)) for spec in specs]
     names = dict.fromkeys(name for fields in flat for name in fields if name != "name")
     rows = [Row(name, [_shown(fields.get(name)) for fields in flat]) for name in names]
@@ -85,7 +88,7 @@ def differences(specs: Sequence[Any]) -> list[Row]:
 
 def _flat(prefix: str, value: JsonValue) -> list[tuple[str, JsonValue]]:
     if not isinstance(value, dict) or not value or {*value} <= {"low", "high", "log"}:
-        return [(prefix or "spec", value)]
+        return [(prefix or "spec", value)] if value or not isinstance(value, dict) else []
     return [
         found
         for name, own in value.items()

@@ -18,7 +18,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from ridgeway.plots.palette import slot
 from ridgeway.report.environment import with_code
-from ridgeway.words import count, duration, moment, number, roughly, size
+from ridgeway.words import count, duration, mean_count, moment, number, roughly, size
 from service.pages.assets import asset_url
 
 POLICY = (
@@ -45,6 +45,7 @@ def _environment() -> Environment:
     )
     filters = {
         "number": number,
+        "mean_count": mean_count,
         "count": count,
         "duration": duration,
         "moment": moment,

@@ -10,6 +10,7 @@ from ridgeway.errors import StoreAway, Unreadable
 from ridgeway.fleet import LIVE_SECONDS, live_workers
 from ridgeway.jobs.evidence import read_told
 from ridgeway.jobs.lookups import find_job
+from ridgeway.spec import snippets
 from ridgeway.spec.names import penalty_row
 from ridgeway.spec.spec import JobSpec
 from ridgeway.views import Job
@@ -47,7 +48,8 @@ def job(id: JobId, request: Request, context: InContext) -> Response:
         remedy=remedy(found),
         told=told,
         trouble=trouble,
-        host=str(request.base_url).rstrip("/"),
+        in_python=snippets.predict_in_python(found.id, str(request.base_url)),
+        by_curl=snippets.predict_by_curl(found.id, str(request.base_url)),
     )
 
 

@@ -7,9 +7,11 @@ from typing import Annotated, get_args
 from urllib.parse import urlencode
 
 from fastapi import Query, Request, Response
+from pydantic import JsonValue
 
 from ridgeway.jobs.filters import JobFilter
 from ridgeway.jobs.lookups import NEWEST_FIRST, datasets_of_jobs, list_jobs
+from ridgeway.spec import snippets
 from ridgeway.views import Job, JobState
 from service.access.asking import caller_of
 from service.context import InContext, cursor_of
@@ -27,6 +29,8 @@ from service.pages.wording import (
 A_PAGE = 30
 MOST_DATASETS = 200  # to choose from
 STATES: tuple[JobState, ...] = get_args(JobState)
+
+EXAMPLE: dict[str, JsonValue] = {"dataset": "diabetes", "model": {"kind": "linear"}}
 
 router = page_router()
 
@@ -73,6 +77,7 @@ def jobs(
         older=f"/?{urlencode(further)}" if found.next else None,
         datasets=datasets,
         states=STATES,
+        by_shell=snippets.as_shell(EXAMPLE, str(request.base_url)),
     )
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Annotated, Any
 
 from fastapi import Query, Request, Response
+from pydantic import BaseModel, Field
 from sqlalchemy.engine import Connection
 
 from ridgeway.data.listing import describe_dataset, list_datasets
@@ -50,25 +50,38 @@ class Offers:
         return [column.name for column in found[:MOST_COLUMNS]]
 
 
+class Asked(BaseModel):
+    """What the address of the form may begin it with."""
+
+    dataset: str | None = None
+    target: str | None = None
+    drop: list[str] = []
+    take: list[str] = Field([], description="KIND:COLUMN")
+    missing_target: str | None = None
+    source: str | None = Field(None, alias="from", pattern="^[0-9a-fA-F-]{1,36}$")
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        """Return fields of a job, those alone that something is asked for."""
+        given = self.model_dump(include={"dataset", "target", "drop", "missing_target"})
+        return {name: value for name, value in given.items() if value}
+
+    @property
+    def kinds(self) -> dict[str, str]:
+        """Return kinds by column; a data set's page sends nothing of most columns."""
+        pairs = (each.partition(":") for each in self.take)
+        return {name: kind for kind, _, name in pairs if kind and name}
+
+
 @router.get("/jobs/new")
-def new_job(
-    request: Request,
-    context: InContext,
-    dataset: Annotated[str | None, Query()] = None,
-    target: Annotated[str | None, Query()] = None,
-    drop: Annotated[list[str] | None, Query()] = None,
-    take: Annotated[list[str] | None, Query(description="KIND:COLUMN")] = None,
-    source: Annotated[str | None, Query(alias="from", pattern="^[0-9a-fA-F-]{1,36}$")] = None,
-) -> Response:
+def new_job(request: Request, context: InContext, asked: Annotated[Asked, Query()]) -> Response:
     """Show the form; `from` names a job whose spec it begins with, the others win over that."""
-    caller = caller_of(request)
-    kinds = _kinds(take or [])
-    given = {"dataset": dataset, "target": target, "drop": drop}
+    caller, source = caller_of(request), asked.source
     with context.database.reading() as transaction:
         body = _body_of(transaction, caller, source) if source else {}
-        body |= {name: value for name, value in given.items() if value}
-        if kinds:
-            body["columns"] = {**body.get("columns", {}), **kinds}
+        body |= asked.fields
+        if asked.kinds:
+            body["columns"] = {**body.get("columns", {}), **asked.kinds}
         offers = _offers(transaction, caller, body.get("dataset"))
     form = Form.of(body)
     return page(
@@ -82,12 +95,6 @@ def new_job(
         penalties=offered_penalties(offers.penalties, form.penalties),
         source=source,
     )
-
-
-def _kinds(chosen: Iterable[str]) -> dict[str, str]:
-    """Return kinds by column as a data set's page sends them; nothing is sent of most columns."""
-    pairs = (each.partition(":") for each in chosen)
-    return {name: kind for kind, _, name in pairs if kind and name}
 
 
 def _model_choices(offers: Offers, form: Form) -> list[tuple[str, str]]:

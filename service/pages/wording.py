@@ -47,19 +47,20 @@ def judged_by(job: Job) -> str:
     return objective_of(job.spec) if isinstance(job.spec, JobSpec) else "value"
 
 
-def is_being_answered(job: Job) -> bool:
-    """Return True once every trial has ended and the answer is being worked out."""
-    return job.state == "running" and job.progress.ended >= job.progress.trials
+def budget_used(job: Job) -> int:
+    """Count the trials of the budget that more are added to: all, unless the search ended early."""
+    over = job.ended or job.answering
+    return job.progress.ended if over else job.progress.trials
 
 
 def at(job: Job, workers: int) -> str:
     """Say what a job that has not ended is at."""
     if job.state == "paused":
         return "Paused: no new trials are begun. Resume goes on from here."
-    if is_being_answered(job):
+    if job.answering:
         return (
-            "The search is over. The best models are trained once more on fresh splits, "
-            "and the answer is worked out."
+            f"Answering, from {count(job.progress.complete, 'trial')}. The best models are trained "
+            "once more on fresh splits, and the answer is worked out."
         )
     if workers == 0:
         return "No worker is running, so nothing happens yet. Start one: ridgeway worker"

@@ -48,8 +48,13 @@ class Rates:
 
     def scaled(self, share: Tensor) -> Rates:
         """Return the rates at a share of their strengths."""
-        strengths = ("l1", "l2", "last", "subgradient")
-        return replace(self, **{name: getattr(self, name) * share for name in strengths})
+        return replace(
+            self,
+            l1=self.l1 * share,
+            l2=self.l2 * share,
+            last=self.last * share,
+            subgradient=self.subgradient * share,
+        )
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,9 @@ const dialog = document.getElementById("ask");
 const more = document.getElementById("more");
 const trouble = document.getElementById("trouble");
 
+// No submit button, as Enter in the field would press it.
+document.getElementById("ask-no").addEventListener("click", () => dialog.close("no"));
+
 document.getElementById("actions").addEventListener("click", async (event) => {
   const button = event.target.closest("button[data-action]");
   if (!button) return;
@@ -16,15 +19,16 @@ document.getElementById("actions").addEventListener("click", async (event) => {
 
 /** Ask what is to be asked; true at once where nothing is. */
 function agreed(button) {
+  if (!button.dataset.asks) return Promise.resolve(true);
   const extends_ = button.dataset.action === "extend";
-  if (!extends_ && !button.dataset.asks) return Promise.resolve(true);
-  document.getElementById("ask-title").textContent = extends_ ? "More trials" : `${button.textContent}?`;
-  document.getElementById("ask-text").textContent = extends_
-    ? "The search goes on with as many more; a job that has its answer gets a new one."
-    : button.dataset.asks;
+  const yes = document.getElementById("ask-yes");
+  document.getElementById("ask-title").textContent = button.dataset.title;
+  document.getElementById("ask-text").textContent = button.dataset.asks;
   document.getElementById("ask-trials").hidden = !extends_;
   more.disabled = !extends_; // what is hidden must not keep the form from closing
-  document.getElementById("ask-yes").textContent = extends_ ? "Add them" : button.textContent;
+  document.getElementById("ask-no").textContent = button.dataset.no;
+  yes.textContent = button.dataset.yes;
+  yes.className = button.classList.contains("danger") ? "danger" : "first";
   dialog.returnValue = "no";
   dialog.showModal();
   return new Promise((resolve) => {

@@ -20,6 +20,11 @@ function filled(made, attributes, children) {
   return made;
 }
 
+/** Write a mean of counts: whole ones without a point, as ridgeway/words.py does. */
+export function meanCount(value) {
+  return Number.isInteger(value) ? String(value) : number(value);
+}
+
 /** Write a number with three significant digits, as ridgeway/words.py does. */
 export function number(value) {
   if (value === null || value === undefined) return "-";

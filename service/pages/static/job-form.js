@@ -67,9 +67,10 @@ function mark(errors, all) {
     if (!control) continue;
     control.setAttribute("aria-invalid", "true");
     control.closest(".field, fieldset").classList.add("wrong");
+    unfold(control);
     const note = document.getElementById(`${control.id}-error`);
     const below = error.field === control.dataset.path ? "" : `${error.field}: `;
-    note.textContent += `${note.textContent ? " " : ""}${below}${error.message}.`;
+    note.textContent += `${note.textContent ? " " : ""}${below}${error.message.replace(/\.$/, "")}.`;
   }
   const listed = marked.filter(([, control]) => all || !control);
   problems.querySelector("ul").replaceChildren(...listed.map(item));
@@ -92,8 +93,13 @@ function item([error, control]) {
   return line;
 }
 
-function reach(control) {
+/** Open the parts of the form that the control is in. */
+function unfold(control) {
   for (let own = control.closest("details"); own; own = own.parentElement.closest("details")) own.open = true;
+}
+
+function reach(control) {
+  unfold(control);
   control.focus();
 }
 
@@ -143,6 +149,7 @@ async function look(own) {
     clear();
     if (!(error instanceof Problem)) throw error;
     mark(error.errors, false);
+    guess(null);
     tell(error.errors.length ? "Mend what is marked, and it is estimated." : error.message);
     for (const id of ["as-curl", "as-python", "as-shell"]) write(id, "");
   }

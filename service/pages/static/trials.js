@@ -1,13 +1,13 @@
 /** A job's trials: read page by page, listed with the best first. */
 
 import { call } from "./api.js";
-import { element, number } from "./dom.js";
+import { element, meanCount, number } from "./dom.js";
 
 const A_PAGE = 500;
 const MOST_PAGES = 10;
 const LISTED = 15;
-const STATES = { running: "in training", pruned: "ended early", fail: "failed", waiting: "waiting" };
-const OPEN = ["running", "waiting"];
+const OPEN = { running: "in training", waiting: "waiting" }; // in the place of a value
+const NOTES = { pruned: "ended early", fail: "failed" };
 
 export class Trials {
   /** at: the job's address, `/v1/jobs/...`. */
@@ -18,7 +18,7 @@ export class Trials {
 
   /** Read what is new: pages whose trials have all ended stay as they are. */
   async load() {
-    const settled = (page) => page.next && !page.trials.some((trial) => OPEN.includes(trial.state));
+    const settled = (page) => page.next && !page.trials.some((trial) => trial.state in OPEN);
     const first = this.pages.findIndex((page) => !settled(page));
     if (first >= 0) this.pages.length = first;
     let cursor = this.pages.at(-1)?.next ?? null;
@@ -65,9 +65,9 @@ export function showTable(place, trials, look) {
       element("td", {}, String(trial.number)),
       element("td", { class: "text" }, element("span", { class: `dot ${known?.slot ?? ""}` }), known?.label ?? penalty),
       element("td", {}, "lambda" in trial.params ? number(trial.params.lambda) : ""),
-      element("td", {}, trial.value === null ? "" : number(trial.value) + error),
-      element("td", {}, trial.nonzero_weights === null ? "" : number(trial.nonzero_weights)),
-      element("td", { class: "text" }, trial.reason ?? (trial.state === "complete" ? "" : STATES[trial.state])),
+      element("td", {}, trial.value === null ? OPEN[trial.state] ?? "" : number(trial.value) + error),
+      element("td", {}, trial.nonzero_weights === null ? "" : meanCount(trial.nonzero_weights)),
+      element("td", { class: "text" }, trial.reason ?? NOTES[trial.state] ?? ""),
     );
   });
   const texts = ["Penalty", "Note"];

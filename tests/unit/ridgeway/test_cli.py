@@ -133,6 +133,7 @@ def test_a_service_that_is_not_there_is_exit_code_3(closed_url: str) -> None:
         result = ridgeway(*arguments, "--url", closed_url)
         assert result.exit_code == 3, arguments
         assert closed_url in result.stderr
+        assert result.stderr.endswith("; --url or RIDGEWAY_URL names another.\n")
         assert result.stdout == ""
 
 

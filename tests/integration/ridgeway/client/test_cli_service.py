@@ -30,6 +30,7 @@ def test_a_job_is_submitted_looked_at_paused_resumed_and_cancelled(served: Serve
     submitted = ridgeway(served, "submit", "-", given='{"dataset": "wine", "trials": 3}')
     assert submitted.exit_code == 0
     id = submitted.stdout.strip()
+    assert submitted.stderr.endswith(f"ridgeway status {id} --url {served.url}\n")
     assert json.loads(ridgeway(served, "status", id, "--json").stdout)["state"] == "queued"
     for verb, state in (("pause", "paused"), ("resume", "queued"), ("cancel", "cancelled")):
         assert ridgeway(served, verb, id).stdout == f"{state}\n"

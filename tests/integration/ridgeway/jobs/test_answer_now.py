@@ -79,7 +79,8 @@ def test_live_trials_fail_and_the_answer_rests_on_those_that_have_ended(database
     progress = job.progress
     ended = progress.complete + progress.pruned + progress.failed
     assert (job.state, ended, progress.running) == ("running", done.size + live.size, 0)
-    told = "The search was ended early; the answer rests on 4 of 40 trials."
+    assert (job.answering, progress.eta_seconds) == (True, None)
+    told = "The search was ended early; the answer rests on 3 of 40 trials."
     assert job.warnings == [told, waiting.NOBODY]
     with database.reading() as transaction:
         trial = lookups.find_trial(transaction, job_id, live.first_number or 0)
@@ -168,16 +169,17 @@ def test_a_job_that_has_ended_refuses(database):
 
 
 @pytest.mark.parametrize("answered", [False, True])
-def test_extend_reopens_the_search_with_what_was_left_out(database, answered):
+def test_extend_reopens_the_search_for_as_many_trials_as_are_asked_for(database, answered):
     job_id = submit(database, 40)
-    train(database)
+    done = train(database).size
     must_claim(database, "worker-2")
     answer_now(database, job_id)
     if answered:
         give(database, must_claim(database))
     with database.transaction() as transaction:
         job = extend_job(transaction, job_id, 10)
-    assert (job.state, job.progress.trials) == ("running", 50)
+    assert (job.state, job.progress.trials) == ("running", done + 10)
+    assert not job.answering
     while (lease := must_claim(database)).kind == "population":
         finish(database, reserve(database, lease))
     give(database, lease)
@@ -206,7 +208,7 @@ def test_a_worker_ends_the_search_instead_of_its_population(database, killed):
         end_search(database, lease)
     give(database, must_claim(database))
     job = check(database, job_id, expected=objective, ended_early=True)
-    assert job.warnings == ["It is enough; the answer rests on 4 of 40 trials."]
+    assert job.warnings == ["It is enough; the answer rests on 3 of 40 trials."]
 
 
 def test_a_paused_job_is_not_ended_by_a_worker(database):
@@ -225,6 +227,17 @@ def test_a_cancelled_job_says_what_its_best_trial_is_the_best_of(database):
     train(database)
     reserve(database, must_claim(database))
     job = change(database, lifecycle.cancel_job, job_id)
-    assert job.warnings == ["The job was cancelled; its best trial is that of 4 of 40 trials."]
+    assert job.warnings == ["The job was cancelled; its best trial is that of 3 of 40 trials."]
+
+    ended = submit(database, 40)
+    train(database)
+    live = reserve(database, must_claim(database))
+    answer_now(database, ended)
+    job = change(database, lifecycle.cancel_job, ended)
+    assert job.progress.failed == live.size
+    assert job.warnings == [
+        "The search was ended early.",
+        "The job was cancelled; its best trial is that of 3 of 40 trials.",
+    ]
     nothing = change(database, lifecycle.cancel_job, submit(database, 40))
     assert nothing.warnings == []

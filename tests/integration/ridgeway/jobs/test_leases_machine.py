@@ -196,9 +196,12 @@ class Workshop(RuleBasedStateMachine):
     @rule(more=st.integers(1, 6))
     def extend(self, more: int) -> None:
         before = self._job()
+        closed = sa.select(job_table.c.closed).where(job_table.c.id == self.job_id)
+        ended_early = self._do(lambda t: t.execute(closed).scalar_one())
+        begun = self.ended if ended_early else before.progress.trials
         after = self._do(lambda t: extend_job(t, self.job_id, more))
         assert isinstance(after, Job)
-        assert after.progress.trials == after.spec.trials == before.progress.trials + more
+        assert after.progress.trials == after.spec.trials == begun + more
         assert after.recommended == before.recommended
         self.answered_now = False
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 from alembic import command
 from click.testing import CliRunner, Result
 from keyed import make_key
@@ -19,6 +20,7 @@ from ridgeway.cli import main
 from ridgeway.cli.keys import Duration
 from ridgeway.database.engine import Database
 from ridgeway.database.schema import alembic_config, require_schema
+from ridgeway.database.tables import api_keys
 from ridgeway.errors import SchemaMismatch
 from ridgeway.host.supervisor import Supervisor
 from ridgeway.keys.keys import prefix_of, usable_keys
@@ -71,9 +73,21 @@ def test_a_key_is_made_listed_and_revoked_and_the_log_says_so(tmp_path: Path, ca
     assert capfd.readouterr().err == ""  # of migrations, too
 
 
+def test_without_a_key_the_list_says_so(tmp_path: Path):
+    data = ("--data", str(tmp_path / "data"))
+    made = ridgeway("keys", "create", "me", *data)
+    assert made.exit_code == 0
+    database = Database(f"sqlite:///{tmp_path / 'data' / 'ridgeway.db'}")
+    with database.transaction() as transaction:
+        transaction.execute(sa.delete(api_keys))
+    database.close()
+    assert ridgeway("keys", "list", *data).stdout == "There are no keys yet.\n"
+
+
 def test_to_look_makes_nothing(tmp_path: Path, capfd):
     assert ridgeway("audit", "--data", str(tmp_path / "none")).exit_code == 2
-    assert "no such file" in capfd.readouterr().err
+    told = capfd.readouterr().err
+    assert f"no such file as {tmp_path / 'none' / 'ridgeway.db'}: --data" in told
     assert not (tmp_path / "none").exists()
 
 

@@ -208,6 +208,7 @@ def test_who_changed_what_is_in_the_audit_log_and_no_key_is_anywhere(http, datab
     job = http.post("/v1/jobs", json={"dataset": "wine"}, headers=bearer(admin)).json()
     csv = b"a,label\n" + b"1,0\n2,1\n" * 20
     data = http.post("/v1/datasets?name=d", content=csv, headers=bearer(admin)).json()
+    http.patch(f"/v1/datasets/{data['id']}", json={"name": "e"}, headers=bearer(admin))
     http.post(f"/v1/jobs/{job['id']}/cancel", headers=bearer(admin))
     http.post(f"/v1/jobs/{job['id']}/resume", headers=bearer(admin))
     http.post("/v1/jobs", json={"dataset": "wine"}, headers=bearer(reader))
@@ -225,6 +226,7 @@ def test_who_changed_what_is_in_the_audit_log_and_no_key_is_anywhere(http, datab
     wanted = [
         (root, "POST /v1/jobs", job["id"], "done"),
         (root, "POST /v1/datasets", data["id"], "done"),
+        (root, "PATCH /v1/datasets/{id}", data["id"], "done"),
         (root, "POST /v1/jobs/{id}/cancel", job["id"], "done"),
         (root, "POST /v1/jobs/{id}/resume", job["id"], "409"),
         (low, "POST /v1/jobs", None, "403"),

@@ -182,6 +182,23 @@ def test_what_a_column_is_taken_as_is_chosen_at_its_data_set(filled: Filled):
     assert json.loads(unescape(told)) == {"columns": {"age": "category", "a:b": "date"}}
 
 
+def test_rows_without_a_target_are_left_out_by_the_link_to_the_form(filled: Filled):
+    table = "age,buys\n" + "".join(f"{row},{row % 3 if row % 5 else ''}\n" for row in range(60))
+    made = filled.http.post("/v1/datasets", params={"name": "gappy"}, content=table)
+    assert made.status_code == 201, made.text
+    page = filled.look("/datasets/gappy")
+    hidden = {
+        own["name"]: own["value"]
+        for tag, own in page.elements
+        if tag == "input" and own.get("type") == "hidden"
+    }
+    assert hidden == {"dataset": "gappy", "missing_target": "drop"}
+    form = filled.look("/jobs/new?dataset=gappy&missing_target=drop")
+    assert {"value": "drop", "selected": ""} in [own for _, own in form.elements]
+    whole = filled.look(f"/datasets/{filled.dataset}")
+    assert "missing_target" not in whole.all("input", "name")
+
+
 def test_a_list_of_data_sets_counts_the_jobs_of_each(filled: Filled):
     text = " ".join(filled.look("/datasets").text.split())
     assert "digits 1,797 65 labelclassification - Ridgeway 1" in text

@@ -6,8 +6,10 @@ import ast
 import json
 import subprocess
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import pandas
 import pytest
 from pydantic import JsonValue
 
@@ -82,3 +84,30 @@ def test_no_piece_holds_what_a_terminal_acts_on(body: dict[str, JsonValue]):
     for piece in (snippets.as_curl, snippets.as_python, snippets.as_shell):
         text = piece(body, "http://host")
         assert all(line.isprintable() for line in text.split("\n"))
+
+
+def test_new_rows_go_to_the_jobs_model_with_a_key_where_there_is_one(tmp_path: Path):
+    code = snippets.predict_by_curl("0198", "https://host.example/")
+    (tmp_path / "curl").write_text('#!/bin/sh\nprintf "%s\\n" "$@" > "$TOLD"\n')
+    (tmp_path / "curl").chmod(0o755)
+    path, told = f"{tmp_path}:/usr/bin:/bin", tmp_path / "told"
+    for key, header in ((None, []), ("a key", ["-H", "Authorization: Bearer a key"])):
+        keyed = {} if key is None else {"RIDGEWAY_API_KEY": key}
+        environment = {"PATH": path, "TOLD": str(told), **keyed}
+        subprocess.run(["bash", "-eu", "-c", code], check=True, env=environment)
+        address, *rest = told.read_text().splitlines()[1:]
+        assert address == "https://host.example/v1/jobs/0198/predict"
+        csv = ["-H", "Content-Type: text/csv", "--data-binary", "@new.csv"]
+        assert rest == [*header, *csv]
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+def test_python_reads_new_rows_whatever_parts_their_cells(separator: str, tmp_path: Path):
+    seen: list[pandas.DataFrame] = []
+    model = SimpleNamespace(predict=seen.append)
+    lines = (separator.join(row) for row in (["age", "city"], ["31", "Oslo"], ["45", "Rome"]))
+    (tmp_path / "new.csv").write_text("\n".join(lines))
+    code = snippets.predict_in_python("0198", "http://host/").replace("import ridgeway\n", "")
+    code = code.replace('"new.csv"', repr(str(tmp_path / "new.csv")))
+    exec(code, {"ridgeway": SimpleNamespace(load_model=lambda *told: model)})
+    assert seen[0].to_dict("list") == {"age": [31, 45], "city": ["Oslo", "Rome"]}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import get_args
 
 import numpy as np
 import pandas as pd
@@ -10,7 +11,8 @@ import pyarrow as pa
 import pytest
 
 from ridgeway.data.tables import profile_table
-from ridgeway.spec.profiles import infer_task
+from ridgeway.spec.columns import ColumnKind
+from ridgeway.spec.profiles import ColumnProfile, infer_task
 from ridgeway.views import Dataset
 from service.pages.columns import Column, shown_columns
 from workers.data.encoding import encode
@@ -65,6 +67,28 @@ def test_the_target_comes_first_and_is_told_apart(columns: dict[str, Column]):
     assert next(iter(columns)) == "buys"
     assert [own.name for own in columns.values() if own.is_target] == ["buys"]
     assert columns["buys"].made == "Predicted: 2 classes."
+
+
+def test_neither_dates_nor_what_is_left_out_already_is_ticked():
+    found = [
+        ColumnProfile(name=kind, kind=kind, missing=0, distinct=365, integral=False)
+        for kind in get_args(ColumnKind)
+    ]
+    dataset = Dataset(
+        id="1",
+        name="days",
+        kind="uploaded",
+        rows=366,
+        column_count=len(found),
+        target="none of them",
+        task="regression",
+        checksum="0",
+        bytes=1,
+        created_at=None,
+        columns=found,
+    )
+    unfit = [own.name for own in shown_columns(dataset) if own.unfit]
+    assert unfit == ["category"]
 
 
 def test_what_no_job_would_take_is_ticked_to_be_left_out(columns: dict[str, Column]):

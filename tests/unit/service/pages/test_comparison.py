@@ -49,3 +49,9 @@ JSON = st.recursive(
 @given(JSON)
 def test_a_spec_does_not_differ_from_itself_whatever_is_in_it(spec: Any) -> None:
     assert told(spec, spec) == {}
+
+
+def test_what_is_empty_or_not_there_is_no_difference():
+    assert differences([{"columns": {}}, {"columns": None}, {}]) == []
+    (row,) = differences([{"columns": {"day": "date"}}, {"columns": {}}])
+    assert (row.name, row.cells) == ("columns.day", ["date", "-"])

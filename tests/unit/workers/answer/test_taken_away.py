@@ -213,8 +213,8 @@ def test_a_file_of_another_release_is_read_or_refused_in_words(regression: Any) 
     old = ridgeway.load_model(first)
     assert set(old.feature_names_in_) == set(model.feature_names_in_)
     np.testing.assert_array_equal(old.predict(frame), model.predict(frame))
-    with pytest.raises(Unreadable, match="has the format '3', and this release reads up to '2'"):
-        ridgeway.load_model(changed(data, {"format": "3"}))
+    with pytest.raises(Unreadable, match="has the format '4', and this release reads up to '3'"):
+        ridgeway.load_model(changed(data, {"format": "4"}))
     with pytest.raises(Unreadable, match="not as it should be"):
         ridgeway.load_model(changed(data, {"outputs": None}))
     log = ridgeway.load_model(

@@ -269,7 +269,6 @@ def test_the_same_seed_prepares_the_same_tensors() -> None:
         ({"y": [0, np.nan] * 20}, "target: has 20 missing values"),
         ({"x": [[1]] * 40}, "column 'x' holds values of type list"),
         ({"x": [1, "a"] * 20}, "is no table of numbers and texts"),
-        ({"x": pd.date_range("2020", periods=40)}, "holds dates or times"),
         ({"y": [0] * 37 + [1] * 3}, "class '1' of 'y' has 3 rows"),
     ],
 )

@@ -170,7 +170,9 @@ def test_a_constant_gradient_is_held_by_a_strength_of_its_size_whatever_the_mome
     # Of the largest, of none, and of the middle one; a hair to either side of the first.
     strengths = torch.tensor([[5.0 * (1 + 1e-6)], [5.0 * (1 - 1e-6)], [0.7 * (1 + 1e-6)]]).double()
     none = torch.zeros_like(strengths)
-    rates = Rates(torch.full_like(strengths, 0.05), none, strengths, none, none, none, none + 1)
+    rates = Rates(
+        torch.full_like(strengths, 0.05), none, strengths, none, none, none, none, none + 1
+    )
     own = kind(
         Uses(
             3, l1=True, l2=False, last=False, subgradient=False, weight_decay=False, clip_norm=None
@@ -205,7 +207,9 @@ def test_adams_group_step_minimises_in_its_own_metric(optimizer: str, threshold:
             3, l1=False, l2=False, last=True, subgradient=False, weight_decay=False, clip_norm=None
         )
     )
-    (now,) = own.coefficients(Rates(one, none, none, none, strength, none, one), 0, [1.0, 1.0])
+    (now,) = own.coefficients(
+        Rates(one, none, none, none, strength, none, none, one), 0, [1.0, 1.0]
+    )
     weights = start.clone()
     state = [torch.zeros_like(weights), torch.zeros_like(weights)]
     found, scaled = own.update(weights, gradient.clone(), state, now)

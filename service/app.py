@@ -92,8 +92,9 @@ def create_app(settings: Settings) -> FastAPI:
         dependencies=[Depends(only_seen)],
     )
     for routes in (
-        *(jobs, events, results, reports, predictions, plots, dashboard),
-        *(estimates, datasets, workers, audit, health, metrics_route, problem_pages, sign_in),
+        *(jobs, events, results, reports, predictions, plots),
+        *(estimates, datasets, workers, audit, health, metrics_route),
+        *(problem_pages, sign_in, dashboard),
     ):
         app.include_router(routes.router)
     for router in ROUTERS:

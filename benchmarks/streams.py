@@ -8,15 +8,20 @@ looks        answered a second; fewer than were due where the machine is busy
 door_cost    the service's processor time a second
 
 The job runs in the database alone: a population of trials is finished each half second, and nothing
-is trained.
+is trained, unless --train asks for workers that train another job on the same cores.
 
 Run: python benchmarks/streams.py [--json] [--database sqlite] [--pollers 200] [--streams 50]
+     [--train 2]
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
 import re
+import subprocess
+import sys
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -27,11 +32,14 @@ from urllib.parse import urlsplit
 import httpx
 from load import DATABASES, Polls, processor_seconds
 from rows import Row, parser
-from served import migrated, persist_population, service
+from served import migrated, persist_population, service, url_of
 
 from ridgeway.database.engine import Database
+from ridgeway.host.roles import ONE_THREAD
 
 JOB = {"dataset": "digits", "model": {"kind": "mlp"}, "trials": 20_000}
+# Before the other one, and of a data set that who finishes populations here does not offer.
+TRAINED = {"dataset": "wine", "model": {"kind": "mlp"}, "trials": 20_000, "priority": 100}
 EVERY_SECONDS = 0.5  # between two populations
 COMPLETE = re.compile(rb'"complete":(\d+)')
 
@@ -43,6 +51,7 @@ def main() -> None:
     options.add_argument("--pollers", type=int, default=200)
     options.add_argument("--streams", type=int, default=50)
     options.add_argument("--rate", type=float, default=400.0, help="looks a second, of all pollers")
+    options.add_argument("--train", type=int, default=0, help="workers that train meanwhile")
     options.add_argument("--seconds", type=float, default=10.0, help="of looking and listening")
     arguments = options.parse_args()
     for kind in arguments.database or DATABASES:
@@ -51,11 +60,11 @@ def main() -> None:
 
 
 def _rows(kind: str, arguments: Any) -> Iterator[Row]:
-    of = {name: getattr(arguments, name) for name in ("pollers", "streams", "rate")}
+    of = {name: getattr(arguments, name) for name in ("pollers", "streams", "rate", "train")}
     of["database"] = kind
     with migrated(kind) as database, service(database) as (process, http):
         path = http.post("/v1/jobs", json=JOB).json()["links"]["self"]
-        with _running(database) as committed:
+        with _training(http, database, arguments.train), _running(database) as committed:
             crowd = _Crowd(http, path, arguments)
             before = processor_seconds(process.pid)
             asyncio.run(crowd.meet())
@@ -67,6 +76,26 @@ def _rows(kind: str, arguments: Any) -> Iterator[Row]:
             yield Row(f"{name}_p{part}", value, "ms", parameters=of.copy())
     yield Row("looks", len(crowd.polls.taken) / arguments.seconds, "1/s", parameters=of.copy())
     yield Row("door_cost", 1000 * spent / arguments.seconds, "ms/s", parameters=of.copy())
+
+
+@contextmanager
+def _training(http: httpx.Client, database: Database, count: int) -> Iterator[None]:
+    """Have so many workers train a job of their own, from its first trial on."""
+    argv = [sys.executable, "-P", "-m", "workers", "--device", "cpu", "--yielding"]
+    with tempfile.TemporaryDirectory() as folder:
+        own = {"RIDGEWAY_DATABASE_URL": url_of(database), "RIDGEWAY_DATA": folder}
+        environment = os.environ | ONE_THREAD | own | {"RIDGEWAY_LOG_LEVEL": "warning"}
+        workers = [subprocess.Popen(argv, env=environment) for _ in range(count)]
+        try:
+            if workers:
+                path = http.post("/v1/jobs", json=TRAINED).json()["links"]["self"]
+                while not http.get(path).json()["progress"]["complete"]:
+                    time.sleep(0.5)
+            yield
+        finally:
+            for worker in workers:
+                worker.terminate()
+                worker.wait()
 
 
 @contextmanager

@@ -29,6 +29,8 @@ from workers.loop.output import Output
 from workers.loop.upgrades import Upgrades
 from workers.loop.worker import Worker
 
+YIELDING = 10  # added to the nice value: a tenth of the time that another process gets
+
 
 def main() -> int:
     """Run until SIGTERM; exit code 2 for what only a person can mend."""
@@ -44,6 +46,8 @@ def main() -> int:
     log_to_standard_error(settings)
     traces.begin("ridgeway-worker")
     pulse = Pulse() if arguments.pulse is None else Pulse.at(arguments.pulse)
+    if arguments.yielding:
+        os.nice(YIELDING)
     if arguments.supervised:
         die_with_parent()
         keep_beating(pulse, Patience.of(settings).silent)
@@ -89,6 +93,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
     parser.add_argument(
         "--supervised", action="store_true", help="end when standard input is closed"
+    )
+    parser.add_argument(
+        "--yielding", action="store_true", help="leave the cores to a service on this machine"
     )
     parser.add_argument("--pulse", type=int, help="descriptor of a file that shows it gets on")
     return parser

@@ -34,20 +34,22 @@ def service_role(host: str, port: int) -> Role:
     return Role("service", _module("service", "--host", host, "--port", str(port)))
 
 
-def worker_roles(device: Device, count: Count) -> list[Role]:
+def worker_roles(device: Device, count: Count, *, yielding: bool = False) -> list[Role]:
     """Return workers' roles; "auto" is one for each GPU, or for each core where there is none.
 
+    yielding: they leave the cores to whatever else wants them, as a service beside them does.
     Raises InvalidInput for `cuda` where torch finds no GPU.
     """
     gpus = 0 if device == "cpu" else count_gpus()
     if device == "cuda" and not gpus:
         raise InvalidInput.of("--device", device, "torch finds no CUDA device here")
     number = count if count != "auto" else gpus or count_cores()
-    return [_worker(i, f"cuda:{i % gpus}" if gpus else "cpu") for i in range(number)]
+    more = ("--yielding",) if yielding else ()
+    return [_worker(i, f"cuda:{i % gpus}" if gpus else "cpu", more) for i in range(number)]
 
 
-def _worker(index: int, device: str) -> Role:
-    argv = _module("workers", "--device", device)
+def _worker(index: int, device: str, more: Sequence[str]) -> Role:
+    argv = _module("workers", "--device", device, *more)
     return Role(f"worker {index + 1}", argv, worker=True, environment=ONE_THREAD)
 
 

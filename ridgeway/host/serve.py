@@ -61,7 +61,7 @@ def serve(data: Path, address: Address, workers: Count, announce: Callable[[str]
         url = _url(host, port)
         if code := _prepare(environment) or require_key(settings):
             return code
-        roles = [service_role(host, port), *worker_roles("auto", workers)]
+        roles = [service_role(host, port), *worker_roles("auto", workers, yielding=True)]
         try:
             waits = [_Watch(url, state, announce), _Recheck(environment)]
 

@@ -95,10 +95,10 @@ def sign_in(page: Page, key: str) -> None:
     page.get_by_role("button", name="Sign in").click()
 
 
-def agree(page: Page, button: str) -> None:
-    """Click a button of the job, and again in the dialog that asks."""
+def agree(page: Page, button: str, yes: str) -> None:
+    """Click a button of the job, and the one that agrees in the dialog that asks."""
     page.locator("#actions").get_by_role("button", name=button).click()
-    page.get_by_role("dialog").get_by_role("button", name=button).click()
+    page.get_by_role("dialog").get_by_role("button", name=yes).click()
 
 
 def shows(page: Page, state: str) -> None:
@@ -195,7 +195,7 @@ def test_a_long_job_is_steered_to_its_end_and_deleted(story: Story) -> None:
     page.get_by_label("How many more trials").fill("11")
     page.get_by_role("button", name="Add them").click()
     page.get_by_text(f"of {LONG['trials'] + 11:,} trials done").first.wait_for()
-    agree(page, "Answer now")
+    agree(page, "Answer now", "Answer now")
     page.locator(".verdict").wait_for()
     shows(page, "succeeded")
 
@@ -204,12 +204,12 @@ def test_a_long_job_is_steered_to_its_end_and_deleted(story: Story) -> None:
     page.get_by_role("button", name="Add them").click()
     page.get_by_text("This is the answer from before.").wait_for()
     actions.get_by_role("button", name="Cancel").click()
-    page.get_by_role("button", name="Leave it").click()
-    agree(page, "Cancel")
+    page.get_by_role("button", name="Keep it going").click()
+    agree(page, "Cancel", "End it")
     shows(page, "cancelled")
     actions.get_by_role("button", name="Delete").click()
     page.keyboard.press("Escape")
-    agree(page, "Delete")
+    agree(page, "Delete", "Delete it")
     page.wait_for_url(f"{story.url}/")
     assert page.get_by_role("link", name=LONG["name"]).count() == 0
     assert story.api(made["links"]["self"]).status_code == 404

@@ -84,7 +84,9 @@ def test_ones_own_csv_is_uploaded_as_told(serving, tmp_path):
     told = type_in(session.replace("curl -sS", "curl -sS --fail-with-body"), serving, tmp_path)
     assert "spam-again" in told
     with serving.client as client:
-        assert {"spam", "spam-again"} <= {dataset.name for dataset in client.datasets()}
+        named = {dataset.name for dataset in client.datasets()}
+    assert "spam" in named
+    assert not {"spam-again", "spam-2"} & named  # renamed, and deleted
 
 
 def test_every_file_that_readme_links_to_is_there():

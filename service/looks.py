@@ -5,6 +5,7 @@
 Nobody is shown what was read before they asked: a client that has paused a job finds it paused.
 So whoever asks while a read is under way waits for the next one. Where the database tells that
 nothing was committed since a job was read (SQLite does), that is still what a read would find.
+Where it does not, reads begin some time after each other, so that a crowd gathers for each.
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ from service.tags import tag_of
 
 MOST_KEPT = 1000  # looks, some 3 kB each
 WAITING_SECONDS = 5.0  # that a look is kept which tells whether a worker is there for the job
+GOING_SECONDS = 1.0  # that a look is kept which tells how long the job still takes
+APART_SECONDS = 0.01  # from the beginning of a read to that of the next one
 
 
 @dataclass(frozen=True)
@@ -35,8 +38,7 @@ class Look:
 
     body: bytes
     tag: str
-    lasting: bool  # until something is committed; else it also tells of the time
-    until: float = math.inf  # by the monotonic clock: workers come and go without a commit
+    until: float  # by the monotonic clock: what else but commits it tells of may have changed then
 
 
 _Asked: TypeAlias = dict[str, asyncio.Future[Look | Exception]]
@@ -50,6 +52,7 @@ class Looks:
         self._thread = CapacityLimiter(1)
         self._asked: _Asked = {}
         self._reading: asyncio.Task[None] | None = None
+        self._next_read = -math.inf  # by the monotonic clock
         self._versions = Versions(database)
         self._kept: dict[str, Look] = {}
         self._kept_version: Version | None = None
@@ -74,6 +77,8 @@ class Looks:
 
     async def _read(self) -> None:
         while self._asked:
+            await asyncio.sleep(self._next_read - time.monotonic())
+            self._next_read = time.monotonic() + APART_SECONDS
             asked, self._asked = self._asked, {}
             version = self._versions.now()
             try:
@@ -95,7 +100,7 @@ class Looks:
             self._kept = {}
         self._kept_version = version
         for job_id, look in found.items():
-            if version is not None and isinstance(look, Look) and look.lasting:
+            if version is not None and isinstance(look, Look):
                 self._kept[job_id] = look
 
     def _find(self, job_ids: list[str]) -> dict[str, Look | Exception]:
@@ -113,6 +118,12 @@ class Looks:
 
 def _look(job: Job) -> Look:
     body = job.model_dump_json(by_alias=True).encode()
-    waits = may_wait(job.state, job.progress.running)
-    until = time.monotonic() + WAITING_SECONDS if waits else math.inf
-    return Look(body, tag_of(body), job.progress.eta_seconds is None, until)
+    return Look(body, tag_of(body), time.monotonic() + _lasts_seconds(job))
+
+
+def _lasts_seconds(job: Job) -> float:
+    """Return how long the look holds if nothing is committed."""
+    if job.progress.eta_seconds is not None:  # from what workers told, or else from the clock
+        return GOING_SECONDS
+    # Workers come and go without a commit.
+    return WAITING_SECONDS if may_wait(job.state, job.progress.running) else math.inf

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -85,7 +87,6 @@ def test_who_asks_after_a_change_is_shown_it_though_a_read_is_under_way(database
 
 @pytest.mark.parametrize("state", ["queued", "running"])
 def test_sqlite_is_not_read_again_while_nothing_was_committed(database, state):
-    """But a running job's answer tells when it will end, and so of the time."""
     job_id = submit(database)
     with looking(database) as (looks, reads):
         reads.go_on.set()
@@ -95,12 +96,50 @@ def test_sqlite_is_not_read_again_while_nothing_was_committed(database, state):
                 update_job(transaction, job_id, state=state, started_at=1.0, complete=1)
             for _ in range(10):
                 assert f'"state":"{state}"'.encode() in (await looks.job(job_id)).body
-            assert reads.count == (1 if database.embedded and state == "queued" else 10)
+            assert reads.count == (1 if database.embedded else 10)
             with database.transaction() as transaction:
                 pause_job(transaction, job_id)
             return (await looks.job(job_id)).body
 
         assert b'"state":"paused"' in asyncio.run(look_on())
+
+
+def test_a_running_job_is_read_again_in_time_as_its_end_may_be_told_from_the_clock(
+    database, monkeypatch
+):
+    monkeypatch.setattr("service.looks.GOING_SECONDS", 0.0)
+    job_id = submit(database)
+    with database.transaction() as transaction:
+        update_job(transaction, job_id, state="running", started_at=1.0, complete=1)
+    with looking(database) as (looks, reads):
+        reads.go_on.set()
+
+        async def look_on() -> list[float]:
+            bodies = [(await looks.job(job_id)).body for _ in range(3)]
+            return [json.loads(body)["progress"]["eta_seconds"] for body in bodies]
+
+        left = asyncio.run(look_on())
+    assert reads.count == 3
+    assert left[0] < left[1] < left[2]
+
+
+def test_reads_of_a_crowd_begin_apart_and_serve_all_who_came_between_them(database, monkeypatch):
+    monkeypatch.setattr("service.looks.APART_SECONDS", 0.2)
+    monkeypatch.setattr("service.looks.WAITING_SECONDS", 0.0)
+    job_id = submit(database)
+    with looking(database) as (looks, reads):
+        reads.go_on.set()
+
+        async def crowd() -> float:
+            begun = time.monotonic()
+            async with asyncio.TaskGroup() as group:
+                for _ in range(20):
+                    group.create_task(looks.job(job_id))
+                    await asyncio.sleep(0.01)
+            return time.monotonic() - begun
+
+        seconds = asyncio.run(crowd())
+    assert 2 <= reads.count <= 1 + seconds / 0.2
 
 
 def test_a_job_that_waits_is_read_again_in_time_as_workers_go_without_a_commit(

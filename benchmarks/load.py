@@ -15,7 +15,6 @@ Run: python benchmarks/load.py [--json] [--measure due] [--database sqlite] [--p
 
 from __future__ import annotations
 
-import asyncio
 import os
 import subprocess
 import sys
@@ -24,9 +23,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import httpx
+from crowd import Crowd, percentile
 from rows import Row, median, parser
 from served import CLAIMANT, migrated, service, url_of
 
@@ -88,13 +87,13 @@ def _rows(
         name = measure.rstrip("s")
         for pollers in arguments.pollers or ([200] if rate else [1, 20, 200]):
             of: dict[str, Any] = {"pollers": pollers} | ({"rate": rate} if rate else {})
-            run = Polls(http, job, pollers, arguments.seconds, rate)
+            crowd = Crowd(str(http.base_url), job, pollers, arguments.seconds, rate)
             before = processor_seconds(service_pid)
-            runs = [asyncio.run(run.poll()) for _ in range(arguments.repeats)]
+            runs = [crowd.meet().looks for _ in range(arguments.repeats)]
             spent = processor_seconds(service_pid) - before
             rates = [len(each) / arguments.seconds for each in runs]
             yield Row(measure, median(rates), "requests/s", parameters=of.copy())
-            p99 = median([_p99(each) for each in runs])
+            p99 = median([percentile(each, 99) for each in runs])
             yield Row(f"{name}_p99", p99, "ms", parameters=of.copy())
             cost = 1000 * spent / sum(map(len, runs))
             yield Row(f"{name}_cost", cost, "ms", parameters=of.copy())
@@ -121,52 +120,6 @@ def _worker(database: Database, http: httpx.Client, job: str) -> Iterator[None]:
         process.wait(60)
 
 
-class Polls:
-    """Clients that look for so many seconds: again at once, or at even times to make a rate."""
-
-    def __init__(
-        self, http: httpx.Client, path: str, pollers: int, seconds: float, rate: float | None
-    ) -> None:
-        self.place = urlsplit(str(http.base_url))
-        head = f"GET {path} HTTP/1.1\r\nHost: {self.place.netloc}\r\n\r\n"
-        self.request = head.encode()
-        self.pollers, self.seconds, self.rate = pollers, seconds, rate
-        self.taken: list[float] = []
-
-    async def poll(self) -> list[float]:
-        """Return the seconds of each look, from when it was asked, or due."""
-        self.taken = []
-        self.start = time.perf_counter() + (0.5 if self.rate else 0.0)  # to connect
-        await asyncio.gather(*(self._poll(number) for number in range(self.pollers)))
-        return self.taken
-
-    async def _poll(self, number: int) -> None:
-        reader, writer = await asyncio.open_connection(self.place.hostname, self.place.port)
-        due, end = self.start, self.start + self.seconds
-        if self.rate:
-            due += number / self.rate
-        while max(due, now := time.perf_counter()) < end:
-            if self.rate:
-                await asyncio.sleep(max(0.0, due - now))
-            else:
-                due = now
-            writer.write(self.request)
-            head = await reader.readuntil(b"\r\n\r\n")
-            assert head.startswith(b"HTTP/1.1 200"), head
-            length = head.lower().split(b"content-length: ", 1)[1].split(b"\r\n", 1)[0]
-            await reader.readexactly(int(length))
-            self.taken.append(time.perf_counter() - due)
-            if self.rate:
-                due += self.pollers / self.rate
-        writer.close()
-        await writer.wait_closed()
-
-
-def _p99(seconds: list[float]) -> float:
-    """Return the 99th percentile in milliseconds."""
-    return 1000 * sorted(seconds)[int(0.99 * len(seconds))]
-
-
 # --- a queue ----------------------------------------------------------------------------------
 
 
@@ -177,7 +130,7 @@ def _queue(kind: str) -> Iterator[Row]:
             http.post("/v1/jobs", json=JOB).raise_for_status()
         posts = [_timed_post(http) for _ in range(POSTS)]
         claims = [_timed_claim(database) for _ in range(CLAIMS)]
-    yield Row("post_p99", _p99(posts), "ms", parameters=of)
+    yield Row("post_p99", percentile(posts, 99), "ms", parameters=of)
     yield Row("claim", median(claims) * 1000, "ms", parameters=of)
 
 

@@ -1,14 +1,19 @@
 """Measure what clients wait for at the service's door while a job runs: looks beside event streams.
 
-look_p50     GET /v1/jobs/{id} by so many pollers that together ask at even times, from when it was
-look_p99     due, waits of the client included
+look_p50     GET /v1/jobs/{id} by so many pollers that together ask at even times, as `Client.wait`
+look_p99     does (for what has changed, compressed), from when it was due to the last byte
+lag_p99      how late they asked, which the service knows nothing of: the clients had no core
+served_p99   the service's own measure of looks, from the request to the answer's head; between
+             bounds of its histogram it is interpolated
 event_p50    from the commit of a population of trials until a stream has told it, over all streams
 event_p99    (half a second passes between two looks at a job)
 looks        answered a second; fewer than were due where the machine is busy
-door_cost    the service's processor time a second
+look_cost    the service's processor time for each, all that it does beside included
+crowd_cost   the clients' processor time for each, streams included
 
 The job runs in the database alone: a population of trials is finished each half second, and nothing
-is trained, unless --train asks for workers that train another job on the same cores.
+is trained, unless --train asks for workers that train another job on the same cores. Clients, who
+finishes the populations, and the service are a process each.
 
 Run: python benchmarks/streams.py [--json] [--database sqlite] [--pollers 200] [--streams 50]
      [--train 2]
@@ -16,21 +21,21 @@ Run: python benchmarks/streams.py [--json] [--database sqlite] [--pollers 200] [
 
 from __future__ import annotations
 
-import asyncio
 import os
-import re
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import contextmanager
+from multiprocessing import get_context
 from typing import Any
-from urllib.parse import urlsplit
 
 import httpx
-from load import DATABASES, Polls, processor_seconds
+from crowd import Crowd, Seen, percentile
+from load import DATABASES, processor_seconds
+from prometheus_client.parser import text_string_to_metric_families
 from rows import Row, parser
 from served import migrated, persist_population, service, url_of
 
@@ -41,7 +46,6 @@ JOB = {"dataset": "digits", "model": {"kind": "mlp"}, "trials": 20_000}
 # Before the other one, and of a data set that who finishes populations here does not offer.
 TRAINED = {"dataset": "wine", "model": {"kind": "mlp"}, "trials": 20_000, "priority": 100}
 EVERY_SECONDS = 0.5  # between two populations
-COMPLETE = re.compile(rb'"complete":(\d+)')
 
 
 def main() -> None:
@@ -61,21 +65,55 @@ def main() -> None:
 
 def _rows(kind: str, arguments: Any) -> Iterator[Row]:
     of = {name: getattr(arguments, name) for name in ("pollers", "streams", "rate", "train")}
-    of["database"] = kind
     with migrated(kind) as database, service(database) as (process, http):
         path = http.post("/v1/jobs", json=JOB).json()["links"]["self"]
-        with _training(http, database, arguments.train), _running(database) as committed:
-            crowd = _Crowd(http, path, arguments)
-            before = processor_seconds(process.pid)
-            asyncio.run(crowd.meet())
-            spent = processor_seconds(process.pid) - before
-    delays = [at - committed[count] for count, at in crowd.told if count in committed]
-    for name, seconds in (("look", crowd.polls.taken), ("event", delays)):
-        for part in (50, 99) if seconds else ():
-            value = 1000 * sorted(seconds)[int(part / 100 * len(seconds))]
-            yield Row(f"{name}_p{part}", value, "ms", parameters=of.copy())
-    yield Row("looks", len(crowd.polls.taken) / arguments.seconds, "1/s", parameters=of.copy())
-    yield Row("door_cost", 1000 * spent / arguments.seconds, "ms/s", parameters=of.copy())
+        asked = (arguments.pollers, arguments.seconds, arguments.rate, arguments.streams)
+        crowd = Crowd(str(http.base_url), path, *asked)
+        with (
+            _training(http, database, arguments.train),
+            ProcessPoolExecutor(1, mp_context=get_context("spawn")) as elsewhere,
+        ):
+            elsewhere.submit(os.getpid).result()  # it has started
+            spent, served = processor_seconds(process.pid), _served(http)
+            seen, committed = _met(elsewhere.submit(crowd.meet), database)
+            spent = processor_seconds(process.pid) - spent
+            served = {bound: count - served.get(bound, 0) for bound, count in _served(http).items()}
+    delays = [at - committed[count] for count, at in seen.told if count in committed]
+    measures = [(f"look_p{part}", percentile(seen.looks, part), "ms") for part in (50, 99)]
+    measures.append(("lag_p99", percentile(seen.lags, 99), "ms"))
+    measures.append(("served_p99", 1000 * _between(served, 0.99), "ms"))
+    for part in (50, 99) if delays else ():
+        measures.append((f"event_p{part}", percentile(delays, part), "ms"))
+    looks = len(seen.looks)
+    measures.append(("looks", looks / arguments.seconds, "1/s"))
+    measures.append(("look_cost", 1000 * spent / looks, "ms"))
+    measures.append(("crowd_cost", 1000 * seen.processor_seconds / looks, "ms"))
+    for name, value, unit in measures:
+        yield Row(name, value, unit, parameters={**of, "database": kind})
+
+
+def _served(http: httpx.Client) -> dict[float, float]:
+    """Return how many looks the service has answered, by the seconds that they took at most."""
+    of = {"route": "/v1/jobs/{id}", "method": "GET"}
+    counts: dict[float, float] = {}
+    for family in text_string_to_metric_families(http.get("/metrics").text):
+        for sample in family.samples:
+            bucket = sample.name == "ridgeway_http_seconds_bucket"
+            if bucket and of.items() <= sample.labels.items():
+                bound = float(sample.labels["le"])  # of each class of statuses
+                counts[bound] = counts.get(bound, 0.0) + sample.value
+    return counts
+
+
+def _between(counts: dict[float, float], part: float) -> float:
+    """Return what that part of a histogram's values does not exceed, as Prometheus reckons it."""
+    rank = part * max(counts.values())
+    low, below = 0.0, 0.0
+    for bound, count in sorted(counts.items()):
+        if count >= rank:
+            return low + (bound - low) * (rank - below) / (count - below)
+        low, below = bound, count
+    raise AssertionError("the last bound is infinite")
 
 
 @contextmanager
@@ -98,61 +136,18 @@ def _training(http: httpx.Client, database: Database, count: int) -> Iterator[No
                 worker.wait()
 
 
-@contextmanager
-def _running(database: Database) -> Iterator[dict[int, float]]:
-    """Finish populations of the job; when each count of complete trials was committed."""
+def _met(meeting: Future[Seen], database: Database) -> tuple[Seen, dict[int, float]]:
+    """Finish populations of the job while the clients look.
+
+    Return what they have seen, and when each count of complete trials was committed.
+    """
     committed: dict[int, float] = {}
-    stopped = threading.Event()
-
-    def work() -> None:
-        count = 0
-        while not stopped.wait(EVERY_SECONDS):
-            count += persist_population(database, reports=1)
-            committed[count] = time.perf_counter()
-
-    worker = threading.Thread(target=work)
-    worker.start()
-    try:
-        yield committed
-    finally:
-        stopped.set()
-        worker.join()
-
-
-class _Crowd:
-    """Pollers, and streams beside them."""
-
-    def __init__(self, http: httpx.Client, path: str, arguments: Any) -> None:
-        self.polls = Polls(http, path, arguments.pollers, arguments.seconds, arguments.rate)
-        self.told: list[tuple[int, float]] = []
-        self._streams: int = arguments.streams
-        place = urlsplit(str(http.base_url))
-        self._host, self._port = place.hostname, place.port
-        head = f"GET {path}/events HTTP/1.1\r\nHost: {place.netloc}\r\n\r\n"
-        self._request = head.encode()
-
-    async def meet(self) -> None:
-        """Poll for as long as is asked for, while the streams listen."""
-        listening = [asyncio.create_task(self._listen()) for _ in range(self._streams)]
-        await self.polls.poll()
-        for task in listening:
-            task.cancel()
-        for outcome in await asyncio.gather(*listening, return_exceptions=True):
-            assert isinstance(outcome, asyncio.CancelledError), outcome
-
-    async def _listen(self) -> None:
-        reader, writer = await asyncio.open_connection(self._host, self._port)
-        try:
-            writer.write(self._request)
-            head = await reader.readuntil(b"\r\n\r\n")
-            assert head.startswith(b"HTTP/1.1 200"), head
-            while True:
-                line = await reader.readline()
-                assert line, "the stream has ended"
-                if (found := COMPLETE.search(line)) is not None:
-                    self.told.append((int(found[1]), time.perf_counter()))
-        finally:
-            writer.close()
+    count = 0
+    while not meeting.done():
+        time.sleep(EVERY_SECONDS)
+        count += persist_population(database, reports=1)
+        committed[count] = time.perf_counter()
+    return meeting.result(), committed
 
 
 if __name__ == "__main__":

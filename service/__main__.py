@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import logging
 import sys
 from pathlib import Path
@@ -75,8 +76,13 @@ def main() -> int:
 def _serve(settings: Settings) -> None:
     """Answer requests until a signal comes."""
     _tell_who_may_enter(settings)
+    app = create_app(settings)
+    # What is there now stays. To look through all of it for cycles, as is done now and then, would
+    # keep every request waiting for a tenth of a second.
+    gc.collect()
+    gc.freeze()
     uvicorn.run(
-        create_app(settings),
+        app,
         host=settings.host,
         port=settings.port,
         log_config=None,

@@ -11,9 +11,11 @@ Where it does not, reads begin some time after each other, so that a crowd gathe
 from __future__ import annotations
 
 import asyncio
+import gzip
 import math
 import time
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TypeAlias
 
 from anyio import CapacityLimiter, to_thread
@@ -24,12 +26,13 @@ from ridgeway.database.versions import Version, Versions
 from ridgeway.jobs import lookups
 from ridgeway.jobs.waiting import may_wait
 from ridgeway.views import Job
+from service.compression import LEVEL
 from service.tags import tag_of
 
 MOST_KEPT = 1000  # looks, some 3 kB each
 WAITING_SECONDS = 5.0  # that a look is kept which tells whether a worker is there for the job
 GOING_SECONDS = 1.0  # that a look is kept which tells how long the job still takes
-APART_SECONDS = 0.01  # from the beginning of a read to that of the next one
+APART_SECONDS = 0.02  # from the beginning of a read to that of the next one
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,11 @@ class Look:
     body: bytes
     tag: str
     until: float  # by the monotonic clock: what else but commits it tells of may have changed then
+
+    @cached_property
+    def compressed(self) -> bytes:
+        """Return the body compressed by gzip, once for all who take that."""
+        return gzip.compress(self.body, LEVEL, mtime=0)
 
 
 _Asked: TypeAlias = dict[str, asyncio.Future[Look | Exception]]

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Query, Response
+from fastapi import Request as HttpRequest
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import StreamingResponse
 from pydantic import Field
@@ -32,6 +33,7 @@ from ridgeway.spec.strict import Integer, Strict
 from ridgeway.views import Front, Job, JobPage, TrialDetail, TrialPage
 from service.access.asking import InCaller
 from service.asked import JobsAsked, TrialsAsked
+from service.compression import COMPRESSED, is_compressed
 from service.context import (
     Context,
     IdempotencyKey,
@@ -181,13 +183,19 @@ def page(asked: Annotated[JobsAsked, Query()], context: InContext, caller: InCal
     response_model=Job,
     responses={200: {"headers": TAGGED}, **NOT_MODIFIED, **problems(404)},
 )
-async def look(id: JobId, context: InContext, if_none_match: IfNoneMatch = None) -> Response:
+async def look(
+    id: JobId, context: InContext, asked: HttpRequest, if_none_match: IfNoneMatch = None
+) -> Response:
     """Return state, progress, best, recommended; as quick with a million trials as with one."""
     seen = await context.looks.job(id)
     if (same := not_modified(if_none_match, seen.tag)) is not None:
         return same
-    # The call that clients repeat: what it answers is written once for all who ask at a time.
-    return Response(seen.body, headers=told_of(seen.tag), media_type="application/json")
+    # The call that clients repeat: what it answers is written, and compressed, once for all who ask
+    # at a time.
+    body, headers = seen.body, told_of(seen.tag)
+    if is_compressed(asked.headers, len(body)):
+        body, headers = seen.compressed, headers | COMPRESSED
+    return Response(body, headers=headers, media_type="application/json")
 
 
 @router.get(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import json
 import threading
 import time
@@ -160,6 +161,15 @@ def test_a_job_that_waits_is_read_again_in_time_as_workers_go_without_a_commit(
             record = fleet.WorkerRecord("w", "gpu-1", 1, "cpu", "0", models, datasets)
             fleet.record_worker(transaction, record)
         assert NOBODY.encode() not in asyncio.run(look_on(1))
+
+
+def test_a_look_is_compressed_once_for_all(database):
+    job_id = submit(database)
+    with looking(database) as (looks, reads):
+        reads.go_on.set()
+        look = asyncio.run(looks.job(job_id))
+    assert gzip.decompress(look.compressed) == look.body
+    assert look.compressed is look.compressed
 
 
 def test_few_looks_are_kept(database, monkeypatch):

@@ -83,6 +83,23 @@ def test_text_is_compressed_for_those_who_take_that_and_its_tag_is_weak(http, jo
     assert "accept-encoding" in packed.headers["vary"].lower()
 
 
+def test_a_look_is_compressed_as_other_text_is_once_for_all_who_take_that(http, job_id):
+    address = f"/v1/jobs/{job_id}"
+    plain = http.get(address, headers=PLAIN)
+    assert "content-encoding" not in plain.headers
+    for _ in range(2):
+        with http.stream("GET", address, headers=PACKED) as packed:
+            raw = b"".join(packed.iter_raw())
+        assert packed.headers["content-encoding"] == "gzip"
+        assert int(packed.headers["content-length"]) == len(raw) < len(plain.content)
+        assert gzip.decompress(raw) == plain.content
+        assert packed.headers["etag"] == f"W/{plain.headers['etag']}"
+        assert packed.headers["vary"] == plain.headers["vary"] == "Accept-Encoding"
+    part = http.get(address, headers=PACKED | {"Range": "bytes=0-9"})
+    assert (part.status_code, part.content) == (200, plain.content)
+    assert "content-encoding" not in part.headers
+
+
 def test_files_of_models_and_event_streams_are_sent_as_they_are(http, job_id):
     model = http.get(f"/v1/jobs/{job_id}/model", headers=PACKED)
     assert "content-encoding" not in model.headers

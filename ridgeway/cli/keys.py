@@ -46,6 +46,9 @@ def _limit(flag: str, name: str, help: str) -> Any:
     return click.option(flag, name, type=whole, metavar="N", help=f"{help}; by default any.")
 
 
+WEIGHT = click.IntRange(1, 1000)
+
+
 @click.group()
 def keys() -> None:
     """API keys: who may do what."""
@@ -65,9 +68,17 @@ def keys() -> None:
 @_limit("--max-trials", "trials", "Most trials in its open jobs together")
 @_limit("--max-bytes", "bytes", "Most bytes of its data sets together")
 @_limit("--rate", "requests_per_minute", "Most requests a minute")
+@click.option(
+    "--weight",
+    type=WEIGHT,
+    default=1,
+    show_default=True,
+    metavar="N",
+    help="Of its share of the workers: one of 2 gets twice what one of 1 gets.",
+)
 @data_option
 def create_key(
-    name: str, scope: str, expires: timedelta | None, data: Path, **limits: int | None
+    name: str, scope: str, expires: timedelta | None, weight: int, data: Path, **limits: int | None
 ) -> None:
     """Make a key for NAME, and print it: this once, on standard output.
 
@@ -79,6 +90,7 @@ def create_key(
         name=name,
         scope=scope,
         expires_in=None if expires is None else expires.total_seconds(),
+        weight=weight,
         limits=limits,
     )
     click.echo(made["key"])
@@ -110,6 +122,19 @@ def revoke_key(prefix: str, data: Path) -> None:
     Services that run let it in for at most two seconds more. What it made stays its own.
     """
     click.echo(f"Revoked {_ordered(data, 'revoke', prefix=prefix)['prefix']}.", err=True)
+
+
+@keys.command("weight")
+@click.argument("prefix")
+@click.argument("weight", type=WEIGHT)
+@data_option
+def weigh_key(prefix: str, weight: int, data: Path) -> None:
+    """Have the key that begins with rw_PREFIX share the workers by WEIGHT, from now on.
+
+    Keys whose jobs wait share them in proportion to their weights; every key has 1 to begin with.
+    """
+    done = _ordered(data, "weigh", prefix=prefix, weight=weight)
+    click.echo(f"{done['prefix']} has a weight of {weight} now.", err=True)
 
 
 @click.command()

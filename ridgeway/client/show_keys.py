@@ -20,7 +20,7 @@ LIMITS = {
 
 def key_table(keys: Sequence[Mapping[str, Any]]) -> Table:
     """Show keys, a row each, by what they begin with."""
-    table = _table("prefix", "name", "scope", "state", "created", "last used", "limits")
+    table = _table("prefix", "name", "scope", "state", "created", "last used", "weight", "limits")
     for key in keys:
         table.add_row(
             key["prefix"],
@@ -29,6 +29,7 @@ def key_table(keys: Sequence[Mapping[str, Any]]) -> Table:
             _state(key),
             _day(key["created_at"]),
             _day(key["used_at"]) or "never",
+            str(key["weight"]),
             ", ".join(
                 f"{key[name]:,} {word}" for name, word in LIMITS.items() if key[name] is not None
             ),

@@ -85,6 +85,14 @@ jobs = Table(
     Column("owner", sa.String(36), comment="id of the key that submitted it; none without keys"),
     Column("trained_from", SECONDS, comment="when there was a plan, and training began"),
     Column("told_at", SECONDS, comment="when trials last ended, for the job's pace"),
+    Column(
+        "virtual_time",
+        _DOUBLE,
+        nullable=False,
+        server_default="0",
+        comment="seconds of workers that it was charged, from where it started",
+    ),
+    Column("lease_seconds", _DOUBLE, comment="that its populations take of a worker, of late"),
     Index(None, "state", "priority", "created_at"),
     Index(None, "created_at", "id"),
     Index(None, "dataset_id"),
@@ -111,6 +119,8 @@ leases = Table(
     Column("share", _DOUBLE, comment="0 to 1: how much of the training is done, if known"),
     Column("finished_at", SECONDS, comment="when it was done"),
     Column("told_at", SECONDS, comment="when that was told"),
+    Column("charged", _DOUBLE, comment="seconds, to its last holder"),
+    Column("held_from", SECONDS, comment="when that one claimed it"),
     UniqueConstraint("job_id", "kind", "ordinal"),
     Index(None, "job_id", "state"),
     Index(None, "state", "expires_at"),
@@ -217,6 +227,19 @@ api_keys = Table(
     Column("expires_at", SECONDS),
     Column("revoked_at", SECONDS),
     Column("used_at", SECONDS, comment="written every few minutes"),
+    Column("weight", sa.Integer, nullable=False, server_default="1", comment="of its share"),
+)
+
+# What the jobs of each key, or of none, had of the workers: ridgeway/jobs/accounts.py.
+accounts = Table(
+    "accounts",
+    metadata,
+    Column("owner", sa.String(36), primary_key=True, comment="a key's id; '' without one"),
+    Column("virtual_time", _DOUBLE, nullable=False, comment="seconds of workers by weight"),
+    Column("reached", _DOUBLE, nullable=False, comment="where its last claim began"),
+    Column("jobs_reached", _DOUBLE, nullable=False, comment="the same among its jobs"),
+    Column("began", sa.Boolean, nullable=False, comment="its last claim began a job"),
+    Index(None, "reached"),
 )
 
 sessions = Table(

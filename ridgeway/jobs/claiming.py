@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from itertools import pairwise
 from typing import Any
 
 import sqlalchemy as sa
@@ -15,15 +13,16 @@ from sqlalchemy.engine import Connection, Row
 
 from ridgeway.database.clock import current_time, now
 from ridgeway.database.tables import jobs, leases
-from ridgeway.errors import Unreadable
+from ridgeway.errors import NotFound, Unreadable
 from ridgeway.fleet import live_workers
-from ridgeway.jobs.leases import OPEN_LEASE, Lease, has_open_leases, update_lease
-from ridgeway.jobs.lifecycle import end_as_failed, end_if_hopeless, withdraw_leases
+from ridgeway.jobs.accounts import Turns, with_turns
+from ridgeway.jobs.fairness import Candidate
+from ridgeway.jobs.leases import OPEN_LEASE, Lease, has_open_leases
+from ridgeway.jobs.losses import first_to_hold
 from ridgeway.jobs.queue import CLAIMABLE
-from ridgeway.jobs.rows import lock_job, read_job, update_job
+from ridgeway.jobs.rows import lock_free_job, lock_job, read_job, update_job
 from ridgeway.jobs.stored import read_plan, read_spec, stored_kind, stored_timeout
 from ridgeway.spec.names import PENALTY_NAMES
-from ridgeway.study import writing
 
 FIRST_POPULATION = 4
 MOST_SHARERS = 32  # workers that one job's end is shared out to; it spares claims before a look
@@ -33,10 +32,14 @@ log = logging.getLogger("ridgeway.worker")
 
 @dataclass
 class KnownJobs:
-    """The jobs that a worker can read, and those that it can't; each is tried once."""
+    """The jobs that a worker can read, and those that it can't; each is tried once.
+
+    last: that it worked on last, whose data it has at hand.
+    """
 
     readable: set[str] = field(default_factory=set[str])
     unreadable: set[str] = field(default_factory=set[str])
+    last: str | None = None
 
     def leave(self, job_id: str, why: Unreadable) -> None:
         """Leave a job to workers that can read it, for as long as this process lives."""
@@ -83,29 +86,67 @@ def last_size(size: int, left: int, workers: int) -> int:
     return min(size, max(share, FIRST_POPULATION))
 
 
-def claim(transaction: Connection, claimant: Claimant) -> Lease | None:
-    """Lease the next piece of work, oldest job first within priority; None if there is none.
+@dataclass(frozen=True)
+class Taking:
+    """A claim in the making: who takes a lease, and the seconds that it is charged for it."""
 
-    What another worker lost or handed back comes before new trials of the same job, and the
-    answer comes when the budget is spent and nothing is live. Jobs that this release can't read
-    are left to workers that can.
+    claimant: Claimant
+    seconds: float
+
+
+def claim(transaction: Connection, claimant: Claimant) -> Lease | None:
+    """Lease the next piece of work, of the job whose turn it is; None if there is none.
+
+    Whose turn it is: fairness.py. What another worker lost or handed back comes before new trials
+    of the same job, and the answer comes when the budget is spent and nothing is live. Jobs that
+    this release can't read are left to workers that can.
     """
-    for job_id in transaction.execute(_jobs_with_work(claimant)).scalars().all():
-        if job_id in claimant.known.unreadable:
+    turns = Turns.read(transaction, _candidates(claimant))
+    passed: dict[str, Candidate] = {}  # the first of each account that somebody else holds now
+    held = False
+    for candidate in turns.ordered(claimant.known.last):
+        first = passed.get(candidate.owner)
+        if first is not None and first.priority > candidate.priority:
             continue
-        row = lock_job(transaction, job_id)
-        if row.state not in CLAIMABLE or not _can_read(row, claimant):
+        if candidate.job_id in claimant.known.unreadable:
             continue
-        lost = transaction.execute(_LOST_LEASES, {"job": row.id}).all()
-        lease = _take_over(transaction, row, lost, claimant)
-        if lease is None:
-            if lost:  # given up: the job has changed
-                row = lock_job(transaction, job_id)
-            lease = _carve(transaction, row, claimant) or _answer(transaction, row, claimant)
-        if lease is not None:
-            was_lost = any(each.id == lease.id and each.state != "released" for each in lost)
-            return _start(transaction, row, lease, was_lost)
-    return None
+        row = lock_free_job(transaction, candidate.job_id)
+        if row is None:
+            passed.setdefault(candidate.owner, candidate)
+            continue
+        held = True
+        if (lease := _lease(transaction, row, claimant, turns, candidate)) is not None:
+            return lease
+    if held or not passed:  # who holds a job's lock waits for no other's
+        return None
+    candidate = next(iter(passed.values()))
+    try:
+        row = lock_job(transaction, candidate.job_id)
+    except NotFound:  # deleted meanwhile
+        return None
+    return _lease(transaction, row, claimant, turns, candidate)
+
+
+def _lease(
+    transaction: Connection, row: Row[Any], claimant: Claimant, turns: Turns, candidate: Candidate
+) -> Lease | None:
+    """Lease what there is to do of a locked job, and charge it; None where there is nothing."""
+    if row.state not in CLAIMABLE or not _can_read(row, claimant):
+        return None
+    taking = Taking(claimant, turns.charge_of(candidate))
+    lost = transaction.execute(_LOST_LEASES, {"job": row.id}).all()
+    taken = first_to_hold(transaction, row.id, lost, claimant.max_attempts)
+    lease = None if taken is None else _hold(transaction, taken, taking)
+    if lease is None:
+        if lost:  # given up: the job has changed
+            row = lock_job(transaction, row.id)
+        lease = _carve(transaction, row, taking) or _answer(transaction, row, taking)
+    if lease is None:
+        return None
+    started = _start(transaction, row, lease, taken is not None and taken.state != "released")
+    turns.charge(transaction, candidate, row)
+    claimant.known.last = row.id
+    return started
 
 
 def has_work(transaction: Connection, claimant: Claimant) -> bool:
@@ -148,6 +189,11 @@ def _lost() -> sa.ColumnElement[bool]:
 
 
 @lru_cache(maxsize=64)
+def _candidates(claimant: Claimant) -> sa.Select[Any]:
+    return with_turns(_jobs_with_work(claimant))
+
+
+@lru_cache(maxsize=64)
 def _jobs_with_work(claimant: Claimant) -> sa.Select[str]:
     of_job = leases.c.job_id == jobs.c.id
     nothing_open = ~sa.exists().where(of_job, leases.c.state.in_(OPEN_LEASE))
@@ -165,91 +211,19 @@ def _jobs_with_work(claimant: Claimant) -> sa.Select[str]:
     )
 
 
-def _take_over(
-    transaction: Connection, row: Row[Any], lost_leases: Sequence[Row[Any]], claimant: Claimant
-) -> Row[Any] | None:
-    """Hold the job's first lost lease under the next fence; fail what cost too many workers."""
-    for lost in lost_leases:
-        if lost.attempts < claimant.max_attempts:
-            if _suspect(lost, claimant.max_attempts):
-                _split(transaction, lost, claimant.max_attempts - lost.attempts)
-            return _hold(transaction, lost.id, lost.fence + 1, lost.attempts + 1, claimant)
-        _give_up(transaction, row.id, lost)
-        if lock_job(transaction, row.id).state not in CLAIMABLE:
-            return None
-    return None
-
-
-def _suspect(lost: Row[Any], max_attempts: int) -> bool:
-    """Return True where a trial of the population may kill its workers: two are gone."""
-    lost_to_a_death = lost.state != "released" and lost.attempts >= min(2, max_attempts - 1)
-    return lost_to_a_death and lost.size > 1 and lost.first_number is not None
-
-
-def _split(transaction: Connection, lost: Row[Any], attempts_left: int) -> None:
-    """Split the population so that by the last attempt left every suspect is trained alone.
-
-    The first part stays in the lease, whose checkpoint fits nobody now and is deleted with it; the
-    others are lost leases of their own. Their ordinals are negative: those of populations yet to
-    come, which sizes and seeds hang on, stay as they were.
-    """
-    parts = math.ceil(lost.size ** (1 / attempts_left))
-    ends = [lost.size * (part + 1) // parts for part in range(parts)]
-    lowest = sa.select(sa.func.min(leases.c.ordinal)).where(
-        leases.c.job_id == lost.job_id, leases.c.kind == "population"
-    )
-    ordinal = min(0, transaction.execute(lowest).scalar_one())
-    kept = {c.name: getattr(lost, c.name) for c in leases.columns if c.name != "id"}
-    transaction.execute(
-        sa.update(leases)
-        .where(leases.c.id == lost.id)
-        .values(size=ends[0], share=None, told_at=None)
-    )
-    for index, (start, end) in enumerate(pairwise(ends), start=1):
-        part = {
-            "ordinal": ordinal - index,
-            "state": "expired",
-            "first_number": lost.first_number + start,
-            "size": end - start,
-            "checkpoint": None,
-            "share": None,
-            "told_at": None,
-        }
-        transaction.execute(sa.insert(leases).values({**kept, **part}))
-
-
-def _give_up(transaction: Connection, job_id: str, lost: Row[Any]) -> None:
-    row = lock_job(transaction, job_id)
-    update_lease(transaction, lost.id, state="cancelled")
-    why = f", one of them because {lost.lost_because}" if lost.lost_because else ""
-    if lost.first_number is None:
-        doing = "refitted the models" if lost.kind == "answer" else "prepared the data"
-        failed = withdraw_leases(transaction, row, "the job failed")
-        message = (
-            f"{lost.attempts} workers were lost while they {doing}{why}; see the workers' log."
-        )
-        end_as_failed(transaction, row, message, failed)
-        return
-    trained = "this trial" if lost.size == 1 else "this population"
-    reason = f"{lost.attempts} workers were lost while they trained {trained}{why}"
-    failed = writing.fail_running(transaction, row.study_id, lost.first_number, lost.size, reason)
-    update_job(transaction, job_id, failed=row.failed + failed, running=row.running - failed)
-    end_if_hopeless(transaction, job_id)
-
-
-def _carve(transaction: Connection, row: Row[Any], claimant: Claimant) -> Row[Any] | None:
+def _carve(transaction: Connection, row: Row[Any], taking: Taking) -> Row[Any] | None:
     """Lease a new population out of the budget; None where nothing is left of it."""
     overdue = row.deadline is not None and row.deadline <= current_time(transaction)
     left = row.trials - row.claimed
     if row.state not in CLAIMABLE or row.closed or overdue or left <= 0:
         return None
-    limit = row.population_limit or claimant.population_limit
+    limit = row.population_limit or taking.claimant.population_limit
     if stored_kind(row.spec) == "path":
         size = min(left, path_population_size(row.trials, limit))
     else:
         size = min(left, population_size(row.trials, limit, row.populations))
     if left < MOST_SHARERS * size:
-        size = last_size(size, left, live_workers(transaction, claimant.lease_seconds))
+        size = last_size(size, left, live_workers(transaction, taking.claimant.lease_seconds))
     update_job(
         transaction,
         row.id,
@@ -257,21 +231,21 @@ def _carve(transaction: Connection, row: Row[Any], claimant: Claimant) -> Row[An
         populations=row.populations + 1,
         population_limit=limit,
     )
-    return _new_lease(transaction, row.id, "population", row.populations, size, claimant)
+    return _new_lease(transaction, row.id, "population", row.populations, size, taking)
 
 
-def _answer(transaction: Connection, row: Row[Any], claimant: Claimant) -> Row[Any] | None:
+def _answer(transaction: Connection, row: Row[Any], taking: Taking) -> Row[Any] | None:
     """Lease the answer, once the budget is spent and nothing is live; None before."""
     spent = row.closed or row.claimed >= row.trials
     if row.state != "running" or not spent or has_open_leases(transaction, row.id):
         return None
     given = sa.select(sa.func.count()).where(leases.c.job_id == row.id, leases.c.kind == "answer")
     ordinal = int(transaction.execute(given).scalar_one())
-    return _new_lease(transaction, row.id, "answer", ordinal, 0, claimant)
+    return _new_lease(transaction, row.id, "answer", ordinal, 0, taking)
 
 
 def _new_lease(
-    transaction: Connection, job_id: str, kind: str, ordinal: int, size: int, claimant: Claimant
+    transaction: Connection, job_id: str, kind: str, ordinal: int, size: int, taking: Taking
 ) -> Row[Any]:
     return transaction.execute(
         _NEW_LEASE,
@@ -281,26 +255,28 @@ def _new_lease(
             "state": "running",
             "ordinal": ordinal,
             "size": size,
-            "worker_id": claimant.worker_id,
+            "worker_id": taking.claimant.worker_id,
             "fence": 1,
             "attempts": 1,
-            "lease_seconds": claimant.lease_seconds,
+            "lease_seconds": taking.claimant.lease_seconds,
+            "charged": taking.seconds,
         },
     ).one()
 
 
-def _hold(
-    transaction: Connection, lease_id: int, fence: int, attempts: int, claimant: Claimant
-) -> Row[Any]:
+def _hold(transaction: Connection, lost: Row[Any], taking: Taking) -> Row[Any]:
+    """Hold a lost lease under the next fence."""
     return transaction.execute(
         sa.update(leases)
-        .where(leases.c.id == lease_id)
+        .where(leases.c.id == lost.id)
         .values(
             state="running",
-            worker_id=claimant.worker_id,
-            fence=fence,
-            attempts=attempts,
-            expires_at=now() + claimant.lease_seconds,
+            worker_id=taking.claimant.worker_id,
+            fence=lost.fence + 1,
+            attempts=lost.attempts + 1,
+            expires_at=now() + taking.claimant.lease_seconds,
+            charged=taking.seconds,
+            held_from=now(),
             # Without a checkpoint all of it is trained again.
             share=sa.case((leases.c.checkpoint.is_not(None), leases.c.share)),
         )
@@ -333,7 +309,11 @@ def _start(transaction: Connection, row: Row[Any], lease: Row[Any], was_lost: bo
 
 _NEW_LEASE = (
     sa.insert(leases)
-    .values(created_at=now(), expires_at=now() + sa.bindparam("lease_seconds", type_=sa.Double))
+    .values(
+        created_at=now(),
+        held_from=now(),
+        expires_at=now() + sa.bindparam("lease_seconds", type_=sa.Double),
+    )
     .returning(leases)
 )
 

@@ -16,8 +16,9 @@ from ridgeway.database.clock import current_time, now
 from ridgeway.database.tables import leases
 from ridgeway.errors import LeaseLost, Unreadable
 from ridgeway.fleet import mark_gone
+from ridgeway.jobs.accounts import end_lease
 from ridgeway.jobs.artifacts import Artifact, replace_artifacts
-from ridgeway.jobs.leases import OPEN_LEASE, THE_LEASE, Lease, end_lease, update_lease
+from ridgeway.jobs.leases import OPEN_LEASE, THE_LEASE, Lease, update_lease
 from ridgeway.jobs.lifecycle import (
     SEARCH_ENDED,
     close_search,
@@ -153,7 +154,7 @@ def finish_population(
         best=_better(transaction, row, lease, complete),
         warnings=_with(row.warnings, warnings),
     )
-    end_lease(transaction, lease.id)
+    end_lease(transaction, row, held)
     if not row.complete and not complete:
         end_if_hopeless(transaction, row.id)
 
@@ -184,7 +185,7 @@ def finish_answer(
         finished_at=finished,
     )
     note_answer(transaction, row, recommended)
-    end_lease(transaction, lease.id)
+    end_lease(transaction, row, held)
 
 
 def _counted(recommended: Recommended, evaluations: int) -> dict[str, Any]:
@@ -325,9 +326,7 @@ def _better(
 def _best_of_all(transaction: Connection, row: Row[Any]) -> dict[str, Any] | None:
     """Return the best of the job's own complete trials as the study has them, as JSON."""
     trial = best_own_trial(transaction, row.id, row.study_id)
-    if trial is None:
-        return None
-    return _as_best(trial, cast("float", trial.value), trial.facts)
+    return None if trial is None else _as_best(trial, cast("float", trial.value), trial.facts)
 
 
 def _as_best(trial: StudyTrial, value: float, facts: TrialFacts) -> dict[str, Any]:

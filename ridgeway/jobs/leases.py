@@ -42,17 +42,11 @@ class Lease:
 # Built once: to build a statement takes SQLAlchemy longer than to run it.
 THE_LEASE = leases.c.id == sa.bindparam("lease", type_=sa.Integer)
 _UPDATED_LEASE = sa.update(leases).where(THE_LEASE)
-_ENDED_LEASE = _UPDATED_LEASE.values(state="done", finished_at=now())
 
 
 def update_lease(transaction: Connection, lease_id: int, **values: Any) -> None:
     """Set columns of a lease whose job is locked."""
     transaction.execute(_UPDATED_LEASE, {"lease": lease_id, **values})
-
-
-def end_lease(transaction: Connection, lease_id: int) -> None:
-    """Note that what a lease was for is done; its job is locked."""
-    transaction.execute(_ENDED_LEASE, {"lease": lease_id})
 
 
 def trained_of(job_id: sa.ColumnElement[str]) -> sa.ScalarSelect[float]:

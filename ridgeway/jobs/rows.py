@@ -1,6 +1,6 @@
 """The rows of jobs: read, locked, changed.
 
-Lock order everywhere: job, lease, study.
+Lock order everywhere: job, lease, study, account. Who has a job's lock waits for no other job's.
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ _THE_JOB = jobs.c.id == sa.bindparam("job", type_=sa.String)
 _JOB = select_jobs().where(_THE_JOB)
 _LOOK = select_looks().where(_THE_JOB)
 _LOCKED_JOB = _JOB.with_for_update()
+_FREE_JOB = _JOB.with_for_update(skip_locked=True)
 _UPDATED_JOB = sa.update(jobs).where(_THE_JOB)
 
 
@@ -54,6 +55,11 @@ def read_look(transaction: Connection, job_id: str) -> Row[Any]:
 def lock_job(transaction: Connection, job_id: str) -> Row[Any]:
     """Read the job's row and hold it until the commit; NotFound where there is no such job."""
     return _only(transaction, _LOCKED_JOB, job_id)
+
+
+def lock_free_job(transaction: Connection, job_id: str) -> Row[Any] | None:
+    """Read and hold the job's row if nobody else holds it; None otherwise, or where it is gone."""
+    return transaction.execute(_FREE_JOB, {"job": job_id}).one_or_none()
 
 
 def _only(transaction: Connection, query: sa.Select[Any], job_id: str) -> Row[Any]:

@@ -102,6 +102,13 @@ def _revoke(database: Database, settings: Settings, prefix: str) -> Any:
     return {"prefix": revoked}
 
 
+def _weigh(database: Database, settings: Settings, prefix: str, weight: int) -> Any:
+    with database.transaction() as transaction:
+        weighed = keys.weigh_key(transaction, prefix, weight)
+        record_command(transaction, f"keys weight {weight}", weighed)
+    return {"prefix": weighed}
+
+
 def _require(database: Database, settings: Settings, host: str) -> Any:
     """Raise NoKey where a service that listens there would be closed to everybody."""
     with database.reading() as transaction:
@@ -129,6 +136,7 @@ TASKS: dict[str, Callable[..., Any]] = {
     "create": _create,
     "list": _list,
     "revoke": _revoke,
+    "weigh": _weigh,
     "require": _require,
     "audit": _audit,
 }

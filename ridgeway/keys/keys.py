@@ -26,6 +26,7 @@ from ridgeway.keys.caller import NO_LIMITS, SCOPES, Caller, Limits, Scope
 
 SECRET_BYTES = 32
 MOST_NAME = 200
+MOST_WEIGHT = 1000
 _KEY = re.compile("rw_([0-9a-f]{8})_[A-Za-z0-9_-]{43}")
 USED_SECONDS = 300.0  # `used_at` is written no more often than that
 
@@ -38,6 +39,7 @@ class Wanted:
     scope: Scope
     expires_in: float | None = None  # seconds
     limits: Limits = NO_LIMITS
+    weight: int = 1  # of its share of the workers
 
 
 def create_key(transaction: Connection, wanted: Wanted) -> tuple[str, str]:
@@ -57,6 +59,7 @@ def create_key(transaction: Connection, wanted: Wanted) -> tuple[str, str]:
             scope=wanted.scope,
             created_at=now(),
             expires_at=None if wanted.expires_in is None else now() + wanted.expires_in,
+            weight=wanted.weight,
             **asdict(wanted.limits),
         )
     )
@@ -70,6 +73,30 @@ def _check(wanted: Wanted) -> None:
         raise InvalidInput.of("--scope", wanted.scope, f"accepted: {', '.join(SCOPES)}")
     if wanted.expires_in is not None and not 0 < wanted.expires_in <= 3.2e9:  # some 100 years
         raise InvalidInput.of("--expires", wanted.expires_in, "must be within 100 years")
+    _check_weight(wanted.weight)
+
+
+def _check_weight(weight: int) -> None:
+    if not 1 <= weight <= MOST_WEIGHT:
+        raise InvalidInput.of("--weight", weight, f"accepted: 1 to {MOST_WEIGHT}")
+
+
+def weigh_key(transaction: Connection, prefix: str, weight: int) -> str:
+    """Set what a key's share of the workers weighs from the next claim on; return its prefix.
+
+    InvalidInput for a weight that can't be, NotFound where there is no such key.
+    """
+    _check_weight(weight)
+    prefix = _known_part(prefix)
+    weighed = sa.update(api_keys).where(api_keys.c.prefix == prefix).values(weight=weight)
+    if not transaction.execute(weighed).rowcount:
+        raise NotFound(f"There is no key {prefix!r}.")
+    return prefix
+
+
+def _known_part(prefix: str) -> str:
+    """Return what a key is known by; of a whole key no more is looked at, or repeated."""
+    return prefix.removeprefix("rw_")[:8]
 
 
 def revoke_key(transaction: Connection, prefix: str) -> str:
@@ -77,7 +104,7 @@ def revoke_key(transaction: Connection, prefix: str) -> str:
 
     What it made stays its own. A key that is revoked already stays so.
     """
-    prefix = prefix.removeprefix("rw_")[:8]  # of a whole key no more is looked at, or repeated
+    prefix = _known_part(prefix)
     this = api_keys.c.prefix == prefix
     found = transaction.execute(sa.select(api_keys.c.id).where(this)).scalar_one_or_none()
     if found is None:

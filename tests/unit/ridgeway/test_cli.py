@@ -85,6 +85,7 @@ def test_the_commands_are_those_of_the_interface() -> None:
         "keys create",
         "keys list",
         "keys revoke",
+        "keys weight",
         "migrate",
         "model",
         "path",

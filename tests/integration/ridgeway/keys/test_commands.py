@@ -73,6 +73,29 @@ def test_a_key_is_made_listed_and_revoked_and_the_log_says_so(tmp_path: Path, ca
     assert capfd.readouterr().err == ""  # of migrations, too
 
 
+def test_what_a_key_weighs_is_told_changed_and_written_down(tmp_path: Path, capfd):
+    data = ["--data", str(tmp_path / "data")]
+    prefix = prefix_of(ridgeway("keys", "create", "Ann's", "--weight", "4", *data).stdout.strip())
+    assert prefix is not None
+
+    def weights() -> list[int]:
+        return [
+            each["weight"] for each in json.loads(ridgeway("keys", "list", "--json", *data).stdout)
+        ]
+
+    assert weights() == [4]
+    assert ridgeway("keys", "weight", f"rw_{prefix}", "2", *data).exit_code == 0
+    assert weights() == [2]
+    log = json.loads(ridgeway("audit", "--json", *data).stdout)
+    assert (log[0]["action"], log[0]["object"]) == ("keys weight 2", prefix)
+    assert ridgeway("keys", "weight", "ffffffff", "2", *data).exit_code == 2
+    assert "There is no key 'ffffffff'." in capfd.readouterr().err
+    for weight in ("0", "1001", "1.5"):
+        done = ridgeway("keys", "weight", prefix, weight, *data)
+        assert done.exit_code == 2
+        assert weight in done.output
+
+
 def test_without_a_key_the_list_says_so(tmp_path: Path):
     data = ("--data", str(tmp_path / "data"))
     made = ridgeway("keys", "create", "me", *data)

@@ -25,6 +25,10 @@ class Settings(BaseSettings):
     database_url: SecretStr | None = Field(
         default=None, description="SQLAlchemy URL; default: SQLite in the data folder"
     )
+    database_pooled: bool = Field(
+        default=False,
+        description="whether a pooler by transactions, such as PgBouncer, is before PostgreSQL",
+    )
     store_url: str | None = Field(
         default=None, description="fsspec URL; default: a folder in the data folder"
     )

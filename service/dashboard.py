@@ -26,6 +26,7 @@ from fastapi.responses import StreamingResponse
 
 from ridgeway.database.engine import Database
 from ridgeway.errors import NotFound
+from ridgeway.settings import Settings
 from service.access import studies
 from service.large_studies import answer_for_large, let_through
 from service.problems import ServiceUnavailable
@@ -257,7 +258,12 @@ def main(socket: str) -> None:
                 study.study_name = str(study.user_attrs.get("name") or study.study_name)
             return studies
 
-    storage = Named(os.environ.pop(DATABASE_URL), skip_table_creation=True)
+    database = Database.of(Settings())
+    storage = Named(
+        os.environ.pop(DATABASE_URL),
+        engine_kwargs=database.of_other_engines,
+        skip_table_creation=True,
+    )
     # The two packages' types of a WSGI application differ in their parameters' names alone.
     app = WSGIMiddleware(cast("Any", wsgi(storage)))
     uvicorn.run(app, uds=socket, log_level="warning", lifespan="off", access_log=False)

@@ -56,7 +56,7 @@ def main() -> int:
     try:
         device = device_of(arguments.device)
         store = Store.of(settings)
-        database = Database.of(settings)
+        database = Database.for_worker(settings)
         require_schema(database)
     except (InvalidInput, SchemaMismatch) as error:
         print(f"ridgeway worker: {error}", file=sys.stderr)

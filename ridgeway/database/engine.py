@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from contextlib import contextmanager
+from typing import Any
 
 from sqlalchemy.engine import URL, Connection, Engine, make_url
 from sqlalchemy.exc import ArgumentError
 
-from ridgeway.database.options import WAIT
+from ridgeway.database.options import WAIT, Manner
 from ridgeway.database.sqlite import sqlite_engine
 from ridgeway.errors import InvalidInput
 from ridgeway.settings import Settings
@@ -18,12 +19,21 @@ class Database:
     """The engine and its transactions. Close it with `close`.
 
     Nobody waits longer than `wait_seconds` for a lock or a free connection. hurried: nor for
-    PostgreSQL to answer one statement.
+    PostgreSQL to answer one statement. connections: so many stay open to PostgreSQL when nobody
+    needs them. pooled: a pooler stands before it, which gives a session to each transaction anew.
     """
 
-    def __init__(self, url: str, wait_seconds: float = 30.0, hurried: bool = False) -> None:
-        self.url = _checked_url(url)
-        self.engine = _engine(self.url, wait_seconds, hurried)
+    def __init__(
+        self,
+        url: str,
+        wait_seconds: float = 30.0,
+        hurried: bool = False,
+        connections: int = 5,
+        pooled: bool = False,
+    ) -> None:
+        self.url, self.pooled = _checked_url(url), pooled
+        manner = Manner(wait_seconds, hurried, connections, pooled)
+        self.engine = _engine(self.url, manner)
         self._writer = self.engine.execution_options(**{WAIT: wait_seconds})
         self._reader = (
             self.engine
@@ -34,18 +44,33 @@ class Database:
     @classmethod
     def of(cls, settings: Settings) -> Database:
         """Open the database that the settings name."""
-        return cls(settings.resolved_database_url(), settings.busy_timeout_seconds)
+        url, pooled = settings.resolved_database_url(), settings.database_pooled
+        return cls(url, settings.busy_timeout_seconds, pooled=pooled)
+
+    @classmethod
+    def for_worker(cls, settings: Settings) -> Database:
+        """Open the database that the settings name, for one of what may be thousands.
+
+        A worker's two threads seldom need a connection at the same moment: one stays open.
+        """
+        url, pooled = settings.resolved_database_url(), settings.database_pooled
+        return cls(url, settings.busy_timeout_seconds, connections=1, pooled=pooled)
 
     @classmethod
     def for_requests(cls, settings: Settings) -> Database:
         """Open the database that the settings name, for somebody who has to answer soon."""
-        url = settings.resolved_database_url()
-        return cls(url, settings.request_wait_seconds, hurried=True)
+        url, pooled = settings.resolved_database_url(), settings.database_pooled
+        return cls(url, settings.request_wait_seconds, hurried=True, pooled=pooled)
 
     @property
     def embedded(self) -> bool:
         """SQLite: one machine, one folder."""
         return self.url.get_backend_name() == "sqlite"
+
+    @property
+    def of_other_engines(self) -> dict[str, Any]:
+        """Arguments for whoever makes an engine of the same URL: Optuna."""
+        return {"connect_args": {"prepare_threshold": None}} if self.pooled else {}
 
     @contextmanager
     def transaction(self, wait_seconds: float | None = None) -> Generator[Connection]:
@@ -89,9 +114,9 @@ def _checked_url(url: str) -> URL:
     raise InvalidInput.of("RIDGEWAY_DATABASE_URL", backend, message)
 
 
-def _engine(url: URL, wait_seconds: float, hurried: bool) -> Engine:
+def _engine(url: URL, manner: Manner) -> Engine:
     if url.get_backend_name() == "sqlite":
-        return sqlite_engine(url, wait_seconds)
+        return sqlite_engine(url, manner.wait_seconds)
     from ridgeway.database.postgresql import postgresql_engine  # psycopg: not for SQLite's users
 
-    return postgresql_engine(url, wait_seconds, hurried)
+    return postgresql_engine(url, manner)

@@ -39,7 +39,8 @@ def _upgrade(database: Database) -> None:
 
     # Optuna's tables first: it refuses to start on a database that holds tables but no version of
     # its own.
-    storage = RDBStorage(database.url.render_as_string(hide_password=False))
+    url = database.url.render_as_string(hide_password=False)
+    storage = RDBStorage(url, engine_kwargs=database.of_other_engines)
     storage.upgrade()
     storage.engine.dispose()
     with database.engine.connect() as connection:
@@ -118,11 +119,9 @@ def _one_migrator(database: Database) -> Generator[None]:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
         return
-    with database.engine.connect() as connection:
-        connection = connection.execution_options(isolation_level="AUTOCOMMIT")
-        connection.execute(sa.text("SET lock_timeout = 0"))
-        connection.execute(sa.text("SELECT pg_advisory_lock(7243982301)"))
-        try:
-            yield
-        finally:
-            connection.execute(sa.text("SELECT pg_advisory_unlock(7243982301)"))
+    # Held by a transaction, not by a session: behind a pooler that would be anybody's.
+    with database.engine.begin() as connection:
+        connection.execute(sa.text("SET LOCAL lock_timeout = 0"))
+        connection.execute(sa.text("SET LOCAL idle_in_transaction_session_timeout = 0"))
+        connection.execute(sa.text("SELECT pg_advisory_xact_lock(7243982301)"))
+        yield

@@ -29,7 +29,7 @@ from ridgeway.jobs.lifecycle import (
 from ridgeway.jobs.noting import note_answer
 from ridgeway.jobs.own_trials import best_own_trial
 from ridgeway.jobs.plan import JobPlan
-from ridgeway.jobs.rows import lock_job, update_job
+from ridgeway.jobs.rows import lock_job, tell_job, update_job
 from ridgeway.jobs.stored import read_best, read_plan
 from ridgeway.spec.directions import as_loss
 from ridgeway.spec.names import OBJECTIVE_ROWS
@@ -143,14 +143,13 @@ def finish_population(
     counted = [outcome for outcome in outcomes if outcome.number in finished]
     states = Counter(outcome.state for outcome in counted)
     complete = [outcome for outcome in counted if outcome.state == TrialState.COMPLETE]
-    update_job(
+    tell_job(
         transaction,
         row.id,
         complete=row.complete + states[TrialState.COMPLETE],
         pruned=row.pruned + states[TrialState.PRUNED],
         failed=row.failed + states[TrialState.FAIL],
         running=row.running - len(counted),
-        told_at=current_time(transaction),
         best=_better(transaction, row, lease, complete),
         warnings=_with(row.warnings, warnings),
     )

@@ -40,6 +40,7 @@ _LOOK = select_looks().where(_THE_JOB)
 _LOCKED_JOB = _JOB.with_for_update()
 _FREE_JOB = _JOB.with_for_update(skip_locked=True)
 _UPDATED_JOB = sa.update(jobs).where(_THE_JOB)
+_TOLD_JOB = _UPDATED_JOB.values(told_at=now())
 
 
 def read_job(transaction: Connection, job_id: str) -> Row[Any]:
@@ -79,3 +80,8 @@ def require_state(row: Row[Any], verb: str, *states: JobState) -> None:
 def update_job(transaction: Connection, job_id: str, **values: Any) -> None:
     """Set columns of a job whose row is locked."""
     transaction.execute(_UPDATED_JOB, {"job": job_id, **values})
+
+
+def tell_job(transaction: Connection, job_id: str, **values: Any) -> None:
+    """Set columns of a job whose row is locked, and note that trials of it end now."""
+    transaction.execute(_TOLD_JOB, {"job": job_id, **values})

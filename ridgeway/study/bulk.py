@@ -1,5 +1,9 @@
 """Many rows in one statement, past SQLAlchemy's handling of each: what populations are written by.
 
+    with Batch(transaction) as batch:  # one trip to PostgreSQL
+        batch.insert(trials, ("trial_id", "number"), [(7, 0), (8, 1)])
+        batch.insert(params, ("trial_id", "param_name"), [(7, "lambda"), (8, "lambda")])
+
 Values are as the tables keep them: an enum by its name, a moment as text. Both databases take
 `moment_text`'s.
 """
@@ -16,6 +20,47 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 
+class Batch:
+    """Rows of several tables, sent to PostgreSQL as one statement: while it writes, others wait.
+
+    Its parts see nothing of each other, but for foreign keys, which are checked at its end; no row
+    may be touched twice. SQLite, to which there is no way to go, is sent each part at once.
+    """
+
+    def __init__(self, transaction: Connection) -> None:
+        self._transaction = transaction
+        self._parts: list[tuple[str, Sequence[Sequence[Any]]]] = []
+
+    def __enter__(self) -> Batch:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None and self._parts:
+            *before, (last, _) = self._parts
+            beside = ", ".join(f"part{n} AS ({text})" for n, (text, _) in enumerate(before))
+            statement = f"WITH {beside} {last}" if before else last
+            given = tuple(text for _, rows in self._parts for text in _texts(rows))
+            self._transaction.exec_driver_sql(statement, given)
+
+    def insert(
+        self, table: sa.Table, columns: tuple[str, ...], rows: Sequence[Sequence[Any]]
+    ) -> None:
+        """Insert rows, each with a value for each of the columns."""
+        self._add(_insert(self._transaction.dialect.name, table, columns), rows)
+
+    def update(
+        self, table: sa.Table, columns: tuple[str, ...], rows: Sequence[Sequence[Any]]
+    ) -> None:
+        """Set columns of the rows that the last column, a key, finds."""
+        self._add(_update(self._transaction.dialect.name, table, columns), rows)
+
+    def _add(self, statement: str, rows: Sequence[Sequence[Any]]) -> None:
+        if rows and self._transaction.dialect.name == "sqlite":
+            self._transaction.exec_driver_sql(statement, [tuple(row) for row in rows])
+        elif rows:
+            self._parts.append((statement, rows))
+
+
 def insert_rows(
     transaction: Connection,
     table: sa.Table,
@@ -23,17 +68,8 @@ def insert_rows(
     rows: Sequence[Sequence[Any]],
 ) -> None:
     """Insert rows, each with a value for each of the columns."""
-    _execute(transaction, _insert(transaction.dialect.name, table, columns), rows)
-
-
-def update_rows(
-    transaction: Connection,
-    table: sa.Table,
-    columns: tuple[str, ...],
-    rows: Sequence[Sequence[Any]],
-) -> None:
-    """Set columns of the rows that the last column, a key, finds."""
-    _execute(transaction, _update(transaction.dialect.name, table, columns), rows)
+    with Batch(transaction) as batch:
+        batch.insert(table, columns, rows)
 
 
 def delete_rows(transaction: Connection, table: sa.Table, column: str, keys: list[int]) -> None:
@@ -70,16 +106,13 @@ def moment_text(seconds: float) -> str:
     return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M:%S.%f}"
 
 
-def _execute(transaction: Connection, statement: str, rows: Sequence[Sequence[Any]]) -> None:
-    if not rows:
-        return
-    if transaction.dialect.name == "sqlite":
-        transaction.exec_driver_sql(statement, [tuple(row) for row in rows])
-        return
-    # A JSON text for each column: one trip, and about as quick as COPY, whose errors and lost
-    # connections SQLAlchemy would not know. psycopg writes arrays of texts letter by letter.
-    columns = zip(*rows, strict=True)
-    transaction.exec_driver_sql(statement, tuple(json.dumps(column) for column in columns))
+def _texts(rows: Sequence[Sequence[Any]]) -> list[str]:
+    """Return a JSON text for each column.
+
+    About as quick as COPY, whose errors and lost connections SQLAlchemy would not know. psycopg
+    writes arrays of texts letter by letter.
+    """
+    return [json.dumps(column) for column in zip(*rows, strict=True)]
 
 
 @cache

@@ -22,7 +22,7 @@ from sqlalchemy.engine import Connection
 
 from ridgeway.answers import Params
 from ridgeway.database.clock import now
-from ridgeway.study.bulk import delete_rows, insert_rows, moment_text, update_rows
+from ridgeway.study.bulk import Batch, delete_rows, insert_rows, moment_text
 from ridgeway.study.facts import NO_FACTS, TrialFacts
 from ridgeway.study.optuna_tables import attributes as _attributes
 from ridgeway.study.optuna_tables import curves as _curves
@@ -32,6 +32,8 @@ from ridgeway.study.optuna_tables import studies as _studies
 from ridgeway.study.optuna_tables import study_attributes as _study_attributes
 from ridgeway.study.optuna_tables import trials as _trials
 from ridgeway.study.optuna_tables import values as _values
+
+_POINT = ("trial_id", "step", "intermediate_value", "intermediate_value_type")
 
 
 @dataclass(frozen=True)
@@ -109,26 +111,23 @@ def reserve_trials(
 ) -> int:
     """Write one RUNNING trial for each set of parameters; return the first of their numbers."""
     ids, first, started = places(transaction, study_id, len(params))
-    insert_rows(
-        transaction,
-        _trials,
-        ("trial_id", "number", "study_id", "state", "datetime_start"),
-        [
-            (trial_id, first + index, study_id, TrialState.RUNNING.name, started)
-            for index, trial_id in enumerate(ids)
-        ],
-    )
     texts = {name: _distribution_text(item) for name, item in distributions.items()}
-    insert_rows(
-        transaction,
-        _params,
-        ("trial_id", "param_name", "param_value", "distribution_json"),
-        [
-            (trial_id, name, float(distributions[name].to_internal_repr(value)), texts[name])
-            for trial_id, configuration in zip(ids, params, strict=True)
-            for name, value in configuration.items()
-        ],
-    )
+    running = TrialState.RUNNING.name
+    with Batch(transaction) as batch:
+        batch.insert(
+            _trials,
+            ("trial_id", "number", "study_id", "state", "datetime_start"),
+            [(id_, first + index, study_id, running, started) for index, id_ in enumerate(ids)],
+        )
+        batch.insert(
+            _params,
+            ("trial_id", "param_name", "param_value", "distribution_json"),
+            [
+                (id_, name, float(distributions[name].to_internal_repr(value)), texts[name])
+                for id_, configuration in zip(ids, params, strict=True)
+                for name, value in configuration.items()
+            ],
+        )
     return first
 
 
@@ -163,7 +162,7 @@ def add_trials(transaction: Connection, study_id: int, trials: Sequence[FrozenTr
         for id_, trial in known
         for step, point in trial.intermediate_values.items()
     ]
-    _insert_points(transaction, points)
+    insert_rows(transaction, _curves, _POINT, points)
     attributes = [
         (id_, key, json.dumps(value))
         for id_, trial in known
@@ -188,13 +187,12 @@ def finish_trials(transaction: Connection, study_id: int, outcomes: Sequence[Out
     if not ids:
         return set()
     finished = moment_text(running[0].now)
-    update_rows(
-        transaction,
-        _trials,
-        ("state", "datetime_complete", "trial_id"),
-        [(outcome.state.name, finished, trial_id) for trial_id, outcome in ids.items()],
-    )
-    _insert_results(transaction, ids)
+    # Reports of a trial in training are replaced by its whole curve: settling moves a point of it.
+    delete_rows(transaction, _curves, "trial_id", list(ids))
+    with Batch(transaction) as batch:
+        states = [(outcome.state.name, finished, id_) for id_, outcome in ids.items()]
+        batch.update(_trials, ("state", "datetime_complete", "trial_id"), states)
+        _insert_results(batch, ids)
     return {outcome.number for outcome in ids.values()}
 
 
@@ -227,24 +225,17 @@ def report_trials(
         for trial_id, number in numbers.items()
         for point in _points(curves[number])[reported.get(trial_id, 0) :]
     ]
-    _insert_points(transaction, points)
+    insert_rows(transaction, _curves, _POINT, points)
 
 
-def _insert_results(transaction: Connection, outcomes: Mapping[int, Outcome]) -> None:
-    # Reports of a trial in training are replaced by its whole curve: settling moves a point of it.
-    delete_rows(transaction, _curves, "trial_id", list(outcomes))
+def _insert_results(batch: Batch, outcomes: Mapping[int, Outcome]) -> None:
     known = outcomes.items()
     values = [(trial_id, *row) for trial_id, outcome in known for row in outcome.value_rows]
-    insert_rows(transaction, _values, ("trial_id", "objective", "value", "value_type"), values)
+    batch.insert(_values, ("trial_id", "objective", "value", "value_type"), values)
     points = [(trial_id, *row) for trial_id, outcome in known for row in outcome.curve_rows]
-    _insert_points(transaction, points)
+    batch.insert(_curves, _POINT, points)
     texts = [(trial_id, *row) for trial_id, outcome in known for row in outcome.attribute_rows]
-    insert_rows(transaction, _attributes, ("trial_id", "key", "value_json"), texts)
-
-
-def _insert_points(transaction: Connection, points: Sequence[Sequence[Any]]) -> None:
-    columns = ("trial_id", "step", "intermediate_value", "intermediate_value_type")
-    insert_rows(transaction, _curves, columns, points)
+    batch.insert(_attributes, ("trial_id", "key", "value_json"), texts)
 
 
 def _points(curve: Sequence[float]) -> list[tuple[Any, ...]]:

@@ -146,8 +146,10 @@ class PopulationWork:
         space = search_space(spec, plan.strengths)
 
         def look(transaction: Connection) -> tuple[int, str | None]:
-            mirror.sync(transaction)
             asked = spec.stop == "auto" and lease.first_number is None
+            # What nobody asks of the study is not read: of a large one that takes the most.
+            if mirror.learns or asked or lease.first_number is not None:
+                mirror.sync(transaction)
             why = why_enough(transaction, lease, self._bench, space) if asked else None
             return holding.trials_before(transaction, lease), why
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import math
-import random
 import threading
 import time
 from collections.abc import Callable, Generator
@@ -38,6 +37,7 @@ from workers.data.prepare import Prepared, check_and_prepare, prepare
 from workers.guard import Usual, telling
 from workers.heeding import heed, heeding
 from workers.loop.answer_lease import AnswerWork
+from workers.loop.company import Company
 from workers.loop.control import ENDS_THE_LEASE, Stopping, Withdrawn, plain, reason_of
 from workers.loop.introducing import claimant_of, measured, record_of
 from workers.loop.keeping import Keeping
@@ -93,7 +93,7 @@ class Worker:
         self._lease: Lease | None = None
         self._share: tuple[Lease | None, float] = (None, 0.0)  # of whose training is done
         self._told: Lease | None = None  # the last lease whose share the database knows
-        self._benches = Benches()
+        self._benches, self._company = Benches(), Company()
         self.claimant = claimant_of(worker_id, settings)
 
     def stop(self) -> None:
@@ -139,8 +139,7 @@ class Worker:
                     return
             except DBAPIError as error:
                 log.warning("the database does not answer, trying again: %s", first_line(error))
-            # A little jitter keeps many idle workers from asking in step.
-            self._stopping.wait(self._settings.poll_seconds * random.uniform(0.8, 1.2))  # nosec B311 # no secret
+            self._stopping.wait(self._company.poll_seconds(self._settings.poll_seconds))
 
     # --- one lease ------------------------------------------------------------------------------
 
@@ -295,7 +294,7 @@ class Worker:
 
         In between only look whether the lease is still ours.
         """
-        every = self._settings.renew_seconds
+        every, look_due = self._settings.renew_seconds, 0.0
         due = time.monotonic() + every
         while not self._stopping.wait(min(LOOK_SECONDS, every)):
             lease = self._lease
@@ -303,7 +302,8 @@ class Worker:
                 if time.monotonic() >= due or self._has_first_news(lease):
                     due = time.monotonic() + every
                     self._renew(lease)
-                elif lease is not None:
+                elif lease is not None and time.monotonic() >= look_due:
+                    look_due = time.monotonic() + self._company.look_seconds(LOOK_SECONDS, every)
                     with self._database.reading() as look:
                         holding.require_ours(look, lease)
             except LeaseLost:
@@ -316,6 +316,7 @@ class Worker:
     def _renew(self, lease: Lease | None) -> None:
         with self._database.transaction() as transaction:
             fleet.see_worker(transaction, self.id, self._measured())
+            self._company.count(transaction, self._settings.lease_seconds)
             if lease is not None:
                 known = self._share_of(lease)
                 holding.renew(transaction, lease, self._settings.lease_seconds, known)
@@ -342,6 +343,7 @@ class Worker:
 
     def _record(self, transaction: Connection) -> None:
         fleet.record_worker(transaction, record_of(self.claimant, self._tools.device))
+        self._company.count(transaction, self._settings.lease_seconds)
 
     def _measured(self) -> dict[str, Any]:
         return measured(self._tools.recorder, self._tools.device)

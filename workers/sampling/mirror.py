@@ -15,7 +15,7 @@ from ridgeway.answers import Params
 from ridgeway.spec.spec import JobSpec
 from ridgeway.study.histories import new_lessons
 from workers.sampling.request import Request
-from workers.sampling.samplers import SAMPLERS
+from workers.sampling.samplers import LEARNING, SAMPLERS
 from workers.sampling.space import external_params
 from workers.sampling.strengths import path_draws
 from workers.sampling.table import TrialTable
@@ -31,6 +31,11 @@ class Mirror:
         self.table = TrialTable()
         self._last_id = 0
         self._unfinished: set[int] = set()
+
+    @property
+    def learns(self) -> bool:
+        """Whether what is proposed depends on what is in the study."""
+        return self._spec.kind != "path" and self._spec.sampler in LEARNING
 
     def sync(self, transaction: Connection) -> None:
         """Read what has come to the study since the last time."""

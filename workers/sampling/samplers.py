@@ -56,3 +56,5 @@ SAMPLERS: Mapping[SamplerName, Sampler] = {
     "grid": grid,
     "gp": with_floors(gaussian_process),
 }
+
+LEARNING: frozenset[SamplerName] = frozenset({"tpe", "gp"})  # those that ask for the history

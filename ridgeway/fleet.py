@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import sqlalchemy as sa
@@ -52,6 +52,7 @@ class LiveWorker:
     models: frozenset[str]
     datasets: frozenset[str]  # beside uploaded ones
     penalties: frozenset[str]
+    unreadable: Mapping[str, str] = field(default_factory=dict[str, str])  # job's id: why
 
     def lacking(self, spec: JobSpec, *, uploaded: bool) -> list[str]:
         """Return what the spec needs and the worker does not offer, in words; [] if it is able.
@@ -118,9 +119,19 @@ def recorded_on(transaction: Connection, host: str) -> Sequence[Row[Any, Any, An
     return transaction.execute(query.where(workers.c.seen_at > now() - GONE_SECONDS)).all()
 
 
-def see_worker(transaction: Connection, worker_id: str, measures: Any = None) -> None:
-    """Note that the worker is alive now, and what it has measured since its start."""
-    told = {"seen_at": now()} | ({} if measures is None else {"measures": measures})
+def see_worker(
+    transaction: Connection,
+    worker_id: str,
+    measures: Any = None,
+    unreadable: Mapping[str, str] | None = None,
+) -> None:
+    """Note that the worker is alive now, and what it has measured since its start.
+
+    unreadable: the jobs that it leaves to others, by their ids, and why.
+    """
+    told: dict[str, Any] = {"seen_at": now()}
+    told |= {} if measures is None else {"measures": measures}
+    told |= {} if unreadable is None else {"unreadable": dict(unreadable)}
     transaction.execute(sa.update(workers).where(workers.c.id == worker_id).values(**told))
 
 
@@ -166,7 +177,7 @@ def list_live_workers(
     transaction: Connection, within_seconds: float = LIVE_SECONDS
 ) -> list[LiveWorker]:
     """List the workers that were seen within that time, and what each offers."""
-    offers = (workers.c.models, workers.c.datasets, workers.c.penalties)
+    offers = (workers.c.models, workers.c.datasets, workers.c.penalties, workers.c.unreadable)
     query = sa.select(workers.c.host, workers.c.version, *offers)
     live = query.where(workers.c.seen_at > now() - within_seconds)
     return [
@@ -177,6 +188,7 @@ def list_live_workers(
             datasets=frozenset(row.datasets),
             # One of an earlier release has told of none, and has those of every release.
             penalties=frozenset(PENALTY_NAMES if row.penalties is None else row.penalties),
+            unreadable=row.unreadable or {},
         )
         for row in transaction.execute(live)
     ]

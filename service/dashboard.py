@@ -259,11 +259,9 @@ def main(socket: str) -> None:
             return studies
 
     database = Database.of(Settings())
-    storage = Named(
-        os.environ.pop(DATABASE_URL),
-        engine_kwargs=database.of_other_engines,
-        skip_table_creation=True,
-    )
+    # A connection that a restart or a failover has cut is found out before it is used.
+    options = {"pool_pre_ping": True, **database.of_other_engines}
+    storage = Named(os.environ.pop(DATABASE_URL), options, skip_table_creation=True)
     # The two packages' types of a WSGI application differ in their parameters' names alone.
     app = WSGIMiddleware(cast("Any", wsgi(storage)))
     uvicorn.run(app, uds=socket, log_level="warning", lifespan="off", access_log=False)

@@ -6,12 +6,11 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any
 
-from sqlalchemy.engine import URL, Connection, Engine, make_url
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy.engine import URL, Connection, Engine
 
 from ridgeway.database.options import WAIT, Manner
 from ridgeway.database.sqlite import sqlite_engine
-from ridgeway.errors import InvalidInput
+from ridgeway.database.urls import checked_url
 from ridgeway.settings import Settings
 
 
@@ -31,7 +30,7 @@ class Database:
         connections: int = 5,
         pooled: bool = False,
     ) -> None:
-        self.url, self.pooled = _checked_url(url), pooled
+        self.url, self.pooled = checked_url(url), pooled
         manner = Manner(wait_seconds, hurried, connections, pooled)
         self.engine = _engine(self.url, manner)
         self._writer = self.engine.execution_options(**{WAIT: wait_seconds})
@@ -97,21 +96,6 @@ class Database:
     def close(self) -> None:
         """Give every connection back."""
         self.engine.dispose()
-
-
-def _checked_url(url: str) -> URL:
-    try:
-        parsed = make_url(url)
-    except ArgumentError:
-        # The URL itself may hold a password: it is never repeated.
-        raise InvalidInput.of("RIDGEWAY_DATABASE_URL", None, "is no database URL") from None
-    backend = parsed.get_backend_name()
-    if backend in ("postgresql", "postgres"):
-        return parsed.set(drivername="postgresql+psycopg")
-    if backend == "sqlite" and parsed.database not in (None, "", ":memory:"):
-        return parsed
-    message = "must be sqlite:///FILE or postgresql://USER@HOST/NAME"
-    raise InvalidInput.of("RIDGEWAY_DATABASE_URL", backend, message)
 
 
 def _engine(url: URL, manner: Manner) -> Engine:

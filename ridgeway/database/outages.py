@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import sqlite3
 
+from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+_READ_ONLY = "25006"
 
 # What time or an operator mends while a process waits, by SQLSTATE and by its class
 # (https://www.postgresql.org/docs/current/errcodes-appendix.html).
@@ -17,7 +20,7 @@ _PASSING_CLASSES = {
     "58",  # the server's operating system
 }
 _PASSING_STATES = {
-    "25006",  # read-only: a standby, or a managed server whose disk is nearly full
+    _READ_ONLY,  # a standby, or a managed server whose disk is nearly full
     "25P03",  # ended for idling inside a transaction: this process had been stopped
     "25P04",  # ended for the length of its transaction
     "55006",  # object in use
@@ -39,13 +42,22 @@ _OF_THE_OPEN_FILE = {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR, sqlite3.SQLI
 
 
 def lies_in_the_connection(error: BaseException) -> bool:
-    """Return True if only a new connection to SQLite can mend it, once the file is well again.
+    """Return True if only a new connection can mend it, once the database is well again.
 
-    A file that could not be opened for writing stays open for reading alone, whatever becomes of
-    its mode.
+    SQLite's file that could not be opened for writing stays open for reading alone, whatever
+    becomes of its mode. A session of PostgreSQL's that may only read leads to a server that is no
+    primary, or no longer: another address or another server behind it takes the writes.
     """
+    if getattr(error, "sqlstate", None) == _READ_ONLY:
+        return True
     code = getattr(error, "sqlite_errorcode", None)
     return code is not None and code & 0xFF in _OF_THE_OPEN_FILE
+
+
+def give_up_connection(context: ExceptionContext) -> None:
+    """Have SQLAlchemy open all connections anew where the fault lies in how they were opened."""
+    if lies_in_the_connection(context.original_exception):
+        context.is_disconnect = True
 
 
 def will_pass(error: Exception) -> bool:

@@ -13,6 +13,7 @@ from sqlalchemy import event
 from sqlalchemy.engine import URL, Connection, Engine
 
 from ridgeway.database.options import WAIT, Manner
+from ridgeway.database.outages import give_up_connection
 
 CONNECT_SECONDS = 10
 HURRIED_CONNECT_SECONDS = 3  # of a process that has to answer
@@ -66,18 +67,24 @@ def postgresql_engine(url: URL, manner: Manner) -> Engine:
         },
     )
     event.listen(engine, "begin", _limit_by_transaction if manner.pooled else _limit_locks)
+    event.listen(engine, "handle_error", give_up_connection)
     engine.update_execution_options(**{LIMITS: manner})
     if hurried:
-
-        def connect(dialect: Any, record: Any, arguments: Any, options: Any) -> _TimedConnection:
-            connection = _TimedConnection.connect(*arguments, **options)
-            connection.answer_seconds = wait_seconds + GRACE_SECONDS
-            return connection
-
-        event.listen(engine, "do_connect", connect)
+        _wait_no_longer(engine, wait_seconds + GRACE_SECONDS)
     else:
         _ask_after_a_rest(engine)
     return engine
+
+
+def _wait_no_longer(engine: Engine, seconds: float) -> None:
+    """Let no connection of the engine wait longer than that for an answer."""
+
+    def connect(dialect: Any, record: Any, arguments: Any, options: Any) -> _TimedConnection:
+        connection = _TimedConnection.connect(*arguments, **options)
+        connection.answer_seconds = seconds
+        return connection
+
+    event.listen(engine, "do_connect", connect)
 
 
 def _limits(manner: Manner) -> dict[str, int]:

@@ -22,9 +22,13 @@ log = logging.getLogger("ridgeway.database")
 
 
 def migrate(database: Database) -> None:
-    """Bring Optuna's tables and ours to this release's schema; safe to run twice at once."""
+    """Bring Optuna's tables and ours to this release's schema; safe to run twice at once.
+
+    SchemaMismatch where a newer release has migrated already: there is no way back.
+    """
     with _one_migrator(database):
         before = _revision(database)
+        _require_known(before)
         with _logging_as_it_is():
             _upgrade(database)
         after = _revision(database)
@@ -83,10 +87,10 @@ def _logging_as_it_is() -> Generator[None]:
 def require_schema(database: Database) -> None:
     """Raise SchemaMismatch unless the tables are exactly this release's."""
     from alembic.runtime.migration import MigrationContext
-    from alembic.script import ScriptDirectory
 
-    expected = ScriptDirectory.from_config(alembic_config()).get_current_head()
+    expected = known_revisions()[0]
     found = _revision(database)
+    _require_known(found)
     with database.reading() as connection:
         optuna_found = MigrationContext.configure(connection).get_current_revision()
     if found != expected:
@@ -98,6 +102,24 @@ def require_schema(database: Database) -> None:
         raise SchemaMismatch(
             f"Optuna's schema in the database is {optuna_found or 'empty'}, Ridgeway writes "
             f"{OPTUNA_SCHEMA}. Run `ridgeway migrate`."
+        )
+
+
+def known_revisions() -> list[str]:
+    """Return the revisions of our tables that this release knows, the newest first."""
+    from alembic.script import ScriptDirectory
+
+    script = ScriptDirectory.from_config(alembic_config())
+    return [each.revision for each in script.walk_revisions()]
+
+
+def _require_known(found: str | None) -> None:
+    """Raise SchemaMismatch for a revision that only a newer release can have made."""
+    known = known_revisions()
+    if found is not None and found not in known:
+        raise SchemaMismatch(
+            f"The database's schema is {found}, which a newer release has made; this one knows "
+            f"it up to {known[0]}. Start the newer release here."
         )
 
 

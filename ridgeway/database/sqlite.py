@@ -9,10 +9,10 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import event
-from sqlalchemy.engine import URL, Connection, Engine, ExceptionContext
+from sqlalchemy.engine import URL, Connection, Engine
 
 from ridgeway.database.options import WAIT
-from ridgeway.database.outages import lies_in_the_connection
+from ridgeway.database.outages import give_up_connection
 
 NAPS_MILLISECONDS = 18  # four naps of 1 to 10 ms: shorter ones only take the writer's core
 
@@ -27,7 +27,7 @@ def sqlite_engine(url: URL, wait_seconds: float) -> Engine:
     )
     event.listen(engine, "connect", _set_pragmas)
     event.listen(engine, "begin", _begin)
-    event.listen(engine, "handle_error", _give_up_connection)
+    event.listen(engine, "handle_error", give_up_connection)
     return engine
 
 
@@ -45,12 +45,6 @@ def _set_pragmas(connection: Any, record: Any) -> None:
     cursor.execute("PRAGMA synchronous = NORMAL")
     cursor.execute("PRAGMA foreign_keys = ON")
     cursor.close()
-
-
-def _give_up_connection(context: ExceptionContext) -> None:
-    """Have SQLAlchemy open all connections anew where the file is at fault as they opened it."""
-    if lies_in_the_connection(context.original_exception):
-        context.is_disconnect = True
 
 
 def _begin(connection: Connection) -> None:

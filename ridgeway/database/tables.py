@@ -138,6 +138,7 @@ workers = Table(
     Column("datasets", sa.JSON, nullable=False, comment="names beside uploaded ones"),
     Column("penalties", sa.JSON, comment="names; none where an earlier release started it"),
     Column("measures", _OPTIONAL_JSON, comment="ridgeway.measures.Measures since its start"),
+    Column("unreadable", _OPTIONAL_JSON, comment="jobs that it can't read: why, by their ids"),
     Column("started_at", SECONDS, nullable=False),
     Column("seen_at", SECONDS, nullable=False),
 )

@@ -25,6 +25,7 @@ from ridgeway.jobs.stored import read_plan, read_spec, stored_kind, stored_timeo
 from ridgeway.spec.names import PENALTY_NAMES
 
 FIRST_POPULATION = 4
+MOST_TOLD = 100  # jobs that a worker's row says it can't read
 MOST_SHARERS = 32  # workers that one job's end is shared out to; it spares claims before a look
 
 log = logging.getLogger("ridgeway.worker")
@@ -38,14 +39,18 @@ class KnownJobs:
     """
 
     readable: set[str] = field(default_factory=set[str])
-    unreadable: set[str] = field(default_factory=set[str])
+    unreadable: dict[str, str] = field(default_factory=dict[str, str])  # and why
     last: str | None = None
 
     def leave(self, job_id: str, why: Unreadable) -> None:
         """Leave a job to workers that can read it, for as long as this process lives."""
         log.warning("job %s is left to other workers: %s", job_id, why)
         self.readable.discard(job_id)
-        self.unreadable.add(job_id)
+        self.unreadable[job_id] = str(why)
+
+    def told(self) -> dict[str, str]:
+        """Return the newest jobs that are left, for the worker's row to tell those who wait."""
+        return dict([*self.unreadable.items()][-MOST_TOLD:])
 
 
 @dataclass(frozen=True)

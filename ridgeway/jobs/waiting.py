@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy.engine import Connection, Row
 
@@ -22,10 +22,18 @@ NOBODY = (
     "No worker is running, so nobody takes this job: start `ridgeway worker` with the service's "
     "RIDGEWAY_DATABASE_URL and RIDGEWAY_STORE_URL; `ridgeway serve` starts its own."
 )
-REMEDY = (
+INSTALL = (
     "Install the packages that offer them beside a worker. An idle worker notices them within "
     "seconds and starts again."
 )
+UPGRADE = "Start a worker of the release that wrote what they can't read, or of a later one."
+
+
+class Reason(NamedTuple):
+    """Why a worker does not take a job: what it lacks, or why it can't read it; "" if neither."""
+
+    lacks: str
+    unreadable: str
 
 
 class Waiting:
@@ -52,18 +60,24 @@ class Waiting:
         lacking = [each.lacking(spec, uploaded=uploaded) for each in self._live]
         if not self._live:
             return NOBODY
-        return _sentence(self._live, lacking) if all(lacking) else None
+        reasons = [
+            Reason(", ".join(lacks), "" if lacks else each.unreadable.get(row.id, ""))
+            for each, lacks in zip(self._live, lacking, strict=True)
+        ]
+        return _sentence(self._live, reasons) if all(map(any, reasons)) else None
 
 
-def _sentence(live: Sequence[LiveWorker], lacking: Sequence[Sequence[str]]) -> str:
+def _sentence(live: Sequence[LiveWorker], reasons: Sequence[Reason]) -> str:
     whose = Counter(
-        (worker.host, worker.version, ", ".join(lacks))
-        for worker, lacks in zip(live, lacking, strict=True)
+        (worker.host, worker.version, reason) for worker, reason in zip(live, reasons, strict=True)
     )
     named = [_told(*own, count) for own, count in sorted(whose.items())]
     more = len(named) - MOST_NAMED
     told = "; ".join(named[:MOST_NAMED]) + (f"; and {more} more like them" if more > 0 else "")
-    return f"No live worker can take this job: {told}. {REMEDY}"
+    remedies = {INSTALL: any(each.lacks for each in reasons)}
+    remedies |= {UPGRADE: any(each.unreadable for each in reasons)}
+    needed = " ".join(remedy for remedy, helps in remedies.items() if helps)
+    return f"No live worker can take this job: {told}. {needed}"
 
 
 def may_wait(state: str, running: int) -> bool:
@@ -71,7 +85,11 @@ def may_wait(state: str, running: int) -> bool:
     return state in ("queued", "running") and not running
 
 
-def _told(host: str, version: str, lacks: str, count: int) -> str:
+def _told(host: str, version: str, reason: Reason, count: int) -> str:
     who = "a worker" if count == 1 else f"{count} workers"
+    who += f" on {host} (release {version})"
+    if reason.unreadable:
+        verb = "says" if count == 1 else "say"
+        return f"{who} {verb} {reason.unreadable.rstrip('.')!r}"
     verb = "lacks" if count == 1 else "lack"
-    return f"{who} on {host} (release {version}) {verb} {lacks}"
+    return f"{who} {verb} {reason.lacks}"

@@ -15,6 +15,7 @@ from ridgeway.data.store import Store
 from ridgeway.database.clock import current_time
 from ridgeway.database.outages import first_line
 from ridgeway.database.schema import require_schema
+from ridgeway.database.urls import servers
 from ridgeway.errors import SchemaMismatch
 from ridgeway.operate.findings import NOT_YET, Finding, Place, fail, ok, sized, warn
 from ridgeway.operate.named import named_files
@@ -35,7 +36,7 @@ def check_database(place: Place) -> Finding:
         with place.database.reading() as connection:
             if place.database.embedded:
                 return _sqlite(connection)
-            return _postgresql(connection)
+            return _postgresql(connection, several="," in servers(place.database.url)[0])
     except SQLAlchemyError as error:
         return fail(
             f"the database can't be reached: {first_line(error)}",
@@ -58,7 +59,9 @@ def _sqlite(connection: Connection) -> Finding:
     return ok(f"SQLite {sqlite3.sqlite_version}, write-ahead log, no damage")
 
 
-def _postgresql(connection: Connection) -> Finding:
+def _postgresql(connection: Connection, several: bool) -> Finding:
+    """several: whether the URL names more servers than one."""
+
     def shown(name: str) -> str:
         return str(connection.exec_driver_sql(f"SHOW {name}").scalar_one())
 
@@ -67,8 +70,14 @@ def _postgresql(connection: Connection) -> Finding:
     most = int(shown("max_connections"))
     if number < OLDEST_POSTGRESQL:
         return fail(f"PostgreSQL is {version}", "Upgrade it to 14 or later.")
-    if shown("default_transaction_read_only") == "on":
+    if shown("transaction_read_only") == "on":  # a standby's, too
         return fail(f"PostgreSQL {version} is read-only", "Name the primary server in the URL.")
+    waits = shown("synchronous_commit") not in ("off", "local")
+    if several and not (waits and shown("synchronous_standby_names")):
+        return warn(
+            f"PostgreSQL {version} acknowledges what no replica has yet: a failover may lose it",
+            "Set synchronous_standby_names on the primary (docs/operations.md, Failover).",
+        )
     if most - used < FEW_CONNECTIONS:
         remedy = "Raise max_connections, or run fewer workers: each holds one or two connections."
         return warn(f"PostgreSQL {version}: {used} of {most} connections are in use", remedy)
@@ -85,7 +94,7 @@ def check_schema(place: Place) -> Finding:
         remedy = (
             "Start `ridgeway serve` of this release, which migrates its own database."
             if place.database.embedded
-            else "Stop the service, run `ridgeway migrate` of this release, start the service."
+            else "Run `ridgeway migrate` of the newer release; what runs already goes on."
         )
         return fail(str(error), f"{remedy} Take a backup first.")
     return ok("the tables are this release's")

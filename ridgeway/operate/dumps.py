@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import URL, Connection
 
 from ridgeway.database.engine import Database
+from ridgeway.database.urls import servers
 from ridgeway.errors import InvalidInput, RidgewayError
 
 
@@ -85,9 +86,11 @@ def _run(tool: str, url: URL, *arguments: str) -> None:
 def _environment(url: URL) -> dict[str, str]:
     """Return libpq's variables for a URL: on a command line everybody could read a password."""
     query = {name: str(value) for name, value in url.query.items()}
+    hosts, ports = servers(url)
     given = {
-        "PGHOST": url.host or query.get("host"),
-        "PGPORT": str(url.port) if url.port else query.get("port"),
+        "PGHOST": hosts,
+        "PGPORT": ports,
+        "PGTARGETSESSIONATTRS": query.get("target_session_attrs"),
         "PGUSER": url.username,
         "PGPASSWORD": str(url.password) if url.password is not None else None,
         "PGDATABASE": url.database,

@@ -16,7 +16,7 @@ import sqlalchemy as sa
 
 from ridgeway.data.store import Store
 from ridgeway.database.engine import Database
-from ridgeway.database.schema import alembic_config, require_schema
+from ridgeway.database.schema import known_revisions, require_schema
 from ridgeway.database.tables import sessions
 from ridgeway.errors import Conflict, InvalidInput, SchemaMismatch
 from ridgeway.host.locks import locked_database, locked_folder
@@ -56,16 +56,13 @@ def _held(settings: Settings) -> Generator[None]:
 
 def _require_fit(manifest: Manifest, database: Database) -> None:
     """Raise InvalidInput for a backup of the other kind of database, or of a later release."""
-    from alembic.script import ScriptDirectory
-
     kind = "sqlite" if database.embedded else "postgresql"
     if manifest.kind != kind:
         message = f"is a backup of {manifest.kind}, and the database to restore to is {kind}"
         raise InvalidInput.of("FILE", None, message)
     if not database.embedded:
         require_tool("pg_restore")
-    known = ScriptDirectory.from_config(alembic_config()).walk_revisions()
-    if manifest.revision not in {each.revision for each in known}:
+    if manifest.revision not in known_revisions():
         message = f"is of release {manifest.release}, whose tables this release does not know"
         raise InvalidInput.of("FILE", None, f"{message}; restore it with that release or a later")
 

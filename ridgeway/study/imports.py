@@ -8,11 +8,11 @@ import optuna
 from optuna.storages import RDBStorage
 from optuna.study import StudyDirection
 from optuna.trial import TrialState
-from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from ridgeway.database.engine import Database
 from ridgeway.database.outages import first_line
+from ridgeway.database.urls import parsed_url
 from ridgeway.errors import Conflict, InvalidInput
 from ridgeway.study import questions, writing
 
@@ -37,8 +37,8 @@ def import_study(database: Database, url: str, name: str) -> int:
 
 def _load(url: str, name: str) -> optuna.Study:
     try:
-        parsed = make_url(url)
-    except ArgumentError:
+        parsed = parsed_url(url)
+    except (ArgumentError, ValueError):
         raise InvalidInput.of("URL", None, "is no database URL") from None
     if parsed.get_backend_name() == "sqlite" and not Path(parsed.database or "").is_file():
         raise InvalidInput.of("URL", parsed.database, "there is no such file")

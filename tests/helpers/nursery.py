@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from simulated import Conduct, SimulatedWorker, set_clock
+from simulated import Conduct, SimulatedWorker, release_of, set_clock, set_release
 
 from ridgeway.data.store import Store
 from ridgeway.database.engine import Database
@@ -148,7 +148,9 @@ def _be_a_worker(order: dict[str, Any]) -> None:
     conduct = Conduct(**order["conduct"])
     random.seed(conduct.seed)
     set_clock(conduct)
-    SimulatedWorker(order["url"], str(uuid.uuid4()), conduct, Path(order["diary"])).run()
+    set_release(conduct)
+    worker_id = f"{release_of(conduct)}-{uuid.uuid4().hex[:24]}"
+    SimulatedWorker(order["url"], worker_id, conduct, Path(order["diary"])).run()
 
 
 def _be_a_sweeper(order: dict[str, Any]) -> None:

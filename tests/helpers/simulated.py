@@ -25,9 +25,10 @@ from ridgeway.database.engine import Database
 from ridgeway.database.outages import first_line, will_pass
 from ridgeway.database.tables import jobs as job_table
 from ridgeway.errors import LeaseLost, NotFound
-from ridgeway.jobs import artifacts, claiming, holding
+from ridgeway.jobs import artifacts, claiming, holding, stored
 from ridgeway.jobs.claiming import Claimant
 from ridgeway.jobs.leases import Lease
+from ridgeway.spec.spec import JobSpec
 from ridgeway.study import reading
 from ridgeway.study.facts import TrialFacts
 from ridgeway.study.writing import Outcome
@@ -68,6 +69,7 @@ class Conduct:
     poison: tuple[int, ...] = ()  # numbers of trials that kill whoever trains them
     seed: int | None = None  # of the strengths that it proposes, where it never idles before
     clock_offset: float = 0.0  # seconds that this process's clock is wrong by
+    of_tomorrow: bool = False  # it is of a newer release, whose specs have a field more
     clock_file: str | None = None  # SQLite: the machine's clock is wrong by what it holds
 
 
@@ -265,6 +267,26 @@ def recommended() -> Recommended:
     return Recommended(
         simplest=chosen, best=chosen, none=None, baseline=Baseline(value=2.3), test=scores
     )
+
+
+# --- releases ---------------------------------------------------------------------------------
+
+
+class SpecOfTomorrow(JobSpec):
+    """What a newer release's users may ask for."""
+
+    tomorrow: int | None = None
+
+
+def release_of(conduct: Conduct) -> str:
+    """What the ids of its workers begin with."""
+    return "tomorrow" if conduct.of_tomorrow else "today"
+
+
+def set_release(conduct: Conduct) -> None:
+    """Let this process read what the conduct's release reads."""
+    if conduct.of_tomorrow:
+        stored.JobSpec = SpecOfTomorrow  # type: ignore[misc]
 
 
 # --- clocks that are wrong --------------------------------------------------------------------

@@ -27,6 +27,8 @@ from ridgeway.jobs.lifecycle import submit_job
 from ridgeway.spec.notify import Notification
 from ridgeway.spec.spec import JobSpec
 
+EXPANDING_FROM = "0012"  # the schema of the earliest release that may run while this one migrates
+
 
 @pytest.fixture
 def empty_database(empty_database_url):
@@ -153,9 +155,35 @@ def test_an_empty_or_older_database_is_refused_with_what_to_run(empty_database):
     migrate(empty_database)
     require_schema(empty_database)
     with empty_database.transaction() as transaction:
-        transaction.execute(sa.text(f"UPDATE {VERSION_TABLE} SET version_num = '0000'"))
-    with pytest.raises(SchemaMismatch, match="schema is 0000"):
+        transaction.execute(sa.text(f"UPDATE {VERSION_TABLE} SET version_num = '0011'"))
+    with pytest.raises(SchemaMismatch, match="schema is 0011, this release needs"):
         require_schema(empty_database)
+
+
+def test_a_database_that_a_newer_release_has_migrated_is_left_to_it(empty_database):
+    migrate(empty_database)
+    with empty_database.transaction() as transaction:
+        transaction.execute(sa.text(f"UPDATE {VERSION_TABLE} SET version_num = 'later'"))
+    for touch in (require_schema, migrate):
+        with pytest.raises(SchemaMismatch, match="is later, which a newer release has made"):
+            touch(empty_database)
+
+
+def test_migrations_only_add_so_that_a_running_release_gets_on_beside_them(empty_database):
+    """The earlier release neither reads nor writes what is new, and misses nothing."""
+    migrate(empty_database)
+    new = {
+        (name, column["name"]): column["nullable"] or column["default"] is not None
+        for name in metadata.tables
+        for column in sa.inspect(empty_database.engine).get_columns(name)
+    }
+    run(empty_database, command.downgrade, EXPANDING_FROM)
+    inspector = sa.inspect(empty_database.engine)
+    before = {*metadata.tables} & {*inspector.get_table_names()}
+    old = {(name, column["name"]) for name in before for column in inspector.get_columns(name)}
+    assert old <= {*new}
+    demanding = [place for place in {*new} - old if place[0] in before and not new[place]]
+    assert demanding == []
 
 
 def test_a_newer_optuna_schema_is_refused(empty_database):

@@ -315,7 +315,8 @@ class Worker:
 
     def _renew(self, lease: Lease | None) -> None:
         with self._database.transaction() as transaction:
-            fleet.see_worker(transaction, self.id, self._measured())
+            left = self.claimant.known.told()
+            fleet.see_worker(transaction, self.id, self._measured(), left)
             self._company.count(transaction, self._settings.lease_seconds)
             if lease is not None:
                 known = self._share_of(lease)

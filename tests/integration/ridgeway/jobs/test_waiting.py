@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlalchemy as sa
+from strange import rewrite
 from submitting import submit
 
 from ridgeway import fleet
@@ -13,6 +14,7 @@ from ridgeway.database.engine import Database
 from ridgeway.database.tables import datasets as dataset_table
 from ridgeway.database.tables import jobs as job_table
 from ridgeway.database.tables import workers as worker_table
+from ridgeway.errors import Unreadable
 from ridgeway.jobs import claiming, lookups, waiting
 from ridgeway.jobs.claiming import Claimant
 from ridgeway.jobs.lifecycle import submit_job
@@ -58,7 +60,7 @@ def test_workers_and_what_each_lacks_are_named_until_one_can_take_the_job(databa
     (told,) = warnings(database, job_id)
     assert "2 workers on gpu-1 (release 0.9) lack the model 'lab', the data set 'mill'" in told
     assert "a worker on gpu-2 (release 0.9) lacks the data set 'mill'" in told
-    assert waiting.REMEDY in told
+    assert waiting.INSTALL in told
     start(database, "w-4", models=MODELS | {"lab"}, datasets=DATASETS | {"mill"})
     assert warnings(database, job_id) == []
 
@@ -100,3 +102,31 @@ def test_many_machines_are_not_all_named(database):
     for number in range(7):
         start(database, f"w-{number}", f"host-{number}")
     assert "; and 3 more like them." in warnings(database, job_id)[0]
+
+
+def test_a_job_that_every_live_worker_leaves_says_why_until_one_reads_it(database):
+    job_id, other = submit(database), submit(database)
+    claimant = Claimant("w-1", MODELS, DATASETS, 64, 30.0, 5)
+    rewrite(database, job_id, plan={"tomorrow": 1})  # a newer release has planned it
+    start(database, "w-1")
+    with database.transaction() as transaction:
+        lease = claiming.claim(transaction, claimant)
+        assert lease is not None
+        assert lease.job_id == other
+        fleet.see_worker(transaction, "w-1", unreadable=claimant.known.told())
+    with database.reading() as transaction:
+        (told,) = lookups.find_job(transaction, job_id).warnings
+        assert lookups.find_job(transaction, other).warnings == []
+    assert "a worker on gpu-1 (release 0.9) says" in told
+    assert "can't read the job's plan: lambda: is required" in told
+    assert told.endswith(waiting.UPGRADE)
+    start(database, "w-2", "gpu-2")
+    with database.reading() as transaction:
+        assert lookups.find_job(transaction, job_id).warnings == []
+
+
+def test_a_worker_tells_of_the_newest_jobs_that_it_leaves():
+    known = claiming.KnownJobs()
+    for number in range(claiming.MOST_TOLD + 50):
+        known.leave(f"job {number}", Unreadable("Strange."))
+    assert list(known.told()) == [f"job {number}" for number in range(50, 50 + claiming.MOST_TOLD)]

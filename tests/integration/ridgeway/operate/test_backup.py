@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import io
 import os
+import sqlite3
 import subprocess
 import tarfile
 from collections.abc import Iterator
+from contextlib import closing
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -29,8 +31,9 @@ from ridgeway.database.tables import datasets as dataset_table
 from ridgeway.jobs import lifecycle, lookups
 from ridgeway.keys.keys import list_keys
 from ridgeway.keys.sessions import begin_session, live_sessions
-from ridgeway.operate import archives, backup
+from ridgeway.operate import archives, backup, doctor
 from ridgeway.operate.archives import Kept, Manifest, Reader
+from ridgeway.operate.findings import Place
 from ridgeway.settings import Settings
 
 TRIALS = 60
@@ -131,6 +134,11 @@ def test_a_job_that_runs_goes_on_where_it_is_restored(here, there, database, nur
     result = ridgeway(there, "restore", str(file))
     assert result.exit_code == 0, result.output
     restored = Database.of(there)
+    assert told_by_doctor(there) == {
+        "schema": "the tables are this release's",
+        "files": "2 files that the database names are there",
+        "workers": "no worker is alive; 1 jobs are open",
+    }
     before = Study.read(restored, job_id)
     assert 0 < before.states.count("COMPLETE") < TRIALS
     again = Crew(nursery, there.resolved_database_url(), tmp_path / "diary-there")
@@ -156,6 +164,58 @@ def test_a_job_that_runs_goes_on_where_it_is_restored(here, there, database, nur
     assert sha256(Store.of(there).get(key)) == checksum
     assert sha256(Store.of(there).get(table.address)) == table.stored_checksum
     restored.close()
+
+
+def told_by_doctor(settings: Settings) -> dict[str, str]:
+    """What `ridgeway doctor` says of a place."""
+    database = Database.of(settings)
+    place = Place(settings, database)
+    names = ("schema", "files", "workers")
+    told = {name: doctor.CHECKS[name](place).sentence for name in names}
+    database.close()
+    return told
+
+
+def copied_by_hand(here: Settings, there: Settings) -> None:
+    """Copy the database with its own tools, as docs/operations.md says."""
+    source, target = here.resolved_database_url(), there.resolved_database_url()
+    if "sqlite" in source:
+        there.data.mkdir()
+        with closing(sqlite3.connect(str(sa.make_url(source).database))) as read:
+            read.execute("VACUUM INTO ?", [str(sa.make_url(target).database)])
+        return
+    dump = here.data / "ridgeway.dump"
+    url, empty = (each.replace("+psycopg", "") for each in (source, target))
+    dumping = ["pg_dump", "--format=custom", "--no-owner", f"--file={dump}", url]
+    for command in (dumping, ["pg_restore", "--no-owner", f"--dbname={empty}", str(dump)]):
+        subprocess.run(command, check=True, capture_output=True)
+
+
+def test_leases_in_a_copy_by_hand_run_out_and_their_trials_are_done_there(
+    here, there, database, nursery, tmp_path
+):
+    job_id = submit(database, TRIALS)
+    crew = Crew(nursery, here.resolved_database_url(), tmp_path / "diary")
+    again = Crew(nursery, there.resolved_database_url(), tmp_path / "diary-there")
+    try:
+        crew.start(train_seconds=60.0, lease_seconds=2.0, population_limit=4)
+
+        def held() -> bool:
+            with database.reading() as transaction:
+                return lookups.find_job(transaction, job_id).progress.running > 0
+
+        wait_until(held, 60)
+        copied_by_hand(here, there)
+        again.start()
+        assert again.wait_for_all() == {0}
+    finally:
+        crew.close()
+        again.close()
+    restored = Database.of(there)
+    check(restored, job_id, expected=objective)
+    restored.close()
+    with database.reading() as transaction:  # nothing of that is seen here
+        assert lookups.find_job(transaction, job_id).progress.complete == 0
 
 
 @pytest.fixture

@@ -201,3 +201,19 @@ def test_a_database_that_is_away_is_exit_code_1_and_no_password_is_told(monkeypa
     assert "can't be reached" in found["database"]["sentence"]
     assert found["settings"]["status"] == "ok"
     assert "secret" not in result.output
+
+
+def test_a_failover_that_would_lose_something_is_told(database, postgres_server, monkeypatch):
+    if database.embedded:
+        pytest.skip("SQLite has no replica")
+    url = sa.engine.make_url(postgres_server)
+    host = url.query["host"]
+    several = f"postgresql://{url.username}@/{database.url.database}?host={host},{host}"
+    monkeypatch.setenv("RIDGEWAY_DATABASE_URL", several)
+    (found,) = doctor.diagnose(None, {"database": database_checks.check_database})
+    assert (found.status, "a failover may lose it" in found.sentence) == ("warn", True), found
+    with database.engine.connect() as connection:  # as a standby's sessions are
+        connection.exec_driver_sql("SET default_transaction_read_only = on")
+        connection.commit()
+        found = database_checks._postgresql(connection, several=False)
+    assert (found.status, "is read-only" in found.sentence) == ("fail", True), found

@@ -1,0 +1,25 @@
+"""Which jobs a worker can't read
+
+Revision: 0017
+Revises: 0012
+"""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0017"
+down_revision = "0012"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    """Add the column."""
+    comment = "jobs that it can't read: why, by their ids"
+    with op.batch_alter_table("workers") as table:
+        table.add_column(sa.Column("unreadable", sa.JSON(none_as_null=True), comment=comment))
+
+
+def downgrade() -> None:
+    """Forget them."""
+    op.execute("ALTER TABLE workers DROP COLUMN unreadable")

@@ -96,9 +96,10 @@ def run_plain(body: dict, seed: int, processes: int) -> dict[str, float]:
 
 
 @contextmanager
-def serving(folder: Path) -> Iterator[tuple[Client, psutil.Process]]:
-    """Run a service and its workers on a data folder."""
+def serving(folder: Path, workers: str = "auto") -> Iterator[tuple[Client, psutil.Process]]:
+    """Run a service and so many workers on a data folder."""
     argv = [sys.executable, "-P", "-m", "ridgeway", "serve", "--data", str(folder), "--port", "0"]
+    argv += ["--workers", workers]
     with (folder / "serve.log").open("wb") as log:
         process = subprocess.Popen(argv, stdout=log, stderr=log)
     try:

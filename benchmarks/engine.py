@@ -19,6 +19,7 @@ from ridgeway.settings import Settings
 from workers.backends.compiled import Compiled
 from workers.data.seeds import derived_seed
 from workers.kernels import Library, load
+from workers.loop.introducing import sizes_of
 from workers.minibatch.batches import Batch, Minibatches
 from workers.minibatch.planner import measured_together, pays_to_compile
 from workers.minibatch.trainer import Trainer
@@ -111,7 +112,7 @@ def planned_trainer(task: Task, device: torch.device, trials: int) -> tuple[Trai
     spec = task.spec.model_copy(update={"trials": trials})
     problem = Problem(spec, [task.fold], OUTPUTS, device)
     trainer = Trainer(problem)
-    if not pays_to_compile(trainer, Settings().max_population):
+    if not pays_to_compile(trainer, sizes_of(Settings(), device).most):
         return trainer, 0.0
     engine = trainer.engine.model_copy(update={"backend": Compiled.name})
     with nothing_kept("TORCHINDUCTOR_CACHE_DIR"):

@@ -26,13 +26,13 @@ from typing import Any
 from rows import Row, parser
 
 from ridgeway.jobs import fairness
-from ridgeway.jobs.claiming import population_size
 from ridgeway.jobs.fairness import Account, Candidate
+from ridgeway.jobs.sizes import Sizes, population_size
 
 MEASURES = ("start", "share", "jain", "useful")
 WORKERS = (1, 4, 16, 64)
 BIG, SMALL = 20_000, 20  # trials
-LIMIT = 16  # trials of a population, at most
+SIZES = Sizes(4, 16)  # trials of a population, at most
 AT_HAND = 4  # jobs whose data a worker keeps
 SETUP = 0.5  # seconds
 RULES = ("fair", "oldest")
@@ -142,9 +142,9 @@ class Simulation:
         return Account(owner, held.weight, held.virtual_time, held.jobs_reached, held.began)
 
     def _claim(self, job: Job, now: float, worker: Worker) -> tuple[float, float]:
-        size = min(self._left(job), population_size(job.trials, LIMIT, job.populations))
+        size = min(self._left(job), population_size(job.trials, SIZES, job.populations))
         setup = self.setup if worker.turns_to(job.name) else 0.0
-        share = size / population_size(job.trials, LIMIT, 30)
+        share = size / population_size(job.trials, SIZES, 30)
         took = setup + job.seconds * share * self.random.uniform(0.8, 1.2)
         self.spent_on_setup += setup
         if job.began_at is None:

@@ -5,7 +5,8 @@
         [--batch 128] [--penalty mixture|none|l1|l2|elastic_net] [--seconds 1] [--short]
     python benchmarks/populations.py --model mlp --curve population|rows|width
     python benchmarks/populations.py --check     ours and the loop learn the same
-    python benchmarks/populations.py --search [--trials 100]  against Optuna + torch; minutes
+    python benchmarks/populations.py --search [--trials 100] [--workers auto]
+        against Optuna + torch; minutes
 
 `model_steps`: steps of one model a CPU second (on a GPU: a second), in this one process, batches,
 AdamW and proximal step included, evaluation not. Baseline (benchmarks/loops.py): `penalised` does
@@ -62,6 +63,7 @@ CURVES: Mapping[str, Sequence[int]] = {
 }
 LARGEST_NETS = 256  # members of a curve over P on a CPU, but for linear models
 LARGEST_CNN = 64  # channels of a curve over width
+WARMING = 2  # searches before those that are timed
 SEARCH = {
     "dataset": "digits",
     "model": {"kind": "mlp", "hidden": [128, 128]},
@@ -102,6 +104,7 @@ def options() -> argparse.ArgumentParser:
     made.add_argument("--short", action="store_true", help="plan for a job of 100 trials")
     made.add_argument("--seconds", type=float, default=1.0, help="of each measurement, at least")
     made.add_argument("--trials", type=int, default=100, help="of the search")
+    made.add_argument("--workers", default="auto", help="of the search; two for each GPU")
     doing = made.add_mutually_exclusive_group()
     doing.add_argument("--curve", choices=tuple(CURVES))
     doing.add_argument("--check", action="store_true")
@@ -278,8 +281,11 @@ def search(arguments: argparse.Namespace) -> Iterator[Row]:
     processes = len(os.sched_getaffinity(0))
     ours: list[dict[str, float]] = []
     theirs: list[dict[str, float]] = []
-    with tempfile.TemporaryDirectory() as folder, demo.serving(Path(folder)) as (client, _):
-        client.wait(client.submit({**body, "trials": 4}))
+    serving = demo.serving
+    with tempfile.TemporaryDirectory() as folder, serving(Path(folder), arguments.workers) as made:
+        client, _ = made
+        for _ in range(WARMING):  # workers that share a GPU all have their turn
+            client.wait(client.submit({**body, "trials": 100}))
         for number in range(arguments.repeats):
             ours.append(demo.run_ours(client, {**body, "seed": number}))
             theirs.append(demo.run_plain(body, number, processes))

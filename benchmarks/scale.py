@@ -43,7 +43,8 @@ from ridgeway.data.bundled import BUNDLED
 from ridgeway.database.engine import Database
 from ridgeway.database.schema import migrate
 from ridgeway.jobs import claiming, holding, lifecycle
-from ridgeway.jobs.claiming import Claimant
+from ridgeway.jobs.claimant import Claimant
+from ridgeway.jobs.sizes import BY_DEVICE
 from ridgeway.spec.wording import parse_spec
 
 sys.path.append(str(Path(__file__).parents[1] / "tests" / "helpers"))
@@ -221,7 +222,7 @@ def _submit(database: Database, dataset: str, sampler: str) -> str:
 
 def _answer(database: Database, job: str) -> None:
     """End the job's search and answer it, as its owner and the last worker do."""
-    claimant = Claimant("last", frozenset({"mlp"}), frozenset(BUNDLED), 64, 30.0, 5)
+    claimant = Claimant("last", frozenset({"mlp"}), frozenset(BUNDLED), BY_DEVICE["cpu"], 30.0, 5)
     with database.transaction() as transaction:
         lifecycle.answer_job(transaction, job)
     with database.transaction() as transaction:

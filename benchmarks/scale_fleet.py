@@ -22,8 +22,9 @@ from ridgeway.database.engine import Database
 from ridgeway.errors import LeaseLost
 from ridgeway.fleet import WorkerRecord
 from ridgeway.jobs import claiming, holding
-from ridgeway.jobs.claiming import Claimant
+from ridgeway.jobs.claimant import Claimant
 from ridgeway.jobs.leases import Lease
+from ridgeway.jobs.sizes import BY_DEVICE
 from ridgeway.jobs.stored import read_spec
 from ridgeway.measures import Recorder
 from ridgeway.study.distributions import search_space
@@ -78,7 +79,7 @@ class SimulatedWorker(threading.Thread):
             worker_id=f"worker-{number}",
             models=frozenset({"linear", "mlp"}),
             datasets=frozenset({dataset}),
-            population_limit=64,
+            sizes=BY_DEVICE["cpu"],
             lease_seconds=LEASE_SECONDS,
             max_attempts=5,
         )

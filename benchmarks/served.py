@@ -22,7 +22,8 @@ from ridgeway.database.engine import Database
 from ridgeway.database.schema import migrate
 from ridgeway.database.tables import jobs
 from ridgeway.jobs import claiming, holding
-from ridgeway.jobs.claiming import Claimant
+from ridgeway.jobs.claimant import Claimant
+from ridgeway.jobs.sizes import Sizes
 from ridgeway.study.facts import TrialFacts
 from ridgeway.study.writing import Outcome
 
@@ -39,7 +40,7 @@ CLAIMANT = Claimant(
     worker_id="benchmark",
     models=frozenset({"mlp"}),
     datasets=frozenset({"digits"}),
-    population_limit=POPULATION,
+    sizes=Sizes(4, POPULATION),
     lease_seconds=30.0,
     max_attempts=3,
 )

@@ -167,9 +167,11 @@ def _retire(transaction: Connection, gone: Sequence[Any]) -> None:
     transaction.execute(sa.update(retired_measures).values(measures=stored))
 
 
-def live_workers(transaction: Connection, within_seconds: float) -> int:
-    """Return how many workers were seen within that time."""
+def live_workers(transaction: Connection, within_seconds: float, device: str = "") -> int:
+    """Return how many workers, on this kind of device or any, were seen within that time."""
     query = sa.select(sa.func.count()).where(workers.c.seen_at > now() - within_seconds)
+    if device:
+        query = query.where(workers.c.device.startswith(device))
     return int(transaction.execute(query).scalar_one())
 
 

@@ -91,7 +91,9 @@ class Settings(BaseSettings):
     checkpoint_seconds: float = Field(
         default=60.0, gt=0, description="how much training may be lost with a worker"
     )
-    max_population: int = Field(default=64, ge=1, description="most trials trained as one program")
+    max_population: int | None = Field(
+        default=None, ge=1, description="most trials trained as one program; default: by device"
+    )
     max_upload_bytes: int = Field(
         default=256 * 2**20, gt=0, description="largest data file, unpacked too"
     )

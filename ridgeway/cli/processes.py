@@ -44,7 +44,7 @@ class Count(click.ParamType[Any]):
     type=Count(),
     default="auto",
     show_default=True,
-    help="How many worker processes; auto: one for each GPU, or one for each core without.",
+    help="How many worker processes; auto: two for each GPU, or one for each core without.",
 )
 @click.option(
     "--insecure", is_flag=True, help="Ask nobody for a key: whoever reaches it may do everything."
@@ -95,7 +95,7 @@ def _announce(url: str) -> None:
     type=Count(),
     default="auto",
     show_default=True,
-    help="How many worker processes; auto: one for each GPU, or one for each core without.",
+    help="How many worker processes; auto: two for each GPU, or one for each core without.",
 )
 def worker(device: Any, processes: Any) -> None:
     """Run workers for the service that shares RIDGEWAY_DATABASE_URL and RIDGEWAY_STORE_URL."""

@@ -68,7 +68,7 @@ jobs = Table(
     Column("failed", sa.Integer, nullable=False),
     Column("running", sa.Integer, nullable=False),
     Column("populations", sa.Integer, nullable=False, comment="leased so far"),
-    Column("population_limit", sa.Integer, comment="fixed by the first claim"),
+    Column("population_limit", sa.Integer, comment="read by workers of earlier releases"),
     Column("closed", sa.Boolean, nullable=False, comment="no new populations: out of time"),
     Column("plan", _OPTIONAL_JSON, comment="what the first worker found out"),
     Column("best", _OPTIONAL_JSON, comment="ridgeway.views.Best"),

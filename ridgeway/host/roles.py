@@ -17,6 +17,10 @@ from ridgeway.host.supervisor import Role
 Device: TypeAlias = Literal["auto", "cpu", "cuda"]
 Count: TypeAlias = int | Literal["auto"]
 
+# While one samples and writes, the other trains: on a GPU that small nets leave half idle, a search
+# takes two thirds of the time (docs/log.md).
+PER_GPU = 2
+
 # On the CPU one thread a process and one process a core is fastest (docs/architecture.md).
 ONE_THREAD = {
     name: "1"
@@ -35,7 +39,7 @@ def service_role(host: str, port: int) -> Role:
 
 
 def worker_roles(device: Device, count: Count, *, yielding: bool = False) -> list[Role]:
-    """Return workers' roles; "auto" is one for each GPU, or for each core where there is none.
+    """Return workers' roles; "auto" is two for each GPU, or one for each core where there is none.
 
     yielding: they leave the cores to whatever else wants them, as a service beside them does.
     Raises InvalidInput for `cuda` where torch finds no GPU.
@@ -43,7 +47,7 @@ def worker_roles(device: Device, count: Count, *, yielding: bool = False) -> lis
     gpus = 0 if device == "cpu" else count_gpus()
     if device == "cuda" and not gpus:
         raise InvalidInput.of("--device", device, "torch finds no CUDA device here")
-    number = count if count != "auto" else gpus or count_cores()
+    number = count if count != "auto" else gpus * PER_GPU or count_cores()
     more = ("--yielding",) if yielding else ()
     return [_worker(i, f"cuda:{i % gpus}" if gpus else "cpu", more) for i in range(number)]
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import logging
-import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -14,81 +12,15 @@ from sqlalchemy.engine import Connection, Row
 from ridgeway.database.clock import current_time, now
 from ridgeway.database.tables import jobs, leases
 from ridgeway.errors import NotFound, Unreadable
-from ridgeway.fleet import live_workers
 from ridgeway.jobs.accounts import Turns, with_turns
+from ridgeway.jobs.claimant import Claimant
 from ridgeway.jobs.fairness import Candidate
 from ridgeway.jobs.leases import OPEN_LEASE, Lease, has_open_leases
 from ridgeway.jobs.losses import first_to_hold
 from ridgeway.jobs.queue import CLAIMABLE
 from ridgeway.jobs.rows import lock_free_job, lock_job, read_job, update_job
-from ridgeway.jobs.stored import read_plan, read_spec, stored_kind, stored_timeout
-from ridgeway.spec.names import PENALTY_NAMES
-
-FIRST_POPULATION = 4
-MOST_TOLD = 100  # jobs that a worker's row says it can't read
-MOST_SHARERS = 32  # workers that one job's end is shared out to; it spares claims before a look
-
-log = logging.getLogger("ridgeway.worker")
-
-
-@dataclass
-class KnownJobs:
-    """The jobs that a worker can read, and those that it can't; each is tried once.
-
-    last: that it worked on last, whose data it has at hand.
-    """
-
-    readable: set[str] = field(default_factory=set[str])
-    unreadable: dict[str, str] = field(default_factory=dict[str, str])  # and why
-    last: str | None = None
-
-    def leave(self, job_id: str, why: Unreadable) -> None:
-        """Leave a job to workers that can read it, for as long as this process lives."""
-        log.warning("job %s is left to other workers: %s", job_id, why)
-        self.readable.discard(job_id)
-        self.unreadable[job_id] = str(why)
-
-    def told(self) -> dict[str, str]:
-        """Return the newest jobs that are left, for the worker's row to tell those who wait."""
-        return dict([*self.unreadable.items()][-MOST_TOLD:])
-
-
-@dataclass(frozen=True)
-class Claimant:
-    """The worker that asks for work, and what it can work on."""
-
-    worker_id: str
-    models: frozenset[str]
-    datasets: frozenset[str]  # beside uploaded ones, which every worker can read
-    population_limit: int
-    lease_seconds: float
-    max_attempts: int
-    penalties: frozenset[str] = frozenset(PENALTY_NAMES)
-    known: KnownJobs = field(default_factory=KnownJobs, compare=False)
-
-
-def population_size(trials: int, limit: int, ordinal: int) -> int:
-    """Return the size of the job's next population: 4, 8, 16, ... by its ordinal.
-
-    At most the limit, and a tenth of the trials: a sampler needs its rounds.
-    """
-    most = max(1, min(limit, trials // 10))
-    return min(most, FIRST_POPULATION << min(ordinal, 30))
-
-
-def path_population_size(trials: int, limit: int) -> int:
-    """Return the size of a path's next population: nobody waits for what its trials teach."""
-    return max(1, min(limit, trials))
-
-
-def last_size(size: int, left: int, workers: int) -> int:
-    """Return the size of the next population; near a job's end, a worker's share of what is left.
-
-    So its workers end together (guided self-scheduling, Polychronopoulos & Kuck 1987). A worker
-    alone keeps its size.
-    """
-    share = math.ceil(left / max(1, workers))
-    return min(size, max(share, FIRST_POPULATION))
+from ridgeway.jobs.sharing import lags, left_to_gpus, next_size
+from ridgeway.jobs.stored import read_plan, read_spec, stored_timeout
 
 
 @dataclass(frozen=True)
@@ -137,6 +69,8 @@ def _lease(
 ) -> Lease | None:
     """Lease what there is to do of a locked job, and charge it; None where there is nothing."""
     if row.state not in CLAIMABLE or not _can_read(row, claimant):
+        return None
+    if left_to_gpus(transaction, row, claimant):
         return None
     taking = Taking(claimant, turns.charge_of(candidate))
     lost = transaction.execute(_LOST_LEASES, {"job": row.id}).all()
@@ -222,19 +156,14 @@ def _carve(transaction: Connection, row: Row[Any], taking: Taking) -> Row[Any] |
     left = row.trials - row.claimed
     if row.state not in CLAIMABLE or row.closed or overdue or left <= 0:
         return None
-    limit = row.population_limit or taking.claimant.population_limit
-    if stored_kind(row.spec) == "path":
-        size = min(left, path_population_size(row.trials, limit))
-    else:
-        size = min(left, population_size(row.trials, limit, row.populations))
-    if left < MOST_SHARERS * size:
-        size = last_size(size, left, live_workers(transaction, taking.claimant.lease_seconds))
+    size = next_size(transaction, row, left, taking.claimant)
+    if not size:
+        return None
     update_job(
         transaction,
         row.id,
         claimed=row.claimed + size,
         populations=row.populations + 1,
-        population_limit=limit,
     )
     return _new_lease(transaction, row.id, "population", row.populations, size, taking)
 
@@ -243,6 +172,8 @@ def _answer(transaction: Connection, row: Row[Any], taking: Taking) -> Row[Any] 
     """Lease the answer, once the budget is spent and nothing is live; None before."""
     spent = row.closed or row.claimed >= row.trials
     if row.state != "running" or not spent or has_open_leases(transaction, row.id):
+        return None
+    if lags(transaction, row, taking.claimant):
         return None
     given = sa.select(sa.func.count()).where(leases.c.job_id == row.id, leases.c.kind == "answer")
     ordinal = int(transaction.execute(given).scalar_one())

@@ -9,13 +9,14 @@ from submitting import submit
 
 from ridgeway.database.engine import Database
 from ridgeway.jobs import claiming, holding
-from ridgeway.jobs.claiming import Claimant
+from ridgeway.jobs.claimant import Claimant
+from ridgeway.jobs.sizes import Sizes
 
 
 def searched(database: Database, name: str = "my job") -> str:
     """A job of which a population has been trained; its id."""
     job_id = submit(database, 40, name=name)
-    claimant = Claimant("w", frozenset({"mlp"}), frozenset({"digits"}), 64, 3600.0, 5)
+    claimant = Claimant("w", frozenset({"mlp"}), frozenset({"digits"}), Sizes(4, 64), 3600.0, 5)
     with database.transaction() as transaction:
         lease = claiming.claim(transaction, claimant)
     assert lease is not None

@@ -13,7 +13,8 @@ from submitting import submit_resolved
 from ridgeway.database.engine import Database
 from ridgeway.database.tables import jobs
 from ridgeway.jobs import claiming, holding
-from ridgeway.jobs.claiming import Claimant
+from ridgeway.jobs.claimant import Claimant
+from ridgeway.jobs.sizes import Sizes
 from ridgeway.study.facts import TrialFacts
 from ridgeway.study.writing import Outcome
 
@@ -26,7 +27,7 @@ CLAIMANT = Claimant(
     worker_id="worker-1",
     models=frozenset({"linear", "mlp"}),
     datasets=frozenset({"digits"}),
-    population_limit=8,
+    sizes=Sizes(4, 8),
     lease_seconds=30.0,
     max_attempts=3,
 )

@@ -26,8 +26,9 @@ from ridgeway.database.outages import first_line, will_pass
 from ridgeway.database.tables import jobs as job_table
 from ridgeway.errors import LeaseLost, NotFound
 from ridgeway.jobs import artifacts, claiming, holding, stored
-from ridgeway.jobs.claiming import Claimant
+from ridgeway.jobs.claimant import Claimant
 from ridgeway.jobs.leases import Lease
+from ridgeway.jobs.sizes import Sizes
 from ridgeway.spec.spec import JobSpec
 from ridgeway.study import reading
 from ridgeway.study.facts import TrialFacts
@@ -87,7 +88,7 @@ class SimulatedWorker:
             worker_id=worker_id,
             models=frozenset({"linear", "mlp"}),
             datasets=frozenset({"digits"}),
-            population_limit=conduct.population_limit,
+            sizes=Sizes(4, conduct.population_limit),
             lease_seconds=conduct.lease_seconds,
             max_attempts=conduct.max_attempts,
         )

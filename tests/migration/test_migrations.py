@@ -22,8 +22,10 @@ from ridgeway.database.engine import Database
 from ridgeway.database.schema import VERSION_TABLE, alembic_config, migrate, require_schema
 from ridgeway.database.tables import metadata, ranked_trials
 from ridgeway.errors import SchemaMismatch
-from ridgeway.jobs.claiming import Claimant, claim
+from ridgeway.jobs.claimant import Claimant
+from ridgeway.jobs.claiming import claim
 from ridgeway.jobs.lifecycle import submit_job
+from ridgeway.jobs.sizes import Sizes
 from ridgeway.spec.notify import Notification
 from ridgeway.spec.spec import JobSpec
 
@@ -138,7 +140,9 @@ def test_data_sets_from_before_are_summarised_by_the_migration(empty_database):
         told = [Notification(url="https://hooks.example/")]
         spec = JobSpec(dataset="wine", notify=told)  # rows that refer to others
         submit_job(transaction, spec, dataset_id=names["wine"])
-        assert claim(transaction, Claimant("w", frozenset({"mlp"}), frozenset(), 64, 30.0, 5))
+        assert claim(
+            transaction, Claimant("w", frozenset({"mlp"}), frozenset(), Sizes(4, 64), 30.0, 5)
+        )
         before = list_datasets(transaction, cursor=None, limit=50)
     run(empty_database, command.downgrade, "0005")
     run(empty_database, command.upgrade, "head")

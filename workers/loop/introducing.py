@@ -10,7 +10,8 @@ from typing import Any
 import torch
 
 from ridgeway.fleet import WorkerRecord
-from ridgeway.jobs.claiming import Claimant
+from ridgeway.jobs.claimant import Claimant
+from ridgeway.jobs.sizes import BY_DEVICE, Sizes
 from ridgeway.measures import Recorder
 from ridgeway.settings import Settings
 from workers.data.loading import offered_datasets
@@ -18,14 +19,20 @@ from workers.models.building import trainable_models
 from workers.penalties.plugins import offered_penalties
 
 
-def claimant_of(worker_id: str, settings: Settings) -> Claimant:
+def sizes_of(settings: Settings, device: torch.device) -> Sizes:
+    """Return the sizes of populations that are trained on a device."""
+    return BY_DEVICE[device.type].within(settings.max_population)
+
+
+def claimant_of(worker_id: str, settings: Settings, device: torch.device) -> Claimant:
     """Return what a worker of this process can work on."""
     return Claimant(
         worker_id=worker_id,
         models=frozenset(trainable_models()),
         datasets=frozenset(offered_datasets()),
         penalties=frozenset(offered_penalties()),
-        population_limit=settings.max_population,
+        sizes=sizes_of(settings, device),
+        device=device.type,
         lease_seconds=settings.lease_seconds,
         max_attempts=settings.max_attempts,
     )

@@ -11,10 +11,11 @@ from dataclasses import replace
 from optuna.trial import TrialState
 from sqlalchemy.engine import Connection
 
-from ridgeway.jobs import claiming, holding
+from ridgeway.jobs import holding
 from ridgeway.jobs.leases import Lease
 from ridgeway.jobs.measurements import remember_together, remembered_together
 from ridgeway.jobs.plan import Engine, JobPlan
+from ridgeway.jobs.sizes import path_population_size, population_size
 from ridgeway.logs import about
 from ridgeway.study.distributions import search_space
 from ridgeway.study.writing import Outcome
@@ -22,6 +23,7 @@ from ridgeway.traces import span
 from workers.loop.control import faults_of_trials
 from workers.loop.device import device_name
 from workers.loop.early_end import why_enough
+from workers.loop.introducing import sizes_of
 from workers.loop.keeping import Keeping
 from workers.loop.tools import Tools
 from workers.loop.workbench import Workbench
@@ -74,6 +76,7 @@ class PopulationWork:
                 )
             written = time.perf_counter()
             self._tell(outcomes, sampled - started, trained - sampled, written - trained)
+            self._note_pace(len(outcomes), written - started)
 
     def _tell(
         self, outcomes: Sequence[Outcome], sampling: float, training: float, writing: float
@@ -91,6 +94,13 @@ class PopulationWork:
         recorder.observe("writing_seconds", writing)
         for outcome in outcomes:
             recorder.count(_COUNTED[outcome.state])
+
+    def _note_pace(self, trials: int, seconds: float) -> None:
+        """Note how fast this worker is at the job, unless it went on where another left off."""
+        bench = self._bench
+        together = solver_of(bench.problem).together if bench.measured else None
+        if self._lease.checkpoint is None:
+            bench.pace = bench.pace.after(trials, seconds, together)
 
     # --- what the job's first worker finds out --------------------------------------------------
 
@@ -130,10 +140,10 @@ class PopulationWork:
     @property
     def _largest(self) -> int:
         """The size of the job's largest population."""
-        trials, limit = self._bench.spec.trials, self._tools.settings.max_population
+        trials, sizes = self._bench.spec.trials, sizes_of(self._tools.settings, self._tools.device)
         if self._bench.spec.kind == "path":
-            return claiming.path_population_size(trials, limit)
-        return claiming.population_size(trials, limit, ordinal=trials)
+            return path_population_size(trials, sizes)
+        return population_size(trials, sizes, ordinal=trials)
 
     # --- which trials ---------------------------------------------------------------------------
 
@@ -207,7 +217,7 @@ class PopulationWork:
                 kept = found
                 self._persistence.write(lambda t: remember_together(t, shape, device, kept))
         solver.together = found or solver.together
-        bench.sized = True
+        bench.sized, bench.measured = True, found is not None
 
     def _watch(self, first: int, watch: Watch) -> Watch:
         """Return the watch with the rungs of the job's pruner; first: the trials' first number."""

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 import torch
 
 from ridgeway.jobs.plan import Engine
+from ridgeway.jobs.sizes import Pace
 from ridgeway.spec.spec import JobSpec
 from workers.data.prepare import Prepared
 from workers.population.problem import Problem
@@ -25,8 +26,9 @@ IDLE_SECONDS = 60.0  # after which a worker without work gives up its solvers
 class Workbench:
     """A job's data, its study in memory, and its problem, with a solver once there is one.
 
-    reports: what the job's pruner compares. sized: how many members share a step is settled.
-    changes: what plug-ins of the job changed and guards put back, as its owner is told.
+    reports: what the job's pruner compares. sized: how many members share a step is settled;
+    measured: by a measurement. pace: how fast this worker is at the job. changes: what plug-ins of
+    the job changed and guards put back, as its owner is told.
     """
 
     prepared: Prepared
@@ -34,6 +36,8 @@ class Workbench:
     reports: Reports
     problem: Problem
     sized: bool = False
+    measured: bool = False
+    pace: Pace = field(default_factory=Pace)
     changes: list[str] = field(default_factory=list[str])
 
     @property

@@ -94,7 +94,7 @@ class Worker:
         self._share: tuple[Lease | None, float] = (None, 0.0)  # of whose training is done
         self._told: Lease | None = None  # the last lease whose share the database knows
         self._benches, self._company = Benches(), Company()
-        self.claimant = claimant_of(worker_id, settings)
+        self.claimant = claimant_of(worker_id, settings, self._tools.device)
 
     def stop(self) -> None:
         """Hand the lease back at the end of this epoch, or soon if that is far, and end."""
@@ -225,6 +225,7 @@ class Worker:
                 give_back_memory()
             else:
                 PopulationWork(lease, bench, self._tools).do(keeping)
+                self.claimant.known.paces[lease.job_id] = bench.pace
 
     @cached_property
     def _usual(self) -> Usual:
@@ -315,8 +316,7 @@ class Worker:
 
     def _renew(self, lease: Lease | None) -> None:
         with self._database.transaction() as transaction:
-            left = self.claimant.known.told()
-            fleet.see_worker(transaction, self.id, self._measured(), left)
+            fleet.see_worker(transaction, self.id, self._measured(), self.claimant.known.told())
             self._company.count(transaction, self._settings.lease_seconds)
             if lease is not None:
                 known = self._share_of(lease)

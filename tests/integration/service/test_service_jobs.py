@@ -18,7 +18,8 @@ from waiting import wait_until
 from ridgeway.database.engine import Database
 from ridgeway.database.tables import deleted_jobs
 from ridgeway.jobs import claiming, holding
-from ridgeway.jobs.claiming import Claimant
+from ridgeway.jobs.claimant import Claimant
+from ridgeway.jobs.sizes import Sizes
 from ridgeway.study.facts import TrialFacts
 from ridgeway.study.writing import Outcome
 from ridgeway.views import Job, JobPage, TrialDetail, TrialPage
@@ -31,7 +32,7 @@ CLAIMANT = Claimant(
     worker_id="worker-1",
     models=frozenset({"linear", "mlp"}),
     datasets=frozenset({"digits"}),
-    population_limit=64,
+    sizes=Sizes(4, 64),
     lease_seconds=30.0,
     max_attempts=3,
 )

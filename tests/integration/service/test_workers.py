@@ -15,9 +15,10 @@ from ridgeway.database.engine import Database
 from ridgeway.database.tables import leases, workers
 from ridgeway.fleet import WorkerRecord, mark_gone, record_worker
 from ridgeway.jobs import claiming, holding
-from ridgeway.jobs.claiming import Claimant
+from ridgeway.jobs.claimant import Claimant
 from ridgeway.jobs.leases import Lease
 from ridgeway.jobs.lifecycle import pause_job
+from ridgeway.jobs.sizes import Sizes
 
 
 def started(database: Database, name: str) -> Claimant:
@@ -25,7 +26,7 @@ def started(database: Database, name: str) -> Claimant:
     with database.transaction() as transaction:
         record = WorkerRecord(name, f"host-{name}", 7, "cpu", "1.2", models, datasets)
         record_worker(transaction, record)
-    return Claimant(name, models, datasets, 4, 30.0, 5)
+    return Claimant(name, models, datasets, Sizes(4, 4), 30.0, 5)
 
 
 def claimed(database: Database, claimant: Claimant) -> Lease:

@@ -200,12 +200,14 @@ def test_the_leases_of_a_dead_worker_expire_at_once(
     submit(database, trials=20)
     code = """
     from ridgeway.database.engine import Database
-    from ridgeway.jobs.claiming import Claimant, claim
+    from ridgeway.jobs.claimant import Claimant
+from ridgeway.jobs.sizes import Sizes
+    from ridgeway.jobs.claiming import claim
     from ridgeway.settings import Settings
     assert sys.argv[2] == "--id"
     everything = frozenset({"mlp", "digits"})
     with Database.of(Settings()).transaction() as transaction:
-        lease = claim(transaction, Claimant(sys.argv[3], everything, everything, 8, 3600.0, 3))
+        lease = claim(transaction, Claimant(sys.argv[3], everything, everything, Sizes(4, 8), 3600.0, 3))
     tell(f"claimed {lease is not None}")
     os.kill(os.getpid(), signal.SIGKILL)
     """

@@ -20,7 +20,8 @@ from ridgeway.database.tables import leases
 from ridgeway.database.tables import workers as worker_table
 from ridgeway.host.upkeep import prepare_database
 from ridgeway.jobs import claiming
-from ridgeway.jobs.claiming import Claimant
+from ridgeway.jobs.claimant import Claimant
+from ridgeway.jobs.sizes import Sizes
 
 MODELS, DATASETS = frozenset({"mlp", "linear"}), frozenset({"digits"})
 
@@ -36,7 +37,7 @@ def embedded(tmp_path: Path) -> Iterator[Database]:
 def at_work(database: Database, worker: str, pid: int, host: str | None = None) -> None:
     """Record a worker that holds a lease."""
     record = fleet.WorkerRecord(worker, host or platform.node(), pid, "cpu", "0", MODELS, DATASETS)
-    claimant = Claimant(worker, MODELS, DATASETS, 4, 30.0, 3)
+    claimant = Claimant(worker, MODELS, DATASETS, Sizes(4, 4), 30.0, 3)
     with database.transaction() as transaction:
         fleet.record_worker(transaction, record)
         assert claiming.claim(transaction, claimant) is not None

@@ -12,16 +12,17 @@ from submitting import submit
 from ridgeway.database.engine import Database
 from ridgeway.errors import Conflict, LeaseLost
 from ridgeway.jobs import claiming, holding, lifecycle, lookups, waiting
-from ridgeway.jobs.claiming import Claimant
+from ridgeway.jobs.claimant import Claimant
 from ridgeway.jobs.extend import extend_job
 from ridgeway.jobs.leases import Lease
+from ridgeway.jobs.sizes import Sizes
 from ridgeway.views import Job
 
 NAMES = frozenset({"mlp", "digits"})
 
 
 def claim(database: Database, worker: str = "worker-1") -> Lease | None:
-    claimant = Claimant(worker, NAMES, NAMES, 64, 3600.0, 3)
+    claimant = Claimant(worker, NAMES, NAMES, Sizes(4, 64), 3600.0, 3)
     with database.transaction() as transaction:
         return claiming.claim(transaction, claimant)
 

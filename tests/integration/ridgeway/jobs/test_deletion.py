@@ -20,7 +20,8 @@ from ridgeway.database.engine import Database
 from ridgeway.database.tables import deleted_jobs, jobs, leases, metadata
 from ridgeway.errors import Conflict, LeaseLost, NotFound
 from ridgeway.jobs import artifacts, claiming, deletion, holding, lifecycle, lookups
-from ridgeway.jobs.claiming import Claimant
+from ridgeway.jobs.claimant import Claimant
+from ridgeway.jobs.sizes import Sizes
 from ridgeway.study import questions, writing
 
 OUR_TABLES = [table for table in metadata.tables.values() if table.name != "workers"]
@@ -177,7 +178,7 @@ def test_a_large_study_is_deleted_in_slices(database, store, monkeypatch):
 
 
 def test_who_still_trains_for_a_deleted_job_touches_no_lease_of_another(database, store):
-    claimant = Claimant("w", frozenset({"mlp"}), frozenset({"digits"}), 64, 30.0, 5)
+    claimant = Claimant("w", frozenset({"mlp"}), frozenset({"digits"}), Sizes(4, 64), 30.0, 5)
     job_id = submit(database)
     with database.transaction() as transaction:
         stale = claiming.claim(transaction, claimant)

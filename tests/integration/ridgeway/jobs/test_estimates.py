@@ -19,8 +19,9 @@ from ridgeway.database.tables import jobs, leases
 from ridgeway.errors import InvalidInput
 from ridgeway.fleet import WorkerRecord, mark_gone, record_worker
 from ridgeway.jobs import claiming, holding
-from ridgeway.jobs.claiming import Claimant
+from ridgeway.jobs.claimant import Claimant
 from ridgeway.jobs.estimates import NOISE, UNKNOWN, estimate_job
+from ridgeway.jobs.sizes import Sizes
 from ridgeway.spec.resolving import resolve_spec
 from ridgeway.spec.wording import parse_spec
 from ridgeway.study.facts import TrialFacts
@@ -31,7 +32,7 @@ from ridgeway.words import roughly
 
 SPACE = {"penalty": CategoricalDistribution(("l1",)), "lambda": FloatDistribution(1e-6, 1.0)}
 MODELS = frozenset({"linear", "mlp", "lab"})
-CLAIMANT = Claimant("worker-1", MODELS, frozenset({"digits"}), 64, 30.0, 5)
+CLAIMANT = Claimant("worker-1", MODELS, frozenset({"digits"}), Sizes(4, 64), 30.0, 5)
 LIKE: dict[str, Any] = {"dataset": "digits", "model": {"kind": "mlp"}, "epochs": 10, "trials": 8}
 TRIAL, ANSWER = 2.0, 5.0  # seconds of the job that ran
 

@@ -14,13 +14,14 @@ from ridgeway.cli import main
 from ridgeway.client.client import Client
 from ridgeway.errors import NotFound
 from ridgeway.jobs import claiming, exports, holding, lifecycle, lookups
-from ridgeway.jobs.claiming import Claimant
+from ridgeway.jobs.claimant import Claimant
+from ridgeway.jobs.sizes import Sizes
 from ridgeway.spec.wording import parse_spec
 from ridgeway.study import writing
 from ridgeway.study.facts import TrialFacts
 from ridgeway.study.writing import Outcome
 
-CLAIMANT = Claimant("worker-1", frozenset({"mlp"}), frozenset({"digits"}), 8, 30.0, 3)
+CLAIMANT = Claimant("worker-1", frozenset({"mlp"}), frozenset({"digits"}), Sizes(4, 8), 30.0, 3)
 SPACE = {
     "penalty": CategoricalDistribution(("none", "l1")),
     "lambda": FloatDistribution(1e-6, 1.0, log=True),

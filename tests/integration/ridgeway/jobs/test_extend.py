@@ -16,13 +16,14 @@ from ridgeway.database.engine import Database
 from ridgeway.database.tables import jobs as job_table
 from ridgeway.errors import Conflict, LeaseLost, NotFound
 from ridgeway.jobs import artifacts, claiming, holding, lifecycle
-from ridgeway.jobs.claiming import Claimant
+from ridgeway.jobs.claimant import Claimant
 from ridgeway.jobs.extend import extend_job
 from ridgeway.jobs.leases import Lease
+from ridgeway.jobs.sizes import Sizes
 from ridgeway.views import Job
 
 NAMES = frozenset({"mlp", "digits"})
-CLAIMANT = Claimant("worker-1", NAMES, NAMES, 64, 3600.0, 3)
+CLAIMANT = Claimant("worker-1", NAMES, NAMES, Sizes(4, 64), 3600.0, 3)
 MODEL = artifacts.Artifact("jobs/1/model", "0", 1)
 
 

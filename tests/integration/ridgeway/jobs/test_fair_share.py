@@ -20,9 +20,10 @@ from ridgeway.database.tables import accounts, api_keys
 from ridgeway.database.tables import jobs as job_table
 from ridgeway.database.tables import leases as lease_table
 from ridgeway.jobs import claiming, fairness, holding, lifecycle
-from ridgeway.jobs.claiming import Claimant, KnownJobs
+from ridgeway.jobs.claimant import Claimant, KnownJobs
 from ridgeway.jobs.leases import Lease
 from ridgeway.jobs.rows import lock_job
+from ridgeway.jobs.sizes import Sizes
 
 SECONDS = 10.0  # that a population takes, by its lease's row: a busy machine changes little
 NAP = 0.01  # that it takes here
@@ -39,7 +40,7 @@ def expected(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def claimant(worker: str) -> Claimant:
     everything = frozenset({"mlp", "digits"})
-    return Claimant(worker, everything, everything, 2, 30.0, 3, known=KnownJobs())
+    return Claimant(worker, everything, everything, Sizes(2, 2), 30.0, 3, known=KnownJobs())
 
 
 def claim(database: Database, worker: str = "w") -> Lease:

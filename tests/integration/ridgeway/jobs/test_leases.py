@@ -22,10 +22,11 @@ from ridgeway.database.tables import jobs as job_table
 from ridgeway.database.tables import leases as lease_table
 from ridgeway.errors import Conflict, LeaseLost
 from ridgeway.jobs import artifacts, claiming, holding, lifecycle, lookups
-from ridgeway.jobs.claiming import Claimant
+from ridgeway.jobs.claimant import Claimant, KnownJobs
 from ridgeway.jobs.leases import Lease
 from ridgeway.jobs.own_trials import own_numbers
 from ridgeway.jobs.plan import JobPlan
+from ridgeway.jobs.sizes import Pace, Sizes, population_size
 from ridgeway.study.facts import TrialFacts
 from ridgeway.study.writing import Outcome
 from ridgeway.views import Job
@@ -35,13 +36,15 @@ SPACE = {
     "lambda": FloatDistribution(1e-6, 1.0, log=True),
 }
 
+USUAL = Sizes(first=4, most=64)
+
 
 def claimant(worker: str = "worker-1", **changes: Any) -> Claimant:
     default = Claimant(
         worker_id=worker,
         models=frozenset({"linear", "mlp"}),
         datasets=frozenset({"digits"}),
-        population_limit=64,
+        sizes=USUAL,
         lease_seconds=30.0,
         max_attempts=3,
     )
@@ -127,9 +130,9 @@ def overdue(database: Database, lease: Lease) -> None:
 
 
 def test_populations_start_small_double_and_stay_within_a_tenth_of_the_budget():
-    assert [claiming.population_size(200, 64, k) for k in range(5)] == [4, 8, 16, 20, 20]
-    assert claiming.population_size(5, 64, 0) == 1
-    assert claiming.population_size(1_000_000, 64, 10_000) == 64
+    assert [population_size(200, USUAL, k) for k in range(5)] == [4, 8, 16, 20, 20]
+    assert population_size(5, USUAL, 0) == 1
+    assert population_size(1_000_000, USUAL, 10_000) == 64
 
 
 def record_worker(database: Database, worker: str) -> None:
@@ -149,9 +152,9 @@ def test_live_workers_share_the_end_of_a_job(
     record_worker(database, "gone")
     with database.transaction() as transaction:
         fleet.mark_gone(transaction, "gone")
-    submit(database, trials=100)
+    known = KnownJobs(paces={submit(database, trials=100): Pace(trials=4, seconds=1.0)})
     sizes: list[int] = []
-    while (lease := claim(database)) is not None:
+    while (lease := claim(database, known=known)) is not None:
         sizes.append(lease.size)
     assert sum(sizes) == 100
     assert sizes[:3] == [4, 8, 10]
@@ -299,7 +302,7 @@ def poisoned(database: Database, lease: Lease, poison: set[int]) -> bool:
 @pytest.mark.parametrize("size", [2, 7, 64])
 def test_a_trial_that_kills_its_workers_fails_alone(database, size, max_attempts):
     job_id = submit(database, trials=10 * size)
-    limits = {"max_attempts": max_attempts, "population_limit": size}
+    limits = {"max_attempts": max_attempts, "sizes": Sizes(min(4, size), size)}
     with database.transaction() as transaction:
         # Straight to the largest population.
         transaction.execute(sa.update(job_table).values(populations=6))

@@ -26,9 +26,10 @@ from ridgeway.database.tables import jobs as job_table
 from ridgeway.database.tables import leases as lease_table
 from ridgeway.errors import Conflict, LeaseLost
 from ridgeway.jobs import claiming, holding, lifecycle, lookups
-from ridgeway.jobs.claiming import Claimant
+from ridgeway.jobs.claimant import Claimant
 from ridgeway.jobs.extend import extend_job
 from ridgeway.jobs.leases import Lease
+from ridgeway.jobs.sizes import Sizes
 from ridgeway.study import reading
 from ridgeway.views import ENDED, Job
 
@@ -72,7 +73,7 @@ class Workshop(RuleBasedStateMachine):
     def claim(self, max_attempts: int) -> None:
         worker = next(worker for worker in WORKERS if worker not in self.held)
         models = frozenset({"mlp", "digits"})
-        claimant = Claimant(worker, models, models, 4, 3600.0, max_attempts)
+        claimant = Claimant(worker, models, models, Sizes(4, 4), 3600.0, max_attempts)
         lease = self._do(lambda t: claiming.claim(t, claimant))
         if lease is None:
             return

@@ -22,14 +22,15 @@ from ridgeway.database.engine import Database
 from ridgeway.database.tables import datasets
 from ridgeway.jobs import claiming, holding, leftovers, lifecycle
 from ridgeway.jobs.artifacts import Artifact
-from ridgeway.jobs.claiming import Claimant
+from ridgeway.jobs.claimant import Claimant
 from ridgeway.jobs.leases import Lease
 from ridgeway.jobs.leftovers import Leftovers
+from ridgeway.jobs.sizes import Sizes
 from ridgeway.settings import Settings
 from ridgeway.study.writing import Outcome
 
 MODEL = "model.safetensors"
-CLAIMANT = Claimant("w", frozenset({"mlp"}), frozenset({"digits"}), 64, 30.0, 5)
+CLAIMANT = Claimant("w", frozenset({"mlp"}), frozenset({"digits"}), Sizes(4, 64), 30.0, 5)
 GRACE = 3600.0
 
 

@@ -8,14 +8,16 @@ from submitting import submit
 from ridgeway.database.clock import now
 from ridgeway.database.engine import Database
 from ridgeway.database.tables import leases
-from ridgeway.jobs.claiming import Claimant, claim
+from ridgeway.jobs.claimant import Claimant
+from ridgeway.jobs.claiming import claim
 from ridgeway.jobs.lifecycle import pause_job
 from ridgeway.jobs.overview import overview
 from ridgeway.jobs.queue import read_queue
 from ridgeway.jobs.roster import list_workers
+from ridgeway.jobs.sizes import Sizes
 from ridgeway.overviews import Queue
 
-CLAIMANT = Claimant("w", frozenset({"mlp"}), frozenset({"digits"}), 4, 30.0, 5)
+CLAIMANT = Claimant("w", frozenset({"mlp"}), frozenset({"digits"}), Sizes(4, 4), 30.0, 5)
 
 
 def depth(database: Database) -> tuple[int, int]:

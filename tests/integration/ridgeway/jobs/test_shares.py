@@ -16,10 +16,11 @@ from ridgeway.database.engine import Database
 from ridgeway.database.tables import leases
 from ridgeway.errors import LeaseLost
 from ridgeway.jobs import claiming, holding, lifecycle, lookups
-from ridgeway.jobs.claiming import Claimant
+from ridgeway.jobs.claimant import Claimant
 from ridgeway.jobs.leases import Lease
 from ridgeway.jobs.plan import JobPlan
 from ridgeway.jobs.rows import update_job
+from ridgeway.jobs.sizes import Sizes
 from ridgeway.study.facts import TrialFacts
 from ridgeway.study.writing import Outcome
 from ridgeway.views import Progress
@@ -30,7 +31,7 @@ CLAIMANT = Claimant(
     worker_id="worker-1",
     models=frozenset({"linear", "mlp"}),
     datasets=frozenset({"digits"}),
-    population_limit=64,
+    sizes=Sizes(4, 64),
     lease_seconds=30.0,
     max_attempts=5,
 )

@@ -8,12 +8,13 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution
 from submitting import submit
 
 from ridgeway.jobs import claiming, holding
-from ridgeway.jobs.claiming import Claimant
+from ridgeway.jobs.claimant import Claimant
 from ridgeway.jobs.fronts import find_front
+from ridgeway.jobs.sizes import Sizes
 from ridgeway.study.facts import TrialFacts
 from ridgeway.study.writing import Outcome
 
-CLAIMANT = Claimant("worker-1", frozenset({"mlp"}), frozenset({"digits"}), 8, 30.0, 3)
+CLAIMANT = Claimant("worker-1", frozenset({"mlp"}), frozenset({"digits"}), Sizes(4, 8), 30.0, 3)
 SPACE = {
     "penalty": CategoricalDistribution(("l1",)),
     "lambda": FloatDistribution(0.0, 1.0),

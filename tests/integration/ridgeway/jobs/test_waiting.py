@@ -16,8 +16,9 @@ from ridgeway.database.tables import jobs as job_table
 from ridgeway.database.tables import workers as worker_table
 from ridgeway.errors import Unreadable
 from ridgeway.jobs import claiming, lookups, waiting
-from ridgeway.jobs.claiming import Claimant
+from ridgeway.jobs.claimant import Claimant
 from ridgeway.jobs.lifecycle import submit_job
+from ridgeway.jobs.sizes import Sizes
 from ridgeway.settings import Settings
 from ridgeway.spec.names import PENALTY_NAMES
 from ridgeway.spec.wording import parse_spec
@@ -89,7 +90,7 @@ def test_an_uploaded_data_set_is_every_worker_s(database, tmp_path):
 def test_a_job_that_is_worked_on_or_has_ended_waits_for_nobody(database):
     job_id = submit(database)
     with database.transaction() as transaction:
-        assert claiming.claim(transaction, Claimant("w", MODELS, DATASETS, 64, 30.0, 5))
+        assert claiming.claim(transaction, Claimant("w", MODELS, DATASETS, Sizes(4, 64), 30.0, 5))
     assert warnings(database, job_id) == []
     ended = submit(database)
     with database.transaction() as transaction:
@@ -106,7 +107,7 @@ def test_many_machines_are_not_all_named(database):
 
 def test_a_job_that_every_live_worker_leaves_says_why_until_one_reads_it(database):
     job_id, other = submit(database), submit(database)
-    claimant = Claimant("w-1", MODELS, DATASETS, 64, 30.0, 5)
+    claimant = Claimant("w-1", MODELS, DATASETS, Sizes(4, 64), 30.0, 5)
     rewrite(database, job_id, plan={"tomorrow": 1})  # a newer release has planned it
     start(database, "w-1")
     with database.transaction() as transaction:

@@ -20,10 +20,11 @@ from ridgeway.data.catalogue import Upload, add_dataset
 from ridgeway.database.engine import Database
 from ridgeway.errors import Conflict, InvalidInput
 from ridgeway.jobs import claiming, holding, lifecycle, lookups, warm_starts
-from ridgeway.jobs.claiming import Claimant
+from ridgeway.jobs.claimant import Claimant
 from ridgeway.jobs.datasets import rename_dataset
 from ridgeway.jobs.fronts import find_front
 from ridgeway.jobs.own_trials import own_numbers
+from ridgeway.jobs.sizes import Sizes
 from ridgeway.spec.wording import parse_spec
 from ridgeway.study.distributions import search_space
 from ridgeway.study.facts import TrialFacts
@@ -31,7 +32,9 @@ from ridgeway.study.imports import import_study
 from ridgeway.study.writing import Outcome
 from workers.sampling import Mirror
 
-CLAIMANT = Claimant("worker-1", frozenset({"mlp"}), frozenset({"digits", "wine"}), 8, 30.0, 3)
+CLAIMANT = Claimant(
+    "worker-1", frozenset({"mlp"}), frozenset({"digits", "wine"}), Sizes(4, 8), 30.0, 3
+)
 SEARCH = {"penalty": ["none", "l1"], "lambda": {"low": 1e-6, "high": 1.0, "log": True}}
 RATE = FloatDistribution(1e-4, 1e-1, log=True)
 SPACE = {

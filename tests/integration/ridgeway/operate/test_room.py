@@ -19,10 +19,11 @@ from ridgeway.database.clock import now
 from ridgeway.database.tables import jobs as job_table
 from ridgeway.host import scratch
 from ridgeway.jobs import claiming, lifecycle
-from ridgeway.jobs.claiming import Claimant
+from ridgeway.jobs.claimant import Claimant
+from ridgeway.jobs.sizes import Sizes
 from ridgeway.words import DAY_SECONDS
 
-CLAIMANT = Claimant("w", frozenset({"mlp"}), frozenset({"digits"}), 64, 3600.0, 5)
+CLAIMANT = Claimant("w", frozenset({"mlp"}), frozenset({"digits"}), Sizes(4, 64), 3600.0, 5)
 
 
 @pytest.fixture

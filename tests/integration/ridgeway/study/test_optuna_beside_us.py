@@ -16,8 +16,9 @@ from ridgeway.answers import Params
 from ridgeway.database.engine import Database
 from ridgeway.database.tables import ranked_trials
 from ridgeway.jobs import claiming, holding, lookups
-from ridgeway.jobs.claiming import Claimant
+from ridgeway.jobs.claimant import Claimant
 from ridgeway.jobs.own_trials import own_numbers
+from ridgeway.jobs.sizes import Sizes
 from ridgeway.study.facts import TrialFacts
 from ridgeway.study.writing import Outcome
 from ridgeway.views import Trial
@@ -27,7 +28,7 @@ SPACE = {
     "lambda": FloatDistribution(1e-6, 1.0, log=True),
     "learning_rate": FloatDistribution(1e-4, 1e-1, log=True),
 }
-CLAIMANT = Claimant("worker-1", frozenset({"mlp"}), frozenset({"digits"}), 8, 30.0, 3)
+CLAIMANT = Claimant("worker-1", frozenset({"mlp"}), frozenset({"digits"}), Sizes(4, 8), 30.0, 3)
 
 
 def params(number: int) -> Params:

@@ -22,7 +22,8 @@ from ridgeway.database.engine import Database
 from ridgeway.database.tables import workers
 from ridgeway.fleet import WorkerRecord, mark_gone, record_worker
 from ridgeway.jobs import claiming
-from ridgeway.jobs.claiming import Claimant
+from ridgeway.jobs.claimant import Claimant
+from ridgeway.jobs.sizes import Sizes
 from ridgeway.settings import Settings
 from ridgeway.spec.names import PENALTY_ROWS
 from ridgeway.spec.shortest import shortest
@@ -212,7 +213,7 @@ def test_workers_are_told_with_what_they_do_and_since_when_they_are_silent(fille
             record = WorkerRecord(name, name, 7, "cpu", "0", models, frozenset({"digits"}))
             record_worker(transaction, record)
     job = submit(filled.database, name="in hand", priority=50, trials=30)
-    claimant = Claimant("busy", models, frozenset({"digits"}), 8, 30.0, 3)
+    claimant = Claimant("busy", models, frozenset({"digits"}), Sizes(4, 8), 30.0, 3)
     with filled.database.transaction() as transaction:
         assert claiming.claim(transaction, claimant) is not None
         lost = sa.update(workers).where(workers.c.id == "lost")

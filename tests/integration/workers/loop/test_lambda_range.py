@@ -11,8 +11,9 @@ import submitting
 from ridgeway.data.store import Store
 from ridgeway.database.engine import Database
 from ridgeway.jobs import claiming, holding, lifecycle, lookups
-from ridgeway.jobs.claiming import Claimant
+from ridgeway.jobs.claimant import Claimant
 from ridgeway.jobs.plan import JobPlan
+from ridgeway.jobs.sizes import Sizes
 from ridgeway.settings import Settings
 from ridgeway.views import Job, LambdaRange
 from workers.loop import population_lease
@@ -89,7 +90,7 @@ def test_a_probe_that_fails_costs_the_job_a_warning_not_its_life(database, tmp_p
 
 def test_only_the_first_plan_s_warnings_reach_the_job(database):
     job_id = submit(database)
-    claimant = Claimant("one", frozenset({"mlp"}), frozenset({"wine"}), 64, 30.0, 3)
+    claimant = Claimant("one", frozenset({"mlp"}), frozenset({"wine"}), Sizes(4, 64), 30.0, 3)
     with database.transaction() as transaction:
         lease = claiming.claim(transaction, claimant)
         assert lease is not None

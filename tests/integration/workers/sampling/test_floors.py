@@ -8,16 +8,17 @@ from optuna.storages import RDBStorage
 
 from ridgeway.database.engine import Database
 from ridgeway.jobs import claiming, holding, lookups
-from ridgeway.jobs.claiming import Claimant
+from ridgeway.jobs.claimant import Claimant
 from ridgeway.jobs.extend import extend_job
 from ridgeway.jobs.own_trials import own_numbers
+from ridgeway.jobs.sizes import Sizes
 from ridgeway.spec.spec import JobSpec
 from ridgeway.study.distributions import search_space
 from ridgeway.study.facts import TrialFacts
 from ridgeway.study.writing import Outcome
 from workers.sampling import Mirror
 
-CLAIMANT = Claimant("worker-1", frozenset({"mlp"}), frozenset({"digits"}), 8, 30.0, 3)
+CLAIMANT = Claimant("worker-1", frozenset({"mlp"}), frozenset({"digits"}), Sizes(4, 8), 30.0, 3)
 PENALTIES = ["none", "l1", "l2"]
 SEARCH = {"penalty": PENALTIES, "lambda": {"low": 1e-6, "high": 1.0, "log": True}}
 AT_ONCE = 3

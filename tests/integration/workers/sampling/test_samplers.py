@@ -14,7 +14,8 @@ from ridgeway.data.bundled import bundled_profiles
 from ridgeway.data.store import Store
 from ridgeway.database.engine import Database
 from ridgeway.jobs import lifecycle, lookups
-from ridgeway.jobs.claiming import Claimant, claim
+from ridgeway.jobs.claimant import Claimant
+from ridgeway.jobs.claiming import claim
 from ridgeway.jobs.holding import trials_before
 from ridgeway.jobs.lifecycle import submit_job
 from ridgeway.jobs.lookups import list_trials

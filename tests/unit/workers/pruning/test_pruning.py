@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from optuna.pruners import BasePruner, MedianPruner, SuccessiveHalvingPruner
 from optuna.trial import TrialState
 
-from ridgeway.jobs.claiming import population_size
+from ridgeway.jobs.sizes import Sizes, population_size
 from ridgeway.spec.names import Pruner as PrunerName
 from ridgeway.spec.wording import parse_spec
 from workers.pruning.pruner import Pruner, pruner_of
@@ -201,7 +201,7 @@ def test_at_most_a_third_of_the_trials_are_handed_out_before_there_is_something_
     startup = MedianRule().n_startup_trials
     sizes, handed_out = [], 0
     while handed_out < startup:
-        sizes.append(population_size(trials, 64, len(sizes)))
+        sizes.append(population_size(trials, Sizes(4, 64), len(sizes)))
         handed_out += sizes[-1]
     # What one worker claims until the median rule has its complete trials.
     assert handed_out <= max(12, trials // 3)

@@ -1,14 +1,14 @@
 """Which jobs a worker can't read
 
-Revision: 0017
-Revises: 0012
+Revision: 0014
+Revises: 0013
 """
 
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0017"
-down_revision = "0012"
+revision = "0014"
+down_revision = "0013"
 branch_labels = None
 depends_on = None
 

@@ -1,0 +1,52 @@
+"""Who asks for work: a worker, what it can work on, and what it knows of jobs."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, field
+
+from ridgeway.errors import Unreadable
+from ridgeway.jobs.sizes import Pace, Sizes
+from ridgeway.spec.names import PENALTY_NAMES
+
+MOST_TOLD = 100  # jobs that a worker's row says it can't read
+
+log = logging.getLogger("ridgeway.worker")
+
+
+@dataclass
+class KnownJobs:
+    """The jobs that a worker can read, and those that it can't; each is tried once.
+
+    last: that it worked on last, whose data it has at hand. paces: of its work on each.
+    """
+
+    readable: set[str] = field(default_factory=set[str])
+    unreadable: dict[str, str] = field(default_factory=dict[str, str])  # and why
+    last: str | None = None
+    paces: dict[str, Pace] = field(default_factory=dict[str, Pace])
+
+    def leave(self, job_id: str, why: Unreadable) -> None:
+        """Leave a job to workers that can read it, for as long as this process lives."""
+        log.warning("job %s is left to other workers: %s", job_id, why)
+        self.readable.discard(job_id)
+        self.unreadable[job_id] = str(why)
+
+    def told(self) -> dict[str, str]:
+        """Return the newest jobs that are left, for the worker's row to tell those who wait."""
+        return dict([*self.unreadable.items()][-MOST_TOLD:])
+
+
+@dataclass(frozen=True)
+class Claimant:
+    """The worker that asks for work, and what it can work on."""
+
+    worker_id: str
+    models: frozenset[str]
+    datasets: frozenset[str]  # beside uploaded ones, which every worker can read
+    sizes: Sizes  # of populations on its device
+    lease_seconds: float
+    max_attempts: int
+    device: str = "cpu"  # its kind
+    penalties: frozenset[str] = frozenset(PENALTY_NAMES)
+    known: KnownJobs = field(default_factory=KnownJobs, compare=False)

@@ -20,7 +20,7 @@ COPY migrations migrations
 COPY ridgeway ridgeway
 COPY service service
 COPY workers workers
-RUN pip install -c constraints.txt '.[service]'
+RUN pip install -c constraints.txt '.[s3,service]'
 USER ridgeway
 WORKDIR /var/lib/ridgeway
 EXPOSE 8000
@@ -43,7 +43,7 @@ COPY migrations migrations
 COPY ridgeway ridgeway
 COPY service service
 COPY workers workers
-RUN pip install -c constraints.txt '.[workers]'
+RUN pip install -c constraints.txt '.[s3,workers]'
 USER ridgeway
 WORKDIR /var/lib/ridgeway
 CMD ["ridgeway", "worker"]

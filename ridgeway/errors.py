@@ -8,6 +8,8 @@ RidgewayError
 ├── Forbidden           the key that was sent, or none, does not allow the call
 │   └── LimitReached    the key has as much of it as it may have
 ├── LeaseLost           another worker holds the population now
+├── StoreAway           the store does not answer, has no room, or lets nobody in
+│   └── StoreDamaged    it holds other bytes under a key than were written
 ├── JobUnrunnable       a job can't be trained, whatever the trial
 ├── SchemaMismatch      the database's tables are not this release's
 └── client side (ridgeway.client)
@@ -20,7 +22,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 
 class RidgewayError(Exception):
@@ -84,6 +86,16 @@ class LeaseLost(RidgewayError):
 
 class StoreAway(RidgewayError, OSError):
     """The store of data sets and models does not answer, or has no room."""
+
+
+class StoreDamaged(StoreAway):
+    """The store holds other bytes under a key than were written: cut short, or changed."""
+
+    @classmethod
+    def of(cls, key: str) -> Self:
+        """Return the error of a key."""
+        told = "its bytes are not those that were written"
+        return cls(f"The store's '{key}' is damaged: {told}; restore it from a backup.")
 
 
 class JobUnrunnable(RidgewayError):

@@ -32,6 +32,10 @@ class Settings(BaseSettings):
     store_url: str | None = Field(
         default=None, description="fsspec URL; default: a folder in the data folder"
     )
+    cache: Path | None = Field(
+        default=None, description="folder of this machine for what lies in a store elsewhere"
+    )
+    cache_bytes: int = Field(default=20 * 2**30, ge=0, description="largest size of that folder")
     url: str = Field(default="http://127.0.0.1:8000", description="where clients find the service")
     api_key: SecretStr | None = Field(default=None, description="the key that a client sends")
     host: str = Field(default="127.0.0.1", description="address that the service listens on")
@@ -144,6 +148,13 @@ class Settings(BaseSettings):
     def resolved_store_url(self) -> str:
         """Return the store's URL; a folder in the data folder by default."""
         return self.store_url or str((self.data / "store").absolute())
+
+    def resolved_cache(self) -> Path:
+        """Return the folder for copies of files of a store elsewhere; the user's by default."""
+        if self.cache is not None:
+            return self.cache.absolute()
+        base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+        return Path(base) / "ridgeway" / "store"
 
 
 def _listed(names: str | None) -> list[str]:

@@ -114,7 +114,7 @@ def _check(settings: Settings) -> None:
     database = Database.of(settings)
     if closed and database.embedded and not Path(str(database.url.database)).exists():
         raise NoKey.of(settings)
-    Store.of(settings)
+    Store.of(settings).require_open()
     try:
         require_schema(database)
         with database.reading() as transaction:

@@ -44,7 +44,7 @@ class Models:
         if artifact.bytes > MOST_BYTES:
             met = f"{artifact.bytes:,} bytes; at most {MOST_BYTES:,} are predicted with here"
             raise Conflict(f"The job's model has {met}: {WAY_OUT}.")
-        model = _read(self._store.get(artifact.address))
+        model = _read(self._store.get(artifact.address, artifact.checksum))
         with self._lock:
             self._kept[artifact.checksum] = artifact.bytes, model
             while sum(size for size, _ in self._kept.values()) > MOST_BYTES:
@@ -58,7 +58,7 @@ class Models:
             way = f"fetch it as safetensors, then: ridgeway model FILE --format {format}"
             raise Conflict(f"The job's model has {met}: {way}.")
         with _damage_told():
-            return rendered(self._store.get(artifact.address), format)
+            return rendered(self._store.get(artifact.address, artifact.checksum), format)
 
     def described(self, artifact: Artifact) -> tuple[Description, tuple[str, ...] | None]:
         """Return what a job's model says of it, and the columns that it uses.
@@ -68,7 +68,7 @@ class Models:
         with _damage_told():
             if artifact.bytes > MOST_BYTES:
                 return describe(self._head(artifact)), None
-            data = self._store.get(artifact.address)
+            data = self._store.get(artifact.address, artifact.checksum)
             description = describe(data)
             if description.kind not in BUILT_IN_MODELS:
                 return description, None

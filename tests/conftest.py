@@ -5,8 +5,11 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+import uuid
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 import sqlalchemy as sa
@@ -15,6 +18,9 @@ from hypothesis import settings as hypothesis_settings
 
 from ridgeway.database.engine import Database
 from ridgeway.database.schema import migrate
+
+if TYPE_CHECKING:
+    from buckets import S3Server
 
 hypothesis_settings.register_profile("ridgeway", deadline=None, derandomize=True)
 hypothesis_settings.load_profile("ridgeway")
@@ -100,3 +106,28 @@ def database(database_url: str) -> Iterator[Database]:
     database = Database(database_url)
     yield database
     database.close()
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[S3Server]:
+    """S3 on the loopback interface, for the whole session."""
+    import botocore.session
+    from buckets import S3Server  # a second to import: for those who need it alone
+
+    with pytest.MonkeyPatch.context() as patch:
+        # Each client would read the description of S3 anew, a megabyte of JSON.
+        patch.setattr(botocore.session, "create_loader", cache(botocore.session.create_loader))
+        server = S3Server()
+        server.start()
+        yield server
+        server.stop()
+
+
+@pytest.fixture
+def s3_url(s3_server: S3Server, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The URL of an empty store in S3, which the environment lets in."""
+    for name, value in s3_server.environment.items():
+        monkeypatch.setenv(name, value)
+    bucket = f"bucket-{uuid.uuid4().hex}"
+    s3_server.s3.create_bucket(Bucket=bucket)
+    return f"s3://{bucket}/ridge/way"

@@ -56,6 +56,8 @@ def main() -> int:
     try:
         device = device_of(arguments.device)
         store = Store.of(settings)
+        store.require_open()
+        store.require_cache()
         database = Database.for_worker(settings)
         require_schema(database)
     except (InvalidInput, SchemaMismatch) as error:

@@ -132,8 +132,9 @@ def _read(
 ) -> _Kept | None:
     if name not in kept:
         return None
+    file = kept[name]
     try:
-        return kind.model_validate_json(store.get(kept[name].address))
+        return kind.model_validate_json(store.get(file.address, file.checksum))
     except ValidationError:
         raise Unreadable(f"This release can't read the job's {name}.") from None
 

@@ -29,6 +29,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from ridgeway.data.catalogue import is_named, keep_from_recording
+from ridgeway.data.s3 import Upload
 from ridgeway.data.store import Entry, Store
 from ridgeway.database.engine import Database
 from ridgeway.database.tables import artifacts, leases
@@ -93,7 +94,7 @@ class Leftovers:
         return True
 
     def _end_round(self) -> int:
-        """Look at the tables of data sets; the next look begins with the first job again."""
+        """Look at tables and uploads in parts; the next look begins with the first job again."""
         tables = self._store.entries("datasets")
         halves = [each for each in tables if _UNFINISHED.fullmatch(each.key)]
         unnamed = [e for e in tables if _TABLE.fullmatch(e.key) and not self._is_table_named(e)]
@@ -101,7 +102,22 @@ class Leftovers:
         for entry in filter(self._is_due, unnamed):
             deleted += self._delete_table(entry)
         self._place, self._before, self._round = "", self._round, {}
-        return deleted
+        return deleted + len(self.abort_uploads())
+
+    def uploads(self) -> list[Upload]:
+        """Return the uploads in parts that began longer ago than the grace period.
+
+        Nobody lists their parts, which take room until they are aborted.
+        """
+        return [each for each in self._store.uploads() if time.time() - each.begun >= self._grace]
+
+    def abort_uploads(self) -> list[Upload]:
+        """Give those up; return them."""
+        old = self.uploads()
+        for each in old:
+            self._store.abort(each)
+            log.info("gave up the upload of %s, which nobody has ended", each.path)
+        return old
 
     def _unnamed(self, files: Iterable[Entry]) -> list[Entry]:
         """Return those of jobs' files that no row names, and that nobody can record any more."""

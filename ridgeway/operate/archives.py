@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
 import tarfile
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
@@ -61,19 +62,13 @@ class Writer:
         self._tar = tarfile.TarFile(fileobj=file, mode="w", format=tarfile.PAX_FORMAT)
         self.files: list[Kept] = []
 
-    def add(self, name: str, data: bytes) -> None:
-        """Add bytes under a name."""
-        self._add(name, io.BytesIO(data), len(data))
-
     def add_file(self, name: str, path: Path) -> None:
         """Add a file's bytes under a name."""
         with path.open("rb") as file:
-            self._add(name, file, path.stat().st_size)
-
-    def _add(self, name: str, file: IO[bytes], size: int) -> None:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()  # pyright: ignore[reportArgumentType]
-        file.seek(0)
-        self._write(name, file, size)
+            size = os.fstat(file.fileno()).st_size
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+            file.seek(0)
+            self._write(name, file, size)
         self.files.append(Kept(name=name, bytes=size, sha256=digest))
 
     def _write(self, name: str, file: IO[bytes], size: int) -> None:
@@ -146,14 +141,17 @@ class Reader:
                     raise self._refusal(f"holds {kept.name!r}, which is no file of a backup")
                 yield kept.name.removeprefix(STORE)
 
-    def read(self, key: str) -> bytes:
-        """Read a file of the store."""
-        return self._open(f"{STORE}{key}").read()
+    def write_kept(self, key: str, path: Path) -> None:
+        """Write the bytes of a file of the store into a file."""
+        self._write(f"{STORE}{key}", path)
 
     def write_database(self, path: Path) -> None:
-        """Write the database's bytes into a new file."""
-        with path.open("xb") as file:
-            for piece in self._pieces(DATABASE):
+        """Write the database's bytes into a file."""
+        self._write(DATABASE, path)
+
+    def _write(self, name: str, path: Path) -> None:
+        with path.open("wb") as file:
+            for piece in self._pieces(name):
                 file.write(piece)
 
     def _pieces(self, name: str) -> Iterator[bytes]:

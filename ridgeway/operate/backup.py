@@ -97,7 +97,8 @@ def _add_files(writer: Writer, store: Store, keys: Iterable[str]) -> list[str]:
     missing: list[str] = []
     for key in keys:
         try:
-            writer.add(f"{STORE}{key}", store.get(key))
+            with store.copied(key) as path:
+                writer.add_file(f"{STORE}{key}", path)
         except NotFound:
             missing.append(key)
     return missing

@@ -16,7 +16,7 @@ from ridgeway.database.clock import current_time
 from ridgeway.database.outages import first_line
 from ridgeway.database.schema import require_schema
 from ridgeway.database.urls import servers
-from ridgeway.errors import SchemaMismatch
+from ridgeway.errors import InvalidInput, SchemaMismatch, StoreAway, StoreDamaged
 from ridgeway.operate.findings import NOT_YET, Finding, Place, fail, ok, sized, warn
 from ridgeway.operate.named import named_files
 
@@ -124,15 +124,16 @@ def check_store(place: Place) -> Finding:
             return ok("there is no store yet: it comes with the first file")
         remedy = "Check RIDGEWAY_STORE_URL; a new store comes with its first file."
         return warn(f"there is no store at {folder}", remedy)
-    store, key, probe = Store.of(place.settings), f"doctor/{secrets.token_hex(8)}", b"probe"
     try:
-        store.put(key, probe)
-        read = store.get(key)
-        store.delete(key)
+        _probe(Store.of(place.settings))
+    except InvalidInput as error:
+        told, _, remedy = error.errors[0].message.partition("; ")
+        remedy = remedy or "check RIDGEWAY_STORE_URL"
+        return fail(f"the store can't be used: {told}", f"{remedy[0].upper()}{remedy[1:]}.")
+    except StoreDamaged:
+        return fail("the store gave back other bytes than it was given", "Replace the disk.")
     except OSError as error:
         return fail(str(error), "Check RIDGEWAY_STORE_URL, its credentials and who may write.")
-    if read != probe:
-        return fail("the store gave back other bytes than it was given", "Replace the disk.")
     if folder is None:
         return ok("a probe was written, read and deleted")
     free = shutil.disk_usage(folder).free
@@ -144,14 +145,25 @@ def check_store(place: Place) -> Finding:
     return ok(f"a probe was written, read and deleted; {sized(free)} are free")
 
 
+def _probe(store: Store) -> None:
+    """Write, read and delete a few bytes; the error of whichever fails."""
+    store.require_open()
+    key = f"doctor/{secrets.token_hex(8)}"
+    store.get(key, store.put(key, b"probe"))
+    store.delete(key)
+
+
 def check_files(place: Place) -> Finding:
     """Find out whether the files are there that the database names."""
     if place.database is None:
         return ok("nothing is named yet")
     with place.database.reading() as connection:
         named = named_files(connection, MOST_FILES)
-    store = Store.of(place.settings)
-    missing = [key for key in named if not store.exists(key)]
+    try:
+        store = Store.of(place.settings)
+        missing = [key for key in named if not store.exists(key)]
+    except (InvalidInput, StoreAway) as error:
+        return fail(f"can't be looked for: {error}", "See the check `store`.")
     if missing:
         told = f"{len(missing)} of {len(named)} files are missing, {missing[0]} among them"
         remedy = "Name the store that belongs to this database in RIDGEWAY_STORE_URL, or restore."

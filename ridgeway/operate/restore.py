@@ -84,12 +84,15 @@ def _put(reader: Reader, store: Store) -> Generator[None]:
     """Put the backup's files into the store; take them away again unless the block succeeds."""
     put: list[str] = []
     try:
-        for key in reader.store_keys():
-            put.append(key)
-            try:
-                store.put(key, reader.read(key))
-            except ValueError as error:
-                raise InvalidInput.of("FILE", None, str(error)) from None
+        with tempfile.TemporaryDirectory(prefix="ridgeway-restore-") as scratch:
+            file = Path(scratch) / "file"
+            for key in reader.store_keys():
+                put.append(key)
+                reader.write_kept(key, file)
+                try:
+                    store.put_file(key, file)
+                except ValueError as error:
+                    raise InvalidInput.of("FILE", None, str(error)) from None
         yield
     except BaseException:
         for key in put:

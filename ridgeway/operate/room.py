@@ -57,6 +57,7 @@ def collect(settings: Settings, wanted: Collection) -> list[Freed]:
         if not wanted.dry_run:
             found = [each for each in found if leftovers.delete_overdue(each)]
         freed += _by_kind(found)
+        freed.append(_uploads(leftovers, wanted))
     finally:
         database.close()
     scratch = sweep_scratch(dry_run=wanted.dry_run)
@@ -81,6 +82,13 @@ def _jobs(database: Database, store: Store, found: Sequence[OldJob], wanted: Col
     if not wanted.dry_run:
         _until_done(lambda: delete_some(database, store))
     return Freed(kind="jobs", count=len(names), bytes=total, names=names)
+
+
+def _uploads(leftovers: Leftovers, wanted: Collection) -> Freed:
+    """Give up the uploads in parts that nobody will end; the store does not tell their bytes."""
+    found = leftovers.uploads() if wanted.dry_run else leftovers.abort_uploads()
+    names = [each.path for each in found]
+    return Freed(kind="unfinished uploads", count=len(names), bytes=0, names=names)
 
 
 def _until_done(step: Callable[[], bool]) -> None:

@@ -201,12 +201,15 @@ def _kept(context: Context, id: str, name: str, if_none_match: str | None) -> Re
 
 
 def _stored(context: Context, asked: _File) -> Response:
-    """Return the file's bytes, or tell that they are those that the asker has."""
+    """Return the file's bytes, or tell that they are those that the asker has.
+
+    StoreDamaged, and no answer that breaks off, where they are not those that were written.
+    """
     tag = f'"{asked.artifact.checksum}"'
     if (same := not_modified(asked.if_none_match, tag)) is not None:
         return same
     headers = {**told_of(tag), "Content-Length": str(asked.artifact.bytes), **asked.headers}
-    file = context.store.open(asked.artifact.address)
+    file = context.store.open_whole(asked.artifact.address, asked.artifact.checksum)
     return StreamingResponse(_chunks(file), media_type=asked.kind, headers=headers)
 
 

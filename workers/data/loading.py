@@ -11,9 +11,9 @@ import torch
 
 from ridgeway.data.bundled import BUNDLED
 from ridgeway.data.catalogue import StoredDataset
-from ridgeway.data.store import Store, sha256
+from ridgeway.data.store import Store
 from ridgeway.data.tables import Table, canonical_table, check_names, from_parquet
-from ridgeway.errors import InvalidInput, JobUnrunnable, NotFound
+from ridgeway.errors import InvalidInput, JobUnrunnable, NotFound, StoreDamaged
 from ridgeway.plugins import DATASET_PLUGINS, installed
 from workers.data.bundled import bundled_frame
 from workers.guard import guarded
@@ -48,12 +48,10 @@ def give_back_memory() -> None:
 
 def _stored_frame(name: str, stored: StoredDataset, store: Store) -> pd.DataFrame:
     try:
-        data = store.get(stored.address)
-    except NotFound as error:
+        with store.local(stored.address, stored.stored_checksum) as path:
+            return from_parquet(path.read_bytes()).to_pandas()
+    except (NotFound, StoreDamaged) as error:
         raise JobUnrunnable(f"Data set '{name}': {error}") from None
-    if sha256(data) != stored.stored_checksum:
-        raise JobUnrunnable(f"Data set '{name}': the store's '{stored.address}' is damaged.")
-    return from_parquet(data).to_pandas()
 
 
 def _plugin_frame(name: str) -> pd.DataFrame:

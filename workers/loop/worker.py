@@ -21,7 +21,7 @@ from ridgeway.data.catalogue import StoredDataset, dataset_by_id
 from ridgeway.data.store import Store
 from ridgeway.database.engine import Database
 from ridgeway.database.outages import first_line, will_pass
-from ridgeway.errors import JobUnrunnable, LeaseLost, NotFound, Unreadable
+from ridgeway.errors import JobUnrunnable, LeaseLost, NotFound, StoreAway, Unreadable
 from ridgeway.host.memory import room
 from ridgeway.host.pulse import Pulse
 from ridgeway.jobs import claiming, holding
@@ -191,10 +191,11 @@ class Worker:
         except Unreadable as error:  # another release has changed the job since it was claimed
             self.claimant.known.leave(lease.job_id, error)
             self._persistence.attempt(lambda transaction: holding.release(transaction, lease))
-        except OSError:
+        except OSError as error:
             # The store may be away for a while: the lease runs out and is tried again, and a limit
             # on its attempts ends that.
-            log.exception("left %s %d", lease.kind, lease.ordinal)
+            unknown = not isinstance(error, StoreAway)
+            log.warning("left %s %d: %s", lease.kind, lease.ordinal, error, exc_info=unknown)
 
     def _failure(self, lease: Lease, keeping: Keeping) -> str | None:
         """Work on the lease; return why its job can't be trained, None if it can."""

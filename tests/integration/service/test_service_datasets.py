@@ -215,6 +215,21 @@ def test_the_model_comes_from_the_store_once_there_is_an_answer(http, served, da
     assert f"{job['id']}.safetensors" in answer.headers["content-disposition"]
 
 
+@pytest.mark.parametrize("damaged", [b"weigh", b"WEIGHTS"], ids=["cut", "changed"])
+def test_a_damaged_file_is_a_problem_and_no_answer_that_breaks_off(http, served, database, damaged):
+    job = http.post("/v1/jobs", json={"dataset": "digits"}).json()
+    key, store = f"jobs/{job['id']}/model", served.app.state.context.store
+    keep_artifact(database, job["id"], store.put(key, b"weights"), 7)
+    store.put(key, damaged)
+    address = f"{job['links']['self']}/model"
+    for query in ("", "?format=onnx"):
+        answer = http.get(f"{address}{query}")
+        assert answer.status_code == 503, answer.text
+        assert f"The store's '{key}' is damaged" in answer.json()["detail"]
+    store.put(key, b"weights")
+    assert http.get(address).content == b"weights"
+
+
 def keep_artifact(database: Database, job_id: str, checksum: str, size: int) -> None:
     with database.transaction() as transaction:
         transaction.execute(

@@ -74,6 +74,7 @@ def test_old_jobs_and_orphans_go_and_a_dry_run_only_tells(gc, database, store, t
         "models": (1, 4),
         "checkpoints": (1, 4),
         "data sets": (1, 5),
+        "unfinished uploads": (0, 0),
         "scratch": (1, 3),
     }
     asked = ("--older-than", "90d", "--json")

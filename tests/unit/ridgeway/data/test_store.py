@@ -5,19 +5,27 @@ from __future__ import annotations
 import hashlib
 import time
 import uuid
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 
-from ridgeway.data.store import Store, sha256_of_file
-from ridgeway.errors import InvalidInput, NotFound, StoreAway
+from ridgeway.data.cache import Cache
+from ridgeway.data.store import Store, sha256, sha256_of_file
+from ridgeway.errors import InvalidInput, NotFound, StoreAway, StoreDamaged
 from ridgeway.settings import Settings
 
 
-@pytest.fixture(params=["folder", "memory"])
+@pytest.fixture(params=["folder", "file", "memory", "s3"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
-    return Store(str(tmp_path / "s") if request.param == "folder" else f"memory://{uuid.uuid4()}")
+    cache = Cache(tmp_path / "cache", 10**9)
+    if request.param == "s3":
+        return Store(request.getfixturevalue("s3_url"), cache)
+    folder = tmp_path / "s"
+    urls = {"folder": str(folder), "file": folder.as_uri(), "memory": f"memory://{uuid.uuid4()}"}
+    return Store(urls[request.param], cache)
 
 
 def test_bytes_come_back_with_their_checksum(store: Store) -> None:
@@ -38,17 +46,69 @@ def test_putting_again_replaces_and_deleting_twice_is_fine(store: Store) -> None
 
 
 def test_an_absent_key_is_not_found(store: Store) -> None:
-    with pytest.raises(NotFound, match="datasets/none"):
-        store.get("datasets/none")
-    with pytest.raises(NotFound, match="datasets/none"):
-        store.open("datasets/none")
+    def held(way: Callable[[], AbstractContextManager[object]]) -> None:
+        with way():
+            pass
+
+    ways: list[Callable[[str], object]] = [
+        store.get,
+        store.open,
+        lambda key: store.open_whole(key, "0" * 64),
+        lambda key: held(lambda: store.copied(key)),
+        lambda key: held(lambda: store.local(key, "0" * 64)),
+    ]
+    for way in ways:
+        with pytest.raises(NotFound, match="The store holds no 'datasets/none'"):
+            way("datasets/none")
+
+
+def test_a_file_is_put_and_copied_without_being_read_whole(store: Store, tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"rows")
+    store.put_file("datasets/a", tmp_path / "file")
+    assert store.get("datasets/a") == b"rows"
+    with store.copied("datasets/a") as path:
+        assert path.read_bytes() == b"rows"
+
+
+def test_what_is_asked_for_by_its_checksum_has_it(store: Store) -> None:
+    checksum = store.put("a", b"as it was written")
+    for _ in range(2):  # from a cache, too
+        assert store.get("a", checksum) == b"as it was written"
+        with store.open_whole("a", checksum) as file:
+            assert file.read() == b"as it was written"
+        with store.local("a", checksum) as path:
+            assert path.read_bytes() == b"as it was written"
+
+
+@pytest.mark.parametrize("there", [b"as it was", b"as it was wrought!"], ids=["cut", "changed"])
+def test_other_bytes_than_were_written_are_named_and_not_given(store: Store, there: bytes) -> None:
+    checksum = sha256(b"as it was written")
+    store.put("jobs/1/model", there)
+    ways: list[Callable[[], object]] = [
+        lambda: store.get("jobs/1/model", checksum),
+        lambda: store.open_whole("jobs/1/model", checksum),
+        lambda: store.local("jobs/1/model", checksum).__enter__(),
+    ]
+    for way in ways:
+        with pytest.raises(StoreDamaged, match="'jobs/1/model' is damaged"):
+            way()
+
+
+def test_what_a_folder_keeps_is_read_in_its_place(tmp_path: Path) -> None:
+    for url in (str(tmp_path / "s"), (tmp_path / "s").as_uri()):
+        store = Store(url, Cache(tmp_path / "cache", 10**9))
+        checksum = store.put("a", b"rows")
+        with store.local("a", checksum) as path:
+            assert path == tmp_path / "s" / "a"
+    assert not (tmp_path / "cache").exists()
 
 
 @pytest.mark.parametrize(
     "key",
     ["", "/etc/passwd", "../up", "a/../b", "a//b", "a/", "A", "a b", ".hidden", "a\x00", "a\n"],
 )
-def test_only_keys_of_ours_are_taken(store: Store, key: str) -> None:
+def test_only_keys_of_ours_are_taken(tmp_path: Path, key: str) -> None:
+    store = Store(str(tmp_path))
     for act in (store.get, store.exists, store.delete, lambda key: store.put(key, b"")):
         with pytest.raises(ValueError, match="no key of the store"):
             act(key)
@@ -114,6 +174,10 @@ def test_what_lies_below_a_prefix_is_listed_with_its_age(store: Store) -> None:
     assert [entry.key for entry in entries] == ["jobs/1/model", "jobs/2/a/model", "jobs/top"]
     assert all(before < (entry.modified or 0) < time.time() + 5 for entry in entries)
     assert store.folders("jobs") == ["jobs/1", "jobs/2"]
+    assert [entry.key for entry in store.entries("jobs/1")] == ["jobs/1/model"]
+    store.put("jobs/1/late", b"")
+    store.delete("jobs/1/model")
+    assert [entry.key for entry in store.entries("jobs/1")] == ["jobs/1/late"], "not an old list"
     assert (store.entries("nothing"), store.folders("nothing")) == ([], [])
 
 

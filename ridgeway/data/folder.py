@@ -1,0 +1,44 @@
+"""Files in a folder of this machine: written whole or not at all, gone with their folders."""
+
+from __future__ import annotations
+
+import shutil
+import uuid
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+
+def write_bytes(target: Path, data: bytes) -> None:
+    """Write a file, in place of what was there, making its folder where there is none."""
+    _write_whole(target, lambda unfinished: unfinished.write_bytes(data))
+
+
+def copy_file(source: Path, target: Path) -> None:
+    """Copy a file, in place of what was there, making its folder where there is none."""
+    _write_whole(target, lambda unfinished: shutil.copyfile(source, unfinished))
+
+
+def remove_empty(folder: Path, root: Path) -> None:
+    """Remove the folder and those above that are empty then, below the root."""
+    with suppress(OSError):  # not empty, gone, or not ours to remove
+        while folder != root and folder.is_relative_to(root):
+            folder.rmdir()
+            folder = folder.parent
+
+
+def _write_whole(target: Path, write: Callable[[Path], object]) -> None:
+    try:
+        _write_beside(target, write)
+    except FileNotFoundError:  # whoever deleted the last file of the folder took that with it
+        _write_beside(target, write)
+
+
+def _write_beside(target: Path, write: Callable[[Path], object]) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = target.with_name(f".{uuid.uuid4().hex}")
+    try:
+        write(unfinished)
+        unfinished.replace(target)
+    finally:
+        unfinished.unlink(missing_ok=True)

@@ -1,0 +1,188 @@
+"""Service and workers on a store in S3: whole jobs, copies on the machine, a store gone a while."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pandas as pd
+import pytest
+from buckets import S3Server
+from click.testing import CliRunner
+from serving import Served
+from submitting import submit
+from waiting import wait_until
+
+import ridgeway
+import workers.__main__
+from ridgeway.cli import main
+from ridgeway.data import s3
+from ridgeway.data.store import Store
+from ridgeway.database.engine import Database
+from ridgeway.errors import InvalidInput
+from ridgeway.jobs import holding, lifecycle
+from ridgeway.jobs.reporting import read_material
+from ridgeway.operate import database_checks
+from ridgeway.operate.findings import Place
+from ridgeway.settings import Settings
+from service import __main__ as service_main
+from workers.loop.worker import Worker
+
+# What lies in the store is the same whichever database names it.
+pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+
+JOB: dict[str, Any] = {
+    "dataset": "houses",
+    "model": {"kind": "linear"},
+    "optimizer": "adamw",
+    "search": {"penalty": ["none", "l1"]},
+    "validation": {"kind": "folds", "folds": 2},
+    "trials": 4,
+    "epochs": 4,
+}
+
+
+@pytest.fixture
+def service_settings(database_url: str, s3_url: str, tmp_path: Path) -> Settings:
+    """Settings of a service whose store is elsewhere; checkpoints after each epoch."""
+    return Settings(
+        data=tmp_path,
+        database_url=database_url,  # type: ignore[arg-type]
+        store_url=s3_url,
+        cache=tmp_path / "cache",
+        checkpoint_seconds=1e-6,
+        sweep_seconds=0.1,
+    )
+
+
+def new_worker(database: Database, settings: Settings) -> Worker:
+    """A worker with a store of its own, as a process has it."""
+    return Worker(database, Store.of(settings), settings, lifecycle.new_id(), "cpu")
+
+
+def done(http: httpx.Client, address: str, worker: Worker) -> dict[str, Any]:
+    """Let the worker do what there is to do; the job, which has succeeded with all its trials."""
+    while worker.work_once():
+        pass
+    job: dict[str, Any] = http.get(address).json()
+    assert job["state"] == "succeeded", job["error"]
+    assert job["progress"]["complete"] + job["progress"]["pruned"] == JOB["trials"]
+    return job
+
+
+def test_jobs_are_done_on_s3_from_upload_to_deletion_and_outlive_its_absence(
+    http: httpx.Client,
+    served: Served,
+    database: Database,
+    service_settings: Settings,
+    s3_server: S3Server,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(s3, "TRIES", 1)
+    rng = np.random.default_rng(1)
+    area, noise = rng.normal(size=120), rng.normal(size=120)
+    frame = pd.DataFrame({"area": area, "noise": noise, "price": 3 * area})
+    posted = http.post("/v1/datasets?name=houses", content=frame.to_csv(index=False).encode())
+    assert posted.status_code == 201, posted.text
+    s3_server.requests.clear()
+
+    first = http.post("/v1/jobs", json=JOB).headers["location"]
+    worker = new_worker(database, service_settings)
+    with s3_server.away():
+        assert worker.work_once()
+    assert "left population 0: The store can't read 'datasets/" in caplog.text
+    assert "nothing answers there" in caplog.text
+    ours = [each for each in caplog.records if each.name.startswith("ridgeway")]
+    assert not any(each.exc_info for each in ours), "a sentence, no traceback"
+    assert http.get(first).json()["state"] == "running"
+    with database.transaction() as transaction:
+        holding.expire_leases(transaction, worker.id)
+    job = done(http, first, worker)
+    second = http.post("/v1/jobs", json=JOB).headers["location"]
+    other = done(http, second, new_worker(database, service_settings))
+
+    fetched = [each for each in s3_server.requests if re.match("GET .*/datasets/", each)]
+    assert len(fetched) == 1, "once for both workers and both jobs"
+    assert len([each for each in s3_server.requests if re.match("PUT .*/checkpoints/", each)]) > 2
+    store, model = Store.of(service_settings), f"{first}/model"
+    assert not [each for each in store.entries("jobs") if "/checkpoints/" in each.key]
+
+    with s3_server.away():
+        answer = http.get(model)
+    assert answer.status_code == 503, answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert "nothing answers there; check AWS_ENDPOINT_URL" in answer.json()["detail"]
+    rows = json.loads(frame.head(20).to_json(orient="records"))
+    told = http.post(f"{first}/predict", json={"rows": rows}).json()["predictions"]
+    own = ridgeway.load_model(job["id"], served.url).predict(frame.head(20))
+    np.testing.assert_allclose(told, own, rtol=1e-6)
+    for name in ("model", "path", "features", "shown"):
+        assert http.get(f"{first}/{name}").status_code == 200, name
+    assert read_material(database, store, job["id"]).description is not None
+
+    assert http.delete(first).status_code == 204
+    wait_until(lambda: store.folders("jobs") == [f"jobs/{other['id']}"])
+
+
+def test_what_nothing_names_goes_from_s3(
+    database: Database,
+    service_settings: Settings,
+    s3_server: S3Server,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    store, url = Store.of(service_settings), str(service_settings.store_url)
+    job_id = submit(database)
+    for key in (f"jobs/{job_id}/9-9/model.safetensors", f"datasets/{'b' * 64}.parquet"):
+        store.put(key, b"nobody's")
+    bucket, _, folder = url.removeprefix("s3://").partition("/")
+    s3_server.s3.create_multipart_upload(Bucket=bucket, Key=f"{folder}/datasets/{'c' * 64}.parquet")
+    time.sleep(max(0.0, 1.0 - time.time() % 1.0))  # S3 tells whole seconds
+    monkeypatch.setenv("RIDGEWAY_DATABASE_URL", service_settings.resolved_database_url())
+    monkeypatch.setenv("RIDGEWAY_STORE_URL", url)
+    monkeypatch.setenv("RIDGEWAY_LEFTOVER_SECONDS", "0.001")
+    result = CliRunner().invoke(main, ["gc", "--json", "--data", str(tmp_path)])
+    assert result.exit_code == 0, result.output
+    counts = {each["kind"]: each["count"] for each in json.loads(result.stdout)}
+    assert {kind for kind, count in counts.items() if count == 1} == {
+        "models",
+        "data sets",
+        "unfinished uploads",
+    }
+    assert store.entries("jobs") == store.entries("datasets") == store.uploads() == []
+
+
+def test_who_is_not_let_in_says_so_and_ends(
+    service_settings: Settings,
+    database: Database,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+) -> None:
+    assert database_checks.check_store(Place(service_settings, database)).status == "ok"
+    settings = service_settings.model_copy(update={"store_url": "s3://no-such-bucket/x"})
+    found = database_checks.check_store(Place(settings, database))
+    assert found.sentence == "the store can't be used: there is no such bucket"
+    assert (found.remedy or "").startswith("Make it, or check RIDGEWAY_STORE_URL")
+    with pytest.raises(InvalidInput, match="RIDGEWAY_STORE_URL: there is no such bucket"):
+        service_main._check(settings)
+    monkeypatch.setattr(sys, "argv", ["workers"])
+    for name in ("keep_private", "log_to_standard_error"):  # they would change these tests
+        monkeypatch.setattr(f"workers.__main__.{name}", lambda *_: None)
+    url = service_settings.resolved_database_url()
+    monkeypatch.setenv("RIDGEWAY_DATABASE_URL", url)
+    monkeypatch.setenv("RIDGEWAY_STORE_URL", "s3://no-such-bucket/x")
+    assert workers.__main__.main() == 2
+    assert "RIDGEWAY_STORE_URL: there is no such bucket; make it" in capsys.readouterr().err
+    monkeypatch.setenv("RIDGEWAY_STORE_URL", str(service_settings.store_url))
+    (tmp_path / "file").write_bytes(b"")
+    monkeypatch.setenv("RIDGEWAY_CACHE", str(tmp_path / "file" / "cache"))
+    assert workers.__main__.main() == 2
+    assert "RIDGEWAY_CACHE: can't be written: Not a directory" in capsys.readouterr().err

@@ -31,7 +31,7 @@ from sklearn.model_selection import train_test_split
 from sklearn.preprocessing import StandardScaler
 
 from ridgeway.spec.wording import parse_spec
-from workers.data.prepare import Fold
+from workers.data.folds import Fold
 from workers.models.building import predict
 from workers.population.configuration import Configuration
 from workers.population.problem import SETTLING_SHARE, Problem

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from ridgeway.spec.spec import JobSpec
 from ridgeway.spec.wording import parse_spec
-from workers.data.prepare import Fold
+from workers.data.folds import Fold
 
 OUTPUTS = 10
 VALID_ROWS = 512

@@ -35,7 +35,7 @@ from sklearn.linear_model import ElasticNetCV, LassoCV, LogisticRegressionCV
 from sklearn.model_selection import KFold, StratifiedKFold
 
 from ridgeway.spec.wording import parse_spec
-from workers.data.prepare import Fold
+from workers.data.folds import Fold
 from workers.population.configuration import Configuration
 from workers.population.problem import Problem as Training
 from workers.train import refit, train

@@ -22,8 +22,9 @@ from torch import Tensor, nn
 from ridgeway.data.store import Store
 from ridgeway.spec.spec import JobSpec
 from ridgeway.study.distributions import search_space
+from workers.data.folds import Fold
 from workers.data.loading import load_frame
-from workers.data.prepare import Fold, Prepared, check_and_prepare
+from workers.data.prepare import Prepared, check_and_prepare
 from workers.models.building import build_model
 from workers.population.configuration import Configuration
 from workers.sampling import suggest

@@ -98,6 +98,9 @@ class Settings(BaseSettings):
     max_population: int | None = Field(
         default=None, ge=1, description="most trials trained as one program; default: by device"
     )
+    stream_bytes: int = Field(
+        default=2**31, ge=0, description="rows of a job beyond which they are read from a file"
+    )
     max_upload_bytes: int = Field(
         default=256 * 2**20, gt=0, description="largest data file, unpacked too"
     )
@@ -155,6 +158,10 @@ class Settings(BaseSettings):
             return self.cache.absolute()
         base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
         return Path(base) / "ridgeway" / "store"
+
+    def resolved_rows(self) -> Path:
+        """Return the folder where workers keep rows that are not to be in memory."""
+        return (self.data / "rows").absolute()
 
 
 def _listed(names: str | None) -> list[str]:

@@ -11,6 +11,7 @@ from psycopg.abc import RV, PQGen
 from psycopg.pq import TransactionStatus
 from sqlalchemy import event
 from sqlalchemy.engine import URL, Connection, Engine
+from sqlalchemy.exc import InvalidatePoolError
 
 from ridgeway.database.options import WAIT, Manner
 from ridgeway.database.outages import give_up_connection
@@ -145,7 +146,7 @@ def _ask_after_a_rest(engine: Engine) -> None:
         try:
             engine.dialect.do_ping(connection)
         except psycopg.Error as error:
-            raise sa.exc.InvalidatePoolError() from error
+            raise InvalidatePoolError() from error
 
     event.listen(engine, "connect", note)
     event.listen(engine, "checkin", note)

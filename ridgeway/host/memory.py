@@ -101,22 +101,28 @@ def _of_the_process(proc: Path) -> Iterator[Room]:
 
 # --- control groups -------------------------------------------------------------------------------
 
-# Of version 2 and of version 1: limit, use, and the line of memory.stat that can be had back.
-V2 = ("memory.max", "memory.current", "inactive_file")
-V1 = ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
+# Of version 2 and of version 1: limit, use, and the lines of memory.stat that can be had back.
+V2 = ("memory.max", "memory.current", ("inactive_file", "active_file"))
+V1 = (
+    "memory.limit_in_bytes",
+    "memory.usage_in_bytes",
+    ("total_inactive_file", "total_active_file"),
+)
 
 
 def _of_groups(proc: Path, groups: Path) -> Iterator[Room]:
     for folder, names in _own_groups(proc, groups):
-        limit, used = (_number(folder / name) for name in names[:2])
+        limit, used = _number(folder / names[0]), _number(folder / names[1])
         if limit is None or used is None or limit >= UNLIMITED:
             continue
-        # Pages of files that nobody has read for a while go before anybody is killed.
-        used -= _line(folder / "memory.stat", names[2]) or 0
+        # Pages of files go before anybody is killed: those of mapped rows, too, are read again.
+        used -= sum(_line(folder / "memory.stat", name) or 0 for name in names[2])
         yield Room(max(0, limit - used), limit)
 
 
-def _own_groups(proc: Path, groups: Path) -> Iterator[tuple[Path, tuple[str, str, str]]]:
+def _own_groups(
+    proc: Path, groups: Path
+) -> Iterator[tuple[Path, tuple[str, str, tuple[str, str]]]]:
     """Yield the folders of this process's control groups of memory, up to the root."""
     try:
         lines = (proc / "self" / "cgroup").read_text().splitlines()

@@ -36,8 +36,8 @@ class Batch:
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if kind is None and self._parts:
-            *before, (last, _) = self._parts
-            beside = ", ".join(f"part{n} AS ({text})" for n, (text, _) in enumerate(before))
+            *before, last = (statement for statement, _ in self._parts)
+            beside = ", ".join(f"part{n} AS ({part})" for n, part in enumerate(before))
             statement = f"WITH {beside} {last}" if before else last
             given = tuple(text for _, rows in self._parts for text in _texts(rows))
             self._transaction.exec_driver_sql(statement, given)

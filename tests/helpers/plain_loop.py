@@ -20,7 +20,7 @@ from torch.nn import functional
 
 from ridgeway.spec.losses import LossSpec, PoissonLoss, QuantileLoss
 from ridgeway.spec.spec import JobSpec
-from workers.data.prepare import Fold
+from workers.data.folds import Fold
 from workers.data.seeds import derived_seed
 from workers.minibatch.batches import Minibatches
 from workers.models.building import build_model

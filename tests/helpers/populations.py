@@ -24,7 +24,7 @@ from workers.backends.compiled import Compiled
 from workers.backends.dense import Dense
 from workers.backends.fused import Fused
 from workers.backends.in_turn import InTurn
-from workers.data.prepare import Fold
+from workers.data.folds import Fold
 from workers.kernels import Library, load
 from workers.minibatch.trainer import Trainer
 from workers.population.configuration import Configuration

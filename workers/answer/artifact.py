@@ -15,7 +15,8 @@ from ridgeway.spec.spec import JobSpec
 from ridgeway.texts.dates import DATE_KINDS
 from workers.answer.choice import Refit
 from workers.answer.rival import Rival
-from workers.data.prepare import Fold, Prepared
+from workers.data.folds import Fold
+from workers.data.prepare import Prepared
 from workers.objectives.constant import constant_logits
 from workers.objectives.losses import Huber, Kind, Quantile, kind_of
 

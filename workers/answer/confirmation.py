@@ -21,7 +21,8 @@ from ridgeway.spec.spec import JobSpec
 from ridgeway.spec.validation import ForwardValidation
 from workers.answer.comparing import Paired, corrected_test
 from workers.answer.training import Training
-from workers.data.prepare import Fold, Prepared
+from workers.data.folds import Fold
+from workers.data.prepare import Prepared
 from workers.data.seeds import derived_seed
 from workers.objectives.constant import constant_logits
 from workers.objectives.losses import kind_of

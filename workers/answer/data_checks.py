@@ -5,7 +5,7 @@ None of them raises, whatever the data are. Only `duplicates_across_seal` looks 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -44,8 +44,10 @@ def duplicates_across_seal(prepared: Prepared) -> list[Check]:
     splits = prepared.splits
     if not len(splits.test):
         return []
-    known = _hashes(prepared, splits.development)
-    doubles = sum(each in known for each in _row_hashes(prepared, splits.test))
+    sealed = list(_row_hashes(prepared, splits.test))
+    known = frozenset(sealed)
+    doubled = {each for each in _row_hashes(prepared, splits.development) if each in known}
+    doubles = sum(each in doubled for each in sealed)
     if doubles < DOUBLES * len(splits.test) or not doubles:
         return []
     share = doubles / len(splits.test)
@@ -210,19 +212,13 @@ def _standardised(values: Floats) -> Floats:
     return np.where(length > 1e-12, away / np.maximum(length, 1e-12), 0.0)
 
 
-def _hashes(prepared: Prepared, rows: Positions) -> frozenset[int]:
-    return frozenset(_row_hashes(prepared, rows))
-
-
-def _row_hashes(prepared: Prepared, rows: Positions) -> list[int]:
-    """Return a hash of each row's inputs and target; missing values are equal."""
+def _row_hashes(prepared: Prepared, rows: Positions) -> Iterator[int]:
+    """Yield a hash of each row's inputs and target; missing values are equal."""
     encoded = prepared.encoded
-    hashes: list[int] = []
     for start in range(0, len(rows), 4096):
         part = rows[start : start + 4096]
         values: npt.NDArray[np.float64] = np.column_stack(
             [encoded.encoding.values[part], encoded.targets[part].astype(np.float64)]
         )
         values = np.where(np.isnan(values), np.nan, values + 0.0)  # one NaN, one zero
-        hashes += [hash(row.tobytes()) for row in values]
-    return hashes
+        yield from (hash(row.tobytes()) for row in values)

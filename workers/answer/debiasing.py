@@ -29,7 +29,8 @@ from workers.answer.evidence import Evidence
 from workers.answer.sealed import SealedTest, sealed_metric
 from workers.answer.training import Training
 from workers.answer.warnings import beyond_limits
-from workers.data.prepare import Fold, Prepared
+from workers.data.folds import Fold
+from workers.data.prepare import Prepared
 from workers.data.seeds import derived_seed
 from workers.models.building import predict
 from workers.objectives.losses import kind_of

@@ -19,9 +19,11 @@ from workers.answer.comparing import percentile_interval
 from workers.answer.sealed import SealedTest
 from workers.answer.stability import Selections, selections
 from workers.answer.training import Training
-from workers.data.prepare import Fold, Prepared
+from workers.data.folds import Fold
+from workers.data.mapped import Rows
+from workers.data.prepare import Prepared
 from workers.data.seeds import derived_seed
-from workers.models.building import predict
+from workers.models.building import RowSource, predict
 from workers.objectives.losses import kind_of, response_losses
 from workers.objectives.metrics import resampled_units
 from workers.penalties.penalties import PENALTIES
@@ -137,15 +139,13 @@ def importances(
     before = _losses(spec, parameters, inputs, fold, outputs)
     generator = torch.Generator().manual_seed(derived_seed(spec.seed, "importance") % 2**63)
     orders = [torch.randperm(len(inputs), generator=generator) for _ in range(shuffles)]
-    shuffled = inputs.clone()
     rises: list[Tensor] = []
     for name in names:
         places = [at for at, source in enumerate(prepared.source_columns) if source == name]
-        own, total = inputs[:, places], torch.zeros_like(before)
+        total = torch.zeros_like(before)
         for order in orders:
-            shuffled[:, places] = own[order]
+            shuffled = _Shuffled(inputs, places, order)
             total += _losses(spec, parameters, shuffled, fold, outputs) - before
-        shuffled[:, places] = own
         rises.append(total / shuffles)
     if not rises:
         return {}
@@ -157,8 +157,29 @@ def importances(
     }
 
 
+@dataclass(frozen=True, eq=False)
+class _Shuffled:
+    """Rows with some columns taken from other rows, in the order that these come in (n,)."""
+
+    rows: Rows
+    columns: list[int]
+    order: Tensor
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.rows.shape
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, index: slice) -> Tensor:
+        found = self.rows[index].clone()
+        found[:, self.columns] = self.rows[self.order[index]][:, self.columns]
+        return found
+
+
 def _losses(
-    spec: JobSpec, parameters: Mapping[str, Tensor], inputs: Tensor, fold: Fold, outputs: int
+    spec: JobSpec, parameters: Mapping[str, Tensor], inputs: RowSource, fold: Fold, outputs: int
 ) -> Tensor:
     logits = predict(spec, parameters, inputs, outputs).double().cpu()
     kind = kind_of(spec, outputs)

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from sklearn.metrics import roc_auc_score
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
+from workers.data.matrix import Matrix
 from workers.data.prepare import Prepared
 from workers.data.splits import Positions
 
@@ -190,12 +191,14 @@ def _tried(
         yield _level_codes(encoding.values, rows, levels[source]), source, True
 
 
-def _level_codes(values: Floats, rows: Positions, columns: list[int]) -> Floats:
+def _level_codes(values: Floats | Matrix, rows: Positions, columns: list[int]) -> Floats:
     """Return which of a category's columns each row has, as a number."""
     return values[rows[:, None], np.array(columns)].argmax(1).astype(np.float64)
 
 
-def _screened(values: Floats, rows: Positions, columns: Positions, target: _Target) -> Floats:
+def _screened(
+    values: Floats | Matrix, rows: Positions, columns: Positions, target: _Target
+) -> Floats:
     """Return the share of the target's variance between 16 bins of each column's ranks."""
     starts = np.arange(BINS) * len(rows) // BINS
     sizes = np.diff(np.append(starts, len(rows)))[:, None]

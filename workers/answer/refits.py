@@ -12,7 +12,8 @@ from ridgeway.spec.spec import JobSpec
 from ridgeway.study.reading import StudyTrial
 from workers.answer.choice import Refit, Role
 from workers.answer.training import Training
-from workers.data.prepare import Fold, Prepared
+from workers.data.folds import Fold
+from workers.data.prepare import Prepared
 from workers.data.seeds import derived_seed
 from workers.models.building import predict
 from workers.objectives.losses import kind_of, row_losses

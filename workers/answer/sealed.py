@@ -15,7 +15,8 @@ from ridgeway.spec.directions import as_loss
 from ridgeway.spec.names import SHOWN_FOR_LOSS, Objective, objectives_of
 from ridgeway.spec.spec import JobSpec
 from workers.answer.comparing import percentile_interval
-from workers.data.prepare import Fold, Prepared
+from workers.data.folds import Fold
+from workers.data.prepare import Prepared
 from workers.data.seeds import derived_seed
 from workers.data.weights import effective_rows
 from workers.models.building import predict

@@ -20,7 +20,8 @@ from ridgeway.features import Stability
 from workers.answer.columns import column_norms
 from workers.answer.extent import pairs_of_halves
 from workers.answer.training import Training
-from workers.data.prepare import Fold, Prepared
+from workers.data.folds import Fold
+from workers.data.prepare import Prepared
 from workers.data.seeds import derived_seed
 from workers.population.configuration import Configuration
 from workers.population.problem import SETTLING_SHARE

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
@@ -12,6 +13,7 @@ import torch
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from torch import Tensor
 
+from workers.data.matrix import Matrix
 from workers.data.splits import Positions
 
 if TYPE_CHECKING:
@@ -27,7 +29,7 @@ LARGEST = 1e30  # an outlier of a column that is constant in training must not b
 class Encoding:
     """Every row in encoded columns, before any statistic: missing numbers are still NaN."""
 
-    values: Floats  # (rows, d)
+    values: Floats | Matrix  # (rows, d)
     names: tuple[str, ...]
     sources: tuple[str, ...]  # the raw column of each encoded one
     gaps: Positions  # columns with NaN in any row
@@ -52,21 +54,33 @@ def encode(frame: pd.DataFrame, development: Positions) -> Encoding:
     missing = np.isnan(values)
     gaps = np.flatnonzero(missing[development].any(axis=0))
     parts = [values, missing[:, gaps].astype(np.float64)]
-    names = [*numbers, *(f"{numbers[index]} missing" for index in gaps)]
-    sources = [*numbers, *(numbers[index] for index in gaps)]
+    levels: dict[str, Sequence[str | None]] = {}
     if categories:
         columns = frame[categories]
         texts = np.where(columns.isna(), np.array(None, object), columns.astype(object))
         encoder = OneHotEncoder(handle_unknown="ignore", sparse_output=False)
         encoder.fit(texts[development])
         parts.append(np.asarray(encoder.transform(texts), np.float64))
-        for name, levels in zip(categories, encoder.categories_, strict=True):
-            names += [f"{name} missing" if level is None else f"{name}={level}" for level in levels]
-            sources += [name] * len(levels)
+        levels = dict(zip(categories, map(list, encoder.categories_), strict=True))
     incomplete = np.flatnonzero(missing.any(axis=0))  # numbers come first
     parts = [part for part in parts if part.shape[1]]
     joined = parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
-    return Encoding(joined, tuple(names), tuple(sources), incomplete)
+    return Encoding(joined, *names_and_sources(numbers, gaps, levels), incomplete)
+
+
+def names_and_sources(
+    numbers: Sequence[str], gaps: Positions, levels: Mapping[str, Sequence[str | None]]
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the encoded columns and the raw one of each, as `encode` lays them out.
+
+    gaps: which of the numbers have a column for being missing. levels: of each category.
+    """
+    names = [*numbers, *(f"{numbers[index]} missing" for index in gaps)]
+    sources = [*numbers, *(numbers[index] for index in gaps)]
+    for name, own in levels.items():
+        names += [f"{name} missing" if level is None else f"{name}={level}" for level in own]
+        sources += [name] * len(own)
+    return tuple(names), tuple(sources)
 
 
 def even(weights: Floats | None) -> Floats | None:
@@ -89,13 +103,21 @@ class Standardisation:
         weights (n,) above 0, of each row in every statistic; None where all weigh the same.
         """
         medians = medians_of(values[:, gaps], weights)
-        filled = _filled(values, gaps, medians)
-        return cls(gaps, medians, StandardScaler().fit(filled, sample_weight=even(weights)))
+        whole = filled(values, gaps, medians)
+        return cls(gaps, medians, StandardScaler().fit(whole, sample_weight=even(weights)))
 
     def apply(self, values: Floats) -> Floats:
         """Standardise any rows (m, d) by the fitted ones."""
-        filled = _filled(values, self.gaps, self.medians)
-        return np.clip(np.asarray(self.scaler.transform(filled)), -LARGEST, LARGEST)
+        whole = filled(values, self.gaps, self.medians)
+        return np.clip(np.asarray(self.scaler.transform(whole)), -LARGEST, LARGEST)
+
+    def apply_in_place(self, values: Floats) -> None:
+        """Standardise values (m, d) where they are: the same bits as `apply` gives."""
+        if len(self.gaps):
+            values[:] = filled(values, self.gaps, self.medians)
+        np.subtract(values, np.asarray(self.scaler.mean_), out=values)
+        np.divide(values, np.asarray(self.scaler.scale_), out=values)
+        np.clip(values, -LARGEST, LARGEST, out=values)
 
     def tensor(self, values: Floats, rows: Positions, dtype: torch.dtype) -> Tensor:
         """Standardise these rows of the values, (m, d), with no other copy of all of them."""
@@ -136,7 +158,8 @@ def _weighted_median(values: Floats, weights: Floats) -> float:
     return float(low + (high - low) / 2)
 
 
-def _filled(values: Floats, gaps: Positions, medians: Floats) -> Floats:
+def filled(values: Floats, gaps: Positions, medians: Floats) -> Floats:
+    """Return values (n, d) with the medians in the gaps of these columns."""
     if not len(gaps):
         return values
     values = values.copy()

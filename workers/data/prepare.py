@@ -6,15 +6,14 @@ regression's target; every statistic comes from the training rows of its own spl
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-import torch
-from torch import Tensor
 
 from ridgeway.data.tables import profile_table
 from ridgeway.errors import InvalidInput, JobUnrunnable
@@ -27,117 +26,25 @@ from ridgeway.texts.numbers import NumberFormat
 from workers.data.encoding import (
     ColumnKind,
     Encoding,
-    Floats,
     Standardisation,
     column_kind,
     encode,
-    even,
-    medians_of,
     recipe,
 )
+from workers.data.folds import EncodedRows, Fold
 from workers.data.forward import places_in_order
 from workers.data.loading import canonical_table_of
+from workers.data.matrix import Matrix
 from workers.data.splits import Positions, Splits, halves, resplit, split
+from workers.data.streaming import Kept, StreamedTable, encode_into_file
 from workers.data.taking import Taken, taken
-from workers.data.targets import centre_and_scale, check_targets, has_optimum
+from workers.data.targets import check_targets, has_optimum
 from workers.data.weights import checked_weights, weighing
-from workers.objectives.losses import Kind, in_units, kind_of, response
+from workers.objectives.losses import kind_of
 from workers.optimizers.precision import dtype_of
 
 if TYPE_CHECKING:
     import pandas as pd
-
-
-@dataclass(frozen=True)
-class Fold:
-    """One split: rows to train on, rows to judge by."""
-
-    train_inputs: Tensor  # (n, d) standardised by this fold's training rows
-    train_targets: Tensor  # (n,) int64 class index, or standardised target of a regression
-    valid_inputs: Tensor  # (m, d)
-    valid_targets: Tensor  # (m,) int64 class index, or float64 target of a regression, own units
-    target_mean: float  # regression: y = target_mean + target_scale * standardised; else 0.0.
-    # The mean of squared errors, for other losses their own centre (workers/data/targets.py).
-    target_scale: float  # else 1.0
-    valid_groups: Tensor | None = None  # (m,) int64, where groups are and rows are resampled
-    train_weights: Tensor | None = None  # (n,) float64 above 0, 1 on average; None: all equal
-    valid_weights: Tensor | None = None  # (m,) likewise
-    input_scales: Tensor | None = None  # (d,) float64, what standardising divided by
-
-    def response(self, kind: Kind, logits: Tensor) -> Tensor:
-        """Return what logits predict: of a regression numbers in its own units, else them."""
-        return response(kind, logits, self.target_mean, self.target_scale)
-
-    def own_kind(self, kind: Kind) -> Kind:
-        """Return the loss of what `response` gives."""
-        return in_units(kind, self.target_scale)
-
-    def linear_units(self, kind: Kind) -> tuple[float, float]:
-        """Return mean and scale of what logits are linear in: the target, or its logarithm."""
-        if kind == "poisson":  # log(scale exp(z)) = log(scale) + z
-            return math.log(self.target_scale), 1.0
-        return self.target_mean, self.target_scale
-
-
-@dataclass(frozen=True)
-class EncodedRows:
-    """Every row of a data set, encoded; folds are made of them.
-
-    targets (rows,): class indices int64, or float64 numbers of a regression. groups (rows,) and
-    weights (rows,), where the job has some. dtype: of the folds' inputs. kind: of the targets, and
-    so of the loss.
-    """
-
-    encoding: Encoding
-    targets: npt.NDArray[Any]
-    groups: npt.NDArray[np.int64] | None
-    dtype: torch.dtype
-    weights: Floats | None = None
-    kind: Kind = "regression"
-
-    def medians(self, rows: Positions, columns: Positions) -> Floats:
-        """Return what these columns' missing values are filled with, by these rows."""
-        weights = None if self.weights is None else self.weights[rows]
-        # One by one: all at once would be another copy of the table.
-        each = [medians_of(self.encoding.values[rows, own][:, None], weights) for own in columns]
-        return np.concatenate(each) if each else np.zeros(0)
-
-    def standardisation(self, rows: Positions) -> Standardisation:
-        """Return the statistics of these rows."""
-        weights = None if self.weights is None else self.weights[rows]
-        return Standardisation.fit(self.encoding.values[rows], self.encoding.gaps, weights)
-
-    def weights_of(self, rows: Positions) -> Floats | None:
-        """Return the weights of these rows, 1 on average; None where all weigh the same."""
-        return None if self.weights is None else even(self.weights[rows])
-
-    def weight(self, rows: Positions) -> float:
-        """Return the weight of these rows in all: their number where there are no weights."""
-        return float(len(rows) if self.weights is None else self.weights[rows].sum())
-
-    def fold(self, train: Positions, valid: Positions, *, with_groups: bool = False) -> Fold:
-        """Return the fold of these rows, standardised by those to train on."""
-        values, targets = self.encoding.values, self.targets
-        fitted, weights = self.standardisation(train), self.weights_of(train)
-        inputs = fitted.tensor(values, train, self.dtype)
-        mean, scale, kind = 0.0, 1.0, torch.int64
-        train_targets = targets[train]
-        if targets.dtype == np.float64:  # a regression
-            mean, scale = centre_and_scale(train_targets, self.kind, weights)
-            train_targets, kind = (train_targets - mean) / scale, self.dtype
-        groups = self.groups if with_groups else None
-        return Fold(
-            train_inputs=inputs,
-            train_targets=torch.as_tensor(train_targets, dtype=kind),
-            valid_inputs=inputs if valid is train else fitted.tensor(values, valid, self.dtype),
-            valid_targets=torch.as_tensor(targets[valid]),
-            target_mean=mean,
-            target_scale=scale,
-            valid_groups=None if groups is None else _tensor(groups[valid]),
-            train_weights=_tensor(weights),
-            valid_weights=_tensor(self.weights_of(valid)),
-            input_scales=_tensor(np.asarray(fitted.scaler.scale_)),
-        )
 
 
 @dataclass(frozen=True)
@@ -166,13 +73,25 @@ class Prepared:
         """Every row before any statistic, sealed ones too: take those that may be looked at."""
         return self._rows
 
+    @property
+    def streamed(self) -> bool:
+        """Whether the rows stay in a file, and are read as they are needed."""
+        return isinstance(self._rows.encoding.values, Matrix)
+
+    @cached_property
+    def _standardisation(self) -> Standardisation:
+        """The statistics of the development rows."""
+        return self._rows.standardisations([self.splits.development])[0]
+
     def development(self) -> Fold:
         """Return the rows that may be looked at, to train on and to judge by."""
-        return self._rows.fold(self.splits.development, self.splits.development)
+        rows = self.splits.development
+        return self._rows.fold(rows, rows, self._standardisation)
 
     def sealed(self) -> Fold:
         """Train on every development row, judge by the sealed test rows: once, for the answer."""
-        return self._rows.fold(self.splits.development, self.splits.test, with_groups=True)
+        train, test = self.splits.development, self.splits.test
+        return self._rows.fold(train, test, self._standardisation, with_groups=True)
 
     def resplit(self, seed: int) -> tuple[Fold, ...]:
         """Return other splits of the development rows; JobUnrunnable where the rows forbid them."""
@@ -181,7 +100,7 @@ class Prepared:
         folds = resplit(self.spec, self.splits, labels, rows.groups, seed)
         if not all(has_optimum(rows.targets[train], rows.kind) for train, _ in folds):
             raise JobUnrunnable("a fresh split trains on rows whose loss has no optimum")
-        return tuple(rows.fold(*each) for each in folds)
+        return rows.folds(folds)
 
     def halves(self, seed: int) -> tuple[Fold, Fold] | None:
         """Part the development rows in two, each half judged by the other; None if they forbid it.
@@ -196,11 +115,12 @@ class Prepared:
         one, other = parts
         if not all(has_optimum(rows.targets[part], rows.kind) for part in parts):
             return None
-        return rows.fold(one, other), rows.fold(other, one)
+        first, second = rows.folds([(one, other), (other, one)])
+        return first, second
 
     def recipe(self) -> list[dict[str, Any]]:
         """Return how to make each input of the refitted model from raw columns, as plain JSON."""
-        return recipe(self._rows.encoding, self._rows.standardisation(self.splits.development))
+        return recipe(self._rows.encoding, self._standardisation)
 
     def medians(self) -> dict[str, float]:
         """Return what a missing number is filled with by raw column, where no row missed it too."""
@@ -218,7 +138,30 @@ def prepare(
     formats: how the data set's file wrote the numbers of columns, where not as programs do.
     JobUnrunnable where groups or an order hold a class together, which only the rows tell.
     """
-    return _prepared(spec, canonical_table_of(frame, spec.dataset).to_pandas(), formats or {})
+    return _in_memory(spec, canonical_table_of(frame, spec.dataset).to_pandas(), formats or {})
+
+
+def prepare_streamed(
+    spec: JobSpec, table: StreamedTable, formats: Mapping[str, NumberFormat], folder: Path
+) -> Prepared:
+    """Prepare a stored table that is to stay out of memory, as `prepare` does one that is in it.
+
+    Its encoded rows lie in a file in the folder. JobUnrunnable as of `prepare`, and where the disk
+    has no room.
+    """
+    apart = {spec.target, spec.groups, spec.weights, spec.order} - {None}
+    inputs = [name for name in table.columns if name not in {spec.target, *spec.apart}]
+    frame = table.frame([name for name in table.columns if name in apart])
+    kept = None
+    there = frame[str(spec.target)].notna().to_numpy()
+    if spec.missing_target == "drop" and not there.all():
+        kept = np.flatnonzero(there)
+
+    def encoded(_: pd.DataFrame, development: Positions) -> Encoded:
+        rows = Kept(kept, development)
+        return encode_into_file(table, inputs, (spec.columns, formats), rows, folder)
+
+    return _prepared(spec, frame, encoded)
 
 
 def check_and_prepare(spec: JobSpec, frame: pd.DataFrame) -> Prepared:
@@ -232,10 +175,26 @@ def check_and_prepare(spec: JobSpec, frame: pd.DataFrame) -> Prepared:
         resolved = resolve_spec(spec, profile_table(table))
     except InvalidInput as error:
         raise JobUnrunnable(f"Data set '{spec.dataset}' does not fit the job: {error}") from None
-    return _prepared(resolved, table.to_pandas(), {})
+    return _in_memory(resolved, table.to_pandas(), {})
 
 
-def _prepared(spec: JobSpec, frame: pd.DataFrame, formats: Mapping[str, NumberFormat]) -> Prepared:
+def _in_memory(spec: JobSpec, frame: pd.DataFrame, formats: Mapping[str, NumberFormat]) -> Prepared:
+    def encoded(rows: pd.DataFrame, development: Positions) -> Encoded:
+        raw, columns = taken(
+            rows.drop(columns=[str(spec.target), *spec.apart]), spec.columns, formats
+        )
+        return encode(raw, development), columns
+
+    return _prepared(spec, frame, encoded)
+
+
+# Encodes the inputs, given the job's rows of a table, and which of them are development rows.
+Encoded: TypeAlias = tuple[Encoding, Mapping[str, Taken]]
+Encode: TypeAlias = Callable[["pd.DataFrame", Positions], Encoded]
+
+
+def _prepared(spec: JobSpec, frame: pd.DataFrame, encode_inputs: Encode) -> Prepared:
+    """frame: the table's rows, with those columns at least that decide how they are split."""
     assert spec.target is not None
     assert spec.task is not None
     if spec.missing_target == "drop":
@@ -250,8 +209,7 @@ def _prepared(spec: JobSpec, frame: pd.DataFrame, formats: Mapping[str, NumberFo
     splits = split(spec, targets, classes, groups, order)
     if weights is not None:
         splits = weighing(spec, splits, weights, targets, classes)
-    raw, columns = taken(frame.drop(columns=[spec.target, *spec.apart]), spec.columns, formats)
-    encoding = encode(raw, splits.development)
+    encoding, columns = encode_inputs(frame, splits.development)
     outputs = len(classes) if len(classes) > 2 else 1
     kind = kind_of(spec, outputs)
     check_targets(targets, splits, kind)
@@ -266,7 +224,7 @@ def _prepared(spec: JobSpec, frame: pd.DataFrame, formats: Mapping[str, NumberFo
         source_columns=encoding.sources,
         columns=columns,
         target_kind=column_kind(frame.dtypes[spec.target]),
-        folds=tuple(rows.fold(*each, with_groups=holdout) for each in splits.folds),
+        folds=rows.folds(splits.folds, with_groups=holdout),
         _rows=rows,
         splits=splits,
     )
@@ -282,7 +240,3 @@ def _targets(values: npt.NDArray[Any], task: Task) -> tuple[npt.NDArray[Any], tu
 
 def _group_indices(values: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
     return np.unique(values, return_inverse=True)[1].astype(np.int64)
-
-
-def _tensor(values: npt.NDArray[Any] | None) -> Tensor | None:
-    return None if values is None else torch.as_tensor(values)

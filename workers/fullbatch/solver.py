@@ -24,13 +24,14 @@ from workers.fullbatch.fista import Fista
 from workers.fullbatch.initial import adaptive_weights
 from workers.fullbatch.one_by_one import FoldSolver, OneByOne, wanted
 from workers.fullbatch.quantile import QuantileFold
-from workers.fullbatch.rows import LinearFit, TrainingRows, tells_apart
+from workers.fullbatch.rows import LinearFit, tells_apart
+from workers.fullbatch.stand_in import training_rows
 from workers.fullbatch.terms import Strengths
 from workers.kernels import Library, load
 from workers.models.building import build_model
 from workers.models.layout import Layout
 from workers.models.parameters import describe_parameters
-from workers.objectives.losses import Quantile, of_classes, row_weights
+from workers.objectives.losses import Quantile, of_classes
 from workers.penalties.penalties import PENALTIES
 from workers.population.configuration import Configuration
 from workers.population.judging import Judge
@@ -75,11 +76,12 @@ class FullBatch(Solver):
         self.backend = Dense(model, self.layout, problem.kind)
         self.judge = Judge(problem, self.backend)
         self.buffers: Buffers = {}
-        floats = COLUMN_FLOATS * (problem.inputs + 1) + ROW_FLOATS * max(problem.fold_rows)
+        longest = max(len(rows.inputs) for rows in self.fit.folds)
+        floats = COLUMN_FLOATS * (problem.inputs + 1) + ROW_FLOATS * longest
         self._member_floats = len(folds) * outputs * floats
         self.together = max(1, MEMORY_FLOATS // self._member_floats)
         if not self._side_by_side:
-            self.together = min(self.together, _at_once(problem))
+            self.together = min(self.together, _at_once(self.fit))
 
     @property
     def most_in_memory(self) -> int:
@@ -147,14 +149,7 @@ def _strengths(members: Sequence[Configuration]) -> Strengths:
 def _fit_of(problem: Problem, library: Library | None) -> LinearFit:
     """Return the problem's folds as a fit, with an initial one made where a penalty needs it."""
     spec, by_input = problem.spec, problem.by_input
-    rows = [
-        TrainingRows(
-            fold.train_inputs,
-            fold.train_targets,
-            row_weights(spec, fold.train_targets, fold.train_weights),
-        )
-        for fold in problem.folds
-    ]
+    rows = [training_rows(spec, fold, problem.kind) for fold in problem.folds]
     fit = LinearFit(
         rows,
         problem.kind,
@@ -184,9 +179,9 @@ def _refuse_roots(problem: Problem) -> None:
             )
 
 
-def _at_once(problem: Problem) -> int:
+def _at_once(fit: LinearFit) -> int:
     """Return how many members are solved, one after the other, between two checkpoints."""
-    cells = problem.outputs * sum(fold.train_inputs.numel() for fold in problem.folds)
+    cells = fit.outputs * sum(rows.inputs.numel() for rows in fit.folds)
     return max(LEAST_AT_ONCE, min(MOST_AT_ONCE, CELLS_AT_ONCE // max(1, cells)))
 
 

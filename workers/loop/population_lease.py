@@ -29,7 +29,7 @@ from workers.loop.tools import Tools
 from workers.loop.workbench import Workbench
 from workers.models.building import guarding
 from workers.population.configuration import Configuration
-from workers.population.memory import building_bytes, require_room, training_bytes
+from workers.population.memory import building_bytes, require_room, streamed_bytes, training_bytes
 from workers.population.outcomes import failed_outcomes, outcomes_of
 from workers.population.results import PopulationResult
 from workers.population.watch import Rung, Watch
@@ -123,7 +123,9 @@ class PopulationWork:
         """Raise JobUnrunnable unless one member can be built and trained beside what is kept."""
         prepared = self._bench.prepared
         spec, inputs, outputs = self._bench.spec, prepared.inputs, prepared.outputs
-        taken = training_bytes(spec, prepared.rows, inputs)
+        taken = float(training_bytes(spec, prepared.rows, inputs))
+        if prepared.streamed:
+            taken = streamed_bytes(spec, prepared.rows)
         require_room(taken + building_bytes(spec, inputs, outputs), taken)
         solver = solver_of(self._bench.follow(Engine()))
         members = solver.member_bytes + solver.roll_bytes(self._largest)

@@ -16,13 +16,11 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError
 
 from ridgeway import fleet
-from ridgeway.data.bundled import BUNDLED
-from ridgeway.data.catalogue import StoredDataset, dataset_by_id
+from ridgeway.data.catalogue import dataset_by_id
 from ridgeway.data.store import Store
 from ridgeway.database.engine import Database
 from ridgeway.database.outages import first_line, will_pass
 from ridgeway.errors import JobUnrunnable, LeaseLost, NotFound, StoreAway, Unreadable
-from ridgeway.host.memory import room
 from ridgeway.host.pulse import Pulse
 from ridgeway.jobs import claiming, holding
 from ridgeway.jobs.leases import Lease
@@ -30,12 +28,11 @@ from ridgeway.jobs.stored import read_spec
 from ridgeway.logs import about
 from ridgeway.measures import Recorder
 from ridgeway.settings import Settings
-from ridgeway.spec.spec import JobSpec
 from ridgeway.traces import span
-from workers.data.loading import give_back_memory, load_frame
-from workers.data.prepare import Prepared, check_and_prepare, prepare
+from workers.data.loading import give_back_memory
+from workers.data.prepare import Prepared
 from workers.guard import Usual, telling
-from workers.heeding import heed, heeding
+from workers.heeding import heeding
 from workers.loop.answer_lease import AnswerWork
 from workers.loop.company import Company
 from workers.loop.control import ENDS_THE_LEASE, Stopping, Withdrawn, plain, reason_of
@@ -44,9 +41,9 @@ from workers.loop.keeping import Keeping
 from workers.loop.output import Output
 from workers.loop.persistence import Persistence
 from workers.loop.population_lease import PopulationWork
+from workers.loop.reading import read_and_prepare
 from workers.loop.tools import Doors, Tools
 from workers.loop.workbench import Benches, Workbench
-from workers.population.memory import encoded_inputs, preparing_bytes, require_room
 from workers.population.problem import problem_of
 from workers.pruning.reports import reports_of
 from workers.sampling import Mirror
@@ -246,29 +243,16 @@ class Worker:
     def _prepared(self, lease: Lease) -> Prepared:
         """Read the job's spec, load its data and prepare them; once a job and worker."""
         spec, dataset_id = read_spec(lease.stored_spec), lease.dataset_id
+        first, forget = lease.plan is None, self._benches.forget_all
         try:
             stored = None
             if dataset_id is not None:
                 stored = self._persistence.read(
                     lambda transaction: dataset_by_id(transaction, dataset_id)
                 )
-            if stored is not None and lease.plan is None:
-                self._require_room(spec, stored)
-            frame = load_frame(spec.dataset, stored, self._tools.store)
-            heed()
+            return read_and_prepare(spec, stored, self._tools, forget, first=first)
         except NotFound as error:
             raise JobUnrunnable(str(error)) from None
-        checked = stored is not None or spec.dataset in BUNDLED
-        formats = {} if stored is None else stored.profile.formats
-        return prepare(spec, frame, formats) if checked else check_and_prepare(spec, frame)
-
-    def _require_room(self, spec: JobSpec, stored: StoredDataset) -> None:
-        """Give up what other jobs keep here if need be; JobUnrunnable if that is not enough."""
-        columns, inputs = len(stored.profile.columns), encoded_inputs(spec, stored.profile)
-        needed = preparing_bytes(spec, stored.rows, columns, inputs)
-        if needed > room().free:
-            self._benches.forget_all()
-        require_room(needed)
 
     # --- going on, or not -----------------------------------------------------------------------
 

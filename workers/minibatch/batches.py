@@ -12,6 +12,8 @@ from torch import Tensor
 from workers.data.seeds import derived_seed
 from workers.models.alignment import ROW_ALIGNMENT, rounded_up
 
+WINDOW = 1024  # blocks of rows that are mixed
+
 
 @dataclass(frozen=True)
 class Batch:
@@ -32,16 +34,41 @@ def batch_width(fold_rows: Sequence[int], batch_size: int) -> int:
     return rounded_up(math.ceil(max(fold_rows) / steps), ROW_ALIGNMENT)
 
 
+def shuffled(rows: int, block: int, generator: torch.Generator) -> Tensor:
+    """Return the places 0 ... rows - 1 in a random order.
+
+    Of rows in blocks the blocks are shuffled, and then the rows of WINDOW blocks at a time, so that
+    a file that is larger than memory is read once an epoch, in large pieces.
+    """
+    if block == 1:
+        return torch.randperm(rows, generator=generator)
+    within = torch.arange(block)
+    found: list[Tensor] = []
+    for blocks in torch.randperm(math.ceil(rows / block), generator=generator).split(WINDOW):
+        places = (blocks[:, None] * block + within).flatten()
+        places = places[places < rows]
+        found.append(places[torch.randperm(len(places), generator=generator)])
+    return torch.cat(found)
+
+
 class Minibatches:
-    """Epochs of near-equal batches, as many for each fold: ceil(largest fold / batch size)."""
+    """Epochs of near-equal batches, as many for each fold: ceil(largest fold / batch size).
+
+    block: rows that lie side by side and are read together, where that is more than one.
+    """
 
     def __init__(
-        self, fold_rows: Sequence[int], batch_size: int, seed: int, device: torch.device
+        self,
+        fold_rows: Sequence[int],
+        batch_size: int,
+        seed: int,
+        device: torch.device,
+        block: int = 1,
     ) -> None:
         self.fold_rows = fold_rows
         self.steps = math.ceil(max(fold_rows) / batch_size)
         self.width = batch_width(fold_rows, batch_size)
-        self.device = device
+        self.device, self._block = device, block
         self.starts = [sum(fold_rows[:fold]) for fold in range(len(fold_rows))]
         self.generators = [
             torch.Generator().manual_seed(derived_seed(seed, "batches", fold))
@@ -58,7 +85,7 @@ class Minibatches:
     def epoch(self) -> list[Batch]:
         """Draw the next epoch's batches: every row of every fold once, in a new order."""
         orders = [
-            torch.randperm(rows, generator=generator) + start
+            shuffled(rows, self._block, generator) + start
             for rows, start, generator in zip(
                 self.fold_rows, self.starts, self.generators, strict=True
             )
@@ -73,7 +100,7 @@ class Minibatches:
         """Go on as if so many epochs had been drawn."""
         for _ in range(epochs):
             for rows, generator in zip(self.fold_rows, self.generators, strict=True):
-                torch.randperm(rows, generator=generator)
+                shuffled(rows, self._block, generator)
 
     def _places(self) -> tuple[Tensor, Tensor]:
         """Return where in an epoch's order each batch finds its rows, and their weights."""

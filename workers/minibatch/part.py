@@ -43,7 +43,11 @@ class Part:
         self.trainer, self.roll, self.epoch = trainer, roll, state.epoch
         problem = trainer.problem
         self._minibatches = Minibatches(
-            problem.fold_rows, problem.spec.batch_size, problem.seed, problem.device
+            problem.fold_rows,
+            problem.spec.batch_size,
+            problem.seed,
+            trainer.feed.home,
+            trainer.feed.block,
         )
         self._minibatches.skip(state.epoch)
         own = [members[member] for member in state.members]

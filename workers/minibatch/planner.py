@@ -102,9 +102,9 @@ def engine_for(trainer: Trainer, population: int) -> Engine:
 
 
 def _first_batches(trainer: Trainer) -> list[Batch]:
-    problem = trainer.problem
+    problem, feed = trainer.problem, trainer.feed
     rows, size = problem.fold_rows, problem.spec.batch_size
-    return Minibatches(rows, size, problem.seed, problem.device).epoch()[:STEPS]
+    return Minibatches(rows, size, problem.seed, feed.home, feed.block).epoch()[:STEPS]
 
 
 def _member_steps(trainer: Trainer) -> int:

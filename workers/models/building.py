@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from importlib.metadata import EntryPoint, entry_points
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -22,6 +22,16 @@ from workers.models.skip import SkipNet
 
 # Rows of a forward pass outside of minibatches; a constant keeps results bitwise.
 ROWS_AT_ONCE = 1024
+
+
+class RowSource(Protocol):
+    """Rows (n, d): a tensor, or what gives its slices as tensors."""
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+    def __len__(self) -> int: ...
+    def __getitem__(self, index: slice, /) -> Tensor: ...
+
 
 ACTIVATIONS: Mapping[str, Callable[[], nn.Module]] = {
     "relu": nn.ReLU,
@@ -135,7 +145,7 @@ def unrunnable_where_it_fails(name: str, what: str) -> Iterator[None]:
 
 
 def predict(
-    spec: JobSpec, parameters: Mapping[str, Tensor], inputs: Tensor, outputs: int
+    spec: JobSpec, parameters: Mapping[str, Tensor], inputs: RowSource, outputs: int
 ) -> Tensor:
     """Return logits (n, outputs) of one trained model; regression: the standardised prediction.
 
@@ -149,10 +159,10 @@ def predict(
     model.to(first.device, first.dtype).eval()
     state = dict(parameters)
     with torch.no_grad():
-        # A copy: a module may write into what it is given.
-        blocks = inputs.to(first.device, first.dtype, copy=True).split(ROWS_AT_ONCE)
         logits: list[Tensor] = []
-        for block in blocks:
+        for start in range(0, max(1, len(inputs)), ROWS_AT_ONCE):
             heed()
+            # A copy: a module may write into what it is given.
+            block = inputs[start : start + ROWS_AT_ONCE].to(first.device, first.dtype, copy=True)
             logits.append(functional_call(model, state, (block,), strict=True))
         return torch.cat(logits)

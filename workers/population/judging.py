@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -15,7 +16,11 @@ from workers.models.alignment import ROW_ALIGNMENT, rounded_up
 from workers.models.building import ROWS_AT_ONCE
 from workers.objectives.losses import Kind, finite, of_classes
 from workers.objectives.metrics import REPLICATES, bootstrap_error, resampled_weights, score
+from workers.population.memory import fits_device
 from workers.population.problem import Problem
+
+LOGITS_FLOATS = 2**26  # of members that are judged together
+SCORED_FLOATS = 2**23  # of members whose scores are computed together, in float64
 
 
 class Company(Protocol):
@@ -48,7 +53,10 @@ class Scores:
 
 
 class Judge:
-    """A problem's validation rows on its device, and the backend that gives logits for them.
+    """A problem's validation rows, and the backend that gives logits for them.
+
+    The rows lie on the device where they fit, else they are read block by block, and brought there.
+    Members are judged some at a time, so that their logits take bounded memory.
 
     beside: the judge of the rows that are scored as well, where the problem has some.
     """
@@ -62,36 +70,45 @@ class Judge:
         self.targets = [fold.valid_targets.to(device) for fold in folds]
         given = [fold.valid_weights for fold in folds]
         self.weights = [None if own is None else own.to(device) for own in given]
-        longest = rounded_up(max(len(fold.valid_inputs) for fold in folds), ROW_ALIGNMENT)
-        shape = (len(folds), longest, problem.inputs)
-        self.inputs = torch.zeros(shape, dtype=problem.dtype, device=device)  # (F, m, d)
-        for padded, fold in zip(self.inputs, folds, strict=True):
-            padded[: len(fold.valid_inputs)] = fold.valid_inputs
+        self._longest = rounded_up(max(len(fold.valid_inputs) for fold in folds), ROW_ALIGNMENT)
+        self._inputs = self._resident()  # (F, m, d)
 
     def scores(self, company: Company, *, with_errors: bool) -> Scores:
         """Return the objective on the validation rows.
 
         with_errors: with the standard errors of a holdout, which take a bootstrap.
         """
-        members, device = len(company.members), company.weights.device
+        parts = [self._scores(models, company.folds, with_errors) for models in self._some(company)]
+        columns = zip(*((each.values, each.errors, each.healthy) for each in parts), strict=True)
+        return Scores(*(torch.cat(own).cpu() for own in columns))
+
+    def _scores(self, models: Models, folds: Sequence[int], with_errors: bool) -> Scores:
         values: list[Tensor] = []
+        members, device = models.shape[1], models.weights.device
         errors = torch.full((members,), torch.nan, dtype=torch.float64)
         healthy = torch.ones(members, dtype=torch.bool, device=device)
-        for own, number in zip(self._logits(company), company.folds, strict=True):
+        for own, number in zip(self._logits(models, folds), folds, strict=True):
             own = own[..., : len(self.targets[number])].transpose(1, 2)  # (P, m, outputs)
-            healthy &= finite(own)
-            own = self._own_units(own, number)
-            spec, targets, weights = self.problem.spec, self.targets[number], self.weights[number]
-            values.append(score(spec.objective, own, targets, self._own_kind(number), weights))
+            some = own.split(max(1, SCORED_FLOATS // max(1, own[0].numel())))
+            healthy &= torch.cat([finite(each) for each in some])
+            values.append(torch.cat([self._score(each, number) for each in some]))
             if with_errors and len(self.targets) == 1:
-                errors = self._bootstrap_errors(own, number)
-        return Scores(torch.stack(values, 1).cpu(), errors.cpu(), healthy.cpu())
+                errors = torch.cat([self._bootstrap_errors(each, number) for each in some])
+        return Scores(torch.stack(values, 1), errors, healthy)
+
+    def _score(self, logits: Tensor, number: int) -> Tensor:
+        spec, targets, weights = self.problem.spec, self.targets[number], self.weights[number]
+        own, kind = self._own_units(logits, number), self._own_kind(number)
+        return score(spec.objective, own, targets, kind, weights)
 
     def finite(self, company: Company) -> Tensor:
         """Return which members (P,) have finite logits for all validation rows of their folds."""
-        folds = zip(self._logits(company), company.folds, strict=True)
-        counted = [(own, len(self.targets[number])) for own, number in folds]
-        return torch.stack([finite(own[..., :count]) for own, count in counted]).all(0).cpu()
+        return torch.cat([self._finite(own, company.folds) for own in self._some(company)]).cpu()
+
+    def _finite(self, models: Models, folds: Sequence[int]) -> Tensor:
+        pairs = zip(self._logits(models, folds), folds, strict=True)
+        counted = [(own, len(self.targets[number])) for own, number in pairs]
+        return torch.stack([finite(own[..., :count]) for own, count in counted]).all(0)
 
     def _own_units(self, logits: Tensor, number: int) -> Tensor:
         """Return a regression's predictions in the target's units, other logits as they are."""
@@ -105,17 +122,54 @@ class Judge:
 
     def _bootstrap_errors(self, logits: Tensor, number: int) -> Tensor:
         spec, fold, targets = self.problem.spec, self.problem.folds[number], self.targets[number]
-        seed = derived_seed(spec.seed, "bootstrap")
+        seed, logits = derived_seed(spec.seed, "bootstrap"), self._own_units(logits, number)
         drawn = resampled_weights(
             len(targets), fold.valid_groups, seed, REPLICATES, fold.valid_weights
         )
         return bootstrap_error(spec.objective, logits, targets, drawn, self._own_kind(number))
 
-    def _logits(self, company: Company) -> Tensor:
+    def _some(self, company: Company) -> Iterator[Models]:
+        """Yield the members' models, so many at a time that their logits are not too many."""
+        whole = Models(company.weights, company.buffers)
+        rows, count = len(company.folds) * self._longest * self.problem.outputs, whole.shape[1]
+        at_once = max(1, LOGITS_FLOATS // rows)
+        if count <= at_once:
+            yield whole
+            return
+        places = torch.arange(count, device=company.weights.device)
+        yield from (whole.keep(index) for index in places.split(at_once))
+
+    def _logits(self, models: Models, folds: Sequence[int]) -> Tensor:
         """Return (F, P, outputs, m), folds padded to equal length."""
-        models = Models(company.weights, company.buffers)
         blocks: list[Tensor] = []
-        for block in self.inputs[list(company.folds)].split(ROWS_AT_ONCE, dim=1):
+        for block in self._blocks(folds):
             heed()
             blocks.append(self.backend.logits(models, block))
         return torch.cat(blocks, dim=-1)
+
+    def _resident(self) -> Tensor | None:
+        """Return the validation rows (F, m, d) on the device; None where they stay elsewhere."""
+        problem = self.problem
+        own = [fold.valid_inputs for fold in problem.folds]
+        tensors = [inputs for inputs in own if isinstance(inputs, Tensor)]
+        if len(tensors) < len(own) or not fits_device(tensors, problem.device):
+            return None
+        shape = (len(own), self._longest, problem.inputs)
+        inputs = torch.zeros(shape, dtype=problem.dtype, device=problem.device)
+        for padded, rows in zip(inputs, tensors, strict=True):
+            padded[: len(rows)] = rows
+        return inputs
+
+    def _blocks(self, folds: Sequence[int]) -> Iterator[Tensor]:
+        """Yield the validation rows of these folds, (F, B, d) block after block."""
+        if self._inputs is not None:
+            yield from self._inputs[list(folds)].split(ROWS_AT_ONCE, dim=1)
+            return
+        problem = self.problem
+        for start in range(0, self._longest, ROWS_AT_ONCE):
+            rows = min(ROWS_AT_ONCE, self._longest - start)
+            block = torch.zeros(len(folds), rows, problem.inputs, dtype=problem.dtype)
+            for padded, number in zip(block, folds, strict=True):
+                own = problem.folds[number].valid_inputs[start : start + rows]
+                padded[: len(own)] = own
+            yield block.to(problem.device)

@@ -8,7 +8,11 @@ with what is measured.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import pairwise
+
+import torch
+from torch import Tensor
 
 from ridgeway.errors import JobUnrunnable
 from ridgeway.host.memory import Room, room
@@ -19,6 +23,9 @@ from ridgeway.spec.spec import JobSpec
 from workers.optimizers.precision import dtype_of
 
 SHARE = 0.5  # of what is free: of a step's temporaries, and what others take meanwhile
+DEVICE_SHARE = 0.4  # of what is free of a GPU, for one of its kinds of rows
+ROW_BYTES, FOLD_ROW_BYTES = 120, 100  # of a streamed row: once, and on each fold
+BLOCKS_BYTES = 2**29  # of rows and logits on their way, whatever the number of rows
 WIDE = 8  # bytes of a float64, as tables and encodings have
 
 
@@ -69,6 +76,22 @@ def building_bytes(spec: JobSpec, inputs: int, outputs: int) -> int:
         columns += inputs * outputs
     # As the module, as its columns, stacked; weights, gradient and the optimiser's state.
     return 8 * spec.folds * columns * dtype_of(spec).itemsize
+
+
+def streamed_bytes(spec: JobSpec, rows: int) -> int:
+    """Return what a job's rows take of a worker's memory where their inputs stay in a file.
+
+    Targets, weights, and the orders of positions that splits and epochs are drawn as; and blocks.
+    """
+    return ROW_BYTES * rows + FOLD_ROW_BYTES * spec.folds * rows + BLOCKS_BYTES
+
+
+def fits_device(tensors: Sequence[Tensor], device: torch.device) -> bool:
+    """Return whether these may lie in the device's memory: a GPU's has members to hold, too."""
+    if device.type != "cuda":
+        return True
+    free, _ = torch.cuda.mem_get_info(device)
+    return sum(own.numel() * own.element_size() for own in tensors) <= DEVICE_SHARE * free
 
 
 def free_floats(itemsize: int) -> int:

@@ -14,7 +14,8 @@ from ridgeway.jobs.plan import Engine
 from ridgeway.spec.descent import can_descend
 from ridgeway.spec.models import LinearModel, MlpModel
 from ridgeway.spec.spec import JobSpec
-from workers.data.prepare import Fold, Prepared
+from workers.data.folds import Fold
+from workers.data.prepare import Prepared
 from workers.models.by_input import ByInput
 from workers.objectives.losses import Kind, kind_of
 from workers.optimizers.precision import dtype_of

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from ridgeway.spec.space import quantile
 from ridgeway.spec.spec import JobSpec
-from workers.data.prepare import Fold
+from workers.data.folds import Fold
 from workers.fullbatch.initial import at_optimum
 from workers.fullbatch.links import link_of
 from workers.fullbatch.paths import BEYOND, Wanted
@@ -54,7 +54,7 @@ def _fit_by_free(spec: JobSpec, rows: Fold, outputs: int, own: ByInput) -> tuple
     """Return the fit of the inputs that no penalty holds, and the strength that is the rest's."""
     assert own.factors is not None
     free, kind = own.factors == 0, kind_of(spec, outputs)
-    inputs, targets = rows.train_inputs[:, free].double(), rows.train_targets
+    inputs, targets = rows.train_inputs[:, free][:].double(), rows.train_targets
     bounds = own.scaled_bounds(rows.input_scales, rows.linear_units(kind)[1])
     fit = LinearFit(
         [TrainingRows(inputs, targets, row_weights(spec, targets, rows.train_weights))],

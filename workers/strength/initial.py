@@ -6,22 +6,22 @@ import torch
 from torch import Tensor
 
 from ridgeway.spec.spec import JobSpec
-from workers.data.prepare import Fold
+from workers.data.folds import Fold
 from workers.fullbatch.initial import adaptive_weights
-from workers.fullbatch.rows import LinearFit, TrainingRows
+from workers.fullbatch.rows import LinearFit
+from workers.fullbatch.stand_in import training_rows
 from workers.kernels import Library, load
 from workers.models.by_input import ByInput
-from workers.objectives.losses import kind_of, row_weights
+from workers.objectives.losses import kind_of
 from workers.optimizers.precision import dtype_of
 
 
 def initial_weights(spec: JobSpec, rows: Fold, outputs: int, own: ByInput) -> Tensor:
     """Return the weights (d,) float64 that a solver's own initial fit of these rows gives."""
-    kind, targets, dtype = kind_of(spec, outputs), rows.train_targets, dtype_of(spec)
-    weights = row_weights(spec, targets, rows.train_weights)
+    kind, dtype = kind_of(spec, outputs), dtype_of(spec)
     bounds = own.scaled_bounds(rows.input_scales, rows.linear_units(kind)[1])
     fit = LinearFit(
-        [TrainingRows(rows.train_inputs, targets, weights)],
+        [training_rows(spec, rows, kind)],
         kind,
         outputs,
         dtype,

@@ -15,7 +15,9 @@ from ridgeway.spec.names import PenaltyName
 from ridgeway.spec.space import quantile
 from ridgeway.spec.spec import JobSpec
 from ridgeway.spec.validation import ForwardValidation
-from workers.data.prepare import Fold, Prepared
+from workers.data.folds import Fold
+from workers.data.mapped import Rows
+from workers.data.prepare import Prepared
 from workers.data.targets import huber_location, pinball_slopes, quantile_location
 from workers.fullbatch.links import link_of
 from workers.models.building import build_model
@@ -238,7 +240,7 @@ def _constant(kind: Kind, truth: Tensor, shares: Tensor) -> Tensor | float:
     return (shares * truth).sum(0)
 
 
-def _product(slope: Tensor, inputs: Tensor, shares: Tensor | None) -> Tensor:
+def _product(slope: Tensor, inputs: Rows, shares: Tensor | None) -> Tensor:
     """Return slope (n, outputs) times inputs (n, d), less their means by the shares (n, 1).
 
     Part after part: as doubles all inputs together would take twice the memory that they do.

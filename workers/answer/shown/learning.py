@@ -14,7 +14,8 @@ from workers.answer.choice import Role
 from workers.answer.evidence import Evidence
 from workers.answer.shown.parts import Absent, sampled, shorts_or_none
 from workers.answer.training import Training
-from workers.data.prepare import Fold, Prepared
+from workers.data.folds import Fold
+from workers.data.prepare import Prepared
 from workers.data.seeds import derived_seed
 from workers.objectives.losses import of_classes
 from workers.population.results import PopulationResult

@@ -207,7 +207,8 @@ from ridgeway.jobs.sizes import Sizes
     assert sys.argv[2] == "--id"
     everything = frozenset({"mlp", "digits"})
     with Database.of(Settings()).transaction() as transaction:
-        lease = claim(transaction, Claimant(sys.argv[3], everything, everything, Sizes(4, 8), 3600.0, 3))
+        claimant = Claimant(sys.argv[3], everything, everything, Sizes(4, 8), 3600.0, 3)
+        lease = claim(transaction, claimant)
     tell(f"claimed {lease is not None}")
     os.kill(os.getpid(), signal.SIGKILL)
     """

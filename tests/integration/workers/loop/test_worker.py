@@ -26,8 +26,7 @@ from ridgeway.jobs.extend import extend_job
 from ridgeway.jobs.lookups import list_trials
 from ridgeway.settings import Settings
 from ridgeway.views import Job, Trial
-from workers.loop import control
-from workers.loop import worker as worker_module
+from workers.loop import control, reading
 from workers.loop.tools import Doors
 from workers.loop.worker import Worker
 from workers.minibatch import planner
@@ -203,7 +202,7 @@ def test_a_data_set_that_the_store_has_lost_fails_the_job(database, store, setti
     def lost(*args: Any) -> Any:
         raise NotFound("The store holds no 'datasets/x.parquet'.")
 
-    monkeypatch.setattr(worker_module, "load_frame", lost)
+    monkeypatch.setattr(reading, "load_frame", lost)
     job_id = submit(database)
     run_dry(make_worker(database, store, settings))
     job = find(database, job_id)
@@ -218,7 +217,7 @@ def test_a_store_that_is_away_for_a_while_costs_an_attempt_and_not_the_job(
 
     job_id = submit(database)
     worker = make_worker(database, store, settings)
-    monkeypatch.setattr(worker_module, "load_frame", away)
+    monkeypatch.setattr(reading, "load_frame", away)
     assert worker.work_once()
     monkeypatch.undo()
     assert find(database, job_id).state == "running"

@@ -51,7 +51,7 @@ def test_workers_share_what_is_there(proc, tmp_path):
 def test_the_narrowest_group_on_the_way_up_counts_less_pages_of_files(proc, tmp_path):
     (proc / "self" / "cgroup").write_text("0::/a/b\n")
     groups = tmp_path / "groups"
-    stat = f"anon 5\ninactive_file {GIB // 2}\n"
+    stat = f"anon 5\ninactive_file {GIB // 4}\nactive_file {GIB // 4}\n"
     group(groups / "a" / "b", memory_max="max", memory_current=GIB)
     group(groups / "a", memory_max=3 * GIB, memory_current=2 * GIB, memory_stat=stat)
     assert room(1, proc, groups) == Room(1.5 * GIB, 3 * GIB)

@@ -19,8 +19,9 @@ from ridgeway.spec.resolving import resolve_spec
 from ridgeway.spec.spec import JobSpec
 from ridgeway.spec.wording import parse_spec
 from workers.data.bundled import bundled_frame
+from workers.data.folds import Fold
 from workers.data.loading import canonical_table_of
-from workers.data.prepare import Fold, Prepared, check_and_prepare
+from workers.data.prepare import Prepared, check_and_prepare
 from workers.data.splits import split
 
 

@@ -12,7 +12,8 @@ import torch
 from ridgeway.errors import JobUnrunnable
 from ridgeway.spec.wording import parse_spec
 from workers.data.encoding import Standardisation
-from workers.data.prepare import Fold, Prepared, check_and_prepare
+from workers.data.folds import Fold
+from workers.data.prepare import Prepared, check_and_prepare
 from workers.data.weights import checked_weights, effective_rows
 
 ROWS = 200
@@ -50,7 +51,7 @@ def test_statistics_of_whole_weights_are_those_of_repeated_rows() -> None:
     rows = given.encoded
     for train, _ in given.splits.folds:
         often = np.repeat(train, times[train])
-        weighted = rows.standardisation(train)
+        weighted = rows.standardisations([train])[0]
         repeated = Standardisation.fit(rows.encoding.values[often], rows.encoding.gaps, None)
         np.testing.assert_array_equal(weighted.medians, repeated.medians)
         np.testing.assert_allclose(weighted.scaler.mean_, repeated.scaler.mean_, rtol=1e-12)

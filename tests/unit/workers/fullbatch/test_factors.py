@@ -14,7 +14,7 @@ from sklearn.datasets import load_breast_cancer, load_diabetes
 from sklearn.linear_model import Lasso, LinearRegression, LogisticRegression, Ridge
 from torch import Tensor
 
-from workers.data.prepare import Fold
+from workers.data.folds import Fold
 from workers.fullbatch.exact import Exact, ExactFold
 from workers.fullbatch.fista import Fista
 from workers.fullbatch.rows import LinearFit, TrainingRows

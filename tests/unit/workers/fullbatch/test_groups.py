@@ -10,7 +10,7 @@ import torch
 from populations import CPU, configuration, job, made_up_fold
 from torch import Tensor
 
-from workers.data.prepare import Fold
+from workers.data.folds import Fold
 from workers.fullbatch.exact import Exact, ExactFold
 from workers.fullbatch.fista import Fista
 from workers.fullbatch.rows import LinearFit, TrainingRows

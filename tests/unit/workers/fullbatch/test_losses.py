@@ -11,7 +11,7 @@ from populations import CPU, job
 from sklearn.linear_model import HuberRegressor, PoissonRegressor
 from torch import Tensor
 
-from workers.data.prepare import Fold
+from workers.data.folds import Fold
 from workers.data.targets import centre_and_scale
 from workers.fullbatch.exact import Exact, ExactFold
 from workers.fullbatch.fista import Fista

@@ -23,7 +23,7 @@ from sklearn.linear_model import (
 )
 from torch import Tensor
 
-from workers.data.prepare import Fold
+from workers.data.folds import Fold
 from workers.fullbatch.exact import Exact, ExactFold
 from workers.fullbatch.fista import Fista
 from workers.fullbatch.rows import LinearFit, TrainingRows

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from populations import CPU, configuration, job, one_fold, train
 from sklearn.linear_model import QuantileRegressor
 
-from workers.data.prepare import Fold
+from workers.data.folds import Fold
 from workers.data.targets import centre_and_scale
 from workers.fullbatch.one_by_one import Solved
 from workers.fullbatch.paths import Wanted

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from ridgeway.errors import JobUnrunnable
 from workers.backends import Backend, Dense, Fused, InTurn, Mapped, Models, Perturbation, StepBatch
-from workers.data.prepare import Fold
+from workers.data.folds import Fold
 from workers.kernels import Library, load
 from workers.models.building import build_model
 from workers.models.dropout import with_own_dropout

@@ -13,7 +13,7 @@ from sklearn.datasets import load_breast_cancer, load_diabetes, load_wine
 from sklearn.linear_model import ElasticNet, Lasso, LogisticRegression, Ridge
 from sklearn.preprocessing import StandardScaler
 
-from workers.data.prepare import Fold
+from workers.data.folds import Fold
 from workers.penalties.conversions import glmnet, sklearn_least_squares, sklearn_logistic
 from workers.population.configuration import Configuration
 from workers.strength.probe import UNPROBED, StrengthRange

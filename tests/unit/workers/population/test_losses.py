@@ -10,7 +10,7 @@ from plain_loop import plain_loop
 from populations import BACKENDS, configuration, job, made_up_fold, train, using
 
 from workers.backends.compiled import Compiled
-from workers.data.prepare import Fold
+from workers.data.folds import Fold
 from workers.data.targets import centre_and_scale
 from workers.objectives.losses import Huber, Kind, Quantile
 

@@ -21,7 +21,7 @@ from populations import (
 )
 
 from ridgeway.spec.spec import JobSpec
-from workers.data.prepare import Fold
+from workers.data.folds import Fold
 from workers.population.configuration import Configuration
 
 pytestmark = pytest.mark.parametrize("optimizer", ["sgd", "adam", "adamw"])

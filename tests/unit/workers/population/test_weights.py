@@ -28,7 +28,7 @@ from ridgeway.jobs.plan import Engine
 from ridgeway.spec.spec import JobSpec
 from workers.backends import Models
 from workers.backends.compiled import Compiled
-from workers.data.prepare import Fold
+from workers.data.folds import Fold
 from workers.minibatch.batches import Minibatches
 from workers.models.by_input import PLAIN
 from workers.objectives.constant import constant_logits, explained_share

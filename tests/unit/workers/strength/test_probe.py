@@ -18,7 +18,8 @@ from ridgeway.spec.space import quantile
 from ridgeway.spec.spec import JobSpec
 from ridgeway.spec.wording import parse_spec
 from workers.data.bundled import bundled_frame
-from workers.data.prepare import Fold, check_and_prepare
+from workers.data.folds import Fold
+from workers.data.prepare import check_and_prepare
 from workers.models.building import predict
 from workers.population.configuration import Configuration
 from workers.population.problem import Problem

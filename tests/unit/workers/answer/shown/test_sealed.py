@@ -15,7 +15,7 @@ from ridgeway.spec.wording import parse_spec
 from workers.answer.sealed import SealedTest
 from workers.answer.shown.parts import Absent
 from workers.answer.shown.sealed import sealed_curves
-from workers.data.prepare import Fold
+from workers.data.folds import Fold
 
 DRAW = np.random.default_rng(0)
 NAMES = tuple(f"class {number}" for number in range(14))

@@ -1,0 +1,181 @@
+"""Encoded rows in a file of this machine, made once and read by all its workers.
+
+A file has its name from what it holds, and shows under it when it is whole. Workers map it into
+memory: what they read together the system keeps once, and takes back where memory runs short.
+
+    NAME.npy       numbers (rows, d), row after row; who reads them holds a shared lock
+    .NAME.part     one that is being written, under an exclusive lock
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import time
+import weakref
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ridgeway.errors import JobUnrunnable
+from workers.heeding import heed
+
+Floats = npt.NDArray[np.float64]
+
+KEEP_SECONDS = 86_400.0  # how long a file stays that nobody reads, while there is room
+WAIT_SECONDS = 0.1  # between two looks whether another worker has written the file
+SPARE = 64 * 2**20  # bytes that a disk keeps free
+
+
+class Matrix:
+    """Numbers (rows, d) in a file, read as an array is: by positions, in float64."""
+
+    def __init__(self, file: IO[bytes], values: npt.NDArray[Any]) -> None:
+        self._values = values
+        weakref.finalize(self, file.close)  # and with it the lock is gone
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """The numbers of rows and of columns."""
+        rows, columns = self._values.shape
+        return rows, columns
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def __getitem__(self, index: Any) -> Floats:
+        return np.array(self._values[index], np.float64)
+
+
+@dataclass(frozen=True)
+class Content:
+    """What a file is to hold: blocks of rows, which add up to its shape. dtype: float32 or 64."""
+
+    name: str
+    shape: tuple[int, int]
+    dtype: npt.DTypeLike
+    blocks: Callable[[], Iterator[npt.NDArray[Any]]]
+
+    @property
+    def bytes(self) -> int:
+        """The size of the numbers."""
+        return self.shape[0] * self.shape[1] * np.dtype(self.dtype).itemsize
+
+
+def matrix_of(folder: Path, content: Content) -> Matrix:
+    """Return the content's file in the folder, mapped; it is written where there is none.
+
+    Where another worker writes it, that is waited for. JobUnrunnable where the disk has no room.
+    """
+    path = folder / f"{content.name}.npy"
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        while (found := _opened(path, content)) is None:
+            _write_unless_written(path, content)
+    except OSError as error:
+        why = error.strerror or str(error)
+        free = shutil.disk_usage(folder).free if folder.is_dir() else 0
+        raise JobUnrunnable(
+            f"The rows of this job need a file of {content.bytes / 1e9:.2g} GB in the folder "
+            f"'{folder.name}' of RIDGEWAY_DATA, which has {free / 1e9:.2g} GB free: {why}. "
+            "Make room there, or name a folder that has some."
+        ) from error
+    return found
+
+
+def _opened(path: Path, content: Content) -> Matrix | None:
+    """Return what is whole and right; None where there is nothing, or something else."""
+    try:
+        file = path.open("rb")
+    except FileNotFoundError:
+        return None
+    fcntl.flock(file, fcntl.LOCK_SH)
+    if not _is_at(file, path):  # deleted while we waited
+        file.close()
+        return None
+    try:
+        values = np.load(path, mmap_mode="r")
+    except (ValueError, EOFError):  # cut short by whoever copied or repaired it
+        values = None
+    if values is None or values.shape != content.shape or values.dtype != content.dtype:
+        file.close()
+        path.unlink(missing_ok=True)
+        return None
+    with suppress(OSError):  # how the disk is mounted does not tell when it was last read
+        os.utime(path, ns=(time.time_ns(), path.stat().st_mtime_ns))
+    return Matrix(file, np.asarray(values))
+
+
+def _write_unless_written(path: Path, content: Content) -> None:
+    part = path.with_name(f".{content.name}.part")
+    with part.open("ab") as file:
+        _lock(file)
+        if not _is_at(file, part):  # who had the lock has named it, or given up
+            return
+        try:
+            if not path.exists():
+                _make_room(path.parent, content.bytes)
+                file.truncate(0)  # of a worker that was killed
+                _write(file, content)
+                part.replace(path)
+                return
+        except BaseException:
+            part.unlink(missing_ok=True)
+            raise
+        part.unlink()
+
+
+def _lock(file: IO[bytes]) -> None:
+    while True:
+        heed()
+        try:
+            return fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            time.sleep(WAIT_SECONDS)
+
+
+def _write(file: IO[bytes], content: Content) -> None:
+    described = np.lib.format.dtype_to_descr(np.dtype(content.dtype))
+    head = {"descr": described, "fortran_order": False, "shape": content.shape}
+    np.lib.format.write_array_header_1_0(file, head)
+    for block in content.blocks():
+        heed()
+        file.write(np.ascontiguousarray(block, content.dtype).data)
+    file.flush()
+    os.fsync(file.fileno())
+
+
+def _make_room(folder: Path, needed: int) -> None:
+    """Delete files that nobody reads: those of long ago, and others as the disk needs room."""
+    files = [path for path in folder.iterdir() if path.suffix in (".npy", ".part")]
+    for path in sorted(files, key=_last_read):
+        old = time.time() - _last_read(path) > KEEP_SECONDS
+        if old or shutil.disk_usage(folder).free < needed + SPARE:
+            _delete_unread(path)
+
+
+def _last_read(path: Path) -> float:
+    try:
+        return path.stat().st_atime
+    except FileNotFoundError:
+        return 0.0
+
+
+def _delete_unread(path: Path) -> None:
+    with suppress(OSError), path.open("rb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if _is_at(file, path):
+            path.unlink()
+
+
+def _is_at(file: IO[bytes], path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except FileNotFoundError:
+        return False

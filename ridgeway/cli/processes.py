@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from ridgeway.cli.options import setting
 from ridgeway.errors import InvalidInput
@@ -16,10 +17,16 @@ from ridgeway.settings import Settings
 # What a command needs is imported in it: `serve` must stay small and `--help` quick.
 
 
+SUPERVISED_SECONDS = 20.0  # for a worker to hand back what it has, when the parent is gone
+
+
 class Count(click.ParamType[Any]):
     """A number of processes, or `auto`."""
 
     name = "auto|N"
+
+    def __init__(self, most: int = 1024) -> None:
+        self._most = most
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
@@ -30,8 +37,9 @@ class Count(click.ParamType[Any]):
             number = int(value)
         except ValueError:
             number = 0
-        if not 1 <= number <= 1024:
-            self.fail(f"{value!r} is neither 'auto' nor a number from 1 to 1024.", param, ctx)
+        if not 1 <= number <= self._most:
+            message = f"{value!r} is neither 'auto' nor a number from 1 to {self._most}."
+            self.fail(message, param, ctx)
         return number
 
 
@@ -84,29 +92,108 @@ def _announce(url: str) -> None:
 
 @click.command()
 @click.option(
+    "--engine",
+    type=click.Choice(["local", "ray"]),
+    default="local",
+    show_default=True,
+    help="Who places the workers: this machine, or a Ray cluster that it is a node of.",
+)
+@click.option(
     "--device",
     type=click.Choice(["auto", "cpu", "cuda"]),
     default="auto",
     show_default=True,
-    help="What to train on; auto: GPUs where torch finds them.",
+    help="What to train on; auto: GPUs where torch finds them. On Ray: GPUs unless "
+    "--cpus-per-worker is given.",
 )
 @click.option(
     "--processes",
     type=Count(),
     default="auto",
     show_default=True,
-    help="How many worker processes; auto: two for each GPU, or one for each core without.",
+    help="local: how many worker processes; auto: two for each GPU, or one for each core without.",
 )
-def worker(device: Any, processes: Any) -> None:
-    """Run workers for the service that shares RIDGEWAY_DATABASE_URL and RIDGEWAY_STORE_URL."""
-    from ridgeway.host.pulse import Patience
-    from ridgeway.host.roles import require_installed, worker_roles
-    from ridgeway.host.supervisor import Supervisor
+@click.option(
+    "--address",
+    default="auto",
+    show_default=True,
+    help="ray: HOST:PORT of the head; auto: that of the cluster that this machine is a node of.",
+)
+@click.option(
+    "--min",
+    "fewest",
+    type=click.IntRange(0, 10_000),
+    default=1,
+    show_default=True,
+    help="ray: how many workers there always are.",
+)
+@click.option(
+    "--max",
+    "most",
+    type=Count(10_000),
+    default="auto",
+    show_default=True,
+    help="ray: how many workers there are at most; auto: as many as the nodes hold.",
+)
+@click.option(
+    "--cpus-per-worker",
+    type=click.FloatRange(0.01, 1024),
+    help="ray: cores of one worker, such as 1 or 0.5; with --device cuda beside its GPU.",
+)
+@click.option(
+    "--idle-seconds",
+    type=click.FloatRange(0, 86_400),
+    default=60.0,
+    show_default=True,
+    help="ray: how long a worker is kept that is not needed.",
+)
+@click.option("--supervised", is_flag=True, hidden=True)
+@click.pass_context
+def worker(context: click.Context, engine: str, supervised: bool, **options: Any) -> None:
+    """Run workers for the service that shares RIDGEWAY_DATABASE_URL and RIDGEWAY_STORE_URL.
 
+    On Ray there are as many as there is work for, between --min and --max, wherever the cluster has
+    room: with a GPU each, or with a share of cores. Every node needs both variables in the
+    environment of `ray start`, and RAY_AUTH_MODE=token.
+    """
+    from ridgeway.host.roles import require_installed
+    from ridgeway.host.supervisor import die_with_parent
+
+    _refuse_others_options(context, engine)
+    if supervised:
+        die_with_parent(SUPERVISED_SECONDS)
     require_installed("workers")
     _start_the_log()
-    roles, patience = worker_roles(device, processes), Patience.of(Settings())
-    sys.exit(Supervisor(roles, {}, patience=patience).run())
+    run = _on_ray if engine == "ray" else _on_this_machine
+    sys.exit(run(**options))
+
+
+def _refuse_others_options(context: click.Context, engine: str) -> None:
+    """Raise InvalidInput for an option that is for the other engine."""
+    of_ray = ("address", "fewest", "most", "cpus_per_worker", "idle_seconds")
+    others = of_ray if engine == "local" else ("processes",)
+    for option in context.command.params:
+        given = context.get_parameter_source(option.name or "") == ParameterSource.COMMANDLINE
+        if given and option.name in others:
+            other = "ray" if engine == "local" else "local"
+            message = f"is for --engine {other}, and the engine is {engine}"
+            raise InvalidInput.of(option.opts[0], context.params[option.name], message)
+
+
+def _on_this_machine(device: Any, processes: Any, **_: Any) -> int:
+    from ridgeway.engines.local import LocalEngine
+
+    return LocalEngine(device, processes).run()
+
+
+def _on_ray(*, address: str, fewest: int, most: Any, idle_seconds: float, **share: Any) -> int:
+    from ridgeway.engines.cluster import RayEngine
+    from ridgeway.engines.scaling import Limits, Share
+
+    cpus, device = share["cpus_per_worker"], share["device"]
+    gpu = device == "cuda" or (device == "auto" and cpus is None)
+    limits = Limits(fewest, None if most == "auto" else most)
+    return RayEngine(address, Share(cpus or 1.0, gpu), limits, idle_seconds).run()
 
 
 def _require_a_database() -> None:

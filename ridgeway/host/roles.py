@@ -85,9 +85,9 @@ def count_gpus() -> int:
     return int(asked.stdout) if asked.returncode == 0 else 0
 
 
-def require_installed(*extras: Literal["database", "service", "workers"]) -> None:
+def require_installed(*extras: Literal["database", "ray", "service", "workers"]) -> None:
     """Raise RidgewayError unless the packages of these extras are there; imports none of them."""
-    witness = {"database": "sqlalchemy", "service": "uvicorn", "workers": "torch"}
+    witness = {"database": "sqlalchemy", "ray": "ray", "service": "uvicorn", "workers": "torch"}
     missing = [extra for extra in extras if find_spec(witness[extra]) is None]
     if missing:
         raise RidgewayError(

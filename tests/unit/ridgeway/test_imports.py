@@ -15,7 +15,7 @@ from safetensors.numpy import save_file
 import ridgeway
 
 ROOT = Path(__file__).parents[3]
-HEAVY = ("alembic", "fastapi", "numpy", "optuna", "pandas", "pyarrow", "sqlalchemy", "torch")
+HEAVY = ("alembic", "fastapi", "numpy", "optuna", "pandas", "pyarrow", "ray", "sqlalchemy", "torch")
 
 
 def imported(statement: str) -> set[str]:
@@ -38,6 +38,7 @@ def test_the_package_alone_brings_nothing(statement: str) -> None:
         "from ridgeway import Client, JobSpec, JobFailed",
         "import ridgeway.client.client, ridgeway.client.show, ridgeway.demo",
         "import ridgeway.cli, ridgeway.host.serve, ridgeway.host.supervisor",
+        "import ridgeway.engines.cluster, ridgeway.engines.local, ridgeway.engines.seat",
         "import ridgeway.spec.spec, ridgeway.views, ridgeway.spec.profiles, ridgeway.settings",
     ],
 )

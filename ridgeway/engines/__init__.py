@@ -1,0 +1,1 @@
+"""Who places the workers: this machine (`local`), or a Ray cluster (`ray`)."""

@@ -1,6 +1,7 @@
 # Two images from one file: `service` (the front door and `ridgeway migrate`, no torch) and `workers`.
 #   docker build --target service .
 #   docker build --target workers --build-arg TORCH_INDEX=https://download.pytorch.org/whl/cpu .
+#   docker build --target workers --build-arg EXTRAS=kuberay .     (for workers that Ray places)
 
 FROM python:3.12-slim AS base
 ENV PYTHONDONTWRITEBYTECODE=1 \
@@ -9,7 +10,8 @@ ENV PYTHONDONTWRITEBYTECODE=1 \
     PIP_DISABLE_PIP_VERSION_CHECK=1 \
     RIDGEWAY_DATA=/var/lib/ridgeway
 # A named volume takes the owner of the folder that it is first mounted on.
-RUN useradd --system --uid 10001 --create-home --home-dir /home/ridgeway ridgeway \
+RUN groupadd --system --gid 10001 ridgeway \
+    && useradd --system --uid 10001 --gid 10001 --create-home --home-dir /home/ridgeway ridgeway \
     && install -d -m 0700 -o ridgeway -g ridgeway /var/lib/ridgeway
 WORKDIR /opt/ridgeway
 COPY constraints.txt ./
@@ -28,6 +30,7 @@ CMD ["python", "-P", "-m", "service", "--host", "0.0.0.0", "--port", "8000"]
 
 FROM base AS workers
 ARG TORCH_INDEX=
+ARG EXTRAS=
 # Workers compile their training kernels for the processor that they find themselves on.
 RUN apt-get update \
     && apt-get install -y --no-install-recommends g++ \
@@ -43,7 +46,7 @@ COPY migrations migrations
 COPY ridgeway ridgeway
 COPY service service
 COPY workers workers
-RUN pip install -c constraints.txt '.[s3,workers]'
+RUN pip install -c constraints.txt ".[s3,workers${EXTRAS:+,$EXTRAS}]"
 USER ridgeway
 WORKDIR /var/lib/ridgeway
 CMD ["ridgeway", "worker"]

@@ -30,7 +30,8 @@ def next_size(transaction: Connection, row: Row[Any], left: int, claimant: Claim
     """Return how many of the trials that are left the worker takes; 0 leaves them to others."""
     pace = claimant.known.paces.get(row.id, Pace())
     sizes = claimant.sizes.measured(pace.together)
-    if stored_kind(row.spec) == "path":
+    is_path = stored_kind(row.spec) == "path"
+    if is_path:
         size = min(left, path_population_size(row.trials, sizes))
     else:
         size = min(left, population_size(row.trials, sizes, row.populations))
@@ -41,7 +42,7 @@ def next_size(transaction: Connection, row: Row[Any], left: int, claimant: Claim
     workers = live_workers(transaction, claimant.lease_seconds)
     if workers <= 1:
         return size
-    if pace.rate is None:  # it may be slower than the others by far
+    if pace.rate is None and not is_path:  # it may be slower than the others by far
         size = min(size, sizes.first)
     if share is not None and share * workers < LAGGING:
         waits = 0 if _has_news(transaction, row) else 1

@@ -16,7 +16,7 @@ from typing import Any
 
 from ridgeway.operate.database_checks import LITTLE_BYTES, NONE_BYTES
 from ridgeway.operate.findings import Finding, Place, fail, ok, sized, warn
-from ridgeway.settings import Settings
+from ridgeway.settings import SECRETS, Settings
 
 PREFIX = "RIDGEWAY_"
 PROBE_SECONDS = 90.0  # to import torch, or to compile: minutes on a machine under load
@@ -36,6 +36,7 @@ MOST_ENTRIES = 200_000  # of the data folder that are added up
 def check_settings(place: Place) -> Finding:
     """Find variables of our prefix that are no settings: they do nothing."""
     known = {f"{PREFIX}{name.upper()}" for name in Settings.model_fields}
+    known |= {f"{PREFIX}{name.upper()}_FILE" for name in SECRETS}
     unknown = sorted(name for name in os.environ if name.startswith(PREFIX) and name not in known)
     if not unknown:
         named = sum(1 for name in os.environ if name in known)

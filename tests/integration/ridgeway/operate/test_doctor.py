@@ -136,6 +136,12 @@ def test_a_variable_that_is_no_setting_is_told_with_the_likely_one(looked, monke
     assert "RIDGEWAY_LEASE_SECOND (perhaps RIDGEWAY_LEASE_SECONDS)" in looked()["settings"].sentence
 
 
+def test_a_secret_in_a_file_is_a_setting(looked, tmp_path, monkeypatch):
+    (tmp_path / "key").write_text("rw_something")
+    monkeypatch.setenv("RIDGEWAY_API_KEY_FILE", str(tmp_path / "key"))
+    assert looked()["settings"].status == "ok"
+
+
 def test_what_others_may_read_is_told(looked, tmp_path):
     (tmp_path / "store").chmod(0o755)
     assert looked()["privacy"].status == "ok", "the folder above lets nobody in"

@@ -9,7 +9,7 @@ longer than its commit takes.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,34 +49,19 @@ class Turns:
     def read(cls, transaction: Connection, work: sa.Select[Any]) -> Turns:
         """Read them in one statement. work: selects jobs' ids."""
         rows = transaction.execute(work).all()
+        firsts = {row.account: row for row in reversed(rows)}  # one of each account
         found = {
-            row.account: Account(
-                row.account,
-                row.weight or 1,
-                row.account_time,
-                row.jobs_reached or 0.0,
-                bool(row.began),
+            owner: Account(
+                owner, row.weight or 1, row.account_time, row.jobs_reached or 0.0, bool(row.began)
             )
-            for row in rows
+            for owner, row in firsts.items()
         }
-        candidates = [
-            Candidate(
-                row.id,
-                row.account,
-                row.priority,
-                row.virtual_time,
-                row.populations > 0,
-                row.trials,
-                row.created_at,
-                row.lease_seconds,
-            )
-            for row in rows
-        ]
+        candidates = [Candidate(*row[: len(Candidate._fields)]) for row in rows]
         return cls(candidates, found, (rows[0].reached or 0.0) if rows else 0.0)
 
-    def ordered(self, last_job: str | None) -> list[Candidate]:
-        """Return the candidates in the order in which claims take them."""
-        return list(in_turn(self.candidates, self.accounts, self.reached, last_job))
+    def ordered(self, last_job: str | None) -> Iterator[Candidate]:
+        """Yield the candidates in the order in which claims take them."""
+        return in_turn(self.candidates, self.accounts, self.reached, last_job)
 
     def charge_of(self, candidate: Candidate) -> float:
         """Return the seconds that a claim is charged."""
@@ -103,10 +88,10 @@ def with_turns(work: sa.Select[Any]) -> Any:
             OWNER.label("account"),
             jobs.c.priority,
             jobs.c.virtual_time,
-            jobs.c.populations,
+            (jobs.c.populations > 0).label("begun"),
             jobs.c.trials,
             jobs.c.created_at,
-            jobs.c.lease_seconds,
+            jobs.c.lease_seconds,  # so far the fields of a candidate
             accounts.c.virtual_time.label("account_time"),
             accounts.c.jobs_reached,
             accounts.c.began,

@@ -22,6 +22,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from statistics import median
+from typing import NamedTuple
 
 UNKNOWN_SECONDS = 1.0  # that a population is charged before any has been timed
 STAY_SECONDS = 5.0  # of workers: as far ahead a job may be that a worker stays with
@@ -44,9 +45,11 @@ class Account:
     began: bool = False
 
 
-@dataclass(frozen=True)
-class Candidate:
-    """A job that a worker could work on. seconds: what its leases take; None before one ended."""
+class Candidate(NamedTuple):
+    """A job that a worker could work on. seconds: what its leases take; None before one ended.
+
+    A tuple, since a claim reads one of each job that waits.
+    """
 
     job_id: str
     owner: str  # of its account

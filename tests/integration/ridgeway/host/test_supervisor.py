@@ -201,8 +201,8 @@ def test_the_leases_of_a_dead_worker_expire_at_once(
     code = """
     from ridgeway.database.engine import Database
     from ridgeway.jobs.claimant import Claimant
-from ridgeway.jobs.sizes import Sizes
     from ridgeway.jobs.claiming import claim
+    from ridgeway.jobs.sizes import Sizes
     from ridgeway.settings import Settings
     assert sys.argv[2] == "--id"
     everything = frozenset({"mlp", "digits"})

@@ -16,7 +16,7 @@ from ridgeway.database.tables import jobs as job_table
 from ridgeway.database.tables import workers as worker_table
 from ridgeway.errors import Unreadable
 from ridgeway.jobs import claiming, lookups, waiting
-from ridgeway.jobs.claimant import Claimant
+from ridgeway.jobs.claimant import MOST_TOLD, Claimant, KnownJobs
 from ridgeway.jobs.lifecycle import submit_job
 from ridgeway.jobs.sizes import Sizes
 from ridgeway.settings import Settings
@@ -127,7 +127,7 @@ def test_a_job_that_every_live_worker_leaves_says_why_until_one_reads_it(databas
 
 
 def test_a_worker_tells_of_the_newest_jobs_that_it_leaves():
-    known = claiming.KnownJobs()
-    for number in range(claiming.MOST_TOLD + 50):
+    known = KnownJobs()
+    for number in range(MOST_TOLD + 50):
         known.leave(f"job {number}", Unreadable("Strange."))
-    assert list(known.told()) == [f"job {number}" for number in range(50, 50 + claiming.MOST_TOLD)]
+    assert list(known.told()) == [f"job {number}" for number in range(50, 50 + MOST_TOLD)]

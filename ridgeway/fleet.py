@@ -167,11 +167,15 @@ def _retire(transaction: Connection, gone: Sequence[Any]) -> None:
     transaction.execute(sa.update(retired_measures).values(measures=stored))
 
 
+def is_live(within_seconds: float, device: str = "") -> sa.ColumnElement[bool]:
+    """Select workers, on this kind of device or any, that were seen within that time."""
+    seen = workers.c.seen_at > now() - within_seconds
+    return seen & workers.c.device.startswith(device) if device else seen
+
+
 def live_workers(transaction: Connection, within_seconds: float, device: str = "") -> int:
     """Return how many workers, on this kind of device or any, were seen within that time."""
-    query = sa.select(sa.func.count()).where(workers.c.seen_at > now() - within_seconds)
-    if device:
-        query = query.where(workers.c.device.startswith(device))
+    query = sa.select(sa.func.count()).where(is_live(within_seconds, device))
     return int(transaction.execute(query).scalar_one())
 
 

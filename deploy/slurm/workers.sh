@@ -1,7 +1,7 @@
 #!/bin/bash
 # Workers as a Slurm array, one task a node or a part of one: docs/many-machines.md.
 #   sbatch deploy/slurm/workers.sh                                       on processor cores
-#   sbatch --gres=gpu:1 deploy/slurm/workers.sh --device cuda            one worker for each GPU
+#   sbatch --gres=gpu:1 deploy/slurm/workers.sh --device cuda            two workers for each GPU
 #SBATCH --job-name=ridgeway-workers
 #SBATCH --array=1-4
 #SBATCH --cpus-per-task=8

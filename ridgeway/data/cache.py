@@ -16,7 +16,6 @@ import fcntl
 import hashlib
 import os
 import re
-import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import IO
 
+from ridgeway.data.folder import is_at, note_access
 from ridgeway.errors import StoreDamaged
 
 _WHOLE = re.compile(r"[0-9a-f]{64}")
@@ -77,13 +77,13 @@ class Cache:
                 continue
             with file:
                 fcntl.flock(file, fcntl.LOCK_SH)
-                if not _is_at(file, path):  # made room of while we waited
+                if not is_at(file, path):  # made room of while we waited
                     continue
                 if checksum_of(path) != source.checksum:  # damaged: the next turn fetches it again
-                    if _is_at(file, path):
+                    if is_at(file, path):
                         path.unlink(missing_ok=True)
                     continue
-                _note_use(path)
+                note_access(path)
                 yield path
                 return
 
@@ -93,7 +93,7 @@ class Cache:
         part = self._folder / f".{source.checksum}.part"
         with part.open("ab") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
-            if not _is_at(file, part):  # who had the lock has named it, or given up
+            if not is_at(file, part):  # who had the lock has named it, or given up
                 return
             try:
                 if not path.exists():
@@ -148,19 +148,6 @@ def _opened(path: Path) -> IO[bytes] | None:
         return None
 
 
-def _is_at(file: IO[bytes], path: Path) -> bool:
-    try:
-        return os.path.samestat(os.fstat(file.fileno()), path.stat())
-    except FileNotFoundError:
-        return False
-
-
-def _note_use(path: Path) -> None:
-    """Let the time of access tell when the file was last used, however the disk is mounted."""
-    with suppress(OSError):
-        os.utime(path, ns=(time.time_ns(), path.stat().st_mtime_ns))
-
-
 def _deleted(path: Path) -> bool:
     """Delete the file, unless somebody holds it."""
     if (file := _opened(path)) is None:
@@ -170,6 +157,6 @@ def _deleted(path: Path) -> bool:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             return False
-        if _is_at(file, path):
+        if is_at(file, path):
             path.unlink()
     return True

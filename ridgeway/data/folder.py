@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import time
 import uuid
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import IO
 
 
 def write_bytes(target: Path, data: bytes) -> None:
@@ -25,6 +28,20 @@ def remove_empty(folder: Path, root: Path) -> None:
         while folder != root and folder.is_relative_to(root):
             folder.rmdir()
             folder = folder.parent
+
+
+def is_at(file: IO[bytes], path: Path) -> bool:
+    """Return whether an open file is the one at the path, and not deleted or replaced since."""
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except FileNotFoundError:
+        return False
+
+
+def note_access(path: Path) -> None:
+    """Let the time of access tell when the file was last used, however the disk is mounted."""
+    with suppress(OSError):
+        os.utime(path, ns=(time.time_ns(), path.stat().st_mtime_ns))
 
 
 def _write_whole(target: Path, write: Callable[[Path], object]) -> None:

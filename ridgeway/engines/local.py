@@ -1,4 +1,4 @@
-"""The engine `local`: one process for each GPU or core of this machine."""
+"""The engine `local`: processes for each GPU or core of this machine."""
 
 from __future__ import annotations
 

@@ -67,7 +67,10 @@ class Seat:
             pause = self._backoff.pause(time.monotonic() - self._started_at)
             log.warning("the worker's supervisor ended with %d; again in %g s", code, pause)
             if not self._leaving.wait(pause):
-                self._process = self._start()
+                try:
+                    self._process = self._start()
+                except OSError as error:  # no memory, or too many processes: tried again
+                    log.warning("the worker's supervisor can't be started: %s", error)
         self._close()
         try:
             self._process.wait(STOP_SECONDS)

@@ -10,6 +10,7 @@ from ridgeway.jobs.sizes import Pace, Sizes
 from ridgeway.spec.names import PENALTY_NAMES
 
 MOST_TOLD = 100  # jobs that a worker's row says it can't read
+MOST_PACES = 1000  # jobs whose pace a worker keeps: far more than it works on in turns
 
 log = logging.getLogger("ridgeway.worker")
 
@@ -31,6 +32,13 @@ class KnownJobs:
         log.warning("job %s is left to other workers: %s", job_id, why)
         self.readable.discard(job_id)
         self.unreadable[job_id] = str(why)
+
+    def note_pace(self, job_id: str, pace: Pace) -> None:
+        """Keep how fast the worker is at a job, of those that it worked on last."""
+        self.paces.pop(job_id, None)
+        self.paces[job_id] = pace
+        if len(self.paces) > MOST_PACES:
+            del self.paces[next(iter(self.paces))]
 
     def told(self) -> dict[str, str]:
         """Return the newest jobs that are left, for the worker's row to tell those who wait."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -19,7 +20,7 @@ from ridgeway.jobs.leases import OPEN_LEASE, Lease, has_open_leases
 from ridgeway.jobs.losses import first_to_hold
 from ridgeway.jobs.queue import CLAIMABLE
 from ridgeway.jobs.rows import lock_free_job, lock_job, read_job, update_job
-from ridgeway.jobs.sharing import lags, left_to_gpus, next_size
+from ridgeway.jobs.sharing import lags, left_to_gpus, next_size, not_new_to_gpus
 from ridgeway.jobs.stored import read_plan, read_spec, stored_timeout
 
 
@@ -98,8 +99,9 @@ def has_work(transaction: Connection, claimant: Claimant) -> bool:
         job_id = next((each for each in found if each not in known.unreadable), None)
         if job_id is None or job_id in known.readable:
             return job_id is not None
-        if _can_read(read_job(transaction, job_id), claimant):
-            return True
+        with suppress(NotFound):  # deleted meanwhile
+            if _can_read(read_job(transaction, job_id), claimant):
+                return True
 
 
 def _can_read(row: Row[Any], claimant: Claimant) -> bool:
@@ -145,6 +147,7 @@ def _jobs_with_work(claimant: Claimant) -> sa.Select[str]:
             jobs.c.model.in_(sorted(claimant.models)),
             jobs.c.dataset_id.is_not(None) | jobs.c.dataset.in_(sorted(claimant.datasets)),
             (~spent & in_time) | (spent & nothing_open) | sa.exists().where(of_job, _lost()),
+            not_new_to_gpus(claimant),
         )
         .order_by(jobs.c.priority.desc(), jobs.c.created_at, jobs.c.id)
     )

@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
-from ridgeway.database.clock import current_time
-from ridgeway.fleet import live_workers
+from ridgeway.database.clock import current_time, now
+from ridgeway.database.tables import jobs
+from ridgeway.fleet import is_live, live_workers
 from ridgeway.jobs.claimant import Claimant
 from ridgeway.jobs.sizes import (
     LAGGING,
@@ -48,6 +50,17 @@ def next_size(transaction: Connection, row: Row[Any], left: int, claimant: Claim
         waits = 0 if _has_news(transaction, row) else 1
         return min(size, max(math.floor(fair), waits))
     return last_size(size, left, workers, sizes.first)
+
+
+def not_new_to_gpus(claimant: Claimant) -> sa.ColumnElement[bool]:
+    """Select all jobs, for a CPU without those that nobody has begun and `left_to_gpus` leaves.
+
+    A flood of them would else be locked, one by one, by whoever takes none.
+    """
+    if claimant.device != "cpu":
+        return sa.true()
+    no_gpu = ~sa.exists().where(is_live(claimant.lease_seconds, "cuda"))
+    return (jobs.c.populations > 0) | (jobs.c.created_at <= now() - NEWS_SECONDS) | no_gpu
 
 
 def left_to_gpus(transaction: Connection, row: Row[Any], claimant: Claimant) -> bool:

@@ -14,6 +14,7 @@ from custom_resources import KINDS
 from kustomizing import DEPLOY, OVERLAYS, Manifest, clusters, overlay, pods, settings_of
 
 from ridgeway.host.pulse import GRACE_SECONDS
+from ridgeway.host.roles import PER_GPU
 
 KUBERNETES = "1.37"
 UID = 10001
@@ -150,6 +151,13 @@ def test_every_secret_file_lies_where_the_secret_is_mounted(name: str) -> None:
     assert all(path.startswith("/run/secrets/ridgeway/") for path in files.values())
 
 
+@pytest.mark.parametrize("name", OVERLAYS)
+def test_all_that_is_written_lies_in_a_folder_that_may_be(name: str) -> None:
+    settings = settings_of(BUILT[name])
+    written = [settings[each] for each in ("HOME", "XDG_CACHE_HOME", "RIDGEWAY_DATA")]
+    assert all(f"{path}/".startswith("/var/cache/ridgeway/") for path in written)
+
+
 def test_no_manifest_has_a_secret_in_it() -> None:
     assert not [each for objects in BUILT.values() for each in objects if each["kind"] == "Secret"]
 
@@ -226,6 +234,19 @@ def test_what_is_scaled_is_there_and_nobody_else_counts_it() -> None:
     for each in scaled:
         assert "replicas" not in deployments[each["spec"]["scaleTargetRef"]["name"]]
         assert {t["authenticationRef"]["name"] for t in each["spec"]["triggers"]} <= keys
+
+
+@pytest.mark.parametrize(
+    ("device", "resource", "workers"), [("cpu", "cpu", 1), ("gpu", "nvidia.com/gpu", PER_GPU)]
+)
+def test_a_pod_is_kept_for_as_many_leases_as_it_has_workers(
+    device: str, resource: str, workers: int
+) -> None:
+    named = {(each["kind"], each["metadata"]["name"]): each for each in BUILT["gpu"]}
+    pod = named["Deployment", f"workers-{device}"]["spec"]["template"]["spec"]
+    here = workers * int(pod["containers"][0]["resources"]["limits"][resource])
+    _, leases = named["ScaledObject", f"workers-{device}"]["spec"]["triggers"]
+    assert leases["metadata"]["targetValue"] == str(here)
 
 
 def test_both_variants_of_ray_have_the_same_cluster() -> None:

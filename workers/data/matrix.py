@@ -23,6 +23,7 @@ from typing import IO, Any
 import numpy as np
 import numpy.typing as npt
 
+from ridgeway.data.folder import is_at, note_access
 from ridgeway.errors import JobUnrunnable
 from workers.heeding import heed
 
@@ -96,19 +97,18 @@ def _opened(path: Path, content: Content) -> Matrix | None:
     except FileNotFoundError:
         return None
     fcntl.flock(file, fcntl.LOCK_SH)
-    if not _is_at(file, path):  # deleted while we waited
+    if not is_at(file, path):  # deleted while we waited
         file.close()
         return None
     try:
         values = np.load(path, mmap_mode="r")
-    except (ValueError, EOFError):  # cut short by whoever copied or repaired it
+    except (ValueError, EOFError, FileNotFoundError):  # cut short, or given up by another for that
         values = None
     if values is None or values.shape != content.shape or values.dtype != content.dtype:
         file.close()
         path.unlink(missing_ok=True)
         return None
-    with suppress(OSError):  # how the disk is mounted does not tell when it was last read
-        os.utime(path, ns=(time.time_ns(), path.stat().st_mtime_ns))
+    note_access(path)
     return Matrix(file, np.asarray(values))
 
 
@@ -116,7 +116,7 @@ def _write_unless_written(path: Path, content: Content) -> None:
     part = path.with_name(f".{content.name}.part")
     with part.open("ab") as file:
         _lock(file)
-        if not _is_at(file, part):  # who had the lock has named it, or given up
+        if not is_at(file, part):  # who had the lock has named it, or given up
             return
         try:
             if not path.exists():
@@ -170,12 +170,5 @@ def _last_read(path: Path) -> float:
 def _delete_unread(path: Path) -> None:
     with suppress(OSError), path.open("rb") as file:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if _is_at(file, path):
+        if is_at(file, path):
             path.unlink()
-
-
-def _is_at(file: IO[bytes], path: Path) -> bool:
-    try:
-        return os.path.samestat(os.fstat(file.fileno()), path.stat())
-    except FileNotFoundError:
-        return False

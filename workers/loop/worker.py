@@ -223,7 +223,7 @@ class Worker:
                 give_back_memory()
             else:
                 PopulationWork(lease, bench, self._tools).do(keeping)
-                self.claimant.known.paces[lease.job_id] = bench.pace
+                self.claimant.known.note_pace(lease.job_id, bench.pace)
 
     @cached_property
     def _usual(self) -> Usual:

@@ -13,6 +13,7 @@ import pytest
 import sqlalchemy as sa
 from optuna.distributions import CategoricalDistribution, FloatDistribution
 from simulated import recommended
+from sqlalchemy.engine import Connection, Row
 from submitting import submit
 from waiting import wait_until
 
@@ -20,7 +21,7 @@ from ridgeway import fleet
 from ridgeway.database.engine import Database
 from ridgeway.database.tables import jobs as job_table
 from ridgeway.database.tables import leases as lease_table
-from ridgeway.errors import Conflict, LeaseLost
+from ridgeway.errors import Conflict, LeaseLost, NotFound
 from ridgeway.jobs import artifacts, claiming, holding, lifecycle, lookups
 from ridgeway.jobs.claimant import Claimant, KnownJobs
 from ridgeway.jobs.leases import Lease
@@ -680,3 +681,20 @@ def test_a_job_is_left_to_workers_that_have_its_penalties(database: Database):
         assert not claiming.has_work(transaction, claimant())
     offered = claimant().penalties | {"labs_own"}
     must_claim(database, penalties=offered)
+
+
+def test_a_look_for_work_outlives_a_job_that_is_deleted_meanwhile(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+):
+    submit(database)
+    gone = [NotFound("There is no such job.")]
+    whole = claiming.read_job
+
+    def read(transaction: Connection, job_id: str) -> Row[Any]:
+        if gone:
+            raise gone.pop()
+        return whole(transaction, job_id)
+
+    monkeypatch.setattr(claiming, "read_job", read)
+    with database.reading() as transaction:
+        assert claiming.has_work(transaction, claimant())

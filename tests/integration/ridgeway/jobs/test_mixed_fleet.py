@@ -146,3 +146,17 @@ def test_a_cpu_leaves_a_new_job_to_gpus_for_some_seconds(database):
         earlier = jobs.c.created_at - sharing.NEWS_SECONDS
         transaction.execute(sa.update(jobs).values(created_at=earlier))
     assert taken(database, job_id, "slow", None) == 4
+
+
+def test_a_cpu_looks_at_no_new_job_that_it_leaves_to_gpus(database, monkeypatch):
+    *_, job_id = [submit(database, trials=TRIALS) for _ in range(3)]
+    with database.transaction() as transaction:
+        record(transaction, "slow", "cpu")
+        record(transaction, "gpu", "cuda")
+    looked_at: list[str] = []
+    whole = claiming.lock_free_job
+    monkeypatch.setattr(
+        claiming, "lock_free_job", lambda open_, own: looked_at.append(own) or whole(open_, own)
+    )
+    assert claim(database, job_id, "slow", None) is None
+    assert not looked_at  # each would be locked until the claim of none of them ends

@@ -14,9 +14,8 @@ from ridgeway.database.engine import Database
 from ridgeway.database.tables import datasets as dataset_table
 from ridgeway.database.tables import jobs as job_table
 from ridgeway.database.tables import workers as worker_table
-from ridgeway.errors import Unreadable
 from ridgeway.jobs import claiming, lookups, waiting
-from ridgeway.jobs.claimant import MOST_TOLD, Claimant, KnownJobs
+from ridgeway.jobs.claimant import Claimant
 from ridgeway.jobs.lifecycle import submit_job
 from ridgeway.jobs.sizes import Sizes
 from ridgeway.settings import Settings
@@ -124,10 +123,3 @@ def test_a_job_that_every_live_worker_leaves_says_why_until_one_reads_it(databas
     start(database, "w-2", "gpu-2")
     with database.reading() as transaction:
         assert lookups.find_job(transaction, job_id).warnings == []
-
-
-def test_a_worker_tells_of_the_newest_jobs_that_it_leaves():
-    known = KnownJobs()
-    for number in range(MOST_TOLD + 50):
-        known.leave(f"job {number}", Unreadable("Strange."))
-    assert list(known.told()) == [f"job {number}" for number in range(50, 50 + MOST_TOLD)]

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from waiting import wait_until
@@ -40,6 +41,25 @@ def test_a_command_that_dies_is_started_again_and_ends_in_order(
     seat.leave()
     assert lines(diary)[2:] == [["left"]]
     assert lines(diary)[1][0] != pid
+
+
+def test_a_command_that_there_is_no_room_for_is_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    diary, refusals = tmp_path / "diary", [BlockingIOError(11, "no room for a process")]
+    seat, whole = Seat(command(diary)), subprocess.Popen
+
+    def start(*arguments: Any, **options: Any) -> Any:
+        if refusals:
+            raise refusals.pop()
+        return whole(*arguments, **options)
+
+    monkeypatch.setattr(subprocess, "Popen", start)
+    ((pid, _),) = wait_until(lambda: lines(diary))
+    os.kill(int(pid), 9)
+    wait_until(lambda: len(lines(diary)) == 2)
+    assert not refusals
+    seat.leave()
 
 
 def test_its_children_are_known(tmp_path: Path):

@@ -122,6 +122,23 @@ def test_a_file_is_written_once_for_all_jobs(tmp_path: Path) -> None:
     assert torch.equal(read(first.folds[0].train_inputs), read(second.folds[0].train_inputs))
 
 
+def test_a_file_that_another_worker_gives_up_meanwhile_is_written_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = read(again(made_up(), tmp_path).folds[0].train_inputs)
+    whole, given_up = np.load, []
+
+    def load(path: Path, **how: str) -> object:
+        if not given_up:
+            given_up.append(path)
+            path.unlink()
+        return whole(path, **how)
+
+    monkeypatch.setattr(np, "load", load)
+    assert torch.equal(read(again(made_up(), tmp_path).folds[0].train_inputs), expected)
+    assert given_up
+
+
 @pytest.mark.parametrize("left", [0, 100, 5000])
 def test_a_file_that_was_cut_short_is_written_again(tmp_path: Path, left: int) -> None:
     expected = read(again(made_up(), tmp_path).folds[0].train_inputs)

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 # They may lie in a file that RIDGEWAY_..._FILE names.
@@ -162,6 +162,16 @@ class Settings(BaseSettings):
     def resolved_rows(self) -> Path:
         """Return the folder where workers keep rows that are not to be in memory."""
         return (self.data / "rows").absolute()
+
+
+def refusals(error: ValidationError) -> list[str]:
+    """Say of each setting that was refused which one it is and why, without its value."""
+    told: list[str] = []
+    for item in error.errors(include_input=False):
+        name = "_".join(map(str, item["loc"])).upper()
+        why = item["msg"].removeprefix("Value error, ")
+        told.append(f"RIDGEWAY_{name}: {why}" if name else why)
+    return told
 
 
 def _listed(names: str | None) -> list[str]:

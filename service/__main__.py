@@ -23,8 +23,7 @@ from ridgeway.host.supervisor import die_with_parent
 from ridgeway.keys.keys import any_usable
 from ridgeway.keys.needed import NoKey, is_loopback, keys_needed
 from ridgeway.logs import log_to_standard_error
-from ridgeway.settings import Settings
-from ridgeway.spec.wording import field_errors
+from ridgeway.settings import Settings, refusals
 from service.app import create_app
 from service.connections import Connection, OneComplaint, raise_descriptors
 from service.notify.allowlist import Allowlist
@@ -60,8 +59,8 @@ def main() -> int:
         logging.getLogger("asyncio").addFilter(OneComplaint())
         _check(settings)
     except ValidationError as error:
-        for bad in field_errors(error.errors()):
-            print(f"RIDGEWAY_{bad.field.upper()}: {bad.message}", file=sys.stderr)
+        for told in refusals(error):
+            print(told, file=sys.stderr)
         return 2
     except (SchemaMismatch, InvalidInput, NoKey) as error:
         print(error, file=sys.stderr)

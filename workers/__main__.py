@@ -11,10 +11,12 @@ from collections.abc import Callable
 
 import torch
 from pydantic import ValidationError
+from sqlalchemy.exc import SQLAlchemyError
 
 from ridgeway import traces
 from ridgeway.data.store import Store
 from ridgeway.database.engine import Database
+from ridgeway.database.outages import first_line
 from ridgeway.database.schema import require_schema
 from ridgeway.errors import InvalidInput, SchemaMismatch
 from ridgeway.host.private import keep_private
@@ -22,7 +24,7 @@ from ridgeway.host.pulse import Patience, Pulse, keep_beating
 from ridgeway.host.supervisor import die_with_parent
 from ridgeway.jobs.identity import new_id
 from ridgeway.logs import log_to_standard_error
-from ridgeway.settings import Settings
+from ridgeway.settings import Settings, refusals
 from workers.kernels import load
 from workers.loop.device import device_of
 from workers.loop.output import Output
@@ -33,15 +35,14 @@ YIELDING = 10  # added to the nice value: a tenth of the time that another proce
 
 
 def main() -> int:
-    """Run until SIGTERM; exit code 2 for what only a person can mend."""
+    """Run until SIGTERM; exit code 2 for what only a person can mend, 3 without a database."""
     arguments = _parser().parse_args()
     keep_private()
     try:
         settings = Settings()
     except ValidationError as error:
-        for item in error.errors(include_input=False):
-            name = "_".join(map(str, item["loc"])).upper()
-            print(f"ridgeway worker: RIDGEWAY_{name}: {item['msg']}", file=sys.stderr)
+        for told in refusals(error):
+            print(f"ridgeway worker: {told}", file=sys.stderr)
         return 2
     log_to_standard_error(settings)
     traces.begin("ridgeway-worker")
@@ -55,14 +56,15 @@ def main() -> int:
     torch.set_num_threads(1)
     try:
         device = device_of(arguments.device)
-        store = Store.of(settings)
-        store.require_open()
-        store.require_cache()
-        database = Database.for_worker(settings)
-        require_schema(database)
+        store, database = _opened(settings)
     except (InvalidInput, SchemaMismatch) as error:
         print(f"ridgeway worker: {error}", file=sys.stderr)
         return 2
+    except SQLAlchemyError as error:  # it may come back: whoever supervises us tries again
+        print(
+            f"ridgeway worker: the database can't be reached: {first_line(error)}", file=sys.stderr
+        )
+        return 3
     worker = Worker(database, store, settings, arguments.id or new_id(), device)
     _call_at_signals(worker.stop)
     if device == "cpu":
@@ -72,6 +74,16 @@ def main() -> int:
     worker.run(pulse, output, until=Upgrades() if arguments.supervised else lambda: False)
     database.close()
     return 0
+
+
+def _opened(settings: Settings) -> tuple[Store, Database]:
+    """Open what all share; InvalidInput or SchemaMismatch where it is not fit for this worker."""
+    store = Store.of(settings)
+    store.require_open()
+    store.require_cache()
+    database = Database.for_worker(settings)
+    require_schema(database)
+    return store, database
 
 
 def _call_at_signals(stop: Callable[[], None]) -> None:

@@ -10,6 +10,7 @@ import click
 from pydantic import ValidationError
 
 from ridgeway.errors import InvalidInput, JobFailed, NothingThere, RidgewayError, Unreachable
+from ridgeway.settings import refusals
 
 FAILED, BAD_INPUT, UNREACHABLE, INTERRUPTED = 1, 2, 3, 130
 
@@ -59,8 +60,5 @@ def _met(value: Any) -> str:
 
 
 def _refuse_settings(error: ValidationError) -> NoReturn:
-    lines = [
-        f"  RIDGEWAY_{'_'.join(map(str, item['loc'])).upper()}: {item['msg']}"
-        for item in error.errors(include_input=False)
-    ]
+    lines = [f"  {told}" for told in refusals(error)]
     _end(BAD_INPUT, "\n".join(["Not accepted from the environment:", *lines]))

@@ -23,8 +23,8 @@ _URL = re.compile(r"s3a?://[A-Za-z0-9][A-Za-z0-9._-]+(/[^?#@]*)?")
 
 
 def is_s3(url: str) -> bool:
-    """Return True for the URL of a store in S3."""
-    return url.startswith(("s3://", "s3a://"))
+    """Return True for what is meant as the URL of a store in S3."""
+    return url.startswith(("s3:", "s3a:"))  # with a slash too few, too: that is no folder's name
 
 
 def options(url: str) -> dict[str, Any]:
@@ -67,6 +67,7 @@ _NO_BUCKET = "there is no such bucket; make it, or check RIDGEWAY_STORE_URL and 
 _REGION = "the bucket is in another region; set AWS_DEFAULT_REGION to its own"
 _CLOCK = "this machine's clock is wrong by more than it allows; let it follow NTP"
 _SILENT = "nothing answers there; check AWS_ENDPOINT_URL and the network between"
+_NO_ENDPOINT = "AWS_ENDPOINT_URL is no URL; it must be https://HOST or http://HOST:PORT"
 _NO_TLS = "its certificate can't be trusted; set AWS_CA_BUNDLE to its authority's"
 _BUSY = "it is too busy; it is asked again"
 
@@ -90,6 +91,7 @@ _WORDS = {
     "IllegalLocationConstraintException": _REGION,
     "301": _REGION,
     "RequestTimeTooSkewed": _CLOCK,
+    "Invalid endpoint": _NO_ENDPOINT,
     "SSLError": _NO_TLS,
     "EndpointConnectionError": _SILENT,
     "ConnectionClosedError": _SILENT,
@@ -125,6 +127,8 @@ def _names(error: BaseException | None) -> Iterator[str]:
         response: Any = getattr(error, "response", None)
         if isinstance(response, dict):
             yield str(response.get("Error", {}).get("Code"))  # pyright: ignore
+        if isinstance(error, ValueError):  # of botocore, which has no class for it
+            yield str(error).partition(":")[0]
         yield from (each.__name__ for each in type(error).__mro__)
         error = error.__cause__
 

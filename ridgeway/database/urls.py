@@ -15,6 +15,7 @@ from sqlalchemy.exc import ArgumentError
 from ridgeway.errors import InvalidInput
 
 PRIMARY = "read-write"  # of a session: a standby that was not promoted is passed over
+ACCEPTED = "must be sqlite:///FILE or postgresql://USER@HOST/NAME"
 _WRITES = (PRIMARY, "primary")
 _POSTGRESQL = r"(?P<scheme>postgres(?:ql)?(?:\+\w+)?)://(?P<user>[^/?#]*@)?"
 _SERVERS = re.compile(_POSTGRESQL + r"(?P<servers>[^@/?#]*,[^@/?#]*)(?P<rest>[/?].*)?")
@@ -27,14 +28,14 @@ def checked_url(url: str) -> URL:
         parsed = parsed_url(url)
     except (ArgumentError, ValueError):
         # The URL itself may hold a password: it is never repeated.
-        raise InvalidInput.of("RIDGEWAY_DATABASE_URL", None, "is no database URL") from None
+        message = f"is no database URL; it {ACCEPTED}"
+        raise InvalidInput.of("RIDGEWAY_DATABASE_URL", None, message) from None
     backend = parsed.get_backend_name()
     if backend in ("postgresql", "postgres"):
         return _writing(parsed.set(drivername="postgresql+psycopg"))
     if backend == "sqlite" and parsed.database not in (None, "", ":memory:"):
         return parsed
-    message = "must be sqlite:///FILE or postgresql://USER@HOST/NAME"
-    raise InvalidInput.of("RIDGEWAY_DATABASE_URL", backend, message)
+    raise InvalidInput.of("RIDGEWAY_DATABASE_URL", backend, ACCEPTED)
 
 
 def servers(url: URL) -> tuple[str, str]:

@@ -7,7 +7,7 @@ import os
 from pydantic import ValidationError
 
 from ridgeway.errors import InvalidInput
-from ridgeway.settings import Settings
+from ridgeway.settings import Settings, refusals
 
 TOKEN_MODE = ("RAY_AUTH_MODE", "token")
 WHY_TOKENS = "whoever reaches a Ray cluster without a token runs code on it (CVE-2023-48022)"
@@ -33,11 +33,7 @@ def shared_settings() -> Settings:
     try:
         settings = Settings()
     except ValidationError as error:
-        told = (
-            f"RIDGEWAY_{'_'.join(map(str, item['loc'])).upper()}: {item['msg']}"
-            for item in error.errors(include_input=False)
-        )
-        raise InvalidInput("; ".join(told)) from None
+        raise InvalidInput("; ".join(refusals(error))) from None
     _require_shared(settings)
     return settings
 

@@ -10,6 +10,7 @@ import argparse
 import platform
 import sys
 
+from pydantic import ValidationError
 from sqlalchemy.exc import SQLAlchemyError
 
 from ridgeway.database.engine import Database
@@ -21,7 +22,7 @@ from ridgeway.host.private import keep_private
 from ridgeway.host.processes import lives
 from ridgeway.jobs.holding import expire_leases, lose_worker
 from ridgeway.logs import log_to_standard_error
-from ridgeway.settings import Settings
+from ridgeway.settings import Settings, refusals
 from ridgeway.study.imports import import_study
 
 
@@ -55,6 +56,9 @@ def main() -> int:
                     lose_worker(transaction, arguments.worker, arguments.because, arguments.lease)
         finally:
             database.close()
+    except ValidationError as error:
+        print("\n".join(refusals(error)), file=sys.stderr)
+        return 2
     except RidgewayError as error:
         print(error, file=sys.stderr)
         return 2

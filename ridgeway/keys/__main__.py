@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
 from sqlalchemy.exc import SQLAlchemyError
 
 from ridgeway.database.engine import Database
@@ -24,7 +25,7 @@ from ridgeway.keys import keys
 from ridgeway.keys.audit import list_audit, record_command
 from ridgeway.keys.caller import Limits
 from ridgeway.keys.needed import NoKey
-from ridgeway.settings import Settings
+from ridgeway.settings import Settings, refusals
 
 PAGE = 500
 _MOMENTS = ("created_at", "expires_at", "revoked_at", "used_at")
@@ -34,14 +35,17 @@ def main() -> int:
     """Do what is ordered; say in one line what hindered it."""
     order: dict[str, Any] = json.load(sys.stdin)
     task = order.pop("task")
-    settings = Settings()
     logging.disable(logging.INFO)  # migrations tell of each of their steps
     try:
+        settings = Settings()
         database = _opened(settings, may_make=task == "create")
         try:
             answer = TASKS[task](database, settings, **order)
         finally:
             database.close()
+    except ValidationError as error:
+        print("\n".join(refusals(error)), file=sys.stderr)
+        return 2
     except RidgewayError as error:
         print(error, file=sys.stderr)
         return 2

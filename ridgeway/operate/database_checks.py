@@ -66,7 +66,9 @@ def _postgresql(connection: Connection, several: bool) -> Finding:
         return str(connection.exec_driver_sql(f"SHOW {name}").scalar_one())
 
     version, number = shown("server_version"), int(shown("server_version_num"))
-    used = connection.exec_driver_sql("SELECT count(*) FROM pg_stat_activity").scalar_one()
+    # The server's own processes are in no database; what else they are is for administrators only.
+    count = "SELECT count(*) FROM pg_stat_activity WHERE datid IS NOT NULL"
+    used = connection.exec_driver_sql(count).scalar_one()
     most = int(shown("max_connections"))
     if number < OLDEST_POSTGRESQL:
         return fail(f"PostgreSQL is {version}", "Upgrade it to 14 or later.")
@@ -91,12 +93,8 @@ def check_schema(place: Place) -> Finding:
     try:
         require_schema(place.database)
     except SchemaMismatch as error:
-        remedy = (
-            "Start `ridgeway serve` of this release, which migrates its own database."
-            if place.database.embedded
-            else "Run `ridgeway migrate` of the newer release; what runs already goes on."
-        )
-        return fail(str(error), f"{remedy} Take a backup first.")
+        told, _, remedy = str(error).partition(". ")
+        return fail(told, f"{remedy} Where there are jobs already, take a backup first.")
     return ok("the tables are this release's")
 
 

@@ -14,12 +14,14 @@ from typing import TypeAlias
 
 from pydantic import ValidationError
 from sqlalchemy.engine import make_url
+from sqlalchemy.exc import SQLAlchemyError
 
 from ridgeway.database.engine import Database
+from ridgeway.database.outages import first_line
 from ridgeway.errors import InvalidInput
 from ridgeway.operate import database_checks, fleet_checks, machine_checks
 from ridgeway.operate.findings import Finding, Place, fail
-from ridgeway.settings import Settings
+from ridgeway.settings import Settings, refusals
 
 Check: TypeAlias = Callable[[Place], Finding]
 
@@ -75,8 +77,7 @@ def _refused(error: ValidationError | InvalidInput) -> Iterable[Finding]:
     if isinstance(error, InvalidInput):
         yield fail(str(error), remedy).model_copy(update={"check": "settings"})
         return
-    for item in error.errors(include_input=False):
-        told = f"RIDGEWAY_{'_'.join(map(str, item['loc'])).upper()}: {item['msg']}"
+    for told in refusals(error):
         yield fail(told, remedy).model_copy(update={"check": "settings"})
 
 
@@ -103,6 +104,9 @@ def _examined(place: Place, checks: Mapping[str, Check]) -> list[Finding]:
 def _told(name: str, check: Check, place: Place) -> Finding:
     try:
         return check(place)
+    except SQLAlchemyError as error:
+        told = f"the database does not tell: {first_line(error)}"
+        return fail(told, "See the checks `database` and `schema`.")
     except Exception as error:  # a broken check is one finding, and no more
         told = f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"
         remedy = "See the other checks; if those are well, the check itself is at fault."

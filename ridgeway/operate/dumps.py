@@ -80,7 +80,8 @@ def _run(tool: str, url: URL, *arguments: str) -> None:
     )
     if done.returncode:
         told = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
-        raise RidgewayError(f"{tool} failed: {told[0]}")
+        # pg_dump tells the two versions that don't fit together in a second line.
+        raise RidgewayError(f"{tool} failed: {'; '.join(told[:2])}")
 
 
 def _environment(url: URL) -> dict[str, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
-from ridgeway.settings import SECRETS, Settings
+from ridgeway.settings import SECRETS, Settings, refusals
 
 
 @pytest.fixture(autouse=True)
@@ -31,6 +31,19 @@ def test_a_file_that_can_not_be_read_is_named(tmp_path, monkeypatch):
     (tmp_path / "none").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(ValidationError, match="is no text"):
         Settings()
+
+
+def test_a_refused_setting_is_told_by_its_variable_once(tmp_path, monkeypatch):
+    monkeypatch.setenv("RIDGEWAY_PORT", "-1")
+    with pytest.raises(ValidationError) as caught:
+        Settings()
+    [told] = refusals(caught.value)
+    assert told.startswith("RIDGEWAY_PORT: ")
+    monkeypatch.setenv("RIDGEWAY_DATABASE_URL_FILE", str(tmp_path / "none"))
+    with pytest.raises(ValidationError) as caught:
+        Settings()
+    [told] = refusals(caught.value)
+    assert told.startswith("RIDGEWAY_DATABASE_URL_FILE: ")
 
 
 def test_only_secrets_are_wrapped_and_may_lie_in_files():

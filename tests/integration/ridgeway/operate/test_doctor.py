@@ -74,7 +74,7 @@ def test_another_release_s_schema_fails(looked, database):
     found = looked()["schema"]
     assert found.status == "fail"
     assert "0001" in found.sentence
-    assert "Take a backup first" in (found.remedy or "")
+    assert "take a backup first" in (found.remedy or "")
 
 
 def test_a_file_that_is_named_and_missing_fails(looked, database, tmp_path):

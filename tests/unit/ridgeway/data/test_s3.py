@@ -88,6 +88,16 @@ def test_an_endpoint_that_does_not_answer_is_waited_for(s3_url, monkeypatch, cap
     assert "nothing answers there" in away(s3_url)
 
 
+def test_an_endpoint_that_is_no_url_is_told(s3_url, monkeypatch):
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "127.0.0.1:9000")
+    assert refused(s3_url).startswith("AWS_ENDPOINT_URL is no URL")
+
+
+def test_a_slash_too_few_makes_no_folder():
+    with pytest.raises(InvalidInput, match="must be s3://BUCKET"):
+        Store("s3:/bucket/folder")
+
+
 def test_s3fs_that_is_not_installed_is_told(monkeypatch):
     monkeypatch.setitem(sys.modules, "s3fs", None)
     loaded = sys.modules["fsspec.registry"]._registry

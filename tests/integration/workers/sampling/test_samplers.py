@@ -19,6 +19,7 @@ from ridgeway.jobs.claiming import claim
 from ridgeway.jobs.holding import trials_before
 from ridgeway.jobs.lifecycle import submit_job
 from ridgeway.jobs.lookups import list_trials
+from ridgeway.jobs.sizes import Sizes
 from ridgeway.settings import Settings
 from ridgeway.spec.resolving import resolve_spec
 from ridgeway.spec.spec import JobSpec
@@ -105,7 +106,8 @@ def test_workers_share_one_sequence(database, tmp_path, sampler):
 def test_a_population_knows_its_place_before_the_one_ahead_is_reserved(database):
     with database.transaction() as transaction:
         submit_job(transaction, resolved({"trials": 100}))
-        claimant = Claimant("w", frozenset({"linear"}), frozenset({"breast_cancer"}), 64, 30, 5)
+        offers = frozenset({"linear"}), frozenset({"breast_cancer"})
+        claimant = Claimant("w", *offers, Sizes(4, 64), 30, 5)
         held = [claim(transaction, claimant) for _ in range(4)]
         assert [trials_before(transaction, lease) for lease in held if lease] == [0, 4, 12, 22]
 

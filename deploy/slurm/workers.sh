@@ -1,5 +1,5 @@
 #!/bin/bash
-# Workers as a Slurm array, one task a node or a part of one: docs/many-machines.md.
+# Workers as a Slurm array, each task on a node or a part of one: docs/many-machines.md.
 #   sbatch deploy/slurm/workers.sh                                       on processor cores
 #   sbatch --gres=gpu:1 deploy/slurm/workers.sh --device cuda            two workers for each GPU
 #SBATCH --job-name=ridgeway-workers

@@ -58,7 +58,7 @@ class Cache:
         """Yield a file with the source's bytes, which stays as it is until the block ends.
 
         It is fetched where it is not here, or is damaged. StoreDamaged where the store's own bytes
-        are others than the checksum tells; any error of `source.fetch`.
+        don't have that checksum; any error of `source.fetch`.
         """
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         try:
@@ -77,7 +77,7 @@ class Cache:
                 continue
             with file:
                 fcntl.flock(file, fcntl.LOCK_SH)
-                if not is_at(file, path):  # made room of while we waited
+                if not is_at(file, path):  # deleted to make room while we waited
                     continue
                 if checksum_of(path) != source.checksum:  # damaged: the next turn fetches it again
                     if is_at(file, path):

@@ -1,4 +1,4 @@
-"""S3: how a store there is opened, what its errors mean, and uploads that nobody will end.
+"""S3: how a store there is opened, what its errors mean, and uploads that nobody ends.
 
 Endpoint, region and credentials are the environment's, by the names that every tool of AWS knows:
 AWS_ENDPOINT_URL, AWS_DEFAULT_REGION, AWS_ACCESS_KEY_ID and so on, profiles and roles.

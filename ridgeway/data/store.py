@@ -106,7 +106,7 @@ class Store:
             raise InvalidInput.of("RIDGEWAY_CACHE", str(error.filename), message) from None
 
     def put(self, key: str, data: bytes) -> str:
-        """Keep the bytes under the key, in place of what was there; their sha256."""
+        """Keep the bytes under the key, in place of what was there; return their sha256."""
         path = self._path(key)
         with _reaching("write", key):
             if self._is_folder:
@@ -144,9 +144,9 @@ class Store:
             return self._files.open(path, "rb")
 
     def open_whole(self, key: str, checksum: str) -> IO[bytes]:
-        """Open the bytes under the key, all of which have been read and are of that checksum.
+        """Open the bytes under the key, once all have been read and found to have that checksum.
 
-        Of a store elsewhere it is a copy, which goes when it is closed.
+        Where the store is elsewhere this opens a copy, which goes when it is closed.
         """
         file = self.open(key) if self._is_folder else self._copy(key)
         try:

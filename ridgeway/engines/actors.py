@@ -90,7 +90,7 @@ class WorkerActor:
 
 
 @dataclass
-class _Hand:
+class _Worker:
     """A worker actor as the controller knows it. look: None until the actor has been placed."""
 
     actor: Any
@@ -118,7 +118,7 @@ class Controller:
         self._share = share
         self._scale = Scale(limits, idle_seconds)
         self._work = OpenWork(0, frozenset())
-        self._hands: list[_Hand] = []
+        self._workers: list[_Worker] = []
         self._leaving: list[_Leaving] = []
         self._class = ray.remote(WorkerActor).options(
             num_cpus=share.cpus, num_gpus=share.gpus, max_restarts=-1, max_task_retries=-1
@@ -133,19 +133,21 @@ class Controller:
         target = self._scale.target(
             self._work.pieces, room_for(nodes, self._share), time.monotonic()
         )
-        while len(self._hands) < target:
+        while len(self._workers) < target:
             self._start()
-        self._dismiss(len(self._hands) - target)
-        troubles += [hand.look.trouble for hand in self._hands if hand.look and hand.look.trouble]
-        there = sum(hand.look is not None for hand in self._hands)
-        return Status(target, there, len(self._hands) - there, tuple(dict.fromkeys(troubles)))
+        self._dismiss(len(self._workers) - target)
+        troubles += [
+            worker.look.trouble for worker in self._workers if worker.look and worker.look.trouble
+        ]
+        there = sum(worker.look is not None for worker in self._workers)
+        return Status(target, there, len(self._workers) - there, tuple(dict.fromkeys(troubles)))
 
     def stop(self) -> None:
         """End all workers in order."""
-        for hand in self._hands:
-            self._let_go(hand)
+        for worker in self._workers:
+            self._let_go(worker)
         answers = [each.answer for each in self._leaving]
-        self._hands = []
+        self._workers = []
         if answers:
             ray.wait(answers, num_returns=len(answers), timeout=STOP_SECONDS)
 
@@ -160,40 +162,40 @@ class Controller:
 
     def _look_at_workers(self) -> None:
         """Take the answers that have come; who has none yet waits for room, or starts again."""
-        kept: list[_Hand] = []
-        for hand in self._hands:
-            if _ready(hand.asked):
+        kept: list[_Worker] = []
+        for worker in self._workers:
+            if _ready(worker.asked):
                 try:
-                    hand.look = ray.get(hand.asked)
+                    worker.look = ray.get(worker.asked)
                 except RayError as error:  # it won't be started again
                     log.warning("a worker actor is lost: %s", error)
                     continue
-                hand.asked = hand.actor.look.remote()
-            kept.append(hand)
-        self._hands = kept
+                worker.asked = worker.actor.look.remote()
+            kept.append(worker)
+        self._workers = kept
 
     def _start(self) -> None:
         actor: Any = self._class.remote("cuda" if self._share.gpu else "cpu")
-        self._hands.append(_Hand(actor, actor.look.remote()))
+        self._workers.append(_Worker(actor, actor.look.remote()))
 
     def _dismiss(self, count: int) -> None:
         """Let so many go that are not at work: first those that wait for room, then idle ones."""
-        idle = [hand for hand in self._hands if not self._at_work(hand)]
-        idle.sort(key=lambda hand: hand.look is not None)
-        for hand in idle[: max(count, 0)]:
-            self._hands.remove(hand)
-            self._let_go(hand)
+        idle = [worker for worker in self._workers if not self._at_work(worker)]
+        idle.sort(key=lambda worker: worker.look is not None)
+        for worker in idle[: max(count, 0)]:
+            self._workers.remove(worker)
+            self._let_go(worker)
 
-    def _at_work(self, hand: _Hand) -> bool:
-        if hand.look is None:
+    def _at_work(self, worker: _Worker) -> bool:
+        if worker.look is None:
             return False
-        return any((hand.look.host, pid) in self._work.holders for pid in hand.look.pids)
+        return any((worker.look.host, pid) in self._work.holders for pid in worker.look.pids)
 
-    def _let_go(self, hand: _Hand) -> None:
-        if hand.look is None:
-            ray.kill(hand.actor)
+    def _let_go(self, worker: _Worker) -> None:
+        if worker.look is None:
+            ray.kill(worker.actor)
         else:
-            self._leaving.append(_Leaving(hand.actor, hand.actor.leave.remote()))
+            self._leaving.append(_Leaving(worker.actor, worker.actor.leave.remote()))
 
     def _end_the_leaving(self) -> None:
         now = time.monotonic()

@@ -33,8 +33,8 @@ class Limits:
     def clamp(self, pieces: int, room: int) -> int:
         """Return a worker for each piece of work, within the limits.
 
-        room: how many the nodes hold that are there. The fewest win over it: for a worker that
-        finds no room the cluster's autoscaler starts a node.
+        room: how many workers the nodes hold that are there. `fewest` and `most` may be above it:
+        for a worker that finds no room the cluster's autoscaler starts a node.
         """
         most = room if self.most is None else self.most
         return max(self.fewest, min(pieces, most))
@@ -51,7 +51,7 @@ def _on(node: Mapping[str, float], share: Share) -> int:
 
 
 class Scale:
-    """Grows at once, and shrinks to what was wanted at most in the last `idle_seconds`.
+    """A target that grows at once, and shrinks to the most that was wanted for `idle_seconds`.
 
     So a fleet outlives the short lulls between two jobs, and between a search and its answer.
     """

@@ -20,7 +20,7 @@ log = logging.getLogger("ridgeway.engine")
 
 
 class Seat:
-    """Runs a supervised command in a thread's care, and starts it again when it ends.
+    """Runs a supervised command, and has a thread start it again when it ends.
 
     The process ends when its standard input does, so it outlives nobody, however its owner dies.
     It is told nothing of Ray: what it runs has no use for the cluster's token.

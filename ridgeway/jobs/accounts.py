@@ -1,9 +1,9 @@
 """What keys and jobs are charged for workers' time: at the claim as expected, at the end as it was.
 
-A claim charges its job and its account what the job's leases have taken of late; who finishes sets
-that right. What a lost worker was charged stays: it was a worker's time. All of it commits with the
-claim or the finish itself. An account's row is the last that a transaction locks (rows.py), for no
-longer than its commit takes.
+A claim charges its job and its account what the job's leases have taken of late; whoever finishes
+sets that right. A charge for a lost worker stays: it was a worker's time. All of it commits with
+the claim or the finish itself. An account's row is the last that a transaction locks (rows.py), for
+no longer than its commit takes.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from ridgeway.jobs.leases import THE_LEASE
 from ridgeway.jobs.rows import update_job
 
 NOBODY = ""  # the owner of the account of jobs that no key submitted
-LONGEST = 3600.0  # seconds that a lease is charged at most: a clock that steps ends no job's turns
+LONGEST = 3600.0  # seconds that a lease is charged at most: a clock may step
 SMOOTHING = 0.5  # of a job's last lease in what its next ones are expected to take
 
 OWNER = sa.func.coalesce(jobs.c.owner, NOBODY)
@@ -80,7 +80,7 @@ class Turns:
 
 
 def with_turns(work: sa.Select[Any]) -> Any:
-    """Return a selection of jobs with what their turns hang on."""
+    """Return a selection of jobs with the columns that `Turns.read` needs."""
     last = sa.select(sa.func.max(accounts.c.reached)).scalar_subquery()
     return (
         work.with_only_columns(
@@ -106,7 +106,7 @@ def with_turns(work: sa.Select[Any]) -> Any:
 
 
 def _charge(transaction: Connection, values: dict[str, Any]) -> None:
-    """Let an account go on by a charge, from the floor at least."""
+    """Add a charge to an account's virtual time, which begins at the floor at least."""
     if transaction.execute(_CHARGED, values).rowcount:
         return
     insert = sqlite.insert if transaction.dialect.name == "sqlite" else postgresql.insert
@@ -119,7 +119,7 @@ def _charge(transaction: Connection, values: dict[str, Any]) -> None:
 def end_lease(transaction: Connection, row: Row[Any], held: Row[Any]) -> None:
     """Note that what a lease was for is done, and charge what it took; its job is locked.
 
-    A lease that an earlier release's worker claimed was charged nothing, and is not.
+    Nothing is charged for a lease that a worker of an earlier release claimed.
     """
     if held.held_from is None or held.charged is None:
         transaction.execute(_ENDED_LEASE, {"lease": held.id})

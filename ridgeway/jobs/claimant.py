@@ -19,7 +19,7 @@ log = logging.getLogger("ridgeway.worker")
 class KnownJobs:
     """The jobs that a worker can read, and those that it can't; each is tried once.
 
-    last: that it worked on last, whose data it has at hand. paces: of its work on each.
+    last: the one that it worked on last, whose data it has at hand. paces: how fast it is at each.
     """
 
     readable: set[str] = field(default_factory=set[str])
@@ -34,7 +34,7 @@ class KnownJobs:
         self.unreadable[job_id] = str(why)
 
     def note_pace(self, job_id: str, pace: Pace) -> None:
-        """Keep how fast the worker is at a job, of those that it worked on last."""
+        """Keep how fast the worker is at a job, for so many as it worked on last."""
         self.paces.pop(job_id, None)
         self.paces[job_id] = pace
         if len(self.paces) > MOST_PACES:

@@ -17,16 +17,16 @@ from ridgeway.jobs.accounts import Turns, with_turns
 from ridgeway.jobs.claimant import Claimant
 from ridgeway.jobs.fairness import Candidate
 from ridgeway.jobs.leases import OPEN_LEASE, Lease, has_open_leases
-from ridgeway.jobs.losses import first_to_hold
+from ridgeway.jobs.lost_leases import first_to_hold
 from ridgeway.jobs.queue import CLAIMABLE
 from ridgeway.jobs.rows import lock_free_job, lock_job, read_job, update_job
-from ridgeway.jobs.sharing import lags, left_to_gpus, next_size, not_new_to_gpus
+from ridgeway.jobs.sharing import lags, left_to_gpus, next_size, not_left_to_gpus
 from ridgeway.jobs.stored import read_plan, read_spec, stored_timeout
 
 
 @dataclass(frozen=True)
 class Taking:
-    """A claim in the making: who takes a lease, and the seconds that it is charged for it."""
+    """A claim in the making: who takes a lease, and the seconds that its job is charged for it."""
 
     claimant: Claimant
     seconds: float
@@ -40,7 +40,7 @@ def claim(transaction: Connection, claimant: Claimant) -> Lease | None:
     this release can't read are left to workers that can.
     """
     turns = Turns.read(transaction, _candidates(claimant))
-    passed: dict[str, Candidate] = {}  # the first of each account that somebody else holds now
+    passed: dict[str, Candidate] = {}  # the first of each account that is locked by somebody else
     held = False
     for candidate in turns.ordered(claimant.known.last):
         first = passed.get(candidate.owner)
@@ -55,7 +55,7 @@ def claim(transaction: Connection, claimant: Claimant) -> Lease | None:
         held = True
         if (lease := _lease(transaction, row, claimant, turns, candidate)) is not None:
             return lease
-    if held or not passed:  # who holds a job's lock waits for no other's
+    if held or not passed:  # who has a job's lock waits for no other's, or claims could deadlock
         return None
     candidate = next(iter(passed.values()))
     try:
@@ -147,7 +147,7 @@ def _jobs_with_work(claimant: Claimant) -> sa.Select[str]:
             jobs.c.model.in_(sorted(claimant.models)),
             jobs.c.dataset_id.is_not(None) | jobs.c.dataset.in_(sorted(claimant.datasets)),
             (~spent & in_time) | (spent & nothing_open) | sa.exists().where(of_job, _lost()),
-            not_new_to_gpus(claimant),
+            not_left_to_gpus(claimant),
         )
         .order_by(jobs.c.priority.desc(), jobs.c.created_at, jobs.c.id)
     )

@@ -25,9 +25,9 @@ from statistics import median
 from typing import NamedTuple
 
 UNKNOWN_SECONDS = 1.0  # that a population is charged before any has been timed
-STAY_SECONDS = 5.0  # of workers: as far ahead a job may be that a worker stays with
-CREDIT = 2.0  # charges: as far behind the others who comes back may start
-LATER_SECONDS = 3600.0  # that a job twice as large comes later, among those that have not begun
+STAY_SECONDS = 5.0  # of workers: how far ahead of the others a job may be that a worker stays with
+CREDIT = 2.0  # charges: how far behind the others an account or a job may start that comes back
+LATER_SECONDS = 3600.0  # by which a job twice as large counts as newer, until it has begun
 
 
 @dataclass(frozen=True)
@@ -62,16 +62,16 @@ class Candidate(NamedTuple):
 
 
 def typical_seconds(candidates: Sequence[Candidate]) -> float:
-    """Return what a job is charged of which nothing has been timed: as the others take."""
+    """Return what a claim is charged while its job has no timed lease: the others' median."""
     known = [each.seconds for each in candidates if each.seconds is not None]
     return median(known) if known else UNKNOWN_SECONDS
 
 
 def start(virtual_time: float, reached: float, charge: float, weight: float = 1.0) -> float:
-    """Return where one starts that was at `virtual_time`, while others were at `reached`.
+    """Return the virtual time at which an account or a job goes on, where others are at `reached`.
 
-    Little behind them at most: who was away does not come back with all that it missed. charge: by
-    weight.
+    It is little behind them at most: who was away does not come back with all that it missed.
+    virtual_time: where it was last. charge: of its next claim, divided by its weight.
     """
     return max(virtual_time, reached - STAY_SECONDS / weight - CREDIT * charge)
 
@@ -90,8 +90,8 @@ def in_turn(
     """Yield the candidates in the order in which one claim after the other would take them.
 
     So those who claim at once take the first, the second, and so on, as if they had come in turn.
-    reached: the virtual time at which an account was served last. last_job: that the worker has
-    at hand; it stays with it while that is little ahead and no other job is to begin.
+    reached: the virtual time at which an account was served last. last_job: the one that the worker
+    has at hand; it stays with it while it is little ahead and no other job is to begin.
     """
     line = _Line(candidates, accounts, reached)
     staying = line.stays_with(last_job)
@@ -118,7 +118,7 @@ class _Line:
         return newest if account.virtual_time is None else account.virtual_time
 
     def ordered(self) -> Iterator[Candidate]:
-        """Yield all, each account's time going on with what its jobs will be charged."""
+        """Yield all; each adds to its account's time what it will be charged."""
         heap = [(time, owner) for owner, time in self._times.items()]
         heapq.heapify(heap)
         jobs = {owner: self._of(owner) for owner in self._jobs}

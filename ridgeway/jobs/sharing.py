@@ -24,8 +24,8 @@ from ridgeway.jobs.sizes import (
 from ridgeway.jobs.stored import read_plan, stored_kind
 
 NEWS_SECONDS = 10.0  # that a job is left to faster workers without news of them: they may be gone
-SHORT_SECONDS = 30.0  # a GPU ends a job that takes no longer before a CPU has begun to help
-MOST_SHARERS = 32  # workers that one job's end is shared out to; it spares claims before a look
+SHORT_SECONDS = 30.0  # what GPUs end within this they end before a CPU's worker would help
+MOST_SHARERS = 32  # that a job's end is shared among; with more left, a claim counts no workers
 
 
 def next_size(transaction: Connection, row: Row[Any], left: int, claimant: Claimant) -> int:
@@ -52,10 +52,10 @@ def next_size(transaction: Connection, row: Row[Any], left: int, claimant: Claim
     return last_size(size, left, workers, sizes.first)
 
 
-def not_new_to_gpus(claimant: Claimant) -> sa.ColumnElement[bool]:
-    """Select all jobs, for a CPU without those that nobody has begun and `left_to_gpus` leaves.
+def not_left_to_gpus(claimant: Claimant) -> sa.ColumnElement[bool]:
+    """Select the jobs that a claim looks at: a CPU's leaves out new ones of GPUs.
 
-    A flood of them would else be locked, one by one, by whoever takes none.
+    Else a flood of new ones would be locked, one by one, by a worker that takes none of them.
     """
     if claimant.device != "cpu":
         return sa.true()

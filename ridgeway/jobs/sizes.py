@@ -32,7 +32,7 @@ class Sizes:
     def measured(self, together: int | None) -> Sizes:
         """Return the sizes for a job of whose members so many share a step best, if that is known.
 
-        More of them would only keep the sampler waiting.
+        Larger populations would only keep the sampler waiting.
         """
         if together is None:
             return self

@@ -330,7 +330,7 @@ ADVANCED = (
         choices=[("none", "as many as there are"), ("balanced", "all the same")],
     ),
     Field("seed", "Seed", "integer", default=_default("seed")),
-    Field("priority", "Priority", "integer", "Higher ones go first.", _default("priority")),
+    Field("priority", "Priority", "integer", "Highest first, of your jobs.", _default("priority")),
 )
 
 FIELDS = (*DATA, *MODEL, *JUDGING, *BUDGET, *ADVANCED)

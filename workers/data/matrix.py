@@ -91,7 +91,7 @@ def matrix_of(folder: Path, content: Content) -> Matrix:
 
 
 def _opened(path: Path, content: Content) -> Matrix | None:
-    """Return what is whole and right; None where there is nothing, or something else."""
+    """Return the file's matrix; None where there is no file, or one that does not fit."""
     try:
         file = path.open("rb")
     except FileNotFoundError:
@@ -152,7 +152,7 @@ def _write(file: IO[bytes], content: Content) -> None:
 
 
 def _make_room(folder: Path, needed: int) -> None:
-    """Delete files that nobody reads: those of long ago, and others as the disk needs room."""
+    """Delete files that nobody reads: old ones, and others for as long as the disk needs room."""
     files = [path for path in folder.iterdir() if path.suffix in (".npy", ".part")]
     for path in sorted(files, key=_last_read):
         old = time.time() - _last_read(path) > KEEP_SECONDS

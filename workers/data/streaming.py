@@ -58,7 +58,7 @@ class StreamedTable:
                 path = kept.enter_context(store.local(stored.address, stored.stored_checksum))
             except (NotFound, StoreDamaged) as error:
                 raise JobUnrunnable(f"Data set '{stored.name}': {error}") from None
-            # Else the bytes of a whole group of rows would be read ahead.
+            # Without pre_buffer: it would read the bytes of a whole group of rows ahead.
             opened = pq.ParquetFile(path, buffer_size=BYTES_AT_ONCE, pre_buffer=False)
             table = kept.enter_context(opened)
             names = tuple(table.schema_arrow.names)
@@ -83,9 +83,10 @@ class StreamedTable:
 
 @dataclass(frozen=True)
 class Kept:
-    """The rows of a table that a job has: positions, all by default; which of them are sealed not.
+    """The rows of a table that a job uses.
 
-    development: positions among the job's rows.
+    rows: their positions in the table, None for all. development: of those that are not sealed, the
+    positions among the job's rows.
     """
 
     rows: Positions | None
@@ -94,7 +95,7 @@ class Kept:
 
 @dataclass(frozen=True)
 class _Number:
-    """What is known of a column of numbers. values (rows,): unless they are as in the table."""
+    """A column of numbers. values (rows,): None where they are as in the table."""
 
     name: str
     values: Floats | None
@@ -105,7 +106,7 @@ class _Number:
 
 @dataclass(frozen=True)
 class _Category:
-    """Of a column of texts its levels, and each row's place in them, -1 for none (rows,)."""
+    """A column of texts: its levels, and each row's place among them (rows,), -1 for none."""
 
     name: str
     levels: list[str | None]
@@ -182,8 +183,8 @@ def encode_into_file(
 ) -> tuple[Encoding, dict[str, Taken]]:
     """Return the inputs as `encode` lays them out, in a file, and what the columns are taken as.
 
-    how: what columns are taken as if not as what they are stored, and formats of numbers.
-    JobUnrunnable as of `taken`, and where the disk has no room.
+    how: what columns are taken as where that differs from how they are stored, and formats of
+    numbers. JobUnrunnable where a column can't be taken so, and where the disk has no room.
     """
     found: dict[str, Taken] = {}
     numbers: list[_Number] = []

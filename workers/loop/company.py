@@ -1,9 +1,9 @@
 """How often a worker asks the database, beside all the others that ask the same one.
 
-What each worker asks at an even pace grows with the fleet until it is most of what the database
-does. So the fleet shares a number of questions a second: a thousand idle workers that each ask
-every five seconds hear of a new job, one of them, as soon as a single worker that asks every
-quarter of a second.
+If each worker asked at a pace of its own, questions would grow with the fleet until they were most
+of what the database does. So the fleet shares a number of questions a second: of a thousand idle
+workers that each ask every five seconds, one hears of a new job sooner than a single worker that
+asks every quarter of a second. Beyond a thousand there are more questions: none asks less often.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ COUNT_SECONDS = 60.0  # between two counts of the workers
 
 
 class Company:
-    """The live workers of a database, as one of them knows: their number, now and then counted."""
+    """How many live workers a database has, as one of them knows: counted now and then."""
 
     def __init__(self, workers: int = 1) -> None:
         self.workers = workers
@@ -35,7 +35,7 @@ class Company:
             self.workers = max(1, live_workers(transaction, within_seconds))
 
     def poll_seconds(self, alone: float) -> float:
-        """Return after how long an idle worker asks for work again; alone: if it were alone.
+        """Return after how many seconds an idle worker asks for work again; alone: were it alone.
 
         A little jitter keeps many from asking in step.
         """
@@ -43,5 +43,5 @@ class Company:
         return pause * random.uniform(0.8, 1.2)  # nosec B311 # no secret
 
     def look_seconds(self, alone: float, most: float) -> float:
-        """Return after how long a holder looks whether its lease is still its own."""
+        """Return after how many seconds a holder looks again whether its lease is its own."""
         return min(max(alone, self.workers / QUESTIONS), most)

@@ -32,7 +32,7 @@ def read_and_prepare(
     *,
     first: bool,
 ) -> Prepared:
-    """Return the job's data, prepared. stored: of an upload; else it is bundled, or a plug-in's.
+    """Return the job's data, prepared. stored: the upload; None for a bundled set or a plug-in's.
 
     forget_others: gives up what other jobs keep in memory here. first: whether no worker has begun
     with the job. JobUnrunnable where the data don't fit the job, this machine's memory or its disk.

@@ -1,4 +1,4 @@
-"""What is done about leases that their workers lost: given up, parted, or held by the next."""
+"""What becomes of lost leases: held by the next worker, split before, or given up."""
 
 from __future__ import annotations
 
@@ -23,7 +23,8 @@ def first_to_hold(
 ) -> Row[Any] | None:
     """Return the first lost lease of a locked job that the next holder may take over.
 
-    One that may hold a killer of workers is parted before; one that cost too many is given up.
+    A population that may hold a killer of workers is split first; one that has cost too many
+    workers is given up.
     """
     for lost in lost_leases:
         if lost.attempts < max_attempts:

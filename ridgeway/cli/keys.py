@@ -74,7 +74,7 @@ def keys() -> None:
     default=1,
     show_default=True,
     metavar="N",
-    help="Of its share of the workers: one of 2 gets twice what one of 1 gets.",
+    help="Its share of the workers: a key of weight 2 gets twice as much as one of 1.",
 )
 @data_option
 def create_key(

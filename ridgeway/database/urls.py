@@ -44,9 +44,8 @@ def servers(url: URL) -> tuple[str, str]:
     hosts = (given,) if isinstance(given, str) else given
     ports = url.query.get("port", str(url.port or ""))
     ports = ports if isinstance(ports, str) else ",".join(ports)
-    if any(
-        re.fullmatch(r"[^:]+:\d*", each) for each in hosts
-    ):  # SQLAlchemy's host=HOST:PORT&host=...
+    # SQLAlchemy's host=HOST:PORT&host=...
+    if any(re.fullmatch(r"[^:]+:\d*", each) for each in hosts):
         ports = ",".join(each.partition(":")[2] for each in hosts)
         hosts = tuple(each.partition(":")[0] for each in hosts)
     return ",".join(hosts), ports

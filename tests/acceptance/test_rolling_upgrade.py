@@ -18,7 +18,7 @@ from ridgeway.views import Job
 
 EARLIER = "0916da1"  # its schema is 0011, and its specs have neither `notify` nor `columns`
 
-JOB = {**SMALL, "trials": 300, "epochs": 30, "sampler": "random", "optimizer": "adamw"}
+JOB = {**SMALL, "trials": 900, "epochs": 30, "sampler": "random", "optimizer": "adamw"}
 
 NEW = {"columns": {"mean radius": "drop"}}  # what the earlier release can't read
 

@@ -57,8 +57,8 @@ _UNKNOWN_KEY = (
     "the access key is not known there; check AWS_ACCESS_KEY_ID, and that AWS_ENDPOINT_URL names "
     "the store that it is for"
 )
-_WRONG_SECRET = "the secret does not belong to the access key; check AWS_SECRET_ACCESS_KEY"
-_OLD_TOKEN = "the token has expired or is none; renew AWS_SESSION_TOKEN"
+_NOT_THE_KEYS = "the secret does not belong to the access key; check AWS_SECRET_ACCESS_KEY"
+_NO_LONGER_GOOD = "the token has expired or is none; renew AWS_SESSION_TOKEN"
 _FORBIDDEN = (
     "the credentials are wrong, or may not do that; check them, and that they may list the bucket "
     "and read, write and delete what lies in it (docs/operations.md)"
@@ -78,10 +78,10 @@ _WORDS = {
     "ProfileNotFound": "AWS_PROFILE names no profile that there is",
     "NoAuthTokenError": _NO_KEYS,
     "InvalidAccessKeyId": _UNKNOWN_KEY,
-    "SignatureDoesNotMatch": _WRONG_SECRET,
-    "ExpiredToken": _OLD_TOKEN,
-    "InvalidToken": _OLD_TOKEN,
-    "InvalidClientTokenId": _OLD_TOKEN,
+    "SignatureDoesNotMatch": _NOT_THE_KEYS,
+    "ExpiredToken": _NO_LONGER_GOOD,
+    "InvalidToken": _NO_LONGER_GOOD,
+    "InvalidClientTokenId": _NO_LONGER_GOOD,
     "AccessDenied": _FORBIDDEN,
     "AllAccessDisabled": _FORBIDDEN,
     "403": _FORBIDDEN,

@@ -13,7 +13,7 @@ from ridgeway.spec.combinations import combination_errors, task_errors
 from ridgeway.spec.forward import forward_errors
 from ridgeway.spec.losses import target_errors
 from ridgeway.spec.models import MlpModel, PluginModel
-from ridgeway.spec.names import Task
+from ridgeway.spec.names import OPTIMIZER_ROWS, Task
 from ridgeway.spec.profiles import (
     ColumnProfile,
     DatasetProfile,
@@ -28,6 +28,7 @@ from ridgeway.spec.weights import weight_errors
 
 MAX_CLASSES = 1000
 MAX_CELLS = 100_000_000  # numbers of the encoded table: 400 MB in single precision
+MAX_STREAMED_CELLS = 1_000_000_000  # where training in steps can leave them in a file
 # Each fold standardises the table anew, and the refit once more: 2 GB in single precision.
 MAX_FOLD_CELLS = 500_000_000
 # A trial's models are trained together: 0.8 GB in single precision, before gradients and moments.
@@ -159,9 +160,13 @@ def _input_errors(
             )
             return [FieldError("dataset", spec.dataset, message)]
     width = _inputs_width(spec, profile, target)
-    if profile.rows * width <= MAX_CELLS:
+    stepped = OPTIMIZER_ROWS[spec.optimizer].has_rates
+    most = MAX_STREAMED_CELLS if stepped else MAX_CELLS
+    if profile.rows * width <= most:
         return []
-    message = f"encodes to {profile.rows:,} rows of {width:,} inputs; at most {MAX_CELLS:,} numbers"
+    message = f"encodes to {profile.rows:,} rows of {width:,} inputs; at most {most:,} numbers"
+    if not stepped:
+        message += f", or {MAX_STREAMED_CELLS:,} by an optimizer that takes steps, such as adamw"
     return [FieldError("dataset", spec.dataset, message)]
 
 

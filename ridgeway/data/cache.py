@@ -23,7 +23,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import IO
 
-from ridgeway.data.folder import is_at, note_access
+from ridgeway.data.folder import is_at, note_access, write_once
 from ridgeway.errors import StoreDamaged
 
 _WHOLE = re.compile(r"[0-9a-f]{64}")
@@ -89,23 +89,16 @@ class Cache:
 
     def _fetch(self, source: Source) -> None:
         """Bring the file here, unless another does while we wait for it."""
-        path = self._folder / source.checksum
-        part = self._folder / f".{source.checksum}.part"
-        with part.open("ab") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            if not is_at(file, part):  # who had the lock has named it, or given up
-                return
-            try:
-                if not path.exists():
-                    self._make_room(source.bytes())
-                    source.fetch(part)
-                    require_whole(part, source.key, source.checksum)
-                    part.replace(path)
-                    return
-            except BaseException:
-                part.unlink(missing_ok=True)
-                raise
-            part.unlink()
+
+        def fetch(file: IO[bytes]) -> None:
+            part = Path(file.name)
+            self._make_room(source.bytes())
+            source.fetch(part)
+            require_whole(part, source.key, source.checksum)
+
+        write_once(
+            self._folder / source.checksum, fetch, lambda file: fcntl.flock(file, fcntl.LOCK_EX)
+        )
 
     def _make_room(self, needed: int) -> None:
         """Delete what was used longest ago and is in nobody's use, until so many bytes fit."""

@@ -38,6 +38,30 @@ def is_at(file: IO[bytes], path: Path) -> bool:
         return False
 
 
+def write_once(
+    path: Path, write: Callable[[IO[bytes]], object], lock: Callable[[int], object]
+) -> None:
+    """Write a file that is not there, unless another process does while `lock` waits for it.
+
+    It is written beside, into what is left of a process that was killed, and shows when it is
+    whole. lock: takes an exclusive `flock` of a file's descriptor.
+    """
+    part = path.with_name(f".{path.stem}.part")
+    with part.open("ab") as file:
+        lock(file.fileno())
+        if not is_at(file, part):  # who had the lock has named it, or given up
+            return
+        try:
+            if not path.exists():
+                write(file)
+                part.replace(path)
+                return
+        except BaseException:
+            part.unlink(missing_ok=True)
+            raise
+        part.unlink()
+
+
 def note_access(path: Path) -> None:
     """Let the time of access tell when the file was last used, however the disk is mounted."""
     with suppress(OSError):

@@ -23,7 +23,7 @@ from typing import IO, Any
 import numpy as np
 import numpy.typing as npt
 
-from ridgeway.data.folder import is_at, note_access
+from ridgeway.data.folder import is_at, note_access, write_once
 from ridgeway.errors import JobUnrunnable
 from workers.heeding import heed
 
@@ -113,25 +113,15 @@ def _opened(path: Path, content: Content) -> Matrix | None:
 
 
 def _write_unless_written(path: Path, content: Content) -> None:
-    part = path.with_name(f".{content.name}.part")
-    with part.open("ab") as file:
-        _lock(file)
-        if not is_at(file, part):  # who had the lock has named it, or given up
-            return
-        try:
-            if not path.exists():
-                _make_room(path.parent, content.bytes)
-                file.truncate(0)  # of a worker that was killed
-                _write(file, content)
-                part.replace(path)
-                return
-        except BaseException:
-            part.unlink(missing_ok=True)
-            raise
-        part.unlink()
+    def write(file: IO[bytes]) -> None:
+        _make_room(path.parent, content.bytes)
+        file.truncate(0)  # of a worker that was killed
+        _write(file, content)
+
+    write_once(path, write, _lock)
 
 
-def _lock(file: IO[bytes]) -> None:
+def _lock(file: int) -> None:
     while True:
         heed()
         try:

@@ -60,6 +60,7 @@ class PopulationWork:
         started = time.perf_counter()
         with self._guarding():
             plan = lease.plan or self._plan()
+        planned = time.perf_counter()
         with span("sample"):
             found = self._members(plan)
         if found is None:
@@ -76,7 +77,7 @@ class PopulationWork:
                 )
             written = time.perf_counter()
             self._tell(outcomes, sampled - started, trained - sampled, written - trained)
-            self._note_pace(len(outcomes), written - started)
+            self._note_pace(len(outcomes), written - planned)
 
     def _tell(
         self, outcomes: Sequence[Outcome], sampling: float, training: float, writing: float
@@ -96,7 +97,10 @@ class PopulationWork:
             recorder.count(_COUNTED[outcome.state])
 
     def _note_pace(self, trials: int, seconds: float) -> None:
-        """Note how fast this worker is at the job, unless it went on where another left off."""
+        """Note how fast this worker is at the job, unless it went on where another left off.
+
+        seconds: without planning, which the job's pace does not count either.
+        """
         bench = self._bench
         together = solver_of(bench.problem).together if bench.measured else None
         if self._lease.checkpoint is None:

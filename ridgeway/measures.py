@@ -23,7 +23,7 @@ COUNTS: tuple[str, ...] = ("trials_complete", "trials_pruned", "trials_failed", 
 _SECONDS = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0)
 # The upper bounds of the buckets that a measure is told in; one more bucket has no bound.
 BOUNDS: dict[str, tuple[float, ...]] = {
-    "population_size": (1, 2, 4, 8, 16, 32, 64, 128, 256),
+    "population_size": (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024),
     "sampling_seconds": _SECONDS,
     "training_seconds": _SECONDS,
     "writing_seconds": _SECONDS,

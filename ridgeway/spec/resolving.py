@@ -159,15 +159,27 @@ def _input_errors(
                 "name it in `drop`, in `columns`, or as `groups`"
             )
             return [FieldError("dataset", spec.dataset, message)]
+    if OPTIMIZER_ROWS[spec.optimizer].has_rates:
+        return _cell_errors(spec, profile, target, MAX_STREAMED_CELLS)
+    more = f", or {MAX_STREAMED_CELLS:,} by an optimizer that takes steps, such as adamw"
+    return _cell_errors(spec, profile, target, MAX_CELLS, more)
+
+
+def require_in_memory(spec: JobSpec, profile: DatasetProfile) -> None:
+    """Raise InvalidInput where a resolved spec's inputs are too many to be kept in memory."""
+    target = _target(spec, profile)
+    spec, profile, _ = with_kinds(spec, profile, target, _columns(profile))
+    refuse(_cell_errors(spec, profile, target, MAX_CELLS))
+
+
+def _cell_errors(
+    spec: JobSpec, profile: DatasetProfile, target: ColumnProfile, most: int, more: str = ""
+) -> list[FieldError]:
     width = _inputs_width(spec, profile, target)
-    stepped = OPTIMIZER_ROWS[spec.optimizer].has_rates
-    most = MAX_STREAMED_CELLS if stepped else MAX_CELLS
     if profile.rows * width <= most:
         return []
     message = f"encodes to {profile.rows:,} rows of {width:,} inputs; at most {most:,} numbers"
-    if not stepped:
-        message += f", or {MAX_STREAMED_CELLS:,} by an optimizer that takes steps, such as adamw"
-    return [FieldError("dataset", spec.dataset, message)]
+    return [FieldError("dataset", spec.dataset, message + more)]
 
 
 def _besides(spec: JobSpec) -> str:

@@ -19,7 +19,7 @@ from ridgeway.data.tables import profile_table
 from ridgeway.errors import InvalidInput, JobUnrunnable
 from ridgeway.spec.names import Task
 from ridgeway.spec.profiles import label_of
-from ridgeway.spec.resolving import resolve_spec
+from ridgeway.spec.resolving import require_in_memory, resolve_spec
 from ridgeway.spec.spec import JobSpec
 from ridgeway.spec.validation import ForwardValidation, HoldoutValidation
 from ridgeway.texts.numbers import NumberFormat
@@ -172,7 +172,9 @@ def check_and_prepare(spec: JobSpec, frame: pd.DataFrame) -> Prepared:
     """
     table = canonical_table_of(frame, spec.dataset)
     try:
-        resolved = resolve_spec(spec, profile_table(table))
+        profile = profile_table(table)
+        resolved = resolve_spec(spec, profile)
+        require_in_memory(resolved, profile)  # as a plug-in's rows can't be left in a file
     except InvalidInput as error:
         raise JobUnrunnable(f"Data set '{spec.dataset}' does not fit the job: {error}") from None
     return _in_memory(resolved, table.to_pandas(), {})

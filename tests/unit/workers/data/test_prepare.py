@@ -71,6 +71,19 @@ def follow(recipe: list[dict[str, Any]], frame: pd.DataFrame) -> np.ndarray:
     return np.stack(made, axis=1)
 
 
+def test_a_plug_ins_rows_must_fit_into_memory_whatever_the_optimizer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Those of an upload may stay in a file."""
+    numbers = pd.DataFrame({"x": np.arange(60.0), "z": np.arange(60.0), "y": np.arange(60) % 2})
+    asked = spec(target="y", optimizer="adamw")
+    monkeypatch.setattr("ridgeway.spec.resolving.MAX_CELLS", 120)
+    assert check_and_prepare(asked, numbers).inputs == 2
+    monkeypatch.setattr("ridgeway.spec.resolving.MAX_CELLS", 119)
+    with pytest.raises(JobUnrunnable, match="encodes to 60 rows of 2 inputs; at most 119 numbers"):
+        check_and_prepare(asked, numbers)
+
+
 def test_the_recipe_makes_the_inputs_of_sealed_rows_from_raw_columns():
     frame = mixed()
     prepared = check_and_prepare(spec(), frame)

@@ -51,6 +51,14 @@ class Fold:
         return self.target_mean, self.target_scale
 
 
+def slice_of(folds: Sequence[int]) -> slice:
+    """Return where folds that lie side by side are in a tensor of all.
+
+    Unlike a list of them, a slice need not be brought to a device, and copies nothing.
+    """
+    return slice(folds[0], folds[-1] + 1)
+
+
 @dataclass(frozen=True)
 class EncodedRows:
     """Every row of a data set, encoded; folds are made of them.

@@ -270,7 +270,7 @@ class Solving:
         self.epoch += 1
         self._rounds.advance()
         members = self.members
-        self.roll.judge_epoch(self._solutions(members), self.epoch)
+        self.roll.judge_epoch(self._solutions(members), self.epoch)()
         failed = self._rounds.failed[self._places(members)].cpu()
         self.roll.note_health(members, ~failed, self.epoch)
         converged = self._rounds.converged.all(0).cpu().numpy()
@@ -279,6 +279,9 @@ class Solving:
         leaving = tuple(member for member, ends in zip(members, arrived, strict=True) if ends)
         if leaving:
             self._leave(leaving, converged[self._places(leaving)])
+
+    def catch_up(self) -> None:
+        """Do nothing: the roll knows all of the round."""
 
     def compact(self) -> None:
         """Do nothing: the solver has dropped those that left."""

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from workers.data.seeds import derived_seed
 from workers.models.alignment import ROW_ALIGNMENT, rounded_up
+from workers.transfers import sent
 
 WINDOW = 1024  # blocks of rows that are mixed
 
@@ -90,7 +91,7 @@ class Minibatches:
                 self.fold_rows, self.starts, self.generators, strict=True
             )
         ]
-        rows = torch.cat(orders)[self.places].to(self.device)  # (steps, F, width)
+        rows = sent(torch.cat(orders)[self.places], self.device)  # (steps, F, width)
         return [
             Batch(*step)
             for step in zip(rows.unbind(), self.weights.unbind(), self.sizes, strict=True)

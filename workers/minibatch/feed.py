@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from workers.backends import StepBatch
+from workers.data.folds import slice_of
 from workers.data.seeds import derived_seed
 from workers.minibatch.ahead import ahead
 from workers.minibatch.batches import Batch, batch_width
@@ -23,6 +24,7 @@ from workers.models.building import ROWS_AT_ONCE
 from workers.objectives.losses import of_classes, row_weights
 from workers.population.memory import fits_device
 from workers.population.problem import Problem
+from workers.transfers import sent
 
 SHUFFLED_BYTES = 2**34  # of a fold's inputs, up to which any row may follow any other
 BLOCK_ROWS = 1024  # that stay together beyond it
@@ -102,11 +104,11 @@ class Feed:
 
     def _at_home(self, batches: Sequence[Batch], folds: tuple[int, ...]) -> Iterator[StepBatch]:
         """Yield batches of one width; what all of them read is gathered together."""
-        chosen = list(folds)
-        rows = torch.stack([batch.rows for batch in batches])[:, chosen]  # (S, F, B)
-        weights = torch.stack([batch.weights for batch in batches])[:, chosen]
+        chosen = slice_of(folds)
+        rows = torch.stack([batch.rows[chosen] for batch in batches])  # (S, F, B)
+        weights = torch.stack([batch.weights[chosen] for batch in batches])
         places = rows.flatten()
-        inputs = self._gathered(rows, chosen)
+        inputs = self._gathered(rows, folds)
         targets = self.targets.index_select(0, places).view(rows.shape)
         weights = weights * self.row_weights.index_select(0, places).view(rows.shape)
         return map(StepBatch, inputs, targets, weights.to(self.dtype))
@@ -135,7 +137,7 @@ class Feed:
         if self.home == self.device:
             return step
         own = (step.inputs, step.targets, step.weights)
-        return StepBatch(*(each.pin_memory().to(self.device, non_blocking=True) for each in own))
+        return StepBatch(*(sent(each, self.device) for each in own))
 
     def _full_batches(self) -> list[Batch]:
         """Return every training row once, in blocks; weighted losses add up to the mean loss."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -17,6 +17,7 @@ from workers.minibatch.dense import train_epoch
 from workers.population.configuration import Configuration
 from workers.population.roll import Roll
 from workers.population.state import PartState
+from workers.transfers import Arriving
 
 if TYPE_CHECKING:
     from workers.minibatch.trainer import Trainer
@@ -55,6 +56,7 @@ class Part:
         for chunk in self._chunks:
             chunk.members = tuple(state.members[place] for place in chunk.members)
         self._best: list[Chunk] = []
+        self._unheard: list[Callable[[], None]] = []  # notes of the last epoch, for the roll
         if state.epoch:
             _fill(self._chunks, state, "")
         if roll.keeps_best:
@@ -68,21 +70,46 @@ class Part:
         return tuple(sorted({member for chunk in self._chunks for member in chunk.members}))
 
     def train_epoch(self) -> None:
-        """Train one epoch; members that diverge or have trained long enough leave."""
+        """Train one epoch; members that diverge or have trained long enough leave.
+
+        A GPU's numbers are waited for when the next epoch is on its way, or when they count: a
+        member that diverged may train an epoch more, of which nothing is kept.
+        """
         self.epoch += 1
         batches = self._minibatches.epoch()
         count = len(self._chunks)
+        heard: list[Callable[[], None]] = []
         for number, chunk in enumerate(self._chunks):
             with span(number / count, (number + 1) / count):
                 healthy = train_epoch(self.trainer, chunk, batches)
-            self.roll.note_health(chunk.members, healthy.cpu(), self.epoch)
-            self.roll.judge_epoch(chunk, self.epoch)
-        self.compact()
+            heard += [self._trained(chunk, healthy), self.roll.judge_epoch(chunk, self.epoch)]
+        self.catch_up()
+        self._unheard = heard
+        if not self.roll.keeps_best and not self.roll.leaving(self.epoch).any():
+            return
+        self.catch_up()
         if self._best:
             self._keep_improved()
         leaving = self.roll.leaving(self.epoch)
         self._finish([member for member in self.members if leaving[member]])
         self.compact()
+
+    def catch_up(self) -> None:
+        """Let the roll know what the last epoch came to; members that diverged leave."""
+        for note in self._unheard:
+            note()
+        self._unheard = []
+        self.compact()
+
+    def _trained(self, chunk: Chunk, healthy: Tensor) -> Callable[[], None]:
+        """Return what notes which of the members (P,) kept a finite loss in this epoch."""
+        members, epoch, arriving = chunk.members, self.epoch, Arriving(healthy)
+
+        def note() -> None:
+            (healthy,) = arriving.tensors()
+            self.roll.note_health(members, healthy, epoch)
+
+        return note
 
     def compact(self) -> None:
         """Drop members that have left training, with all their folds."""
@@ -92,6 +119,7 @@ class Part:
 
     def frozen(self, decided: int) -> PartState:
         """Return a copy that another process can go on from."""
+        self.catch_up()
         members = self.members
         steps = {fold: chunk.steps for chunk in self._chunks for fold in chunk.folds}
         tensors = _gathered(self._chunks, members)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
@@ -36,7 +37,7 @@ SETTLING_STEPS = 200
 UNCHANGED_STEPS = 20
 # Numbers that a chunk works on in a step; beyond it nothing is gained.
 CHUNK_FLOATS = {"cpu": 2**24, "cuda": 2**28}
-STEPS_AHEAD = 64  # whose coefficients are laid out at a time
+STEPS_AHEAD = {"cpu": 64, "cuda": 128}  # whose coefficients are laid out at a time
 
 
 class Trainer(Solver):
@@ -68,6 +69,8 @@ class Trainer(Solver):
         self.together = self._usual_together()
         on_gpu = device.type == "cuda" and self.backend.capturable
         self.graphs = Graphs(CudaCapture(device)) if on_gpu else None
+        # By chunk the number of its last block of coefficients, and the block (S, K, F * P, 1).
+        self._laid_out: WeakKeyDictionary[Chunk, tuple[int, Tensor]] = WeakKeyDictionary()
 
     # --- what a run asks ----------------------------------------------------------------------
 
@@ -156,7 +159,6 @@ class Trainer(Solver):
     def train_epoch(self, chunk: Chunk, batches: Sequence[Batch]) -> Tensor:
         """Train one epoch, in place; return which members (P,) kept a finite loss throughout."""
         trouble = torch.zeros_like(chunk.weights[..., 0])  # (F, P): NaN once a loss isn't finite
-        coefficients = self.coefficients_ahead(chunk, len(batches))
         take = partial(self.graphs.take, self.take_step) if self.graphs else self.take_step
         with products_of(self.problem.spec.precision, self.problem.device):
             for taken, step in enumerate(self.steps(chunk, batches), start=1):
@@ -164,7 +166,8 @@ class Trainer(Solver):
                 if self.perturbations.input_noise:
                     step = self.feed.with_noise(step, chunk.steps)
                 seed = self.mask_seed + chunk.steps
-                trouble.add_(take(chunk, step, next(coefficients), seed), alpha=0)
+                coefficients = self.next_coefficients(chunk, len(batches))
+                trouble.add_(take(chunk, step, coefficients, seed), alpha=0)
                 tell(taken / len(batches))
         return (trouble == 0).all(0)
 
@@ -180,11 +183,19 @@ class Trainer(Solver):
         (fold,) = chunk.folds
         return (self.feed.unpadded_step(batch, fold) for batch in batches if batch.sizes[fold])
 
-    def coefficients_ahead(self, chunk: Chunk, steps_per_epoch: int) -> Iterator[Tensor]:
-        """Yield the optimiser's coefficients for each of the chunk's next steps."""
-        while True:
-            count = min(STEPS_AHEAD, steps_per_epoch)
-            yield from self.coefficients(chunk, count, steps_per_epoch)
+    def next_coefficients(self, chunk: Chunk, steps_per_epoch: int) -> Tensor:
+        """Return the optimiser's coefficients for the chunk's next step: (K, F * P, 1).
+
+        They are laid out for many steps, the same ones whatever step a training goes on from: the
+        last bits of a power may depend on where in a tensor it is taken.
+        """
+        ahead = STEPS_AHEAD[self.problem.device.type]
+        number, place = divmod(chunk.steps, ahead)
+        known = self._laid_out.get(chunk)
+        if known is None or known[0] != number:
+            rows = self.coefficients(chunk, number * ahead, ahead, steps_per_epoch)
+            known = self._laid_out[chunk] = (number, rows)
+        return known[1][place]
 
     def settle(self, chunk: Chunk, steps_per_epoch: int) -> list[tuple[Chunk, bool]]:
         """Take full-batch steps without dropout until the support stays the same.
@@ -197,7 +208,7 @@ class Trainer(Solver):
         left: list[tuple[Chunk, bool]] = []
         for _ in range(self.settling_limit):
             heed()
-            (now,) = self.coefficients(chunk, 1, steps_per_epoch)
+            (now,) = self.coefficients(chunk, chunk.steps, 1, steps_per_epoch)
             self.full_gradient(chunk)
             chunk.step(self.program.optimizer, self.layout, now)
             before, support = support, chunk.weights[..., :last] != 0
@@ -217,10 +228,15 @@ class Trainer(Solver):
         """Most full-batch steps of settling."""
         return min(SETTLING_STEPS, int(self.problem.spec.epochs * self.problem.settling_share))
 
-    def coefficients(self, chunk: Chunk, count: int, steps_per_epoch: int) -> Tensor:
-        """Return the optimiser's coefficients for the chunk's next steps: (count, K, F * P, 1)."""
-        schedule = factors(self.problem.spec, chunk.steps, count, steps_per_epoch)
-        coefficients = self.program.optimizer.coefficients(chunk.rates, chunk.steps, schedule)
+    def coefficients(
+        self, chunk: Chunk, first_step: int, count: int, steps_per_epoch: int
+    ) -> Tensor:
+        """Return the optimiser's coefficients for some of the chunk's steps: (count, K, F * P, 1).
+
+        first_step: counted from 0.
+        """
+        schedule = factors(self.problem.spec, first_step, count, steps_per_epoch)
+        coefficients = self.program.optimizer.coefficients(chunk.rates, first_step, schedule)
         return coefficients.to(chunk.weights.dtype)
 
     def _gradient(self, chunk: Chunk, step: StepBatch, seed: int | None) -> Tensor:

@@ -22,6 +22,7 @@ from torch import Tensor
 from ridgeway.spec.spec import JobSpec
 from workers.penalties.penalties import reachable, steps_last
 from workers.penalties.proximal import soft_threshold
+from workers.transfers import sent
 
 
 @dataclass(frozen=True)
@@ -146,7 +147,7 @@ class Optimizer(ABC):
         factors: the schedule's, one for the step before the first and one for each step.
         """
         like = rates.learning_rate
-        schedule = torch.tensor(factors, dtype=torch.float64, device=like.device)[:, None, None]
+        schedule = sent(torch.tensor(factors, dtype=torch.float64), like.device)[:, None, None]
         before, factor = schedule[:-1], schedule[1:]
         steps = torch.arange(len(factor), device=like.device)[:, None, None] + first_step
         rates = rates.scaled(((steps + 1 - rates.dense) / (rates.grown - rates.dense)).clamp(0, 1))

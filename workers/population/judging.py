@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from workers.backends import Backend, Buffers, Models
+from workers.data.folds import slice_of
 from workers.data.seeds import derived_seed
 from workers.heeding import heed
 from workers.models.alignment import ROW_ALIGNMENT, rounded_up
@@ -18,6 +19,7 @@ from workers.objectives.losses import Kind, finite, of_classes
 from workers.objectives.metrics import REPLICATES, bootstrap_error, resampled_weights, score
 from workers.population.memory import fits_device
 from workers.population.problem import Problem
+from workers.transfers import Arriving
 
 LOGITS_FLOATS = 2**26  # of members that are judged together
 SCORED_FLOATS = 2**23  # of members whose scores are computed together, in float64
@@ -78,9 +80,13 @@ class Judge:
 
         with_errors: with the standard errors of a holdout, which take a bootstrap.
         """
+        return Scores(*self.arriving(company, with_errors=with_errors).tensors())
+
+    def arriving(self, company: Company, *, with_errors: bool) -> Arriving:
+        """Return what `scores` are made of, on its way: a GPU need not be waited for yet."""
         parts = [self._scores(models, company.folds, with_errors) for models in self._some(company)]
         columns = zip(*((each.values, each.errors, each.healthy) for each in parts), strict=True)
-        return Scores(*(torch.cat(own).cpu() for own in columns))
+        return Arriving(*(torch.cat(own) for own in columns))
 
     def _scores(self, models: Models, folds: Sequence[int], with_errors: bool) -> Scores:
         values: list[Tensor] = []
@@ -163,7 +169,7 @@ class Judge:
     def _blocks(self, folds: Sequence[int]) -> Iterator[Tensor]:
         """Yield the validation rows of these folds, (F, B, d) block after block."""
         if self._inputs is not None:
-            yield from self._inputs[list(folds)].split(ROWS_AT_ONCE, dim=1)
+            yield from self._inputs[slice_of(folds)].split(ROWS_AT_ONCE, dim=1)
             return
         problem = self.problem
         for start in range(0, self._longest, ROWS_AT_ONCE):

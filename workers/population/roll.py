@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ridgeway.spec.directions import as_loss
 from workers.models.layout import Layout
-from workers.population.judging import Company, Judge
+from workers.population.judging import Company, Judge, Scores
 from workers.population.watch import Rung
 
 
@@ -89,8 +89,12 @@ class Roll:
 
     # --- what members reach -------------------------------------------------------------------
 
-    def judge_epoch(self, company: Company, epoch: int) -> None:
-        """Score the members after an epoch. Unscored ones are told by their training alone."""
+    def judge_epoch(self, company: Company, epoch: int) -> Callable[[], None]:
+        """Score the members after an epoch; return what notes the scores once they have arrived.
+
+        Unscored ones are told by their training alone.
+        """
+        return lambda: None
 
     def judge_end(self, company: Company, epoch: int) -> None:
         """Judge the weights, of this epoch, that the members end with."""
@@ -206,27 +210,42 @@ class ScoredRoll(Roll):
 
     # --- what members reach -------------------------------------------------------------------
 
-    def judge_epoch(self, company: Company, epoch: int) -> None:
-        scores = self.judge.scores(company, with_errors=False)
-        place = np.ix_(company.members, company.folds, [epoch - 1])
-        self.fold_curves[place] = scores.values.numpy()[..., None]
-        self._judge_beside(company, epoch)
-        self.note_health(company.members, scores.healthy, epoch)
+    def judge_epoch(self, company: Company, epoch: int) -> Callable[[], None]:
+        members = company.members
+        arriving = self.judge.arriving(company, with_errors=False)
+        note_beside = self._judge_beside(company, epoch)
+        place = np.ix_(members, company.folds, [epoch - 1])
+
+        def note() -> None:
+            scores = Scores(*arriving.tensors())
+            self.fold_curves[place] = scores.values.numpy()[..., None]
+            note_beside()
+            self.note_health(members, scores.healthy, epoch)
+
+        return note
 
     def judge_end(self, company: Company, epoch: int) -> None:
         scores = self.judge.scores(company, with_errors=True)
         self.fold_values[np.ix_(company.members, company.folds)] = scores.values.numpy()
         self.standard_errors[list(company.members)] = scores.errors.numpy()
-        self._judge_beside(company, epoch)
+        self._judge_beside(company, epoch)()
         self.note_health(company.members, scores.healthy, epoch)
 
-    def _judge_beside(self, company: Company, epoch: int) -> None:
-        """Score the members on the rows beside; of an epoch that is settled, the settled ones."""
-        if self.judge.beside is None or self.beside_curves is None:
-            return
-        scores = self.judge.beside.scores(company, with_errors=False)
+    def _judge_beside(self, company: Company, epoch: int) -> Callable[[], None]:
+        """Score the members on the rows beside; return what notes the scores.
+
+        Of an epoch that is settled, the settled ones are scored.
+        """
+        judge, curves = self.judge.beside, self.beside_curves
+        if judge is None or curves is None:
+            return lambda: None
+        arriving = judge.arriving(company, with_errors=False)
         place = np.ix_(company.members, company.folds, [epoch - 1])
-        self.beside_curves[place] = scores.values.numpy()[..., None]
+
+        def note() -> None:
+            curves[place] = Scores(*arriving.tensors()).values.numpy()[..., None]
+
+        return note
 
     def erase_unused(self) -> None:
         """Forget all of a diverged member but its curve up to its last whole epoch.

@@ -67,8 +67,10 @@ class Run:
             with telling(self._listener(part)):
                 tell(0.0)
                 part.train_epoch()
-            if part.members and part.epoch in self.watch.rungs:
-                self._prune(part)
+            if part.epoch in self.watch.rungs:
+                part.catch_up()
+                if part.members:
+                    self._prune(part)
             if part.members or self._todo:
                 self.watch.keep(lambda: self._state(part))
             self.watch.on_epoch(

@@ -30,13 +30,18 @@ MEMORY_FLOATS = 2**27  # 512 MiB of float32, which members trained at one time m
 
 
 class InTraining(Protocol):
-    """Members that train side by side until each has left."""
+    """Members that train side by side until each has left.
+
+    The roll may hear what an epoch came to while the next one is trained; after `catch_up` and in
+    `frozen` it knows all.
+    """
 
     epoch: int
 
     @property
     def members(self) -> tuple[int, ...]: ...
     def train_epoch(self) -> None: ...
+    def catch_up(self) -> None: ...
     def compact(self) -> None: ...
     def frozen(self, decided: int) -> PartState: ...
 

@@ -123,7 +123,7 @@ def test_nothing_is_penalised_before_and_all_of_it_from_there_on() -> None:
     trainer = solver_of(path_problem(problem_of(spec, UNEVEN)))
     assert isinstance(trainer, Trainer)
     (chunk,) = trainer.chunks([configuration("l1", 0.4), configuration("group_lasso", 0.3)])
-    _, _, l1, last, *_ = trainer.coefficients(chunk, 2 * EPOCHS, 2).double().unbind(1)
+    _, _, l1, last, *_ = trainer.coefficients(chunk, 0, 2 * EPOCHS, 2).double().unbind(1)
     share = ((torch.arange(1, 2 * EPOCHS + 1) - 2) / 10).double().clamp(0, 1)[:, None]
     expected = [torch.tensor(own, dtype=torch.float64) for own in ([0.4, 0] * 2, [0, 0.3] * 2)]
     for found, whole in zip((l1, last), expected, strict=True):

@@ -30,12 +30,14 @@ from populations import (
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
+from workers.minibatch.batches import Minibatches
 from workers.minibatch.graphs import CudaCapture, Graphs
 from workers.minibatch.trainer import Trainer
 from workers.models.building import predict
 from workers.optimizers.precision import exact_products, products_of
 from workers.population.configuration import Configuration
 from workers.population.results import PopulationResult
+from workers.transfers import Arriving
 
 pytestmark = [
     pytest.mark.gpu,
@@ -181,10 +183,30 @@ def test_the_host_waits_for_nothing_in_a_step() -> None:
     batch = trainer.feed.with_noise(
         next(iter(trainer.feed.epoch(trainer.feed.full_batches, (0, 1)))), 0
     )
-    coefficients = trainer.coefficients(chunk, 2, 5)
+    coefficients = trainer.coefficients(chunk, 0, 2, 5)
     trainer.take_step(chunk, batch, coefficients[0], 1)  # libraries start
     with no_waiting():
         trainer.take_step(chunk, batch, coefficients[1], 2)
+
+
+def test_the_host_waits_for_nothing_in_an_epoch_and_its_scores() -> None:
+    trainer = trainer_of(spec_of("mlp"), THREE_CLASSES, 3, device=GPU)
+    (chunk,) = trainer.chunks([configuration("l1", 0.01), configuration()])
+    minibatches = Minibatches(trainer.problem.fold_rows, 16, 0, trainer.feed.home)
+
+    def epoch() -> tuple[Arriving, Arriving]:
+        healthy = trainer.train_epoch(chunk, minibatches.epoch())
+        return Arriving(healthy), trainer.judge.arriving(chunk, with_errors=False)
+
+    for _ in range(3):  # libraries start, and the step is captured
+        epoch()
+    with no_waiting():
+        trained, scored = epoch()
+    (healthy,) = trained.tensors()
+    values, _, finite = scored.tensors()
+    assert healthy.all()
+    assert finite.all()
+    assert torch.equal(values, trainer.judge.scores(chunk, with_errors=False).values)
 
 
 # --- the same as on a CPU -------------------------------------------------------------------------

@@ -257,10 +257,10 @@ def _moved(args: Any, kwargs: dict[str, Any]) -> bool:
 def steps(trainer: Trainer, members: list[Configuration]) -> Iterator[tuple[Any, ...]]:
     (chunk,) = trainer.chunks(members)
     batches = Minibatches(trainer.problem.fold_rows, 16, 0, CPU).epoch()
-    coefficients = trainer.coefficients_ahead(chunk, len(batches))
     for batch in trainer.steps(chunk, batches):
         noisy = trainer.feed.with_noise(batch, chunk.steps)
-        yield chunk, noisy, next(coefficients), trainer.mask_seed + chunk.steps
+        coefficients = trainer.next_coefficients(chunk, len(batches))
+        yield chunk, noisy, coefficients, trainer.mask_seed + chunk.steps
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adam", "adamw"])

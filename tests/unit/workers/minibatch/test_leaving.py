@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 import numpy as np
@@ -22,13 +22,17 @@ from populations import (
     refit,
     same_bits,
     train,
+    trainer_of,
 )
 
 from ridgeway.spec.spec import JobSpec
+from workers.minibatch.trainer import Trainer
 from workers.population.configuration import Configuration
+from workers.population.judging import Company
 from workers.population.outcomes import outcomes_of
 from workers.population.results import PopulationResult
-from workers.population.roll import best_epochs
+from workers.population.roll import ScoredRoll, best_epochs
+from workers.population.state import PartState
 from workers.population.watch import Rung, Watch
 
 
@@ -143,6 +147,44 @@ def test_models_with_batch_statistics_stop_with_all_their_folds(
         assert (result.member_epochs[member], result.value_epochs[member]) == (last, best)
         assert result.values[member] == whole.curves[member, best - 1]
     assert result.member_epochs.min() < spec.epochs
+
+
+class Told(ScoredRoll):
+    """Tells in which order epochs are judged, and heard of."""
+
+    def __init__(self, trainer: Trainer, members: int) -> None:
+        super().__init__(trainer.judge, trainer.layout, trainer.buffers, members)
+        self.told: list[str] = []
+
+    def judge_epoch(self, company: Company, epoch: int) -> Callable[[], None]:
+        note = super().judge_epoch(company, epoch)
+        self.told.append(f"judged {epoch}")
+
+        def hear() -> None:
+            note()
+            self.told.append(f"heard {epoch}")
+
+        return hear
+
+
+def test_an_epoch_is_heard_of_while_the_next_one_trains() -> None:
+    spec = job(model=NET, epochs=5)
+    trainer = trainer_of(spec, UNEVEN)
+    members = mixed(2)
+    roll = Told(trainer, len(members))
+    part = trainer.begin(members, PartState((0, 1)), roll)
+    for _ in range(2):
+        part.train_epoch()
+    assert roll.told == ["judged 1", "judged 2", "heard 1"]
+    part.frozen(0)
+    assert roll.told[3:] == ["heard 2"]
+    part.train_epoch()
+    part.catch_up()
+    assert roll.told[4:] == ["judged 3", "heard 3"]
+    while part.members:
+        part.train_epoch()
+    assert roll.told[6:] == ["judged 4", "judged 5", "heard 4", "heard 5"]
+    assert np.array_equal(roll.curves(5), train(spec, members, UNEVEN).curves)
 
 
 def test_a_trial_that_diverges_while_it_is_waited_for_has_failed() -> None:

@@ -68,7 +68,7 @@ class Settings(BaseSettings):
         default=10.0, gt=0, description="how often a worker renews its leases"
     )
     poll_seconds: float = Field(
-        default=0.25, gt=0, description="how often an idle worker asks for work"
+        default=0.1, gt=0, description="how often an idle worker asks for work"
     )
     sweep_seconds: float = Field(default=5.0, gt=0, description="how often timeouts are looked for")
     leftover_seconds: float = Field(

@@ -3,7 +3,7 @@
 If each worker asked at a pace of its own, questions would grow with the fleet until they were most
 of what the database does. So the fleet shares a number of questions a second: of a thousand idle
 workers that each ask every five seconds, one hears of a new job sooner than a single worker that
-asks every quarter of a second. Beyond a thousand there are more questions: none asks less often.
+asks ten times a second. Beyond a thousand there are more questions: none asks less often.
 """
 
 from __future__ import annotations

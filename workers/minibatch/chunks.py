@@ -19,6 +19,7 @@ from workers.penalties.hierarchy import hierarchical_step
 from workers.penalties.penalties import PENALTIES
 from workers.penalties.proximal import group_soft_threshold
 from workers.population.configuration import Configuration
+from workers.transfers import sent
 
 # Numbers of one tensor that the optimiser works on at a time. A megabyte each of weights, gradient
 # and state goes through the ten passes of an eager step together; smaller blocks lose more by
@@ -84,6 +85,18 @@ class Chunk:
         return concave, grouped, hierarchical
 
     @cached_property
+    def rows_last(self) -> list[Tensor]:
+        """The models, of all F * P, of concave members, of those with groups, of a skip layer."""
+        first, after, last = self.counts
+        models = torch.arange(len(self.folds) * len(self.members)).view(len(self.folds), -1)
+        own = models[:, first:after], models[:, after:last], models[:, last:]
+        return [sent(rows.flatten(), self.weights.device) for rows in own]
+
+    def prepare(self) -> None:
+        """Bring to the device what steps read beside the chunk's tensors."""
+        _ = self.rows_last, self._shapes
+
+    @cached_property
     def _shapes(self) -> Tensor:
         """Of concave members (3, c, 1): concavity over strength, which no rate scales; knee; half.
 
@@ -105,24 +118,21 @@ class Chunk:
         given: the metric, and the thresholds of these steps.
         """
         metric, strength = given
-        first, after, last = self.counts
-        rows = torch.arange(start, start + len(weights), device=weights.device)
-        places = rows.remainder(len(self.members))
-        hierarchical = (places >= last).nonzero().flatten()
+        within = [self._within(rows, start, len(weights)) for rows in self.rows_last]
+        concave, grouped, hierarchical = within
         if len(hierarchical):
             own, thresholds = weights[hierarchical], strength[hierarchical]
             hierarchical_step(own, metric[hierarchical], thresholds, layout.hierarchies)
             weights[hierarchical] = own
-        grouped = ((places >= after) & (places < last)).nonzero().flatten()
         if len(grouped):
             shrunk = weights[grouped]
             group_soft_threshold(shrunk, metric[grouped], strength[grouped], layout.groups)
             weights[grouped] = shrunk
-        concave = ((places >= first) & (places < after)).nonzero().flatten()
         if len(concave):
             columns = slice(0, layout.penalised_columns)
             own = metric if metric.shape[1] == 1 else metric[:, columns]
-            ratio, knee, half = self._shapes[:, places[concave] - first].unbind(0)
+            places = (concave + start).remainder(len(self.members)) - self.counts[0]
+            ratio, knee, half = self._shapes[:, places].unbind(0)
             threshold = strength[concave]
             if layout.factors is not None:
                 threshold = threshold * layout.factors
@@ -135,6 +145,12 @@ class Chunk:
                 knee,
                 half * threshold,
             )
+
+    def _within(self, rows: Tensor, start: int, count: int) -> Tensor:
+        """Return which of the block's rows these are: of the `count` models from `start` on."""
+        if count == len(self.folds) * len(self.members):  # always on a GPU, which is asked nothing
+            return rows
+        return rows[(rows >= start) & (rows < start + count)] - start
 
     def keep(self, kept: Sequence[bool]) -> Chunk:
         """Return the chunk of those members alone, with copies of their tensors."""

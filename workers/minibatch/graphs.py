@@ -101,6 +101,7 @@ class Graph:
         capture: Capture,
     ) -> None:
         self._chunk = replace(chunk)
+        self._chunk.prepare()
         self._batch = StepBatch(
             batch.inputs.clone(),
             batch.targets.clone(),
@@ -141,8 +142,8 @@ class Graph:
 
 
 def _asks_for_values(chunk: Chunk) -> bool:
-    """Return whether a step reads numbers back: how long to look for a group's norm, and where."""
-    return any(PENALTIES[own.penalty].steps_last for own in chunk.configurations)
+    """Return whether a step reads numbers back: which weights a skip layer holds."""
+    return any(PENALTIES[own.penalty].hierarchical for own in chunk.configurations)
 
 
 def _tensors(chunk: Chunk) -> list[Tensor]:

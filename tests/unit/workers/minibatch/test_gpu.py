@@ -133,10 +133,20 @@ def test_smaller_chunks_are_captured_in_the_memory_of_those_that_went() -> None:
     assert assert_captured_is_eager(trainer_of(spec, THREE_CLASSES, 3, device=GPU), members) > 1
 
 
-def test_models_in_turn_and_groups_stay_eager() -> None:
-    spec = spec_of("mlp", search={"penalty": ["none", "group_lasso"]})
+@pytest.mark.parametrize("penalty", ["group_lasso", "sparse_group_lasso", "mcp", "scad", "l0.5"])
+def test_steps_that_end_with_one_of_their_own_are_captured(penalty: str) -> None:
+    trainer = trainer_of(
+        spec_of("mlp", search={"penalty": ["none", penalty]}), THREE_CLASSES, 3, device=GPU
+    )
+    members = [configuration(), configuration(penalty, 0.01, l1_ratio=0.5)]
+    assert assert_captured_is_eager(trainer, members) == 1
+
+
+def test_models_in_turn_and_skip_layers_stay_eager() -> None:
+    model = {"kind": "mlp", "hidden": [16, 8], "skip": True}
+    spec = job(model=model, search={"penalty": ["none", "hierarchical"]}, epochs=3, batch_size=16)
     trainer = trainer_of(spec, THREE_CLASSES, 3, device=GPU)
-    members = [configuration(), configuration("group_lasso", 0.01)]
+    members = [configuration(), configuration("hierarchical", 0.01)]
     assert assert_captured_is_eager(trainer, members) == 0
     assert assert_captured_is_eager(trainer, members[:1]) == 1
     assert trainer_of(spec_of("BatchNorm"), THREE_CLASSES, 3, device=GPU).graphs is None

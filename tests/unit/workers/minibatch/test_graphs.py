@@ -32,6 +32,7 @@ from workers.minibatch.batches import Minibatches
 from workers.minibatch.chunks import Chunk
 from workers.minibatch.graphs import Graphs
 from workers.minibatch.trainer import Trainer
+from workers.penalties import newton
 from workers.population.configuration import Configuration
 from workers.population.results import PopulationResult
 
@@ -45,6 +46,7 @@ def BatchNorm(i, o):
     return nn.Sequential(nn.Linear(i, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, o))
 """
 aten = torch.ops.aten
+LAST = ["group_lasso", "sparse_group_lasso", "mcp", "scad", "l0.5"]
 
 
 @pytest.fixture(autouse=True)
@@ -82,6 +84,12 @@ def spec_of(kind: str, **fields: Any) -> Any:
     search.setdefault("penalty", ["none", "l1", "l2", "elastic_net"])
     fields = {"epochs": 3, "batch_size": 16, "clip_norm": 1.0, "schedule": "cosine", **fields}
     return job(model=model, search=search, **fields)
+
+
+def skipping() -> Any:
+    """Return a job of nets with a skip layer."""
+    model = {"kind": "mlp", "hidden": [16, 8], "skip": True}
+    return job(model=model, search={"penalty": ["none", "hierarchical"]}, epochs=3, batch_size=16)
 
 
 def plain_trainer(spec: Any) -> Trainer:
@@ -148,11 +156,17 @@ def test_members_that_leave_a_chunk_leave_a_smaller_one_to_capture() -> None:
 
 
 def test_chunks_whose_step_asks_for_values_stay_eager() -> None:
-    search = {"penalty": ["none", "l1", "group_lasso"]}
-    with_groups = [*PERTURBED_MEMBERS[:2], configuration("group_lasso", 0.01)]
-    trainer = plain_trainer(spec_of("mlp", search=search))
-    assert assert_captured_is_eager(trainer, with_groups).captures == 0
-    assert assert_captured_is_eager(trainer, PERTURBED_MEMBERS[:2]).captures == 1
+    trainer = plain_trainer(skipping())
+    members = [configuration(), configuration("hierarchical", 0.01)]
+    assert assert_captured_is_eager(trainer, members).captures == 0
+    assert assert_captured_is_eager(trainer, members[:1]).captures == 1
+
+
+@pytest.mark.parametrize("penalty", LAST)
+def test_steps_that_end_with_one_of_their_own_are_captured(penalty: str) -> None:
+    spec = spec_of("mlp", search={"penalty": ["none", penalty]})
+    members = [configuration(), configuration(penalty, 0.01, l1_ratio=0.5)]
+    assert assert_captured_is_eager(plain_trainer(spec), members).captures == 1
 
 
 def test_a_chunk_that_ends_before_a_capture_would_pay_is_never_captured(
@@ -273,9 +287,23 @@ def test_a_step_waits_for_nothing(kind: str, optimizer: str) -> None:
             trainer.take_step(chunk, batch, coefficients, seed)
 
 
-def test_a_step_with_groups_would_wait() -> None:
-    trainer = plain_trainer(spec_of("mlp", search={"penalty": ["none", "group_lasso"]}))
-    chunk, batch, coefficients, seed = next(steps(trainer, [configuration("group_lasso", 0.01)]))
+@pytest.mark.parametrize("penalty", LAST)
+def test_a_step_of_its_own_waits_for_nothing_while_it_is_captured(
+    penalty: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trainer = plain_trainer(spec_of("mlp", search={"penalty": ["none", penalty]}))
+    members = [configuration(), configuration(penalty, 0.01, l1_ratio=0.5)]
+    chunk, batch, coefficients, seed = next(steps(trainer, members))
+    chunk.prepare()
+    monkeypatch.setattr(newton, "_captured", lambda weights: True)
+    with NoSync():
+        trainer.take_step(chunk, batch, coefficients, seed)
+
+
+def test_a_step_of_a_skip_layer_would_wait() -> None:
+    trainer = plain_trainer(skipping())
+    chunk, batch, coefficients, seed = next(steps(trainer, [configuration("hierarchical", 0.01)]))
+    chunk.prepare()
     with pytest.raises(AssertionError, match="waits for the device"), NoSync():
         trainer.take_step(chunk, batch, coefficients, seed)
 

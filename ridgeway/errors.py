@@ -85,7 +85,11 @@ class LeaseLost(RidgewayError):
 
 
 class StoreAway(RidgewayError, OSError):
-    """The store of data sets and models does not answer, or has no room."""
+    """The store of data sets and models does not answer, or has no room. key: asked for."""
+
+    def __init__(self, message: str | None = None, key: str = "probe") -> None:
+        super().__init__(message)
+        self.key = key
 
 
 class StoreDamaged(StoreAway):
@@ -95,7 +99,7 @@ class StoreDamaged(StoreAway):
     def of(cls, key: str) -> Self:
         """Return the error of a key."""
         told = "its bytes are not those that were written"
-        return cls(f"The store's '{key}' is damaged: {told}; restore it from a backup.")
+        return cls(f"The store's '{key}' is damaged: {told}; restore it from a backup.", key)
 
 
 class JobUnrunnable(RidgewayError):

@@ -109,8 +109,8 @@ class Job(View):
     warnings: list[str]
     waiting: str | None = Field(
         None,
-        description="why no live worker can take the job, the last of `warnings` too; null where "
-        "one can, or none has to",
+        description="why no live worker can take the job, or that it waits for the store; the last "
+        "of `warnings` too; null where one can, or none has to",
     )
     answering: bool = Field(
         False, description="the search is over, and the answer is being worked out"

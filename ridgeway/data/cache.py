@@ -109,6 +109,12 @@ class Cache:
             if (unfinished or total > self._most) and _deleted(path):
                 total -= found.st_size
 
+    def checksums(self) -> frozenset[str]:
+        """Return the checksums of the files that are here as a whole."""
+        if not self._folder.is_dir():
+            return frozenset()
+        return frozenset(p.name for p in self._folder.iterdir() if _WHOLE.fullmatch(p.name))
+
     def _kept(self) -> Iterator[tuple[Path, os.stat_result]]:
         for path in self._folder.iterdir():
             if _OURS.fullmatch(path.name):

@@ -186,6 +186,12 @@ class Store:
         with self._cache.held(source) as path:
             yield path
 
+    def copies(self) -> frozenset[str]:
+        """Return the checksums of the files that `local` needs no store for; none in a folder."""
+        if self._is_folder or self._cache is None:
+            return frozenset()
+        return self._cache.checksums()
+
     def _copy(self, key: str) -> IO[bytes]:
         with ExitStack() as stack:
             file = stack.enter_context(tempfile.NamedTemporaryFile(prefix="ridgeway-"))
@@ -265,12 +271,12 @@ def _reaching(verb: str, key: str) -> Generator[None]:
         yield
     except FileNotFoundError as error:
         if verb == "write" or s3.meaning(error):  # a folder, or a bucket, that went away
-            raise StoreAway(_why(verb, key, error)) from error
+            raise StoreAway(_why(verb, key, error), key) from error
         raise NotFound(f"The store holds no '{key}'.") from None
     except MemoryError:
         raise
     except Exception as error:  # each kind of store has errors of its own
-        raise StoreAway(_why(verb, key, error)) from error
+        raise StoreAway(_why(verb, key, error), key) from error
 
 
 def _why(verb: str, key: str, error: Exception) -> str:

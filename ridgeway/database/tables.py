@@ -139,6 +139,11 @@ workers = Table(
     Column("penalties", sa.JSON, comment="names; none where an earlier release started it"),
     Column("measures", _OPTIONAL_JSON, comment="ridgeway.measures.Measures since its start"),
     Column("unreadable", _OPTIONAL_JSON, comment="jobs that it can't read: why, by their ids"),
+    Column(
+        "store_outage",
+        _OPTIONAL_JSON,
+        comment="since when the store does not answer it, why, and a job that needs it",
+    ),
     Column("started_at", SECONDS, nullable=False),
     Column("seen_at", SECONDS, nullable=False),
 )

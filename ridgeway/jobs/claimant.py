@@ -46,8 +46,19 @@ class KnownJobs:
 
 
 @dataclass(frozen=True)
+class AtHand:
+    """What a worker has on its own machine: jobs' data in memory, copies by their checksums."""
+
+    jobs: frozenset[str]
+    copies: frozenset[str]
+
+
+@dataclass(frozen=True)
 class Claimant:
-    """The worker that asks for work, and what it can work on."""
+    """The worker that asks for work, and what it can work on.
+
+    at_hand: while the store is away, of which uploads it needs no more; None where it can read any.
+    """
 
     worker_id: str
     models: frozenset[str]
@@ -57,4 +68,5 @@ class Claimant:
     max_attempts: int
     device: str = "cpu"  # its kind
     penalties: frozenset[str] = frozenset(PENALTY_NAMES)
+    at_hand: AtHand | None = None
     known: KnownJobs = field(default_factory=KnownJobs, compare=False)

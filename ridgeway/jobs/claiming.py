@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
 from ridgeway.database.clock import current_time, now
-from ridgeway.database.tables import jobs, leases
+from ridgeway.database.tables import datasets, jobs, leases
 from ridgeway.errors import NotFound, Unreadable
 from ridgeway.jobs.accounts import Turns, with_turns
 from ridgeway.jobs.claimant import Claimant
@@ -145,12 +145,23 @@ def _jobs_with_work(claimant: Claimant) -> sa.Select[str]:
         .where(
             jobs.c.state.in_(CLAIMABLE),
             jobs.c.model.in_(sorted(claimant.models)),
-            jobs.c.dataset_id.is_not(None) | jobs.c.dataset.in_(sorted(claimant.datasets)),
+            _has_data(claimant),
             (~spent & in_time) | (spent & nothing_open) | sa.exists().where(of_job, _lost()),
             not_left_to_gpus(claimant),
         )
         .order_by(jobs.c.priority.desc(), jobs.c.created_at, jobs.c.id)
     )
+
+
+def _has_data(claimant: Claimant) -> sa.ColumnElement[bool]:
+    """Select the jobs whose rows the worker has or can read."""
+    uploaded = jobs.c.dataset_id.is_not(None)
+    offered = ~uploaded & jobs.c.dataset.in_(sorted(claimant.datasets))
+    if claimant.at_hand is not None:
+        copied = datasets.c.stored_checksum.in_(sorted(claimant.at_hand.copies))
+        kept = jobs.c.dataset_id.in_(sa.select(datasets.c.id).where(copied))
+        uploaded = jobs.c.id.in_(sorted(claimant.at_hand.jobs)) | kept
+    return uploaded | offered
 
 
 def _carve(transaction: Connection, row: Row[Any], taking: Taking) -> Row[Any] | None:

@@ -1,7 +1,8 @@
 """Why a job waits that nobody takes: which live workers there are, and what each of them lacks.
 
 A plug-in's model, data set or penalty works where its package is installed, so a job may be one
-that no live worker can take. That is told at every look at the job, and no more once one can.
+that no live worker can take. That is told at every look at the job, and no more once one can. So
+is a store that does not answer those who need it for the job.
 """
 
 from __future__ import annotations
@@ -15,8 +16,10 @@ from sqlalchemy.engine import Connection, Row
 
 from ridgeway.fleet import LiveWorker, list_live_workers
 from ridgeway.jobs.leases import is_held
+from ridgeway.jobs.store_outages import StoreOutage, find_outages, why_waits
 from ridgeway.spec.spec import JobSpec
 
+WAITS = ("queued", "running")  # states of a job that somebody is to take
 MOST_NAMED = 4  # machines, in one warning
 NOBODY = (
     "No worker is running, so nobody takes this job: start `ridgeway worker` with the service's "
@@ -50,8 +53,16 @@ class Waiting:
     def _live(self) -> Sequence[LiveWorker]:
         return list_live_workers(self._transaction)
 
+    @cached_property
+    def _outages(self) -> Sequence[StoreOutage]:
+        return find_outages(self._transaction)
+
     def why(self, row: Row[Any], spec: JobSpec) -> str | None:
         """Return why no live worker can take the job; None where one can, or works on it."""
+        if row.state not in WAITS:
+            return None
+        if told := why_waits(self._transaction, row, self._outages):
+            return told
         if not may_wait(row.state, row.running):
             return None
         if row.state == "running" and is_held(self._transaction, row.id):
@@ -82,7 +93,7 @@ def _sentence(live: Sequence[LiveWorker], reasons: Sequence[Reason]) -> str:
 
 def may_wait(state: str, running: int) -> bool:
     """Return True for a job that may be one that nobody takes, by its state and live trials."""
-    return state in ("queued", "running") and not running
+    return state in WAITS and not running
 
 
 def _told(host: str, version: str, reason: Reason, count: int) -> str:

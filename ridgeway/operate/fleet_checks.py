@@ -92,6 +92,6 @@ def check_jobs(place: Place) -> Finding:
             if told is not None:
                 lacking.append(f"job {row.id}: {told}")
     if lacking:
-        remedy = "Install what is missing beside a worker, or cancel the job."
+        remedy = "Do what it says, or cancel the job."
         return warn(f"{len(lacking)} of {len(rows)} open jobs wait in vain. {lacking[0]}", remedy)
     return ok(f"each of {len(rows)} open jobs has a worker that can take it")

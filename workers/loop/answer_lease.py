@@ -75,4 +75,6 @@ class AnswerWork:
         """Put bytes into the store, where a lost holder can't overwrite the next one's."""
         lease = self._lease
         address = f"jobs/{lease.job_id}/{lease.id}-{lease.fence}/{name}"
-        return Artifact(address, self._tools.store.put(address, data), len(data))
+        put = self._tools.store.put
+        checksum = self._tools.outage.outlast(lambda: put(address, data), lease)
+        return Artifact(address, checksum, len(data))

@@ -34,7 +34,8 @@ class Checkpoints:
     Nothing is written before the population has trained for `every_seconds`, or for a few seconds
     where the worker is `stopping`. earlier: an earlier holder's, until it has been used.
     one_of_many: the lease has several trainings, one after the other; where the earlier one is of
-    another, that is left as it is for it to go on from.
+    another, that is left as it is for it to go on from. outlast: waits with a call of the store
+    until it answers.
     """
 
     store: Store
@@ -45,6 +46,7 @@ class Checkpoints:
     stopping: Callable[[], bool]
     earlier: str | None = None
     one_of_many: bool = False
+    outlast: Callable[[Callable[[], bytes]], bytes] = lambda call: call()
     _leaves_alone: bool = False
     _identity: str = ""
     _since: float = field(default_factory=time.monotonic)
@@ -57,7 +59,8 @@ class Checkpoints:
         if address is None:
             return None
         try:
-            state = state_of(self.store.get(address), self._identity, _checksum_in(address))
+            data = self.outlast(lambda: self.store.get(address))
+            state = state_of(data, self._identity, _checksum_in(address))
         except OtherPopulation as error:
             if self.one_of_many:
                 self.earlier, self._leaves_alone = address, True

@@ -38,6 +38,7 @@ class Keeping:
             stopping=self._tools.stopping,
             earlier=self._earlier,
             one_of_many=one_of_many,
+            outlast=lambda call: self._tools.outage.outlast(call, self._lease),
         )
         return Watch(
             on_epoch=self._tools.check,

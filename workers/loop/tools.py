@@ -12,6 +12,7 @@ from ridgeway.data.store import Store
 from ridgeway.measures import Recorder
 from ridgeway.settings import Settings
 from workers.loop.persistence import Persistence
+from workers.loop.store_outage import StoreOutage
 from workers.population.configuration import Configuration
 from workers.population.problem import Problem
 from workers.population.results import PopulationResult, TrainedModels
@@ -54,7 +55,7 @@ class Tools:
 
     check(done, of) is called between epochs: Withdrawn where the lease is no longer the worker's,
     Stopping where it was told to stop, which `stopping` asks. on_share(share) is told how much of
-    the lease's training is done. recorder: of what operators see.
+    the lease's training is done. recorder: of what operators see. outage: of the store.
     """
 
     persistence: Persistence
@@ -66,3 +67,4 @@ class Tools:
     on_share: Callable[[float], None]
     stopping: Callable[[], bool]
     recorder: Recorder
+    outage: StoreOutage

@@ -79,6 +79,11 @@ class Benches:
             idle.release()
         return bench
 
+    @property
+    def jobs(self) -> frozenset[str]:
+        """The jobs whose benches there are."""
+        return frozenset(self._benches)
+
     def forget(self, job_id: str) -> None:
         """Drop the bench of a job that has ended."""
         bench = self._benches.pop(job_id, None)

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
@@ -23,6 +24,7 @@ from ridgeway.database.outages import first_line, will_pass
 from ridgeway.errors import JobUnrunnable, LeaseLost, NotFound, StoreAway, Unreadable
 from ridgeway.host.pulse import Pulse
 from ridgeway.jobs import claiming, holding
+from ridgeway.jobs.claimant import AtHand
 from ridgeway.jobs.leases import Lease
 from ridgeway.jobs.stored import read_spec
 from ridgeway.logs import about
@@ -42,6 +44,7 @@ from workers.loop.output import Output
 from workers.loop.persistence import Persistence
 from workers.loop.population_lease import PopulationWork
 from workers.loop.reading import read_and_prepare
+from workers.loop.store_outage import StoreOutage
 from workers.loop.tools import Doors, Tools
 from workers.loop.workbench import Benches, Workbench
 from workers.population.problem import problem_of
@@ -82,6 +85,7 @@ class Worker:
             on_share=self._note_share,
             stopping=self._stopping.is_set,
             recorder=Recorder(),
+            outage=StoreOutage(worker_id, store, self._persistence, self._stopping),
         )
         self._pulse, self._output = Pulse(), Output()
         self._telling = threading.Lock()  # what the pulse says of the lease is of this lease
@@ -142,12 +146,16 @@ class Worker:
 
     def work_once(self) -> bool:
         """Do one lease's work; False when there is none."""
+        claimant = self.claimant
+        if self._tools.outage.lasts():
+            at_hand = AtHand(self._benches.jobs, self._tools.store.copies())
+            claimant = replace(claimant, at_hand=at_hand)
         with self._database.reading() as transaction:
-            if not claiming.has_work(transaction, self.claimant):
+            if not claiming.has_work(transaction, claimant):
                 self._benches.rest()
                 return False
         with span("claim"), self._database.transaction() as transaction:
-            lease = claiming.claim(transaction, self.claimant)
+            lease = claiming.claim(transaction, claimant)
         if lease is None:
             return False
         if lease.was_lost:
@@ -188,11 +196,13 @@ class Worker:
         except Unreadable as error:  # another release has changed the job since it was claimed
             self.claimant.known.leave(lease.job_id, error)
             self._persistence.attempt(lambda transaction: holding.release(transaction, lease))
+        except StoreAway as error:
+            log.warning("left %s %d: %s", lease.kind, lease.ordinal, error)
+            self._tools.outage.hand_back(lease, error)
         except OSError as error:
-            # The store may be away for a while: the lease runs out and is tried again, and a limit
-            # on its attempts ends that.
-            unknown = not isinstance(error, StoreAway)
-            log.warning("left %s %d: %s", lease.kind, lease.ordinal, error, exc_info=unknown)
+            # This machine's disk may be full: the lease runs out and is tried again, here or on
+            # another, and a limit on its attempts ends that.
+            log.warning("left %s %d: %s", lease.kind, lease.ordinal, error, exc_info=True)
 
     def _failure(self, lease: Lease, keeping: Keeping) -> str | None:
         """Work on the lease; return why its job can't be trained, None if it can."""
@@ -250,9 +260,12 @@ class Worker:
                 stored = self._persistence.read(
                     lambda transaction: dataset_by_id(transaction, dataset_id)
                 )
-            return read_and_prepare(spec, stored, self._tools, forget, first=first)
+            prepared = read_and_prepare(spec, stored, self._tools, forget, first=first)
         except NotFound as error:
             raise JobUnrunnable(str(error)) from None
+        if stored is not None:
+            self._tools.outage.note_reached()
+        return prepared
 
     # --- going on, or not -----------------------------------------------------------------------
 

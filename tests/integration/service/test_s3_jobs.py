@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,10 @@ import httpx
 import numpy as np
 import pandas as pd
 import pytest
+import sqlalchemy as sa
 from buckets import S3Server
 from click.testing import CliRunner
+from invariants import check
 from serving import Served
 from submitting import submit
 from waiting import wait_until
@@ -25,13 +28,17 @@ from ridgeway.cli import main
 from ridgeway.data import s3
 from ridgeway.data.store import Store
 from ridgeway.database.engine import Database
+from ridgeway.database.tables import leases
 from ridgeway.errors import InvalidInput
-from ridgeway.jobs import holding, lifecycle
+from ridgeway.jobs import lifecycle, store_outages
 from ridgeway.jobs.reporting import read_material
 from ridgeway.operate import database_checks
 from ridgeway.operate.findings import Place
 from ridgeway.settings import Settings
 from service import __main__ as service_main
+from workers import train
+from workers.loop import store_outage
+from workers.loop.tools import Doors
 from workers.loop.worker import Worker
 
 # What lies in the store is the same whichever database names it.
@@ -66,6 +73,24 @@ def new_worker(database: Database, settings: Settings) -> Worker:
     return Worker(database, Store.of(settings), settings, lifecycle.new_id(), "cpu")
 
 
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have everybody ask the store once, and again soon."""
+    monkeypatch.setattr(s3, "TRIES", 1)
+    monkeypatch.setattr(store_outage, "SHORTEST_PAUSE_SECONDS", 0.05)
+    monkeypatch.setattr(store_outage, "LONGEST_PAUSE_SECONDS", 0.2)
+
+
+def upload(http: httpx.Client) -> pd.DataFrame:
+    """Upload the data set of the job, and return it."""
+    rng = np.random.default_rng(1)
+    area, noise = rng.normal(size=120), rng.normal(size=120)
+    frame = pd.DataFrame({"area": area, "noise": noise, "price": 3 * area})
+    posted = http.post("/v1/datasets?name=houses", content=frame.to_csv(index=False).encode())
+    assert posted.status_code == 201, posted.text
+    return frame
+
+
 def done(http: httpx.Client, address: str, worker: Worker) -> dict[str, Any]:
     """Let the worker do what there is to do; the job, which has succeeded with all its trials."""
     while worker.work_once():
@@ -82,15 +107,10 @@ def test_jobs_are_done_on_s3_from_upload_to_deletion_and_outlive_its_absence(
     database: Database,
     service_settings: Settings,
     s3_server: S3Server,
-    monkeypatch: pytest.MonkeyPatch,
+    impatient: None,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    monkeypatch.setattr(s3, "TRIES", 1)
-    rng = np.random.default_rng(1)
-    area, noise = rng.normal(size=120), rng.normal(size=120)
-    frame = pd.DataFrame({"area": area, "noise": noise, "price": 3 * area})
-    posted = http.post("/v1/datasets?name=houses", content=frame.to_csv(index=False).encode())
-    assert posted.status_code == 201, posted.text
+    frame = upload(http)
     s3_server.requests.clear()
 
     first = http.post("/v1/jobs", json=JOB).headers["location"]
@@ -102,8 +122,7 @@ def test_jobs_are_done_on_s3_from_upload_to_deletion_and_outlive_its_absence(
     ours = [each for each in caplog.records if each.name.startswith("ridgeway")]
     assert not any(each.exc_info for each in ours), "a sentence, no traceback"
     assert http.get(first).json()["state"] == "running"
-    with database.transaction() as transaction:
-        holding.expire_leases(transaction, worker.id)
+    time.sleep(store_outage.SHORTEST_PAUSE_SECONDS)
     job = done(http, first, worker)
     second = http.post("/v1/jobs", json=JOB).headers["location"]
     other = done(http, second, new_worker(database, service_settings))
@@ -129,6 +148,63 @@ def test_jobs_are_done_on_s3_from_upload_to_deletion_and_outlive_its_absence(
 
     assert http.delete(first).status_code == 204
     wait_until(lambda: store.folders("jobs") == [f"jobs/{other['id']}"])
+
+
+def test_outages_of_the_store_cost_a_job_waiting_alone(
+    http: httpx.Client,
+    database: Database,
+    service_settings: Settings,
+    s3_server: S3Server,
+    impatient: None,
+) -> None:
+    upload(http)
+    address = http.post("/v1/jobs", json=JOB).headers["location"]
+    bundled = http.post("/v1/jobs", json={**JOB, "dataset": "wine"}).headers["location"]
+    to_lose, lost = threading.Event(), threading.Event()
+
+    def refit_and_lose_the_store(*given: Any, **named: Any) -> Any:
+        found = train.refit(*given, **named)
+        if to_lose.is_set() and not lost.is_set():
+            s3_server.stop()
+            lost.set()
+        return found
+
+    def told(what: str) -> str | None:
+        each = [http.get(job).json()["waiting"] or "" for job in (address, bundled)]
+        return next((waiting for waiting in each if what in waiting), None)
+
+    store, doors = Store.of(service_settings), Doors(refit=refit_and_lose_the_store)
+    settings = service_settings.model_copy(update={"checkpoint_seconds": 60.0})
+    worker = Worker(database, store, settings, lifecycle.new_id(), "cpu", doors)
+    thread = threading.Thread(target=worker.run)
+    try:
+        with s3_server.away():
+            thread.start()
+            reading = wait_until(lambda: told("The store can't read 'datasets/"))
+            wait_until(lambda: http.get(bundled).json()["progress"]["complete"])  # goes on
+        assert reading.startswith("The store does not answer a worker on ")
+        assert "UTC: The store can't read" in reading
+        assert "nothing answers there" in reading
+        to_lose.set()
+        wait_until(lost.is_set)
+        wait_until(lambda: told("The store can't write 'jobs/"))
+        s3_server.start()
+        for each in (address, bundled):
+            wait_until(lambda each=each: http.get(each).json()["state"] == "succeeded")
+    finally:
+        worker.stop()
+        thread.join()
+    for each in (address, bundled):
+        job = done(http, each, worker)
+        assert job["waiting"] is None
+        assert http.get(f"{each}/model").status_code == 200
+        check(database, job["id"])
+    with database.reading() as transaction:
+        held = transaction.execute(sa.select(leases)).all()
+        assert store_outages.find_outages(transaction) == []
+    assert {lease.attempts for lease in held} == {1}
+    assert max(lease.fence for lease in held) > 1, "one was handed back"
+    assert {lease.fence for lease in held if lease.kind == "answer"} == {1}, "these were kept"
 
 
 def test_what_nothing_names_goes_from_s3(

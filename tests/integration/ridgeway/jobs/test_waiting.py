@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+from pathlib import Path
+
 import sqlalchemy as sa
 from strange import rewrite
 from submitting import submit
@@ -14,8 +17,8 @@ from ridgeway.database.engine import Database
 from ridgeway.database.tables import datasets as dataset_table
 from ridgeway.database.tables import jobs as job_table
 from ridgeway.database.tables import workers as worker_table
-from ridgeway.jobs import claiming, lookups, waiting
-from ridgeway.jobs.claimant import Claimant
+from ridgeway.jobs import claiming, holding, lookups, store_outages, waiting
+from ridgeway.jobs.claimant import AtHand, Claimant
 from ridgeway.jobs.lifecycle import submit_job
 from ridgeway.jobs.sizes import Sizes
 from ridgeway.settings import Settings
@@ -23,6 +26,11 @@ from ridgeway.spec.names import PENALTY_NAMES
 from ridgeway.spec.wording import parse_spec
 
 MODELS, DATASETS = frozenset({"mlp", "linear"}), frozenset({"digits"})
+NOTHING = AtHand(frozenset(), frozenset())
+
+
+def claimant(at_hand: AtHand | None = None) -> Claimant:
+    return Claimant("w-1", MODELS, DATASETS, Sizes(4, 64), 30.0, 5, at_hand=at_hand)
 
 
 def start(database: Database, worker: str, host: str = "gpu-1", **offers: frozenset[str]) -> None:
@@ -73,17 +81,64 @@ def test_a_plug_in_s_penalty_is_named(database):
     assert warnings(database, job_id) == []
 
 
-def test_an_uploaded_data_set_is_every_worker_s(database, tmp_path):
-    start(database, "w")
-    file = tmp_path / "mill.csv"
+def submit_upload(database: Database, folder: Path) -> str:
+    """Queue a job on an upload; return its id."""
+    file = folder / "mill.csv"
     file.write_text("a,b\n1,2\n3,4\n5,7\n")
-    settings = Settings(data=tmp_path)
+    settings = Settings(data=folder)
     catalogue.ingest(database, Store.of(settings), settings, file, "mill")
     with database.transaction() as transaction:
         dataset_id = transaction.execute(sa.select(dataset_table.c.id)).scalar_one()
-        spec = parse_spec({"dataset": "mill"})
-        job_id = submit_job(transaction, spec, dataset_id=dataset_id)
+        return submit_job(transaction, parse_spec({"dataset": "mill"}), dataset_id=dataset_id)
+
+
+def test_an_uploaded_data_set_is_every_worker_s(database, tmp_path):
+    start(database, "w")
+    job_id = submit_upload(database, tmp_path)
     assert warnings(database, job_id) == []
+
+
+def test_a_store_that_is_away_is_told_of_jobs_that_need_it_until_it_is_back(database, tmp_path):
+    job_id = submit_upload(database, tmp_path)
+    start(database, "w-1")
+    start(database, "w-2", "gpu-2")
+    with database.transaction() as transaction:
+        since = store_outages.tell_outage(transaction, "w-2", job_id, "Nothing answers.")
+        store_outages.tell_outage(transaction, "w-1", job_id, "Busy.", since + 60.0)
+    moment = datetime.fromtimestamp(since, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    (told,) = warnings(database, job_id)
+    assert told == (
+        f"The store does not answer a worker on gpu-2 and 1 more since {moment}: Nothing answers. "
+        "The job goes on by itself once it does."
+    )
+    with database.transaction() as transaction:
+        lease = claiming.claim(transaction, claimant())
+        assert lease is not None
+        fleet.see_worker(transaction, "w-1")
+    assert "gpu-1 since" in warnings(database, job_id)[0], "its only holder waits"
+    with database.transaction() as transaction:
+        store_outages.tell_end(transaction, "w-1")
+    assert warnings(database, job_id) == [], "it is worked on"
+    with database.transaction() as transaction:
+        holding.release(transaction, lease)
+        fleet.mark_gone(transaction, "w-2")
+    assert warnings(database, job_id) == [], "nobody alive says so"
+
+
+def test_in_an_outage_a_worker_takes_only_jobs_whose_data_it_has(database, tmp_path):
+    job_id = submit_upload(database, tmp_path)
+    with database.reading() as transaction:
+        checksum = transaction.execute(sa.select(dataset_table.c.stored_checksum)).scalar_one()
+    in_memory = AtHand(frozenset({job_id}), frozenset())
+    copied = AtHand(frozenset(), frozenset({checksum}))
+    for at_hand, able in ((NOTHING, False), (in_memory, True), (copied, True), (None, True)):
+        with database.reading() as transaction:
+            assert claiming.has_work(transaction, claimant(at_hand)) is able
+    other = submit(database)
+    with database.transaction() as transaction:
+        lease = claiming.claim(transaction, claimant(NOTHING))
+    assert lease is not None
+    assert lease.job_id == other
 
 
 def test_a_job_that_is_worked_on_or_has_ended_waits_for_nobody(database):

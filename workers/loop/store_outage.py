@@ -1,0 +1,133 @@
+"""An outage of the store, as a worker bears it: no attempt is lost, and the store is asked seldom.
+
+A lease whose data can't be read goes back, and the worker leaves all jobs whose data it would have
+to read until the store answers. What it has in hand, an answer's files, it keeps and writes then:
+
+    data = outage.outlast(lambda: store.get(address), lease)  # waits
+    ...
+    except StoreAway as error:
+        outage.hand_back(lease, error)  # from now on `outage.lasts()`, for a growing while
+
+Whoever looks at a job that waits for the store is told why (ridgeway/jobs/store_outages.py).
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import threading
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+from sqlalchemy.engine import Connection
+
+from ridgeway.data.store import Store
+from ridgeway.errors import StoreAway
+from ridgeway.jobs import holding, store_outages
+from ridgeway.jobs.leases import Lease
+from workers.heeding import heed
+from workers.loop.control import Stopping, plain
+from workers.loop.persistence import Persistence
+
+log = logging.getLogger("ridgeway.worker")
+T = TypeVar("T")
+
+SHORTEST_PAUSE_SECONDS = 1.0  # until the store is asked again
+LONGEST_PAUSE_SECONDS = 30.0
+LOOK_SECONDS = 1.0  # between two looks whether the lease is still ours, and the worker to go on
+
+
+class StoreOutage:
+    """What a worker knows of the store's absence, which begins when a call of its own fails."""
+
+    def __init__(
+        self, worker_id: str, store: Store, persistence: Persistence, stopping: threading.Event
+    ) -> None:
+        self._worker_id, self._store = worker_id, store
+        self._persistence, self._stopping = persistence, stopping
+        self._since: float | None = None  # by the database's clock; None once it has answered
+        self._pause = SHORTEST_PAUSE_SECONDS
+        self._asks_at: float | None = None  # by the monotonic clock; None while none is known
+        self._key = ""  # that was asked for in vain
+
+    def hand_back(self, lease: Lease, error: StoreAway) -> None:
+        """Give a lease back that needs the store, and leave others like it for a while."""
+        self._key, self._asks_at = error.key, time.monotonic() + self._next_pause()
+
+        def change(transaction: Connection) -> float:
+            holding.release(transaction, lease)
+            return self._tell(transaction, lease, error)
+
+        self._since = self._persistence.attempt(change) or self._since
+
+    def lasts(self) -> bool:
+        """Return whether the store is away; it is asked once the pause is over."""
+        if self._asks_at is None:
+            return False
+        if time.monotonic() < self._asks_at:
+            return True
+        try:
+            self._store.exists(self._key)
+        except StoreAway as error:
+            pause = self._next_pause()
+            log.warning("%s It is asked again in %.0f s.", error, pause)
+            self._asks_at = time.monotonic() + pause
+            return True
+        log.info("the store answers again")
+        self._asks_at = None
+        self._persistence.attempt(self._tell_end)
+        return False
+
+    def note_reached(self) -> None:
+        """Note that data were read: another outage is a new one."""
+        if self._since is not None and self._asks_at is None:
+            self._since, self._pause = None, SHORTEST_PAUSE_SECONDS
+
+    def outlast(self, call: Callable[[], T], lease: Lease) -> T:
+        """Return what the call of the store gives, which is tried until the store answers.
+
+        Interrupted where the lease is lost meanwhile, or the worker is told to stop.
+        """
+        pause, since = SHORTEST_PAUSE_SECONDS, None
+        while True:
+            try:
+                found = call()
+            except StoreAway as error:
+                if since is None:
+                    log.warning("waits with %s %d: %s", lease.kind, lease.ordinal, error)
+                    since = self._persistence.attempt(lambda t, e=error: self._tell(t, lease, e))
+                self._wait(pause * _jitter())
+                pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
+                continue
+            if since is not None:
+                log.info("the store answers again")
+                self._persistence.attempt(self._tell_end)
+            return found
+
+    def _wait(self, seconds: float) -> None:
+        until = time.monotonic() + seconds
+        while (left := until - time.monotonic()) > 0:
+            heed()
+            if self._stopping.wait(min(left, LOOK_SECONDS)):
+                raise Stopping()
+        heed()
+
+    def _next_pause(self) -> float:
+        """Return the pause before the store is asked again, each twice as long as the last."""
+        pause = self._pause * _jitter()
+        self._pause = min(2 * self._pause, LONGEST_PAUSE_SECONDS)
+        return pause
+
+    def _tell(self, transaction: Connection, lease: Lease, error: StoreAway) -> float:
+        why = plain(str(error))
+        known = (self._worker_id, lease.job_id, why, self._since)
+        return store_outages.tell_outage(transaction, *known)
+
+    def _tell_end(self, transaction: Connection) -> None:
+        store_outages.tell_end(transaction, self._worker_id)
+
+
+def _jitter() -> float:
+    """Return a factor that keeps many workers from asking in step."""
+    return random.uniform(0.8, 1.0)  # nosec B311 # no secret

@@ -31,6 +31,7 @@ import pyarrow.parquet as pq
 import torch
 
 from ridgeway.data.catalogue import StoredDataset
+from ridgeway.data.row_files import RowFiles
 from ridgeway.data.store import Store, sha256_of_file
 from ridgeway.spec.profiles import ColumnProfile, DatasetProfile
 from ridgeway.spec.resolving import resolve_spec
@@ -85,7 +86,7 @@ def streamed_problem(folder: Path, options: argparse.Namespace) -> Problem:
     fields |= {"validation": {"kind": "holdout"}, "batch_size": options.batch}
     spec = resolve_spec(parse_spec({"dataset": "big", "target": "y", **fields}), profile)
     with StreamedTable.opened(stored, Store(str(folder))) as table:
-        prepared = prepare_streamed(spec, table, {}, folder / "rows")
+        prepared = prepare_streamed(spec, table, {}, RowFiles(folder / "rows", 2**50))
     return problem_of(prepared, torch.device(options.device))
 
 

@@ -36,6 +36,9 @@ class Settings(BaseSettings):
         default=None, description="folder of this machine for what lies in a store elsewhere"
     )
     cache_bytes: int = Field(default=20 * 2**30, ge=0, description="largest size of that folder")
+    rows_bytes: int = Field(
+        default=20 * 2**30, ge=0, description="largest size of the files of rows of a machine"
+    )
     url: str = Field(default="http://127.0.0.1:8000", description="where clients find the service")
     api_key: SecretStr | None = Field(default=None, description="the key that a client sends")
     host: str = Field(default="127.0.0.1", description="address that the service listens on")

@@ -8,12 +8,14 @@ import signal
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 
 import torch
 from pydantic import ValidationError
 from sqlalchemy.exc import SQLAlchemyError
 
 from ridgeway import traces
+from ridgeway.data.row_files import RowFiles
 from ridgeway.data.store import Store
 from ridgeway.database.engine import Database
 from ridgeway.database.outages import first_line
@@ -81,6 +83,8 @@ def _opened(settings: Settings) -> tuple[Store, Database]:
     store = Store.of(settings)
     store.require_open()
     store.require_cache()
+    with suppress(OSError):  # who needs room there will be told
+        RowFiles.of(settings).make_room()
     database = Database.for_worker(settings)
     require_schema(database)
     return store, database

@@ -16,14 +16,14 @@ import fcntl
 import hashlib
 import os
 import re
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import IO
 
-from ridgeway.data.folder import is_at, note_access, write_once
+from ridgeway.data.folder import delete_unheld, is_at, make_room, note_access, write_once
 from ridgeway.errors import StoreDamaged
 
 _WHOLE = re.compile(r"[0-9a-f]{64}")
@@ -102,24 +102,14 @@ class Cache:
 
     def _make_room(self, needed: int) -> None:
         """Delete what was used longest ago and is in nobody's use, until so many bytes fit."""
-        kept = sorted(self._kept(), key=lambda each: each[1].st_atime_ns)
-        total = needed + sum(found.st_size for _, found in kept)
-        for path, found in kept:
-            unfinished = _WHOLE.fullmatch(path.name) is None  # of a process that died, if unlocked
-            if (unfinished or total > self._most) and _deleted(path):
-                total -= found.st_size
+        ours = [path for path in self._folder.iterdir() if _OURS.fullmatch(path.name)]
+        make_room(ours, lambda kept: needed + kept <= self._most, _is_unfinished, delete_unheld)
 
     def checksums(self) -> frozenset[str]:
         """Return the checksums of the files that are here as a whole."""
         if not self._folder.is_dir():
             return frozenset()
         return frozenset(p.name for p in self._folder.iterdir() if _WHOLE.fullmatch(p.name))
-
-    def _kept(self) -> Iterator[tuple[Path, os.stat_result]]:
-        for path in self._folder.iterdir():
-            if _OURS.fullmatch(path.name):
-                with suppress(FileNotFoundError):
-                    yield path, path.stat()
 
 
 def require_whole(path: Path, key: str, checksum: str) -> None:
@@ -147,15 +137,6 @@ def _opened(path: Path) -> IO[bytes] | None:
         return None
 
 
-def _deleted(path: Path) -> bool:
-    """Delete the file, unless somebody holds it."""
-    if (file := _opened(path)) is None:
-        return True
-    with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            return False
-        if is_at(file, path):
-            path.unlink()
-    return True
+def _is_unfinished(path: Path, found: os.stat_result) -> bool:
+    """Return whether the file is one of a process that died, if nobody holds it."""
+    return _WHOLE.fullmatch(path.name) is None

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import IO
@@ -60,6 +61,52 @@ def write_once(
             part.unlink(missing_ok=True)
             raise
         part.unlink()
+
+
+def make_room(
+    files: Iterable[Path],
+    fits: Callable[[int], bool],
+    is_due: Callable[[Path, os.stat_result], bool],
+    delete: Callable[[Path], bool],
+) -> list[int]:
+    """Delete files that are due, and those used longest ago until what is kept fits.
+
+    fits: asked with the bytes that are kept. delete: `delete_unheld`, or `is_unheld` for a dry run.
+    Returns the sizes of what went.
+    """
+    found: list[tuple[Path, os.stat_result]] = []
+    for path in files:
+        with suppress(FileNotFoundError):
+            found.append((path, path.stat()))
+    kept, gone = sum(each.st_size for _, each in found), list[int]()
+    for path, each in sorted(found, key=lambda one: one[1].st_atime_ns):
+        if (is_due(path, each) or not fits(kept)) and delete(path):
+            kept -= each.st_size
+            gone.append(each.st_size)
+    return gone
+
+
+def delete_unheld(path: Path) -> bool:
+    """Delete a file unless somebody holds a lock on it; return whether it is gone."""
+    return _if_unheld(path, Path.unlink)
+
+
+def is_unheld(path: Path) -> bool:
+    """Return whether nobody holds a lock on the file."""
+    return _if_unheld(path, lambda _: None)
+
+
+def _if_unheld(path: Path, act: Callable[[Path], None]) -> bool:
+    try:
+        with path.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if is_at(file, path):
+                act(path)
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
+    return True
 
 
 def note_access(path: Path) -> None:

@@ -116,7 +116,7 @@ def check_clock(place: Place) -> Finding:
 
 def check_store(place: Place) -> Finding:
     """Write, read and delete a probe in the store, and see how much room there is."""
-    folder = _folder(place)
+    folder = store_folder(place)
     if folder is not None and not folder.exists():
         if place.settings.store_url is None:
             return ok("there is no store yet: it comes with the first file")
@@ -169,7 +169,7 @@ def check_files(place: Place) -> Finding:
     return ok(f"{len(named)} files that the database names are there")
 
 
-def _folder(place: Place) -> Path | None:
+def store_folder(place: Place) -> Path | None:
     """Return the store's folder; None for one that is elsewhere."""
     url = place.settings.resolved_store_url()
     if "://" in url and not url.startswith("file://"):

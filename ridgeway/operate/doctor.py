@@ -43,6 +43,7 @@ CHECKS: Mapping[str, Check] = MappingProxyType(
         "compiler": machine_checks.check_compiler,
         "gpu": machine_checks.check_gpu,
         "disk": machine_checks.check_disk,
+        "cache": machine_checks.check_cache,
         "privacy": machine_checks.check_privacy,
     }
 )

@@ -14,7 +14,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from ridgeway.operate.database_checks import LITTLE_BYTES, NONE_BYTES
+from ridgeway.operate.database_checks import LITTLE_BYTES, NONE_BYTES, store_folder
 from ridgeway.operate.findings import Finding, Place, fail, ok, sized, warn
 from ridgeway.settings import SECRETS, Settings
 
@@ -132,6 +132,26 @@ def check_disk(place: Place) -> Finding:
     if free < NONE_BYTES:
         return fail(told, remedy)
     return warn(told, remedy) if free < LITTLE_BYTES else ok(told)
+
+
+def check_cache(place: Place) -> Finding:
+    """Find out whether copies of a store elsewhere can be kept here, and as many as may be."""
+    if store_folder(place) is not None:
+        return ok("not needed: the store is a folder")
+    folder, most = place.settings.resolved_cache(), place.settings.cache_bytes
+    nearest = next(each for each in (folder, *folder.parents) if each.exists())
+    other = "Name another folder in RIDGEWAY_CACHE"
+    if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
+        told = f"copies of data sets can't be kept in {folder}: {nearest} can't be written"
+        return fail(told, f"{other}, or let this user write there.")
+    free = shutil.disk_usage(nearest).free
+    kept = sum(each.stat().st_size for each in folder.glob("*")) if folder.exists() else 0
+    told = f"{folder} holds {sized(kept)} of {sized(most)} at most; {sized(free)} are free"
+    if free < NONE_BYTES:
+        return fail(told, f"Make room there. {other} otherwise.")
+    if free < most - kept:
+        return warn(told, f"{other}, or set RIDGEWAY_CACHE_BYTES to what there is room for.")
+    return ok(told)
 
 
 def _size(folder: Path) -> str:

@@ -2,7 +2,8 @@
 
 Jobs that ended long ago go as `DELETE /v1/jobs/{id}` lets them go. Files go where no row names them
 and none ever will (ridgeway/jobs/leftovers.py): what a running job or an upload has just written is
-younger than the grace period, or its lease still runs. Folders of scratch go with dead services.
+younger than the grace period, or its lease still runs. Folders of scratch go with dead services,
+files of rows that workers of this machine kept when they are old (ridgeway/data/row_files.py).
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 
 from pydantic import BaseModel, ConfigDict
 
+from ridgeway.data.row_files import RowFiles
 from ridgeway.data.store import Entry, Store
 from ridgeway.database.engine import Database
 from ridgeway.database.schema import require_schema
@@ -60,8 +62,13 @@ def collect(settings: Settings, wanted: Collection) -> list[Freed]:
         freed.append(_uploads(leftovers, wanted))
     finally:
         database.close()
+    rows = RowFiles.of(settings).make_room(dry_run=wanted.dry_run)
     scratch = sweep_scratch(dry_run=wanted.dry_run)
-    return [*freed, Freed(kind="scratch", count=len(scratch), bytes=sum(scratch), names=[])]
+    return [*freed, _of_machine("files of rows", rows), _of_machine("scratch", scratch)]
+
+
+def _of_machine(kind: str, sizes: Sequence[int]) -> Freed:
+    return Freed(kind=kind, count=len(sizes), bytes=sum(sizes), names=[])
 
 
 def _old(database: Database, wanted: Collection) -> list[OldJob]:

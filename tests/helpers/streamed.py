@@ -10,6 +10,7 @@ import pandas as pd
 import pyarrow as pa
 
 from ridgeway.data.catalogue import StoredDataset
+from ridgeway.data.row_files import RowFiles
 from ridgeway.data.store import Store
 from ridgeway.data.tables import canonical_table, from_parquet, profile_table, to_parquet
 from ridgeway.spec.resolving import resolve_spec
@@ -53,7 +54,7 @@ def both(frame: pd.DataFrame, folder: Path, **fields: Any) -> tuple[Prepared, Pr
     spec = spec_for(upload, **fields)
     whole = prepare(spec, from_parquet(store.get(upload.address)).to_pandas())
     with StreamedTable.opened(upload, store) as table:
-        return whole, prepare_streamed(spec, table, {}, folder / "rows")
+        return whole, prepare_streamed(spec, table, {}, RowFiles(folder / "rows", 2**30))
 
 
 def spec_for(upload: StoredDataset, **fields: Any) -> JobSpec:

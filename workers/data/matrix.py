@@ -15,7 +15,6 @@ import shutil
 import time
 import weakref
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -24,14 +23,13 @@ import numpy as np
 import numpy.typing as npt
 
 from ridgeway.data.folder import is_at, note_access, write_once
+from ridgeway.data.row_files import WHOLE, RowFiles
 from ridgeway.errors import JobUnrunnable
 from workers.heeding import heed
 
 Floats = npt.NDArray[np.float64]
 
-KEEP_SECONDS = 86_400.0  # how long a file stays that nobody reads, while there is room
 WAIT_SECONDS = 0.1  # between two looks whether another worker has written the file
-SPARE = 64 * 2**20  # bytes that a disk keeps free
 
 
 class Matrix:
@@ -69,16 +67,17 @@ class Content:
         return self.shape[0] * self.shape[1] * np.dtype(self.dtype).itemsize
 
 
-def matrix_of(folder: Path, content: Content) -> Matrix:
-    """Return the content's file in the folder, mapped; it is written where there is none.
+def matrix_of(files: RowFiles, content: Content) -> Matrix:
+    """Return the content's file, mapped; it is written where there is none.
 
     Where another worker writes it, that is waited for. JobUnrunnable where the disk has no room.
     """
-    path = folder / f"{content.name}.npy"
+    folder = files.folder
+    path = folder / f"{content.name}{WHOLE}"
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         while (found := _opened(path, content)) is None:
-            _write_unless_written(path, content)
+            _write_unless_written(path, content, files)
     except OSError as error:
         why = error.strerror or str(error)
         free = shutil.disk_usage(folder).free if folder.is_dir() else 0
@@ -112,9 +111,9 @@ def _opened(path: Path, content: Content) -> Matrix | None:
     return Matrix(file, np.asarray(values))
 
 
-def _write_unless_written(path: Path, content: Content) -> None:
+def _write_unless_written(path: Path, content: Content, files: RowFiles) -> None:
     def write(file: IO[bytes]) -> None:
-        _make_room(path.parent, content.bytes)
+        files.make_room(content.bytes)
         file.truncate(0)  # of a worker that was killed
         _write(file, content)
 
@@ -139,26 +138,3 @@ def _write(file: IO[bytes], content: Content) -> None:
         file.write(np.ascontiguousarray(block, content.dtype).data)
     file.flush()
     os.fsync(file.fileno())
-
-
-def _make_room(folder: Path, needed: int) -> None:
-    """Delete files that nobody reads: old ones, and others for as long as the disk needs room."""
-    files = [path for path in folder.iterdir() if path.suffix in (".npy", ".part")]
-    for path in sorted(files, key=_last_read):
-        old = time.time() - _last_read(path) > KEEP_SECONDS
-        if old or shutil.disk_usage(folder).free < needed + SPARE:
-            _delete_unread(path)
-
-
-def _last_read(path: Path) -> float:
-    try:
-        return path.stat().st_atime
-    except FileNotFoundError:
-        return 0.0
-
-
-def _delete_unread(path: Path) -> None:
-    with suppress(OSError), path.open("rb") as file:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if is_at(file, path):
-            path.unlink()

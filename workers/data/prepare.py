@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
+from ridgeway.data.row_files import RowFiles
 from ridgeway.data.tables import profile_table
 from ridgeway.errors import InvalidInput, JobUnrunnable
 from ridgeway.spec.names import Task
@@ -142,11 +142,11 @@ def prepare(
 
 
 def prepare_streamed(
-    spec: JobSpec, table: StreamedTable, formats: Mapping[str, NumberFormat], folder: Path
+    spec: JobSpec, table: StreamedTable, formats: Mapping[str, NumberFormat], files: RowFiles
 ) -> Prepared:
     """Prepare a stored table that is to stay out of memory, as `prepare` does one that is in it.
 
-    Its encoded rows lie in a file in the folder. JobUnrunnable as of `prepare`, and where the disk
+    Its encoded rows lie in one of the files. JobUnrunnable as of `prepare`, and where the disk
     has no room.
     """
     apart = {spec.target, spec.groups, spec.weights, spec.order} - {None}
@@ -159,7 +159,7 @@ def prepare_streamed(
 
     def encoded(_: pd.DataFrame, development: Positions) -> Encoded:
         rows = Kept(kept, development)
-        return encode_into_file(table, inputs, (spec.columns, formats), rows, folder)
+        return encode_into_file(table, inputs, (spec.columns, formats), rows, files)
 
     return _prepared(spec, frame, encoded)
 

@@ -12,7 +12,6 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,6 +21,7 @@ import pyarrow.parquet as pq
 from sklearn.preprocessing import OneHotEncoder
 
 from ridgeway.data.catalogue import StoredDataset
+from ridgeway.data.row_files import RowFiles
 from ridgeway.data.store import Store
 from ridgeway.errors import JobUnrunnable, NotFound, StoreDamaged
 from ridgeway.spec.columns import JobKind
@@ -179,7 +179,7 @@ def encode_into_file(
     columns: Sequence[str],
     how: tuple[Mapping[str, JobKind], Mapping[str, NumberFormat]],
     kept: Kept,
-    folder: Path,
+    files: RowFiles,
 ) -> tuple[Encoding, dict[str, Taken]]:
     """Return the inputs as `encode` lays them out, in a file, and what the columns are taken as.
 
@@ -206,7 +206,7 @@ def encode_into_file(
         pa.default_memory_pool().release_unused()
     layout = _Layout(numbers, categories)
     return Encoding(
-        _matrix(table, layout, found, kept, folder), *layout.described, layout.incomplete
+        _matrix(table, layout, found, kept, files), *layout.described, layout.incomplete
     ), found
 
 
@@ -215,7 +215,7 @@ def _matrix(
     layout: _Layout,
     found: Mapping[str, Taken],
     kept: Kept,
-    folder: Path,
+    files: RowFiles,
 ) -> Matrix:
     names, sources = layout.described
     rows = table.rows if kept.rows is None else len(kept.rows)
@@ -225,7 +225,7 @@ def _matrix(
     name = hashlib.sha256(json.dumps(whole).encode()).hexdigest()
     shape = rows, len(names)
     content = Content(name, shape, layout.dtype, lambda: layout.blocks(table, kept.rows))
-    return matrix_of(folder, content)
+    return matrix_of(files, content)
 
 
 def _number(name: str, values: Floats, development: Positions, *, stored: bool) -> _Number:

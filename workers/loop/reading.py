@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from ridgeway.data.bundled import BUNDLED
 from ridgeway.data.catalogue import StoredDataset
+from ridgeway.data.row_files import RowFiles
 from ridgeway.host.memory import room
 from ridgeway.spec.names import OPTIMIZER_ROWS
 from ridgeway.spec.spec import JobSpec
@@ -39,9 +40,9 @@ def read_and_prepare(
     """
     if stored is not None and _streams(spec, stored, tools, forget_others):
         require_room(streamed_bytes(spec, stored.rows))
-        folder = tools.settings.resolved_rows()
+        files = RowFiles.of(tools.settings)
         with StreamedTable.opened(stored, tools.store) as table:
-            return prepare_streamed(spec, table, stored.profile.formats, folder)
+            return prepare_streamed(spec, table, stored.profile.formats, files)
     if stored is not None and first:
         _require_room(spec, stored, forget_others)
     frame = load_frame(spec.dataset, stored, tools.store)

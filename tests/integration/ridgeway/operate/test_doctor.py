@@ -6,6 +6,7 @@ import json
 import os
 import socket
 import threading
+from collections import namedtuple
 from importlib.metadata import version
 from pathlib import Path
 
@@ -19,9 +20,10 @@ from ridgeway.cli import main
 from ridgeway.data.store import Store
 from ridgeway.database.engine import Database
 from ridgeway.database.tables import artifacts
-from ridgeway.operate import database_checks, doctor
+from ridgeway.operate import database_checks, doctor, machine_checks
 from ridgeway.operate.findings import Finding, Place, ok
 
+Usage = namedtuple("Usage", "free")
 SLOW = {"compiler", "gpu"}  # they import torch
 QUICK = {name: check for name, check in doctor.CHECKS.items() if name not in SLOW}
 
@@ -108,6 +110,30 @@ def test_a_store_that_is_not_there_is_told_where_it_was_named(looked, tmp_path, 
     monkeypatch.setenv("RIDGEWAY_STORE_URL", str(tmp_path / "elsewhere"))
     assert looked()["store"].status == "warn"
     assert not (tmp_path / "elsewhere").exists()
+
+
+def test_the_cache_is_looked_at_where_the_store_is_elsewhere(looked, tmp_path, monkeypatch):
+    assert looked()["cache"].sentence == "not needed: the store is a folder"
+    monkeypatch.setenv("RIDGEWAY_STORE_URL", "memory://store")
+    cache = tmp_path / "cache"
+    monkeypatch.setenv("RIDGEWAY_CACHE", str(cache))
+    monkeypatch.setattr(machine_checks.shutil, "disk_usage", lambda _: Usage(free=30 * 10**9))
+    assert looked()["cache"].status == "ok"
+    assert not cache.exists(), "nothing is made by looking"
+    cache.mkdir()
+    (cache / ("a" * 64)).write_bytes(b"copy")
+    monkeypatch.setenv("RIDGEWAY_CACHE_BYTES", str(30 * 10**9 + 4))
+    found = looked()["cache"]
+    assert found.status == "ok"
+    assert "holds 4 bytes of 30.0 GB at most; 30.0 GB are free" in found.sentence
+    monkeypatch.setenv("RIDGEWAY_CACHE_BYTES", str(31 * 10**9))
+    assert looked()["cache"].status == "warn"
+    assert "RIDGEWAY_CACHE_BYTES" in (looked()["cache"].remedy or "")
+    monkeypatch.setattr(machine_checks.shutil, "disk_usage", lambda _: Usage(free=10))
+    assert looked()["cache"].status == "fail"
+    monkeypatch.setenv("RIDGEWAY_CACHE", str(cache / ("a" * 64) / "below"))
+    found = looked()["cache"]
+    assert (found.status, f"{'a' * 64} can't be written" in found.sentence) == ("fail", True)
 
 
 def test_workers_of_other_releases_and_jobs_in_vain_are_told(looked, database):

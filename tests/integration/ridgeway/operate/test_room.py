@@ -69,12 +69,18 @@ def test_old_jobs_and_orphans_go_and_a_dry_run_only_tells(gc, database, store, t
     dead = tmp_path / "tmp" / f"{scratch.PREFIX}dead"
     dead.mkdir()
     (dead / "part").write_bytes(b"abc")
+    (tmp_path / "rows").mkdir()
+    for name, hours_ago in (("old", 25), ("young", 23)):
+        rows, at = tmp_path / "rows" / f"{name}.npy", time.time() - 3600 * hours_ago
+        rows.write_bytes(b"matrix")
+        os.utime(rows, (at, at))
     expected = {
         "jobs": (1, 7),
         "models": (1, 4),
         "checkpoints": (1, 4),
         "data sets": (1, 5),
         "unfinished uploads": (0, 0),
+        "files of rows": (1, 6),
         "scratch": (1, 3),
     }
     asked = ("--older-than", "90d", "--json")
@@ -86,6 +92,7 @@ def test_old_jobs_and_orphans_go_and_a_dry_run_only_tells(gc, database, store, t
     assert not store.entries("jobs")
     assert not store.entries("datasets")
     assert not dead.exists()
+    assert [path.stem for path in (tmp_path / "rows").iterdir()] == ["young"]
     assert set(counted(gc(*asked)).values()) == {(0, 0)}
 
 

@@ -12,8 +12,10 @@ import torch
 from sklearn.preprocessing import StandardScaler
 from streamed import both, made_up, spec_for, stored
 
+from ridgeway.data import row_files
+from ridgeway.data.row_files import RowFiles
 from ridgeway.errors import JobUnrunnable
-from workers.data import mapped, matrix, streaming
+from workers.data import mapped, streaming
 from workers.data.mapped import MappedRows
 from workers.data.matrix import Content, matrix_of
 from workers.data.prepare import Prepared, prepare_streamed
@@ -110,7 +112,7 @@ def test_numbers_are_kept_in_as_few_bytes_as_hold_them(tmp_path: Path) -> None:
 def again(frame: pd.DataFrame, folder: Path) -> Prepared:
     upload, store = stored(frame, folder)
     with StreamedTable.opened(upload, store) as table:
-        return prepare_streamed(spec_for(upload), table, {}, folder / "rows")
+        return prepare_streamed(spec_for(upload), table, {}, RowFiles(folder / "rows", 2**30))
 
 
 def test_a_file_is_written_once_for_all_jobs(tmp_path: Path) -> None:
@@ -161,9 +163,9 @@ def test_who_dies_while_writing_leaves_nothing_that_is_read(tmp_path: Path, plac
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        matrix_of(tmp_path, Content("a" * 64, (4, 2), np.float32, dying))
+        matrix_of(RowFiles(tmp_path, 2**30), Content("a" * 64, (4, 2), np.float32, dying))
     (tmp_path / f".{'a' * 64}.part").write_bytes(b"half of a file")  # as a kill would leave it
-    found = matrix_of(tmp_path, content(blocks))
+    found = matrix_of(RowFiles(tmp_path, 2**30), content(blocks))
     np.testing.assert_array_equal(found[:], np.concatenate(blocks))
     assert [path.name for path in tmp_path.iterdir()] == [f"{'a' * 64}.npy"]
 
@@ -174,19 +176,19 @@ def test_a_full_disk_is_told(tmp_path: Path) -> None:
         raise OSError(28, "No space left on device")
 
     with pytest.raises(JobUnrunnable, match="GB free: No space left on device"):
-        matrix_of(tmp_path, Content("a" * 64, (4, 2), np.float32, full))
+        matrix_of(RowFiles(tmp_path, 2**30), Content("a" * 64, (4, 2), np.float32, full))
     assert list(tmp_path.iterdir()) == []
 
 
 def test_files_go_that_nobody_has_read_for_long(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(matrix, "KEEP_SECONDS", -1.0)
-    blocks = [np.ones((4, 2))]
+    monkeypatch.setattr(row_files, "KEEP_SECONDS", -1.0)
+    blocks, files = [np.ones((4, 2))], RowFiles(tmp_path, 2**30)
     names = ["a" * 64, "b" * 64, "c" * 64]
-    first = matrix_of(tmp_path, Content(names[0], (4, 2), np.float32, lambda: iter(blocks)))
-    matrix_of(tmp_path, Content(names[1], (4, 2), np.float32, lambda: iter(blocks)))
-    matrix_of(tmp_path, Content(names[2], (4, 2), np.float32, lambda: iter(blocks)))
+    first = matrix_of(files, Content(names[0], (4, 2), np.float32, lambda: iter(blocks)))
+    matrix_of(files, Content(names[1], (4, 2), np.float32, lambda: iter(blocks)))
+    matrix_of(files, Content(names[2], (4, 2), np.float32, lambda: iter(blocks)))
     # The first is held, the second was let go.
     assert sorted(path.stem for path in tmp_path.iterdir()) == [names[0], names[2]]
     assert first[0].tolist() == [1, 1]

@@ -142,6 +142,9 @@ def _standing(found: Overview) -> Iterator[Metric]:
     yield _gauges("ridgeway_leases", told, ["kind"], {(k,): v for k, v in found.leases.items()})
     told = f"Workers seen within {LIVE_SECONDS:g} s, by kind of device."
     yield _gauges("ridgeway_workers", told, ["device"], {(k,): v for k, v in found.workers.items()})
+    told = "Those of the workers that hold a lease, an answer's too, by kind of device."
+    busy = {(kind,): count for kind, count in found.busy.items()}
+    yield _gauges("ridgeway_busy_workers", told, ["device"], busy)
     told = "Notifications that wait for their job's end, or for another try."
     yield _gauge("ridgeway_notifications_waiting", told, found.notifications)
     told = "Most GPU memory that a live worker's tensors took."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -27,6 +28,7 @@ class Overview:
     queue: Queue
     leases: Mapping[str, int]  # that workers hold, by kind
     workers: Mapping[str, int]  # live ones, by kind of device
+    busy: Mapping[str, int]  # those of them that hold a lease
     notifications: int  # that wait for their job's end, or for another try
     measures: Measures  # of all workers ever
     gpu_memory: Mapping[tuple[str, str], float]
@@ -37,19 +39,18 @@ def overview(transaction: Connection, within_seconds: float) -> Overview:
 
     The cost grows with open jobs and with workers of the last day, not with what has ended.
     """
+    holding = sa.exists().where(leases.c.worker_id == workers.c.id, leases.c.state == "running")
+    columns = (workers.c.host, workers.c.device, workers.c.measures, holding.label("holding"))
     living = transaction.execute(
-        sa.select(workers.c.host, workers.c.device, workers.c.measures).where(
-            workers.c.seen_at > now() - within_seconds
-        )
+        sa.select(*columns).where(workers.c.seen_at > now() - within_seconds)
     ).all()
     held = sa.select(leases.c.kind, sa.func.count()).where(leases.c.state == "running")
     waiting = sa.select(sa.func.count()).where(notifications.c.state == "waiting")
     return Overview(
         queue=read_queue(transaction),
         leases=_counted(transaction, held.group_by(leases.c.kind), KINDS),
-        workers={
-            kind: sum(each.device.partition(":")[0] == kind for each in living) for kind in DEVICES
-        },
+        workers=_by_device(living),
+        busy=_by_device([each for each in living if each.holding]),
         notifications=int(transaction.execute(waiting).scalar_one()),
         measures=measured(transaction),
         gpu_memory=_peaks(living),
@@ -61,6 +62,11 @@ def _counted(
 ) -> dict[str, int]:
     found = {row[0]: row[1] for row in transaction.execute(query).all()}
     return {name: found.get(name, 0) for name in names}
+
+
+def _by_device(living: Any) -> dict[str, int]:
+    found = Counter(worker.device.partition(":")[0] for worker in living)
+    return {kind: found[kind] for kind in DEVICES}
 
 
 def _peaks(living: Any) -> dict[tuple[str, str], float]:

@@ -239,14 +239,17 @@ def test_what_is_scaled_is_there_and_nobody_else_counts_it() -> None:
 @pytest.mark.parametrize(
     ("device", "resource", "workers"), [("cpu", "cpu", 1), ("gpu", "nvidia.com/gpu", PER_GPU)]
 )
-def test_a_pod_is_kept_for_as_many_leases_as_it_has_workers(
+def test_a_pod_is_kept_while_as_many_are_busy_as_it_has_workers(
     device: str, resource: str, workers: int
 ) -> None:
     named = {(each["kind"], each["metadata"]["name"]): each for each in BUILT["gpu"]}
     pod = named["Deployment", f"workers-{device}"]["spec"]["template"]["spec"]
     here = workers * int(pod["containers"][0]["resources"]["limits"][resource])
-    _, leases = named["ScaledObject", f"workers-{device}"]["spec"]["triggers"]
-    assert leases["metadata"]["targetValue"] == str(here)
+    _, busy = named["ScaledObject", f"workers-{device}"]["spec"]["triggers"]
+    assert busy["metadata"]["targetValue"] == str(here)
+    command = pod["containers"][0]["command"]
+    kind = command[command.index("--device") + 1]
+    assert busy["metadata"]["valueLocation"] == f'ridgeway_busy_workers{{device="{kind}"}}'
 
 
 def test_both_variants_of_ray_have_the_same_cluster() -> None:

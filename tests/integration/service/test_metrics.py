@@ -17,7 +17,10 @@ from waiting import wait_until
 from ridgeway import fleet
 from ridgeway.database.engine import Database
 from ridgeway.fleet import WorkerRecord
+from ridgeway.jobs import claiming
+from ridgeway.jobs.claimant import Claimant
 from ridgeway.jobs.lifecycle import pause_job
+from ridgeway.jobs.sizes import Sizes
 from ridgeway.measures import Recorder
 from ridgeway.settings import Settings
 from service import metrics
@@ -74,11 +77,17 @@ def test_jobs_queue_and_workers_are_told_as_the_database_has_them(
     recorder.reach("gpu_memory_bytes", 2e9)
     work(database, "w-1", recorder, "cuda:0")
     work(database, "w-2", Recorder())
+    for worker in ("w-1", "gone"):
+        able = frozenset({"mlp"}), frozenset({"digits"}), Sizes(4, 64)
+        with database.transaction() as transaction:
+            assert claiming.claim(transaction, Claimant(worker, *able, 30.0, 5, device="cuda"))
     found = samples(http)
     assert found["ridgeway_database_up",] == 1
-    assert (found["ridgeway_jobs", "queued"], found["ridgeway_jobs", "paused"]) == (1, 1)
-    assert found["ridgeway_queued_trials",] == 40
+    assert (found["ridgeway_jobs", "running"], found["ridgeway_jobs", "paused"]) == (1, 1)
+    assert found["ridgeway_queued_trials",] == 40 - 2 * 4
     assert (found["ridgeway_workers", "cuda"], found["ridgeway_workers", "cpu"]) == (1, 1)
+    assert (found["ridgeway_busy_workers", "cuda"], found["ridgeway_busy_workers", "cpu"]) == (1, 0)
+    assert found["ridgeway_leases", "population"] == 2, "one of a worker that is gone"
     assert found["ridgeway_trials_total", "pruned"] == 5
     assert found["ridgeway_leases_lost_total",] == 1
     assert found["ridgeway_training_seconds_bucket", "3.0"] == 2

@@ -147,7 +147,15 @@ class Estimate(View):
     spec: JobSpec = Field(description="every default filled in, target and task told of the data")
     trials: int = Field(description="the budget; a grid's is its size")
     workers: int = Field(description="alive, and able to train it")
-    jobs_ahead: int = Field(description="unfinished jobs of no lower priority")
+    jobs_ahead: int = Field(
+        description="unfinished jobs of the same key, of no lower priority: they take turns with "
+        "it, or go before it"
+    )
+    share: float = Field(
+        1.0,
+        description="of the workers' time for all jobs of the key together, by the weights of the "
+        "keys that have unfinished jobs; 1 where no other has any",
+    )
     seconds: Span | None = Field(
         description="on these workers, or on one where none is alive, without what other jobs "
         "take; null where no job like it has been trained"

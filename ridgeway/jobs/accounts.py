@@ -28,6 +28,7 @@ from ridgeway.jobs.fairness import (
     typical_seconds,
 )
 from ridgeway.jobs.leases import THE_LEASE
+from ridgeway.jobs.queue import CLAIMABLE
 from ridgeway.jobs.rows import update_job
 
 NOBODY = ""  # the owner of the account of jobs that no key submitted
@@ -103,6 +104,40 @@ def with_turns(work: sa.Select[Any]) -> Any:
         .join(api_keys, api_keys.c.id == jobs.c.owner, isouter=True)
         .order_by(None)
     )
+
+
+@dataclass(frozen=True)
+class Sharers:
+    """Beside whom a key's new job would be worked on.
+
+    own_jobs: the key's own that take turns with it, or go before it. share: of the workers' time
+    for all jobs of the key together, from 0 to 1, while each key that has jobs now has work.
+    """
+
+    own_jobs: int
+    share: float
+
+
+def sharers_of(transaction: Connection, owner: str | None, priority: int) -> Sharers:
+    """Return beside whom a job of this priority would be worked on. owner: a key's id, or None.
+
+    A priority orders the jobs of one key alone: the others' count by their keys' weights.
+    """
+    alike = sa.func.sum(sa.case((jobs.c.priority >= priority, 1), else_=0)).label("alike")
+    found = transaction.execute(
+        sa.select(OWNER.label("owner"), sa.func.max(api_keys.c.weight).label("weight"), alike)
+        .select_from(jobs)
+        .join(api_keys, api_keys.c.id == jobs.c.owner, isouter=True)
+        .where(jobs.c.state.in_(CLAIMABLE))
+        .group_by(OWNER)
+    ).all()
+    account = owner or NOBODY
+    weight = transaction.execute(
+        sa.select(api_keys.c.weight).where(api_keys.c.id == account)
+    ).scalar_one_or_none()
+    own, others = weight or 1, sum(each.weight or 1 for each in found if each.owner != account)
+    alike_here = next((each.alike for each in found if each.owner == account), 0)
+    return Sharers(int(alike_here), own / (own + others))
 
 
 def _charge(transaction: Connection, values: dict[str, Any]) -> None:

@@ -23,8 +23,10 @@ from ridgeway.data.bundled import bundled_profiles
 from ridgeway.database.tables import datasets, jobs, leases
 from ridgeway.errors import InvalidInput, Unreadable
 from ridgeway.fleet import list_live_workers
+from ridgeway.jobs.accounts import Sharers, sharers_of
 from ridgeway.jobs.lifecycle import first_warnings
 from ridgeway.jobs.stored import read_spec
+from ridgeway.keys.caller import LOCAL, Caller
 from ridgeway.spec.grids import budget
 from ridgeway.spec.models import PluginModel
 from ridgeway.spec.names import OPTIMIZER_ROWS
@@ -74,7 +76,11 @@ class Parts:
 
 
 def estimate_job(
-    transaction: Connection, spec: JobSpec, dataset_id: str | None, seen_seconds: float
+    transaction: Connection,
+    spec: JobSpec,
+    dataset_id: str | None,
+    seen_seconds: float,
+    caller: Caller = LOCAL,
 ) -> Estimate:
     """Estimate a resolved spec as if it were submitted now; nothing is written.
 
@@ -83,22 +89,23 @@ def estimate_job(
     """
     live, uploaded = list_live_workers(transaction, seen_seconds), dataset_id is not None
     workers = sum(not each.lacking(spec, uploaded=uploaded) for each in live)
-    ahead = _jobs_ahead(transaction, spec.priority)
+    sharers = sharers_of(transaction, caller.key, spec.priority)
     costs = _costs_of_like_jobs(transaction, spec, _size_of(transaction, spec, dataset_id))
     seconds = _span(spec, costs, max(workers, 1))
     return Estimate(
         spec=spec,
         trials=budget(spec),
         workers=workers,
-        jobs_ahead=ahead,
+        jobs_ahead=sharers.own_jobs,
+        share=sharers.share,
         seconds=seconds,
         judged_by=len(costs),
-        sentence=sentence(seconds, workers, ahead),
+        sentence=sentence(seconds, workers, sharers),
         warnings=first_warnings(spec),
     )
 
 
-def sentence(seconds: Span | None, workers: int, ahead: int) -> str:
+def sentence(seconds: Span | None, workers: int, sharers: Sharers) -> str:
     """Say what a job costs to whoever thinks of submitting it."""
     on = "your worker" if workers == 1 else f"your {workers} workers"
     if seconds is None:
@@ -107,10 +114,18 @@ def sentence(seconds: Span | None, workers: int, ahead: int) -> str:
         told = f"{_told(seconds)} on {on}."
     else:
         told = f"{_told(seconds)} on one worker, but none that can train it is alive."
-    if not ahead:
-        return told
-    others = "1 other job shares" if ahead == 1 else f"{ahead} other jobs share"
-    return f"{told} {others} the workers."
+    return " ".join([told, *_shared(sharers)])
+
+
+def _shared(sharers: Sharers) -> Iterator[str]:
+    """Yield with whom the workers are shared, if with anybody."""
+    if sharers.share < 1:
+        part = max(sharers.share, 0.01)
+        yield f"Other keys' jobs leave yours {part:.0%} of the workers' time."
+    if sharers.own_jobs:
+        jobs = "job shares" if sharers.own_jobs == 1 else "jobs share"
+        what = "the workers" if sharers.share == 1 else "that"
+        yield f"{sharers.own_jobs} other {jobs} {what}."
 
 
 def _told(seconds: Span) -> str:
@@ -118,11 +133,6 @@ def _told(seconds: Span) -> str:
     if seconds.high <= 2 * seconds.low or low == high:
         return f"About {roughly(math.sqrt(seconds.low * seconds.high))}"
     return f"{low} to {high}"
-
-
-def _jobs_ahead(transaction: Connection, priority: int) -> int:
-    unfinished = jobs.c.state.in_(["queued", "running"]) & (jobs.c.priority >= priority)
-    return int(transaction.execute(sa.select(sa.func.count()).where(unfinished)).scalar_one())
 
 
 def _span(spec: JobSpec, costs: Sequence[tuple[Parts, Parts]], workers: int) -> Span | None:

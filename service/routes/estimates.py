@@ -46,5 +46,5 @@ def _dry_run(transaction: Connection, caller: Caller, body: JobBody, url: str) -
         python=snippets.as_python(sent, url),
         shell=snippets.as_shell(sent, url),  # nosec B604 # no process: a command to show
     )
-    known = estimate_job(transaction, resolved, dataset_id, LIVE_SECONDS)
+    known = estimate_job(transaction, resolved, dataset_id, LIVE_SECONDS, caller)
     return DryRun(**dict(known), code=code)

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from keyed import caller_of, make_key
 from optuna.distributions import CategoricalDistribution, FloatDistribution
 from simulated import recommended
 from submitting import submit_resolved
@@ -22,6 +23,8 @@ from ridgeway.jobs import claiming, holding
 from ridgeway.jobs.claimant import Claimant
 from ridgeway.jobs.estimates import NOISE, UNKNOWN, estimate_job
 from ridgeway.jobs.sizes import Sizes
+from ridgeway.keys.caller import LOCAL, Caller
+from ridgeway.keys.keys import weigh_key
 from ridgeway.spec.resolving import resolve_spec
 from ridgeway.spec.wording import parse_spec
 from ridgeway.study.facts import TrialFacts
@@ -185,3 +188,38 @@ def test_other_jobs_are_told(database: Database):
     submit_resolved(database, **LIKE, priority=-1)
     assert estimate(database).jobs_ahead == 1
     assert estimate(database, priority=-1).sentence.endswith("2 other jobs share the workers.")
+
+
+def test_other_keys_jobs_count_by_weight_and_their_priority_for_nothing(database: Database):
+    mine, theirs = (caller_of(database, make_key(database)) for _ in range(2))
+    with database.transaction() as transaction:
+        weigh_key(transaction, theirs.prefix, 3)
+    assert estimate_for(database, mine).share == 1
+    for priority in (-100, 100):
+        own(database, submit_resolved(database, **LIKE, priority=priority), theirs)
+    told = estimate_for(database, mine)
+    assert (told.jobs_ahead, told.share) == (0, 0.25)
+    assert told.sentence.endswith("Other keys' jobs leave yours 25% of the workers' time.")
+    own(database, submit_resolved(database, **LIKE, priority=-1), mine)
+    own(database, submit_resolved(database, **LIKE, priority=1), mine)
+    told = estimate_for(database, mine)
+    assert (told.jobs_ahead, told.share) == (1, 0.25)
+    assert told.sentence.endswith("25% of the workers' time. 1 other job shares that.")
+    assert estimate_for(database, theirs).share == 0.75
+    submit_resolved(database, **LIKE)  # nobody's, as before there were keys
+    assert estimate_for(database, mine).share == 0.2
+    assert estimate_for(database, LOCAL).jobs_ahead == 1
+    with database.transaction() as transaction:
+        transaction.execute(sa.update(jobs).values(state="paused"))
+    assert (estimate_for(database, mine).jobs_ahead, estimate_for(database, mine).share) == (0, 1)
+
+
+def estimate_for(database: Database, caller: Caller) -> Estimate:
+    spec = resolve_spec(parse_spec(LIKE), bundled_profiles()["digits"])
+    with database.reading() as transaction:
+        return estimate_job(transaction, spec, None, 30.0, caller)
+
+
+def own(database: Database, job_id: str, caller: Caller) -> None:
+    with database.transaction() as transaction:
+        transaction.execute(sa.update(jobs).where(jobs.c.id == job_id).values(owner=caller.key))

@@ -69,6 +69,7 @@ _CLOCK = "this machine's clock is wrong by more than it allows; let it follow NT
 _SILENT = "nothing answers there; check AWS_ENDPOINT_URL and the network between"
 _NO_ENDPOINT = "AWS_ENDPOINT_URL is no URL; it must be https://HOST or http://HOST:PORT"
 _NO_TLS = "its certificate can't be trusted; set AWS_CA_BUNDLE to its authority's"
+_CUT = "the connection to it broke off"
 _BUSY = "it is too busy; it is asked again"
 
 _WORDS = {
@@ -95,6 +96,10 @@ _WORDS = {
     "SSLError": _NO_TLS,
     "EndpointConnectionError": _SILENT,
     "ConnectionClosedError": _SILENT,
+    "ClientPayloadError": _CUT,
+    "IncompleteReadError": _CUT,
+    "ResponseStreamingError": _CUT,
+    "ServerDisconnectedError": _CUT,
     "ConnectTimeoutError": _SILENT,
     "ReadTimeoutError": _SILENT,
     "FSTimeoutError": _SILENT,
@@ -102,7 +107,7 @@ _WORDS = {
     "ServiceUnavailable": _BUSY,
     "503": _BUSY,
 }
-_PASSING = (_SILENT, _BUSY, _CLOCK)
+_PASSING = (_SILENT, _CUT, _BUSY, _CLOCK)
 
 
 @dataclass(frozen=True)

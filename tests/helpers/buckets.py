@@ -28,6 +28,7 @@ class S3Server:
 
     requests: list[str] = field(default_factory=list)
     port: int = 0
+    cuts: bool = False  # whether answers to GET break off midway
     _server: BaseWSGIServer | None = None
     _app: Any = field(default_factory=lambda: DomainDispatcherApplication(create_backend_app))
 
@@ -72,7 +73,11 @@ class S3Server:
 
     def _answer(self, environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
         self.requests.append(f"{environ['REQUEST_METHOD']} {environ['PATH_INFO']}")
-        return self._app(environ, start)
+        answer = self._app(environ, start)
+        if not self.cuts or environ["REQUEST_METHOD"] != "GET":
+            return answer
+        whole = b"".join(answer)
+        return [whole[: len(whole) // 2]]
 
     @cached_property
     def s3(self) -> Any:

@@ -14,6 +14,7 @@ Whoever looks at a job that waits for the store is told why (ridgeway/jobs/store
 from __future__ import annotations
 
 import logging
+import math
 import random
 import threading
 import time
@@ -35,6 +36,7 @@ T = TypeVar("T")
 
 SHORTEST_PAUSE_SECONDS = 1.0  # until the store is asked again
 LONGEST_PAUSE_SECONDS = 30.0
+SAME_SECONDS = 60.0  # after an answer: what fails within these is the same outage
 LOOK_SECONDS = 1.0  # between two looks whether the lease is still ours, and the worker to go on
 
 
@@ -46,13 +48,15 @@ class StoreOutage:
     ) -> None:
         self._worker_id, self._store = worker_id, store
         self._persistence, self._stopping = persistence, stopping
-        self._since: float | None = None  # by the database's clock; None once it has answered
+        self._since: float | None = None  # of the last outage, by the database's clock
         self._pause = SHORTEST_PAUSE_SECONDS
         self._asks_at: float | None = None  # by the monotonic clock; None while none is known
+        self._answered_at = -math.inf  # by the same
         self._key = ""  # that was asked for in vain
 
     def hand_back(self, lease: Lease, error: StoreAway) -> None:
         """Give a lease back that needs the store, and leave others like it for a while."""
+        self._forget_earlier()
         self._key, self._asks_at = error.key, time.monotonic() + self._next_pause()
 
         def change(transaction: Connection) -> float:
@@ -74,15 +78,9 @@ class StoreOutage:
             log.warning("%s It is asked again in %.0f s.", error, pause)
             self._asks_at = time.monotonic() + pause
             return True
-        log.info("the store answers again")
         self._asks_at = None
-        self._persistence.attempt(self._tell_end)
+        self._note_answer()
         return False
-
-    def note_reached(self) -> None:
-        """Note that data were read: another outage is a new one."""
-        if self._since is not None and self._asks_at is None:
-            self._since, self._pause = None, SHORTEST_PAUSE_SECONDS
 
     def outlast(self, call: Callable[[], T], lease: Lease) -> T:
         """Return what the call of the store gives, which is tried until the store answers.
@@ -95,15 +93,26 @@ class StoreOutage:
                 found = call()
             except StoreAway as error:
                 if since is None:
+                    self._forget_earlier()
                     log.warning("waits with %s %d: %s", lease.kind, lease.ordinal, error)
                     since = self._persistence.attempt(lambda t, e=error: self._tell(t, lease, e))
+                    self._since = since or self._since
                 self._wait(pause * _jitter())
                 pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
                 continue
             if since is not None:
-                log.info("the store answers again")
-                self._persistence.attempt(self._tell_end)
+                self._note_answer()
             return found
+
+    def _note_answer(self) -> None:
+        log.info("the store answers again")
+        self._answered_at = time.monotonic()
+        self._persistence.attempt(self._tell_end)
+
+    def _forget_earlier(self) -> None:
+        """Let a new outage begin now, unless it goes on with one that seemed to be over."""
+        if self._asks_at is None and time.monotonic() - self._answered_at > SAME_SECONDS:
+            self._since, self._pause = None, SHORTEST_PAUSE_SECONDS
 
     def _wait(self, seconds: float) -> None:
         until = time.monotonic() + seconds

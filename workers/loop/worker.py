@@ -260,12 +260,9 @@ class Worker:
                 stored = self._persistence.read(
                     lambda transaction: dataset_by_id(transaction, dataset_id)
                 )
-            prepared = read_and_prepare(spec, stored, self._tools, forget, first=first)
+            return read_and_prepare(spec, stored, self._tools, forget, first=first)
         except NotFound as error:
             raise JobUnrunnable(str(error)) from None
-        if stored is not None:
-            self._tools.outage.note_reached()
-        return prepared
 
     # --- going on, or not -----------------------------------------------------------------------
 

@@ -207,6 +207,21 @@ def test_outages_of_the_store_cost_a_job_waiting_alone(
     assert {lease.fence for lease in held if lease.kind == "answer"} == {1}, "these were kept"
 
 
+def test_a_data_set_that_is_gone_for_good_is_not_waited_for(
+    http: httpx.Client, database: Database, service_settings: Settings, s3_server: S3Server
+) -> None:
+    upload(http)
+    address = http.post("/v1/jobs", json=JOB).headers["location"]
+    store = Store.of(service_settings)
+    (table,) = store.entries("datasets")
+    store.delete(table.key)
+    worker = new_worker(database, service_settings)
+    assert worker.work_once()
+    job = http.get(address).json()
+    assert job["state"] == "failed"
+    assert job["error"] == f"Data set 'houses': The store holds no '{table.key}'."
+
+
 def test_what_nothing_names_goes_from_s3(
     database: Database,
     service_settings: Settings,

@@ -22,6 +22,7 @@ from ridgeway.database.engine import Database
 from ridgeway.database.tables import artifacts
 from ridgeway.operate import database_checks, doctor, machine_checks
 from ridgeway.operate.findings import Finding, Place, ok
+from ridgeway.settings import Settings
 
 Usage = namedtuple("Usage", "free")
 SLOW = {"compiler", "gpu"}  # they import torch
@@ -112,27 +113,25 @@ def test_a_store_that_is_not_there_is_told_where_it_was_named(looked, tmp_path, 
     assert not (tmp_path / "elsewhere").exists()
 
 
-def test_the_cache_is_looked_at_where_the_store_is_elsewhere(looked, tmp_path, monkeypatch):
-    assert looked()["cache"].sentence == "not needed: the store is a folder"
-    monkeypatch.setenv("RIDGEWAY_STORE_URL", "memory://store")
+def test_the_cache_is_looked_at_where_the_store_is_elsewhere(tmp_path, monkeypatch):
+    def look(free: int, cache: Path = tmp_path / "cache", **settings: object) -> Finding:
+        monkeypatch.setattr(machine_checks.shutil, "disk_usage", lambda _: Usage(free))
+        known = {"data": tmp_path, "store_url": "memory://store", "cache": cache, **settings}
+        return machine_checks.check_cache(Place(Settings(**known), None))
+
+    assert look(10, store_url=None) == ok("not needed: the store is a folder")
+    assert look(30 * 10**9).status == "ok"
     cache = tmp_path / "cache"
-    monkeypatch.setenv("RIDGEWAY_CACHE", str(cache))
-    monkeypatch.setattr(machine_checks.shutil, "disk_usage", lambda _: Usage(free=30 * 10**9))
-    assert looked()["cache"].status == "ok"
     assert not cache.exists(), "nothing is made by looking"
     cache.mkdir()
     (cache / ("a" * 64)).write_bytes(b"copy")
-    monkeypatch.setenv("RIDGEWAY_CACHE_BYTES", str(30 * 10**9 + 4))
-    found = looked()["cache"]
+    found = look(30 * 10**9, cache_bytes=30 * 10**9 + 4)
     assert found.status == "ok"
     assert "holds 4 bytes of 30.0 GB at most; 30.0 GB are free" in found.sentence
-    monkeypatch.setenv("RIDGEWAY_CACHE_BYTES", str(31 * 10**9))
-    assert looked()["cache"].status == "warn"
-    assert "RIDGEWAY_CACHE_BYTES" in (looked()["cache"].remedy or "")
-    monkeypatch.setattr(machine_checks.shutil, "disk_usage", lambda _: Usage(free=10))
-    assert looked()["cache"].status == "fail"
-    monkeypatch.setenv("RIDGEWAY_CACHE", str(cache / ("a" * 64) / "below"))
-    found = looked()["cache"]
+    found = look(30 * 10**9, cache_bytes=31 * 10**9)
+    assert (found.status, "RIDGEWAY_CACHE_BYTES" in (found.remedy or "")) == ("warn", True)
+    assert look(10).status == "fail"
+    found = look(30 * 10**9, cache / ("a" * 64) / "below")
     assert (found.status, f"{'a' * 64} can't be written" in found.sentence) == ("fail", True)
 
 

@@ -11,6 +11,7 @@ import pytest
 from buckets import S3Server
 
 from ridgeway.data import s3
+from ridgeway.data.cache import Cache
 from ridgeway.data.store import Store
 from ridgeway.errors import InvalidInput, StoreAway
 
@@ -192,6 +193,20 @@ def test_a_store_that_was_away_answers_again(s3_server, s3_url, monkeypatch):
         with pytest.raises(StoreAway):
             store.exists("a")
     assert store.get("a") == b"x"
+
+
+def test_bytes_that_break_off_are_an_outage_and_no_damage(s3_server, s3_url, tmp_path, monkeypatch):
+    monkeypatch.setattr(s3, "TRIES", 1)
+    store = Store(s3_url, Cache(tmp_path, 2**20))
+    checksum = store.put("a", bytes(2**18))
+    monkeypatch.setattr(s3_server, "cuts", True)
+    with (
+        pytest.raises(StoreAway, match="can't read 'a': the connection to it broke off") as caught,
+        store.local("a", checksum),
+    ):
+        pass
+    assert type(caught.value) is StoreAway
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_store_without_s3_asks_nothing(tmp_path: Path):

@@ -16,7 +16,7 @@ from workers.heeding import heeding
 from workers.loop import store_outage
 from workers.loop.control import Stopping, Withdrawn
 from workers.loop.persistence import Persistence
-from workers.loop.store_outage import LONGEST_PAUSE_SECONDS, StoreOutage
+from workers.loop.store_outage import LONGEST_PAUSE_SECONDS, SAME_SECONDS, StoreOutage
 
 LEASE = Lease(1, "answer", "job", 1, {}, None, None, 0, 0, None, 1)
 
@@ -82,7 +82,12 @@ def test_a_store_that_is_away_is_asked_at_growing_intervals_and_noticed_when_it_
     back = elsewhere.clock
     while outage.lasts():
         elsewhere.clock += 0.25
-    assert elsewhere.clock - back > 0.7 * LONGEST_PAUSE_SECONDS, "nothing was read meanwhile"
+    assert elsewhere.clock - back > 0.7 * LONGEST_PAUSE_SECONDS, "the same outage goes on"
+    back = elsewhere.clock = elsewhere.clock + SAME_SECONDS + 1.0
+    outage.hand_back(LEASE, StoreAway("nothing answers", "datasets/a"))
+    while outage.lasts():
+        elsewhere.clock += 0.25
+    assert elsewhere.clock - back <= 1.25, "another"
 
 
 def test_of_a_store_that_answers_nobody_is_told(elsewhere):

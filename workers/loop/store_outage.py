@@ -53,6 +53,7 @@ class StoreOutage:
         self._asks_at: float | None = None  # by the monotonic clock; None while none is known
         self._answered_at = -math.inf  # by the same
         self._key = ""  # that was asked for in vain
+        self._is_told = False  # to those who wait
 
     def hand_back(self, lease: Lease, error: StoreAway) -> None:
         """Give a lease back that needs the store, and leave others like it for a while."""
@@ -61,13 +62,15 @@ class StoreOutage:
 
         def change(transaction: Connection) -> float:
             holding.release(transaction, lease)
-            return self._tell(transaction, lease, error)
+            return self._told(transaction, lease, error)
 
-        self._since = self._persistence.attempt(change) or self._since
+        self._tell(change)
 
     def lasts(self) -> bool:
         """Return whether the store is away; it is asked once the pause is over."""
         if self._asks_at is None:
+            if self._is_told:  # the database was away, too
+                self._tell_end()
             return False
         if time.monotonic() < self._asks_at:
             return True
@@ -78,7 +81,6 @@ class StoreOutage:
             log.warning("%s It is asked again in %.0f s.", error, pause)
             self._asks_at = time.monotonic() + pause
             return True
-        self._asks_at = None
         self._note_answer()
         return False
 
@@ -87,27 +89,28 @@ class StoreOutage:
 
         Interrupted where the lease is lost meanwhile, or the worker is told to stop.
         """
-        pause, since = SHORTEST_PAUSE_SECONDS, None
+        waits = False
         while True:
             try:
                 found = call()
             except StoreAway as error:
-                if since is None:
+                if not waits:
                     self._forget_earlier()
                     log.warning("waits with %s %d: %s", lease.kind, lease.ordinal, error)
-                    since = self._persistence.attempt(lambda t, e=error: self._tell(t, lease, e))
-                    self._since = since or self._since
-                self._wait(pause * _jitter())
-                pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
+                    self._tell(lambda open_, error=error: self._told(open_, lease, error))
+                waits, pause = True, self._next_pause()
+                # Who is interrupted leaves it to `lasts` to find out when the outage ends.
+                self._key, self._asks_at = error.key, time.monotonic() + pause
+                self._wait(pause)
                 continue
-            if since is not None:
+            if waits:
                 self._note_answer()
             return found
 
     def _note_answer(self) -> None:
         log.info("the store answers again")
-        self._answered_at = time.monotonic()
-        self._persistence.attempt(self._tell_end)
+        self._asks_at, self._answered_at = None, time.monotonic()
+        self._tell_end()
 
     def _forget_earlier(self) -> None:
         """Let a new outage begin now, unless it goes on with one that seemed to be over."""
@@ -128,13 +131,22 @@ class StoreOutage:
         self._pause = min(2 * self._pause, LONGEST_PAUSE_SECONDS)
         return pause
 
-    def _tell(self, transaction: Connection, lease: Lease, error: StoreAway) -> float:
+    def _tell(self, change: Callable[[Connection], float]) -> None:
+        """Run the transaction that tells of the outage, and note since when it is."""
+        if (since := self._persistence.attempt(change)) is not None:
+            self._since, self._is_told = since, True
+
+    def _told(self, transaction: Connection, lease: Lease, error: StoreAway) -> float:
         why = plain(str(error))
         known = (self._worker_id, lease.job_id, why, self._since)
         return store_outages.tell_outage(transaction, *known)
 
-    def _tell_end(self, transaction: Connection) -> None:
-        store_outages.tell_end(transaction, self._worker_id)
+    def _tell_end(self) -> None:
+        def change(transaction: Connection) -> bool:
+            store_outages.tell_end(transaction, self._worker_id)
+            return True
+
+        self._is_told = not self._persistence.attempt(change)
 
 
 def _jitter() -> float:

@@ -114,6 +114,10 @@ def test_the_wait_ends_when_the_store_answers_the_lease_is_lost_or_the_worker_is
     with pytest.raises(Withdrawn), heeding(lost):
         outage.outlast(lambda: elsewhere.exists("a"), LEASE)
     assert elsewhere.clock < 103.0
+    elsewhere.clock, elsewhere.back_at = 200.0, 150.0
+    assert not outage.lasts()
+    assert elsewhere.wrote == 4, "its end is told, though nobody waited for it"
+    elsewhere.back_at = 1e9
     stopping = threading.Event()
     stopping.set()
     with pytest.raises(Stopping):

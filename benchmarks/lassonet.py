@@ -7,9 +7,9 @@ digits: scikit-learn's, a layer of 64. strong_linear and friedman: two of LassoN
 cases (its examples/generated.py), with its layers of 10 and 10: 400 x 20, of which 10 columns tell
 something, and 1,000 x 200, of which 5 do. A quarter of the rows is held back to compare by.
 LassoNet traces its path by its defaults but for the factor between strengths (--multiplier). Ours
-are strengths side by side in one population, by adam under a cosine schedule; --ends takes 32 of a
-narrower range, where they lie as near to each other as LassoNet's. For each k the weakest model
-with at most k columns counts, on either side: no score chooses. Seconds are of the processor.
+is a path job's: 32 strengths, placed by what a first pass over 15 finds, side by side in one
+population, by adam under a cosine schedule. For each k the weakest model with at most k columns
+counts, on either side: no score chooses. Seconds are of the processor, and count the first pass.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +34,9 @@ from ridgeway.spec.wording import parse_spec
 from workers.data.folds import Fold
 from workers.models.building import predict
 from workers.population.configuration import Configuration
-from workers.population.problem import SETTLING_SHARE, Problem
+from workers.population.problem import Problem, path_problem
+from workers.population.watch import Watch
+from workers.strength.placing import placed_strengths
 from workers.train import refit
 
 LIMIT = 10.0
@@ -47,14 +49,13 @@ Points = list[tuple[int, float]]  # columns and scores, from the weakest strengt
 class Case:
     """A problem: inputs and targets standardised (but classes), which columns are true, k to tell.
 
-    ends: our lowest and highest strength. epochs: ours.
+    epochs: ours.
     """
 
     x: np.ndarray
     y: np.ndarray
     hidden: tuple[int, ...]
     columns: tuple[int, ...]
-    ends: tuple[float, float]
     epochs: int
 
     @property
@@ -66,7 +67,7 @@ class Case:
 def digits(seed: int) -> Case:
     """Return scikit-learn's 1,797 images of 64 pixels."""
     x, y = load_digits(return_X_y=True)
-    return Case(x, y.astype(np.int64), (64,), (50, 40, 30, 20, 10, 5), (0.3, 300), 100)
+    return Case(x, y.astype(np.int64), (64,), (50, 40, 30, 20, 10, 5), 100)
 
 
 def strong_linear(seed: int) -> Case:
@@ -76,14 +77,14 @@ def strong_linear(seed: int) -> Case:
     linear = x[:, :10] @ draw.choice([-1.0, 1.0], 10)
     bent = 2 * (x[:, 0] ** 3 - 3 * x[:, 0]) + 4 * (x[:, 1] ** 2 * x[:, 2] - x[:, 2])
     y = 6 * linear + 8 * draw.normal(size=400) + bent
-    return Case(x, y, (10, 10), (20, 15, 10, 8, 5), (0.3, 300), 300)
+    return Case(x, y, (10, 10), (20, 15, 10, 8, 5), 300)
 
 
 def friedman(seed: int) -> Case:
     """Return LassoNet's case of Friedman's function without noise, among 200 columns."""
     x = np.random.default_rng(seed).random((1000, 200))
     y = 10 * np.sin(np.pi * x[:, 0] * x[:, 1]) + 20 * (x[:, 2] - 0.5) ** 2
-    return Case(x, y + 10 * x[:, 3] + 5 * x[:, 4], (10, 10), (100, 20, 10, 5, 4), (0.3, 300), 300)
+    return Case(x, y + 10 * x[:, 3] + 5 * x[:, 4], (10, 10), (100, 20, 10, 5, 4), 300)
 
 
 CASES = {"digits": digits, "strong_linear": strong_linear, "friedman": friedman}
@@ -96,13 +97,11 @@ def main() -> None:
     options.add_argument("--multiplier", type=float, default=1.05)
     options.add_argument("--case", choices=list(CASES))
     options.add_argument("--seed", type=int, default=0)
-    options.add_argument("--ends", type=float, nargs=2, help="our lowest and highest strength")
     given = options.parse_args()
     torch.set_num_threads(1)
     for name, made in CASES.items():
         if given.case in (None, name):
             case = made(given.seed)
-            case = replace(case, ends=tuple(given.ends)) if given.ends else case
             problem = parted(case, given.seed)
             own, theirs = ours(case, problem), lassonets(case, problem, given)
             for row in compared(name, case, own, theirs):
@@ -129,6 +128,7 @@ def ours(case: Case, given: dict[str, np.ndarray]) -> tuple[float, Points]:
     y, test_y = (torch.from_numpy(given[name]).to(kind) for name in ("y", "test_y"))
     spec = parse_spec(
         {
+            "kind": "path",
             "dataset": "made up",
             "task": "classification" if case.classes else "regression",
             "model": {"kind": "mlp", "hidden": list(case.hidden), "skip": True},
@@ -136,22 +136,19 @@ def ours(case: Case, given: dict[str, np.ndarray]) -> tuple[float, Points]:
             "schedule": "cosine",
             "epochs": case.epochs,
             "hierarchy": LIMIT,
-            "search": {"penalty": "hierarchical"},
+            "validation": {"kind": "holdout"},
+            "penalty": "hierarchical",
+            "strengths": STRENGTHS,
+            "learning_rate": RATE,
         }
     )
     outputs = int(y.max()) + 1 if case.classes else 1
     fold = Fold(x, y, test_x, test_y, 0.0, 1.0)
-    problem = Problem(
-        spec,
-        [fold],
-        outputs,
-        torch.device("cpu"),
-        sources=tuple(str(column) for column in range(x.shape[1])),
-        settling_share=SETTLING_SHARE,
-    )
-    strengths = np.geomspace(*case.ends, STRENGTHS)
-    members = [Configuration("hierarchical", float(own), 0.0, RATE, 0.0) for own in strengths]
+    sources = tuple(str(column) for column in range(x.shape[1]))
+    problem = path_problem(Problem(spec, [fold], outputs, torch.device("cpu"), sources=sources))
     started = time.process_time()
+    strengths = placed_strengths(problem, Watch()).placed[::-1]
+    members = [Configuration("hierarchical", own, 0.0, RATE, 0.0) for own in strengths]
     models = refit(problem, members)
     seconds = time.process_time() - started
     assert models.features is not None

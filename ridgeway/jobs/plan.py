@@ -20,11 +20,15 @@ class Engine(BaseModel):
 
 
 class JobPlan(Engine):
-    """The engine of a job, and the lowest and highest λ that `"lambda": "auto"` stands for."""
+    """The engine of a job, and the lowest and highest λ that `"lambda": "auto"` stands for.
+
+    placed: the strengths of a path job, from the strongest down, where they are not evenly spaced.
+    """
 
     strengths: tuple[float, float] = Field(
         validation_alias=AliasChoices("lambda", "strengths"), serialization_alias="lambda"
     )
+    placed: tuple[float, ...] = ()
 
     @property
     def engine(self) -> Engine:

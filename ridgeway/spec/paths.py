@@ -35,7 +35,7 @@ class PathRequest(Strict):
     penalty: Name = Field(description="one that has a strength, or what a plug-in offers")
     strengths: Strengths | None = Field(
         None,
-        description="how many, evenly in logarithms from the strongest down, or which; default "
+        description="how many, from the strongest down, or which; default "
         f"{EXACT_STRENGTHS} of linear models by `exact`, {TRAINED_STRENGTHS} of all others",
     )
     l1_ratio: float | None = Field(

@@ -26,7 +26,8 @@ from workers.penalties.penalties import PENALTIES
 from workers.population.configuration import Configuration
 from workers.population.problem import path_problem
 from workers.population.results import TrainedModels, fold_errors
-from workers.strength.probe import BELOW, UNPROBED
+from workers.strength.placing import columns_left, drops_columns, spread
+from workers.strength.probe import BELOW, BEYOND, UNPROBED
 from workers.strength.range import path_ends
 
 MOST_COLUMNS = 500  # whose coefficients are told
@@ -76,15 +77,24 @@ def trace(
 ) -> Traced | None:
     """Train the member at each strength, on the job's folds and on every development row.
 
-    None where the model would not be trained.
+    Where a path has more strengths than these, the others go where these drop columns. None where
+    the model would not be trained.
     """
-    members = [replace(member, strength=float(own)) for own in strengths]
     problem = path_problem(training.problem)
-    scores = training.train(problem, members)
-    if scores is None:
+    members = [replace(member, strength=float(own)) for own in strengths]
+    first = training.train(problem, members)
+    if first is None:
         return None
-    refits = [epochs] * len(members)
-    return _traced(members, PathScores.of_population(scores), refits, prepared, training)
+    scores = PathScores.of_population(first)
+    more = path_strengths(prepared) - len(members)
+    added = [replace(member, strength=own) for own in _between(members, scores, more)]
+    further = training.train(problem, added) if added else None
+    if further is not None:
+        members += added
+        order = sorted(range(len(members)), key=lambda place: -members[place].strength)
+        scores = scores.beside(PathScores.of_population(further), order)
+        members = [members[place] for place in order]
+    return _traced(members, scores, [epochs] * len(members), prepared, training)
 
 
 def trace_trials(trials: Sequence[StudyTrial], prepared: Prepared, training: Training) -> Traced:
@@ -99,12 +109,14 @@ def trace_trials(trials: Sequence[StudyTrial], prepared: Prepared, training: Tra
 def grid(
     member: Configuration, prepared: Prepared, searched: tuple[float, float] | None
 ) -> np.ndarray:
-    """Return the strengths of an answer's path, from the largest down, evenly in logarithms.
+    """Return the first strengths of an answer's path, from the largest down, evenly in logarithms.
 
-    Of linear models from λ_max of the development rows, or where no strength leaves nothing from
-    ten times that of Σ |w|; else over the range of the search.
+    Of linear models all of them, from λ_max of the development rows, or where no strength leaves
+    nothing from ten times that of Σ |w|; of nets over the range of the search. Of nets that drop
+    columns half of them, up to where probed ones were a decade beyond the last that had not
+    collapsed.
     """
-    spec = prepared.spec
+    spec, count = prepared.spec, path_strengths(prepared)
     low, high = _searched(spec, searched)
     if isinstance(spec.model, LinearModel):
         rows, outputs = prepared.development(), prepared.outputs
@@ -113,7 +125,11 @@ def grid(
         if ends is not None:
             low, high = ends
             low = min(low, member.strength or low)
-    return np.geomspace(high, low, path_strengths(prepared))
+    elif drops_columns(member):
+        count = (count + 1) // 2
+        if spec.search.strength == "auto":
+            high *= 10 ** (1 - BEYOND)
+    return np.geomspace(high, low, count)
 
 
 def described_path(
@@ -160,6 +176,19 @@ def _traced(
     problem = path_problem(training.problem)
     models = training.refit(replace(problem, folds=[prepared.development()]), members, epochs)
     return Traced(training.problem.spec, members, scores, models)
+
+
+def _between(members: Sequence[Configuration], scores: PathScores, count: int) -> Sequence[float]:
+    """Return so many strengths between those of the members, where columns fall."""
+    columns = columns_left(scores.features, scores.nonzero_weights)
+    whole = np.isfinite(scores.values)
+    left = {
+        member.strength: float(own)
+        for member, own, well in zip(members, columns, whole, strict=True)
+        if well
+    }
+    strengths = [member.strength for member in members]
+    return spread(left, strengths, count) if count and len(left) > 1 else ()
 
 
 def _searched(spec: JobSpec, searched: tuple[float, float] | None) -> tuple[float, float]:

@@ -39,6 +39,24 @@ class PathScores:
             settled=result.settled,
         )
 
+    def beside(self, others: PathScores, order: Sequence[int]) -> PathScores:
+        """Return both, the others after these, then in this order of places."""
+
+        def put(own: np.ndarray, more: np.ndarray) -> np.ndarray:
+            return np.concatenate([own, more])[list(order)]
+
+        features = None
+        if self.features is not None and others.features is not None:
+            features = put(self.features, others.features)
+        return PathScores(
+            values=put(self.values, others.values),
+            standard_errors=put(self.standard_errors, others.standard_errors),
+            fold_values=put(self.fold_values, others.fold_values),
+            nonzero_weights=put(self.nonzero_weights, others.nonzero_weights),
+            features=features,
+            settled=put(self.settled, others.settled),
+        )
+
     @classmethod
     def of_trials(cls, trials: Sequence[StudyTrial]) -> PathScores:
         """Return what a job's own complete trials reached, as workers wrote it."""

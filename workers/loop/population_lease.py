@@ -118,7 +118,8 @@ class PopulationWork:
             scale = probed_penalty(bench.spec).probe_scale
             found = unprobed(f"the probe failed: {fault.reason}", scale)
         engine = self._engine()
-        plan = JobPlan(strengths=(found.low, found.high), **engine.model_dump())
+        range_ = (found.low, found.high)
+        plan = JobPlan(strengths=range_, placed=found.placed, **engine.model_dump())
         return self._persistence.write(
             lambda transaction: holding.fix_plan(transaction, lease, plan, found.warnings)
         )
@@ -178,7 +179,7 @@ class PopulationWork:
         if lease.first_number is not None:
             params = mirror.params(lease.first_number, lease.size)
             return lease.first_number, [Configuration.from_params(spec, own) for own in params]
-        params = mirror.propose(space, lease.size, lease.ordinal, start)
+        params = mirror.propose(space, lease.size, lease.ordinal, start, plan.placed)
         first = self._persistence.write(
             lambda transaction: holding.reserve(transaction, lease, params, space)
         )

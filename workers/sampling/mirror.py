@@ -5,7 +5,7 @@ The database is read once a population, for what is new, never trial by trial.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 from optuna.distributions import BaseDistribution
@@ -17,7 +17,7 @@ from ridgeway.study.histories import new_lessons
 from workers.sampling.request import Request
 from workers.sampling.samplers import LEARNING, SAMPLERS
 from workers.sampling.space import external_params
-from workers.sampling.strengths import path_draws
+from workers.sampling.strengths import path_draws, strengths_of
 from workers.sampling.table import TrialTable
 from workers.sampling.tpe import History
 
@@ -52,15 +52,22 @@ class Mirror:
         return [self.table.params(first_number + index) for index in range(size)]
 
     def propose(
-        self, space: Mapping[str, BaseDistribution], count: int, ordinal: int, start: int
+        self,
+        space: Mapping[str, BaseDistribution],
+        count: int,
+        ordinal: int,
+        start: int,
+        placed: Sequence[float] = (),
     ) -> list[Params]:
         """Propose configurations for the job's population `ordinal`, each aware of those before it.
 
         start: how many of the job's trials come before the population's. A grid's last
-        population may come out smaller than `count`.
+        population may come out smaller than `count`. placed: a path's strengths, where they are
+        not evenly spaced.
         """
         if self._spec.kind == "path":
-            return external_params(space, path_draws(self._spec, space, start, count))
+            strengths = strengths_of(self._spec, space, placed)[start : start + count]
+            return external_params(space, path_draws(space, strengths))
         history = partial(self._history, space)
         request = Request(space, count, ordinal, start, self._spec.seed, history)
         return external_params(space, SAMPLERS[self._spec.sampler](request))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from optuna.distributions import BaseDistribution, FloatDistribution
@@ -13,14 +13,20 @@ from workers.sampling.axes import Floats, only_value
 from workers.sampling.space import existing
 
 
-def path_draws(
-    spec: JobSpec, space: Mapping[str, BaseDistribution], start: int, count: int
-) -> dict[str, Floats]:
-    """Return the path's strengths `start` to `start + count`, beside what is fixed."""
+def strengths_of(
+    spec: JobSpec, space: Mapping[str, BaseDistribution], placed: Sequence[float] = ()
+) -> Sequence[float]:
+    """Return a path's strengths: those that were placed, or else as the spec has them."""
     range_ = space["lambda"]
     assert isinstance(range_, FloatDistribution)
     assert spec.strengths is not None, "a path has strengths"
-    strengths = strengths_within(spec.strengths, range_.low, range_.high)[start : start + count]
+    return placed or strengths_within(spec.strengths, range_.low, range_.high)
+
+
+def path_draws(
+    space: Mapping[str, BaseDistribution], strengths: Sequence[float]
+) -> dict[str, Floats]:
+    """Return these strengths beside what is fixed."""
     columns = {
         name: np.array(strengths) if name == "lambda" else np.full(len(strengths), only_value(each))
         for name, each in space.items()

@@ -42,11 +42,15 @@ BEYOND = 1 / 3
 
 @dataclass(frozen=True)
 class StrengthRange:
-    """The lowest and highest λ to search, and what the job should warn of."""
+    """The lowest and highest λ to search, and what the job should warn of.
+
+    placed: the strengths of a path, from the strongest down, where they are not evenly spaced.
+    """
 
     low: float
     high: float
     warnings: tuple[str, ...] = ()
+    placed: tuple[float, ...] = ()
 
 
 def fixed_range(scale: float) -> tuple[float, float]:
@@ -125,6 +129,13 @@ def learning_rates(dimension: Dimension, count: int) -> list[float]:
     """Return the middles of `count` equal parts of the dimension, each once."""
     middles = (quantile(dimension, (part + 0.5) / count) for part in range(count))
     return list(dict.fromkeys(middles))
+
+
+def middle_member(spec: JobSpec, strength: float) -> Configuration:
+    """Return a net of the probed penalty, in the middle of all else that the job searches."""
+    rate = spec.search.learning_rate
+    middle = 0.0 if rate is None else quantile(rate, 0.5)
+    return _member(spec, probed_penalty(spec).name, strength, middle)
 
 
 def _member(spec: JobSpec, penalty: PenaltyName, strength: float, rate: float) -> Configuration:

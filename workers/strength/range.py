@@ -31,6 +31,7 @@ from workers.population.problem import Problem
 from workers.population.watch import Watch
 from workers.strength.free import fitted_by_free, middle_smoothing, pinball_by_free
 from workers.strength.initial import initial_weights
+from workers.strength.placing import is_placed, placed_strengths
 from workers.strength.probe import BELOW, UNPROBED, StrengthRange, probe_range
 
 BELOW_OF_WIDE = 1e-3  # λ_max, the low end where rows are fewer than inputs
@@ -51,8 +52,8 @@ def strength_range(
     """Return what a job's `"auto"` stands for, from its development rows alone.
 
     A net is probed on the rows that the first fold trains on, the last of forward ones, of which
-    the first has the fewest; on_epoch(done, of) is called after each epoch of it. JobUnrunnable
-    where its model can't be built or trained.
+    the first has the fewest, for its range or for all strengths of its path; on_epoch(done, of) is
+    called after each epoch of it. JobUnrunnable where its model can't be built or trained.
     """
     spec, outputs = prepared.spec, prepared.outputs
     if isinstance(spec.strengths, list):
@@ -65,7 +66,8 @@ def strength_range(
             return StrengthRange(*(path_range(spec, rows, outputs, inputs) or UNPROBED))
         return linear_range(spec, rows, outputs, inputs)
     probed = problem.folds[-1 if isinstance(spec.validation, ForwardValidation) else 0]
-    return probe_range(replace(problem, folds=(probed,)), Watch(on_epoch=on_epoch))
+    find = placed_strengths if is_placed(spec) else probe_range
+    return find(replace(problem, folds=(probed,)), Watch(on_epoch=on_epoch))
 
 
 def linear_range(spec: JobSpec, rows: Fold, outputs: int, inputs: ByInput = PLAIN) -> StrengthRange:

@@ -230,3 +230,36 @@ def test_a_nets_path_goes_on_from_the_dense_net_that_its_strengths_share(
     _, other = finished(database, settings, alone)
     assert other.points[0].norms == path.points[1].norms
     assert other.points[0].value == path.points[1].value
+
+
+@on_sqlite
+def test_workers_share_the_strengths_that_the_first_of_them_placed(
+    database: Database, tmp_path: Path
+) -> None:
+    settings = Settings(data=tmp_path, checkpoint_seconds=1e-9, max_population=12)
+    net = {"model": {"kind": "mlp", "hidden": [5]}, "epochs": 10, "validation": {"kind": "holdout"}}
+    fields = {"kind": "path", "trials": None, "dataset": "wine", "penalty": "l1", **net}
+    job_id = submitting.submit_resolved(database, **fields, strengths=30, learning_rate=0.02)
+    assert make_worker(database, settings).work_once()  # plans, and trains twelve
+    with database.reading() as transaction:
+        lambda_range = lookups.find_job(transaction, job_id).lambda_range
+
+    def die(done: int, of: int) -> None:
+        raise Killed
+
+    dying = make_worker(database, settings, die)
+    with pytest.raises(Killed):
+        dying.work_once()
+    with database.transaction() as transaction:
+        holding.expire_leases(transaction, dying.id)
+    job, path = finished(database, settings, job_id)
+    assert (job.progress.complete, job.progress.failed) == (30, 0)
+    strengths = [own.strength for own in path.points]
+    assert strengths == sorted(set(strengths), reverse=True)
+    assert lambda_range is not None
+    assert (strengths[-1], strengths[0]) == (lambda_range.low, lambda_range.high)
+    ratios = np.divide(strengths[:-1], strengths[1:])
+    assert ratios.max() > 1.5 * ratios.min()
+    left = [own.features for own in path.points]
+    assert left[0] == 0
+    assert left[-1] == 13

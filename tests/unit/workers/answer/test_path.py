@@ -21,6 +21,8 @@ from ridgeway.spec.wording import parse_spec
 from workers.answer import path as path_module
 from workers.data.bundled import bundled_frame
 from workers.data.prepare import Prepared, check_and_prepare
+from workers.population.configuration import Configuration
+from workers.population.problem import path_problem
 
 NONE = {"penalty": "none"}
 
@@ -167,6 +169,26 @@ def test_a_path_of_nets_goes_from_no_feature_to_all(tmp_path: Path) -> None:
     assert set(last.norms) == set(prepared.source_columns)
     assert all(norm > 0 for norm in last.norms.values())
     assert all(point.coefficients is None for point in path.points)
+
+
+def test_strengths_that_were_placed_among_others_are_as_if_all_were_trained_together() -> None:
+    fields = {"model": {"kind": "mlp", "hidden": [4]}, "trials": 72, "epochs": 10}
+    prepared = prepared_of("wine", **fields, search={"lambda": {"low": 1e-4, "high": 1}})
+    training = training_of(prepared)
+    member = Configuration("l1", 0.01, 0.0, 0.02, 0.0)
+    first = path_module.grid(member, prepared, None)
+    traced = path_module.trace(member, 10, first, prepared, training)
+    assert traced is not None
+    strengths = [own.strength for own in traced.members]
+    assert (len(first), len(strengths)) == (6, 12)
+    assert strengths == sorted(set(strengths), reverse=True)
+    assert set(first) < set(strengths)
+    together = training.train(path_problem(training.problem), traced.members)
+    assert together is not None
+    np.testing.assert_array_equal(traced.scores.fold_values, together.fold_values)
+    assert together.features is not None
+    np.testing.assert_array_equal(traced.scores.features, together.features.mean(1))
+    np.testing.assert_array_equal(traced.scores.settled, together.settled)
 
 
 @pytest.mark.parametrize("strength", [0.0, [0.0, 0.1], 0.1, {"low": 0.0, "high": 1.0}])

@@ -305,15 +305,10 @@ def _gradient_unit(loss: MeanLoss, terms: Terms, start: Tensor) -> Tensor:
 def _conjugate_gradients(curvature: Curvature, slope: Tensor, bending: Tensor) -> Tensor:
     """Solve curvature(step) = slope (F, P, K, D) as far as CONJUGATE_STEPS go; from zero.
 
-    It ends where a direction bends down. Where that may be, of members that are bending, and it is
-    the slope itself, the step is as long as if it bent up as much.
+    It ends where a direction bends down. Of members that are bending, where that may be, the step
+    still goes along it, as far as if it bent up as much: proximal steps alone would creep there.
     """
     step, left = torch.zeros_like(slope), slope
-    if bending.any():
-        along = _dot(slope, curvature(slope))
-        down = bending & (along < 0)
-        step = torch.where(down, slope * (_dot(slope, slope) / torch.where(down, -along, 1)), step)
-        left = torch.where(down, 0, left)
     direction = left
     length = enough = _dot(left, left)
     enough = enough * torch.finfo(slope.dtype).eps
@@ -321,14 +316,15 @@ def _conjugate_gradients(curvature: Curvature, slope: Tensor, bending: Tensor) -
         heed()
         bent = curvature(direction)
         along = _dot(direction, bent)
-        going = (along > 0) & (length > enough)
-        by = torch.where(going, length / torch.where(going, along, 1), 0)
+        unfinished = length > enough
+        going, last = unfinished & (along > 0), unfinished & bending & (along < 0)
+        by = torch.where(going | last, length / torch.where(going | last, along.abs(), 1), 0)
         step = step + by * direction
-        left = left - by * bent
-        shorter = _dot(left, left)
+        left = left - torch.where(going, by, 0) * bent
+        shorter = torch.where(last, 0, _dot(left, left))
         turn = torch.where(going, shorter / torch.where(going, length, 1), 0)
         direction = left + turn * direction
-        length = torch.where(going, shorter, length)
+        length = torch.where(going | last, shorter, length)
     return step
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import cast
@@ -9,7 +10,7 @@ from typing import cast
 import numpy as np
 import pytest
 import torch
-from populations import CPU, job, made_up_fold
+from populations import CPU, job, made_up_fold, one_fold
 from torch import Tensor
 
 from ridgeway.spec.names import PenaltyName
@@ -38,9 +39,14 @@ def parts_of(name: str, strength: float) -> Components:
 
 
 def solved(
-    way: str, rows: TrainingRows, kind: Kind, parts: Sequence[Components], outputs: int = 1
+    way: str,
+    rows: TrainingRows,
+    kind: Kind,
+    parts: Sequence[Components],
+    outputs: int = 1,
+    rounds: int = 60,
 ) -> Rounds:
-    """Members when all have arrived, or after 60 rounds: side by side, or one by one."""
+    """Members when all have arrived, or after some rounds: side by side, or one by one."""
     fit, own = LinearFit([rows], kind, outputs, torch.float64, CPU), Strengths.of(parts)
     solver = Fista(fit, own)
     if way == "one by one":
@@ -48,7 +54,7 @@ def solved(
         if not isinstance(library, Library):
             pytest.skip(library)
         solver = Exact(fit, own, [ExactFold(fit, rows, library)])
-    for _ in range(60):
+    for _ in range(rounds):
         if not solver.active.any():
             break
         solver.advance()
@@ -203,6 +209,21 @@ def test_from_its_largest_strength_on_the_root_of_sizes_leaves_no_weight(
         assert solver.converged.all()
         assert not solver.weights[0, 0].any()
         assert solver.weights[0, 1].any()
+
+
+def test_what_bends_down_is_left_behind_within_a_jobs_rounds() -> None:
+    """Of more columns than rows, all correlated, mcp goes a long way where the objective bends."""
+    draw = np.random.default_rng(2)
+    shared = draw.normal(size=(100, 1))
+    inputs = math.sqrt(0.5) * (shared + draw.normal(size=(100, 300)))
+    targets = inputs[:, :5] @ [2, -1.5, 1, 0.7, 0.5] + draw.normal(size=100)
+    fold = one_fold(inputs, targets)
+    rows = TrainingRows(fold.train_inputs, fold.train_targets)
+    slope = 2 * (rows.inputs.T @ rows.targets).abs().max().item() / len(targets)
+    own = parts_of("mcp", 0.03 * slope)
+    solver = solved("one by one", rows, "regression", [own], rounds=30)
+    assert solver.converged.all()
+    assert left(solver, rows, "regression", 0, own) < 1e-8
 
 
 def test_a_softmax_that_creeps_ends_with_its_rounds_and_says_so() -> None:

@@ -43,6 +43,7 @@ PATHS_LOWEST = {
 # What a model of zeros predicts, which full label smoothing draws to; of more classes 1 / K.
 UNINFORMED: Mapping[Kind, float] = {"regression": 0.0, "poisson": 1.0, "binary": 0.5}
 ROUNDING = 1e-12  # of the gradient of data that tell nothing
+HAIR = 1e-8  # above λ_max, as a share: its rounding must leave no weight at a path's beginning
 ROWS_AT_ONCE = 2**14  # as doubles
 
 
@@ -110,7 +111,7 @@ def path_ends(
         return None
     wide = rows.train_inputs.shape[1] > len(rows.train_targets)
     sparse = PENALTIES[mixed[0]].components(1.0, mixed[1]).sparse
-    high = largest if sparse else BEYOND * largest
+    high = (1 + HAIR) * largest if sparse else BEYOND * largest
     return PATHS_LOWEST[wide] * largest, high
 
 

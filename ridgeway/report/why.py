@@ -14,6 +14,7 @@ EXPLAINED = ("l1", "l2", "elastic_net", "group_lasso")  # the formulas that the 
 SETS_ZEROS = ("l1", "elastic_net", "group_lasso")
 SIZES = (1.0, 0.1, 0.01, 0.001)  # of a weight
 STEP = 0.01  # η where the job has no rate of its own
+MOST_STEPS = 10**12  # that are counted
 
 
 @dataclass(frozen=True)
@@ -121,9 +122,11 @@ def _landing(own: Tried | None) -> str:
     if own is None:
         return ""
     rate = own.rate or STEP
-    steps = math.ceil(0.01 / (rate * own.strength))
+    shrinks = rate * own.strength  # 0 where a float holds no number as small
+    steps = MOST_STEPS if shrinks < 0.01 / MOST_STEPS else math.ceil(0.01 / shrinks)
+    after = f"{steps:,}" if steps < MOST_STEPS else f"{MOST_STEPS:,} or more"
     return (
-        f"With η = {rate:.3g} and no pull of the loss, a weight of 0.01 is at zero after {steps:,} "
+        f"With η = {rate:.3g} and no pull of the loss, a weight of 0.01 is at zero after {after} "
         "steps."
     )
 

@@ -244,6 +244,16 @@ def test_zeros_are_explained_by_the_penalties_that_were_tried(
         assert ("Landing on zero" in page.text) is (tried != ["l2"])
 
 
+@pytest.mark.parametrize("strength", [1e-320, 1e-12])
+def test_a_strength_too_small_to_land_by_has_a_page(material: Material, strength: float) -> None:
+    """A path's strengths may be whatever is above 0: of the smallest no step can be counted."""
+    evidence = material.evidence
+    trials = replace(evidence.trials, strength=(strength,))
+    weak = replace(material, evidence=replace(evidence, trials=trials))
+    page = Read(render_report(with_answer(weak, penalties=[_row("l1", 0, 1.0)])))
+    assert "is at zero after 1,000,000,000,000 or more steps" in page.text
+
+
 def test_a_job_without_an_answer_says_why_it_has_no_report(material: Material) -> None:
     for state, said in (("running", "comes with its answer"), ("failed", "has no answer")):
         unanswered = with_job(material, state=state, recommended=None)

@@ -1,4 +1,8 @@
-"""Machines in network namespaces of their own, joined by a bridge, as root may make them."""
+"""Machines that processes are started on, and the network that joins them.
+
+Where root may, each is a set of namespaces with a cable to a bridge (namespaces.py); elsewhere it
+is an address of the loopback interface (loopback.py). `TEST_NETWORK` asks for one of the two.
+"""
 
 from __future__ import annotations
 
@@ -6,127 +10,67 @@ import os
 import shutil
 import signal
 import subprocess
+import tempfile
+import time
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
+from typing import Protocol
 
-BRIDGES = range(1, 200)
-# What holds a machine's namespaces open. Ray's folder is a file system of its own in each: nodes on
-# one machine would share it.
-HOLD = (
-    "echo {name} > /proc/sys/kernel/hostname && mkdir -p /tmp/ray && "
-    "mount -t tmpfs tmpfs /tmp/ray && echo there && exec sleep infinity"
-)
-NAMESPACES = ["--net", "--mount", "--uts", "--pid"]
-UNSHARE = ["unshare", *NAMESPACES, "--mount-proc", "--fork", "--kill-child", "sh", "-c"]
-
-
-def why_no_machines() -> str | None:
-    """Why namespaces can't be made here; None where they can."""
-    for tool in ("ip", "unshare", "nsenter"):
-        if shutil.which(tool) is None:
-            return f"network namespaces need the command {tool}"
-    tried = subprocess.run(
-        ["unshare", "--net", "--mount", "sh", "-c", "mount -t tmpfs tmpfs /tmp && ip link add "
-         "rwprobe type bridge"],
-        capture_output=True, check=False,
-    )  # fmt: skip
-    return None if tried.returncode == 0 else "network namespaces need root's rights"
-
-
-def _ip(*arguments: str) -> None:
-    subprocess.run(["ip", *arguments], check=True, capture_output=True)
-
-
-@dataclass(frozen=True)
-class Bridge:
-    """What joins machines to each other and to this host: 10.213.NUMBER.0/24."""
-
-    number: int
-
-    @property
-    def name(self) -> str:
-        return f"ridgeway{self.number}"
-
-    @property
-    def host(self) -> str:
-        """This host's address on it."""
-        return self.address(1)
-
-    def address(self, machine: int) -> str:
-        return f"10.213.{self.number}.{machine}"
-
-
-@contextmanager
-def bridged() -> Iterator[Bridge]:
-    """A bridge of one's own: its name can be taken once."""
-    for bridge in map(Bridge, BRIDGES):
-        with suppress(subprocess.CalledProcessError):
-            _ip("link", "add", bridge.name, "type", "bridge")
-            break
-    else:
-        raise AssertionError("every bridge is taken")
-    _ip("addr", "add", f"{bridge.host}/24", "dev", bridge.name)
-    _ip("link", "set", bridge.name, "up")
-    yield bridge
-    _ip("link", "del", bridge.name)
+OURS = " -P -m "  # in the command line of every process of Ridgeway's, and of none of Ray's
 
 
 @dataclass(eq=False)
-class Machine:
-    """One of them: its network, its `/tmp/ray`, and every process that was started on it."""
+class Machine(ABC):
+    """Its address, a folder for temporary files, and every process that was started on it.
 
-    bridge: Bridge
+    environment: of its processes; `RIDGEWAY_DATABASE_URL` in it names a server of this host.
+    """
+
     number: int
     environment: Mapping[str, str]
     log: Path
-    _holder: subprocess.Popen[bytes] = field(init=False)
+    folder: Path = field(init=False)
     _started: list[subprocess.Popen[bytes]] = field(default_factory=list, init=False)
 
     def __post_init__(self) -> None:
-        hold = HOLD.format(name=self.name)
-        self._holder = subprocess.Popen([*UNSHARE, hold], stdout=subprocess.PIPE)
-        assert self._holder.stdout is not None
-        assert self._holder.stdout.readline() == b"there\n"
-        inner = self._root()
-        _ip("link", "add", self._cable, "type", "veth", "peer", "name", "eth0", "netns", inner)
-        _ip("link", "set", self._cable, "master", self.bridge.name, "up")
-        self._inside("ip", "addr", "add", f"{self.address}/24", "dev", "eth0")
-        for interface in ("eth0", "lo"):
-            self._inside("ip", "link", "set", interface, "up")
+        self.folder = Path(tempfile.mkdtemp(prefix="machine-", dir="/tmp"))  # short, for sockets
 
     @property
     def name(self) -> str:
-        """Its host name."""
         return f"machine{self.number}"
 
     @property
-    def address(self) -> str:
-        return self.bridge.address(self.number)
+    @abstractmethod
+    def address(self) -> str: ...
 
-    @property
-    def _cable(self) -> str:
-        return f"ridge{self.bridge.number}c{self.number}"
+    @abstractmethod
+    def cut_off(self) -> None:
+        """No more gets through between its processes and those of other machines."""
 
-    def _root(self) -> str:
-        """The process id, on the host, of the first process in the namespaces."""
-        pid = self._holder.pid
-        return Path(f"/proc/{pid}/task/{pid}/children").read_text().split()[0]
+    @abstractmethod
+    def join(self) -> None:
+        """Its network is back."""
 
-    @cached_property
-    def _enter(self) -> list[str]:
-        return ["nsenter", "--target", self._root(), *NAMESPACES, "--wd=/"]
+    @abstractmethod
+    def has(self, host: str, pid: int) -> bool:
+        """Whether this is where a process runs that calls itself so."""
 
-    def _inside(self, *argv: str) -> None:
-        subprocess.run([*self._enter, *argv], check=True, capture_output=True)
+    @abstractmethod
+    def _entered(self, argv: Sequence[str]) -> Sequence[str]:
+        """The command, as this host starts it there."""
+
+    @abstractmethod
+    def _pids(self) -> Iterator[int]:
+        """What runs there, or has run there until now, by ids on this host."""
 
     def start(self, argv: Sequence[str], **environment: str) -> subprocess.Popen[bytes]:
         """Start a process there, its output into the machine's log."""
         with self.log.open("ab") as output:
             process = subprocess.Popen(
-                [*self._enter, *argv],
+                self._entered(argv),
                 env={**os.environ, **self.environment, **environment},
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -135,44 +79,72 @@ class Machine:
         return process
 
     def processes(self) -> dict[int, str]:
-        """Every process there but the holders: id on the host, command line."""
+        """Every process there but those that hold others: id on this host, command line."""
         found: dict[int, str] = {}
-        ours = Path(f"/proc/{self._root()}/ns/net").readlink()
-        for folder in Path("/proc").iterdir():
+        holders = {process.pid for process in self._started}
+        for pid in self._pids():
             with suppress(OSError):
-                if folder.name.isdigit() and (folder / "ns/net").readlink() == ours:
-                    line = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode()
-                    found[int(folder.name)] = line.strip()
-        for pid in (self._holder.pid, int(self._root())):
-            found.pop(pid, None)
+                line = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
+                if pid not in holders and line.strip():
+                    found[pid] = line.strip()
         return found
 
-    def runs(self, what: str, but: str = "no such thing") -> set[int]:
-        """The processes there whose command line holds this, and not that."""
-        lines = self.processes().items()
-        return {pid for pid, line in lines if what in line and but not in line}
+    def runs(self, what: str) -> set[int]:
+        """The processes there whose command line holds this."""
+        return {pid for pid, line in self.processes().items() if what in line}
 
     def kill(self, *, but: str | None = None) -> None:
         """Kill -9 all that runs there, as when the machine loses its power; or all but some."""
-        for pid, line in self.processes().items():
-            if but is None or but not in line:
-                with suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
+        while self._send(signal.SIGKILL, but):  # what they started meanwhile, too
+            time.sleep(0.01)
 
-    def cut_off(self) -> None:
-        """Pull its cable."""
-        _ip("link", "set", self._cable, "down")
+    def pause(self) -> None:
+        """Stop all that runs there and is not Ridgeway's."""
+        self._send(signal.SIGSTOP, but=OURS)
 
-    def join(self) -> None:
-        """Put the cable back."""
-        _ip("link", "set", self._cable, "up")
+    def wake(self) -> None:
+        """Have what was stopped go on."""
+        self._send(signal.SIGCONT)
 
     def close(self) -> None:
         """Away with it, and with all that runs there."""
-        with suppress(subprocess.CalledProcessError):
-            _ip("link", "del", self._cable)
-        for process in (self._holder, *self._started):
+        self.kill()
+        for process in self._started:
             process.kill()
             process.wait()
-        if self._holder.stdout is not None:
-            self._holder.stdout.close()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _send(self, number: int, but: str | None = None) -> int:
+        """Send a signal to all there, or all but some; how many there were."""
+        found = [pid for pid, line in self.processes().items() if but is None or but not in line]
+        for pid in found:
+            with suppress(ProcessLookupError):
+                os.kill(pid, number)
+        return len(found)
+
+
+class Network(Protocol):
+    """What joins machines to each other and to this host."""
+
+    @property
+    def host(self) -> str:
+        """This host's address on it."""
+        ...
+
+    def machine(self, number: int, environment: Mapping[str, str], log: Path) -> Machine:
+        """A machine that is new on it."""
+        ...
+
+
+def network() -> AbstractContextManager[Network]:
+    """The one that TEST_NETWORK names, else namespaces where they can be made."""
+    import loopback
+    import namespaces
+
+    why_not = namespaces.why_not()
+    kind = os.environ.get("TEST_NETWORK") or ("loopback" if why_not else "namespaces")
+    assert kind in ("loopback", "namespaces"), f"TEST_NETWORK={kind}"
+    if kind == "loopback":
+        return loopback.loopback()
+    assert why_not is None, why_not
+    return namespaces.bridged()

@@ -58,11 +58,13 @@ class Proxy:
         return socket.create_connection((str(host), port))
 
     def _pass_on(self, source: socket.socket, sink: socket.socket) -> None:
-        with suppress(OSError), source:
-            while data := source.recv(65536):
-                if self._passing.is_set():
-                    sink.sendall(data)
-            sink.shutdown(socket.SHUT_RDWR)
+        with source:
+            with suppress(OSError):  # reset, as by a process that was killed
+                while data := source.recv(65536):
+                    if self._passing.is_set():
+                        sink.sendall(data)
+            with suppress(OSError):
+                sink.shutdown(socket.SHUT_RDWR)
 
 
 @contextmanager

@@ -9,14 +9,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from machines import Bridge, Machine
+from deployments import free_port
+from machines import Machine, Network
 
-PORT = 6379
 TOKEN = "a-token-of-this-test-alone-0123456789"
 REPOSITORY = Path(__file__).parents[2]
 RAY = "from ray.scripts.scripts import main; main()"
 # Nothing goes through the object store, so it has the least that Ray allows.
 LEAST = ["--object-store-memory", "80000000", "--block"]
+# Nodes may share an address space of ports, so each takes what is free.
+FREE_PORTS = ["--min-worker-port", "0", "--max-worker-port", "0"]
+FREE_PORTS += ["--dashboard-agent-listen-port", "0"]
 RAY_ENVIRONMENT = {
     "RAY_AUTH_MODE": "token",
     "RAY_AUTH_TOKEN": TOKEN,
@@ -40,10 +43,11 @@ class Cluster:
     head: Machine
     nodes: list[Machine]
     engine: subprocess.Popen[bytes] | None = field(default=None)
+    port: int = field(default_factory=free_port)
 
     @property
     def address(self) -> str:
-        return f"{self.head.address}:{PORT}"
+        return f"{self.head.address}:{self.port}"
 
     def start(self) -> None:
         """Start Ray on all of them; nodes try until they find the head."""
@@ -56,13 +60,16 @@ class Cluster:
         return self.head.log.exists() and "Ray runtime started" in self.head.log.read_text()
 
     def start_head(self, **environment: str) -> None:
-        where = ["--head", "--node-ip-address", self.head.address, "--port", str(PORT)]
+        where = ["--head", "--port", str(self.port)]
         what = ["--num-cpus", "0", "--include-dashboard", "false"]
-        self.head.start([sys.executable, "-c", RAY, "start", *where, *what, *LEAST], **environment)
+        argv = [sys.executable, "-c", RAY, "start", *where, *what, *_of(self.head)]
+        # Ray takes nodes that have lost their head for a head that is up, where they share a host.
+        (self.head.folder / "ray_current_cluster").unlink(missing_ok=True)
+        self.head.start(argv, **environment)
 
     def start_node(self, node: Machine) -> None:
-        where = ["--address", self.address, "--node-ip-address", node.address]
-        argv = [sys.executable, "-c", f"'{RAY}'", "start", *where, "--num-cpus", "2", *LEAST]
+        where = ["--address", self.address, "--num-cpus", "2", *_of(node)]
+        argv = [sys.executable, "-c", f"'{RAY}'", "start", *where]
         node.start(["sh", "-c", AGAIN.format(command=" ".join(argv))])
 
     def start_engine(self, **environment: str) -> subprocess.Popen[bytes]:
@@ -80,16 +87,22 @@ class Cluster:
         }
 
 
+def _of(machine: Machine) -> list[str]:
+    """What `ray start` is told of the machine that it runs on."""
+    own = ["--node-ip-address", machine.address, "--temp-dir", str(machine.folder)]
+    return [*own, *FREE_PORTS, *LEAST]
+
+
 @contextmanager
 def machines(
-    bridge: Bridge, numbers: Sequence[int], settings: Mapping[str, str], logs: Path
+    network: Network, numbers: Sequence[int], settings: Mapping[str, str], logs: Path
 ) -> Iterator[list[Machine]]:
     """Machines of these numbers that share settings; gone with all that runs there afterwards."""
     environment = {**RAY_ENVIRONMENT, "PYTHONPATH": str(REPOSITORY), **settings}
     made: list[Machine] = []
     try:
         for number in numbers:
-            made.append(Machine(bridge, number, environment, logs / f"machine{number}.log"))
+            made.append(network.machine(number, environment, logs / f"machine{number}.log"))
         yield made
     finally:
         for machine in made:

@@ -198,11 +198,13 @@ class Controller:
             self._leaving.append(_Leaving(worker.actor, worker.actor.leave.remote()))
 
     def _end_the_leaving(self) -> None:
-        now = time.monotonic()
-        ended = [each for each in self._leaving if now > each.until or _ready(each.answer)]
-        self._leaving = [each for each in self._leaving if each not in ended]
-        for each in ended:
-            ray.kill(each.actor)
+        kept: list[_Leaving] = []
+        for each in self._leaving:
+            if time.monotonic() > each.until or _ready(each.answer):
+                ray.kill(each.actor)
+            else:
+                kept.append(each)
+        self._leaving = kept
 
 
 def _ready(answer: Any) -> bool:

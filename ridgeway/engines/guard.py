@@ -28,18 +28,7 @@ def require_guarded(address: str) -> None:
 
     Unreachable where no cluster answers.
     """
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("RAY_AUTH_")}
-    command = [sys.executable, "-P", "-c", STRANGER, address]
-    try:
-        code = subprocess.run(
-            command,
-            env={**environment, "RAY_AUTH_MODE": "disabled"},
-            capture_output=True,
-            timeout=STRANGER_SECONDS,
-            check=False,
-        ).returncode
-    except subprocess.TimeoutExpired:
-        code = 1
+    code = _ask_as_stranger(address)
     if code == 0:
         message = (
             f"is a cluster that asks nobody for a token, and {WHY_TOKENS}; start each of its nodes "
@@ -48,3 +37,18 @@ def require_guarded(address: str) -> None:
         raise InvalidInput.of("--address", address, message)
     if code != REFUSED:
         raise Unreachable(f"No Ray cluster answers at {address}.")
+
+
+def _ask_as_stranger(address: str) -> int | None:
+    """Return the stranger's exit code; None where it waited in vain."""
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("RAY_AUTH_")}
+    try:
+        return subprocess.run(
+            [sys.executable, "-P", "-c", STRANGER, address],
+            env={**environment, "RAY_AUTH_MODE": "disabled"},
+            capture_output=True,
+            timeout=STRANGER_SECONDS,
+            check=False,
+        ).returncode
+    except subprocess.TimeoutExpired:
+        return None

@@ -9,20 +9,18 @@ from pydantic import ValidationError
 from ridgeway.errors import InvalidInput
 from ridgeway.settings import Settings, refusals
 
-TOKEN_MODE = ("RAY_AUTH_MODE", "token")
 WHY_TOKENS = "whoever reaches a Ray cluster without a token runs code on it (CVE-2023-48022)"
 
 
 def require_token_mode() -> None:
     """Raise InvalidInput unless this process shows Ray a token, and asks for one."""
-    name, mode = TOKEN_MODE
-    found = os.environ.get(name)
-    if (found or "").lower() != mode:
+    found = os.environ.get("RAY_AUTH_MODE")
+    if (found or "").lower() != "token":
         message = (
-            f"must be {mode!r} here and for `ray start` on every node, with one token for all in "
+            "must be 'token' here and for `ray start` on every node, with one token for all in "
             f"RAY_AUTH_TOKEN_PATH, RAY_AUTH_TOKEN or ~/.ray/auth_token: {WHY_TOKENS}"
         )
-        raise InvalidInput.of(name, found, message)
+        raise InvalidInput.of("RAY_AUTH_MODE", found, message)
 
 
 def shared_settings() -> Settings:

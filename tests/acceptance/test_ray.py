@@ -234,7 +234,7 @@ def test_a_node_that_was_cut_off_writes_nothing_when_it_is_back(scene: Scene):
     assert cut_off
     # Its worker has trained on, and comes with what it found as soon as the database is back. Ray,
     # which would end it there first, is to come later.
-    lost = f"lost population {scene.lease(held).ordinal}"
+    lost = f"lost population {scene.lease(held).ordinal} "
     machine.pause()
     assert lost not in written(machine)
     since = time.monotonic()

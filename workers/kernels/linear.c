@@ -13,6 +13,7 @@ enum { SQUARED_ERROR, BINARY, CROSS_ENTROPY, POISSON, HUBER };
 enum { CONVERGED, NOT_CONVERGED, OUT_OF_MEMORY };
 
 #define ROWS_AT_ONCE 512      /* in a strip: so many of some dozens of columns lie in a cache */
+#define TURN 32               /* and whose classes are told apart at a time */
 #define PART 128              /* rows of it whose products are summed in the rows' own type */
 #define LEAST_CURVATURE 1e-11 /* of a row's loss, of what it is at most: saturated rows have none */
 #define BEYOND 0.01           /* of the bend that bounds a row's Huber loss, where it has none */
@@ -31,10 +32,16 @@ typedef struct {
 } Products;
 
 /* What one fold trains on, padded with zeros to a multiple of 8 rows. Columns lie in strips of
-   ROWS_AT_ONCE rows, so that a pass over all of them reads memory in one go. */
+   ROWS_AT_ONCE rows, so that a pass over all of them reads memory in one go.
+
+   A softmax does not change where all its logits do by the same, so one output less than there are
+   classes is enough: orthonormal contrasts of their logits. What does not tell these from the
+   classes' own, l2's and the group's norms, may have them; their models are smaller, and bend in
+   every direction. */
 typedef struct {
-    int64_t rows, features, outputs, loss;
+    int64_t rows, features, outputs, classes, loss;
     double delta;            /* of HUBER */
+    const double *contrasts; /* (classes, outputs): each class's logit of these; NULL: each its own */
     const REAL *columns;     /* strip after strip, (features, its rows); the last feature is of ones */
     const double *shares;    /* (rows), which add up to one; 0 for padding */
     const double *targets;   /* (rows): numbers, 0 or 1, or classes */
@@ -70,12 +77,12 @@ typedef struct {
 typedef struct {
     double *logits, *moved, *slopes; /* (outputs, rows) */
     double *step;                    /* (outputs, rows): of the logits */
-    REAL *weighted, *gathered;       /* panels of a part of a strip's columns, (most) */
+    REAL *narrow, *weighted, *gathered; /* panels of a part of a strip's columns, (most) */
     int64_t *set;                    /* (most): features of the working set, in order */
     char *in_set, *likely;           /* (features) */
     double *curvature;               /* (most x outputs, most x outputs) */
     double *own_weights, *own_slope, *own_before, *own_start; /* (most x outputs) */
-    double *left;                    /* (outputs) */
+    double *left;                    /* (outputs + classes) */
     Pull *pulls;                     /* (most) */
     Scratch scratch;
 } Space;
@@ -196,30 +203,77 @@ static double huber(const Rows *rows, int64_t start, int64_t count, const double
     return sum;
 }
 
+/* to (classes, TURN) = the classes' own of some rows' numbers in contrasts, or those of classes. */
+INLINE void by_class(const Rows *rows, int64_t start, int64_t count, const double *numbers,
+                     double *to) {
+    for (int64_t c = 0; c < rows->classes; c++) {
+        double *own = to + c * TURN;
+        if (!rows->contrasts) {
+            memcpy(own, numbers + c * rows->rows + start, count * sizeof *own);
+            continue;
+        }
+        memset(own, 0, TURN * sizeof *own);
+        for (int64_t k = 0; k < rows->outputs; k++)
+            add_scaled(own, rows->contrasts[c * rows->outputs + k],
+                       numbers + k * rows->rows + start, count);
+    }
+}
+
+/* The other way, for slopes. */
+INLINE void by_output(const Rows *rows, int64_t start, int64_t count, const double *slopes,
+                      double *to) {
+    for (int64_t k = 0; k < rows->outputs; k++) {
+        double *own = to + k * rows->rows + start;
+        if (!rows->contrasts) {
+            memcpy(own, slopes + k * TURN, count * sizeof *own);
+            continue;
+        }
+        memset(own, 0, count * sizeof *own);
+        for (int64_t c = 0; c < rows->classes; c++)
+            add_scaled(own, rows->contrasts[c * rows->outputs + k], slopes + c * TURN, count);
+    }
+}
+
+/* Of at most TURN rows. room (classes, TURN). */
+static double some_cross_entropy(const Rows *rows, double smoothing, int64_t start, int64_t count,
+                                 const double *logits, double *slopes, double *room) {
+    int64_t classes = rows->classes;
+    double sum = 0, even = smoothing / classes, top[TURN], total[TURN] = {0}, mean[TURN] = {0};
+    double aim[TURN];
+    by_class(rows, start, count, logits, room);
+    memcpy(top, room, sizeof top);
+    for (int64_t c = 1; c < classes; c++)
+        for (int64_t i = 0; i < count; i++)
+            top[i] = room[c * TURN + i] > top[i] ? room[c * TURN + i] : top[i];
+    for (int64_t i = 0; i < count; i++)
+        aim[i] = room[(int64_t)rows->targets[start + i] * TURN + i] - top[i];
+    for (int64_t c = 0; c < classes; c++)
+        for (int64_t i = 0; i < count; i++) {
+            double below = room[c * TURN + i] - top[i], e = decayed(below);
+            room[c * TURN + i] = e;
+            total[i] += e;
+            mean[i] += below;
+        }
+    for (int64_t i = 0; i < count; i++)
+        sum += rows->shares[start + i] *
+               (log(total[i]) - (1 - smoothing) * aim[i] - even * mean[i]);
+    for (int64_t c = 0; c < classes; c++)
+        for (int64_t i = 0; i < count; i++)
+            room[c * TURN + i] = rows->shares[start + i] * (room[c * TURN + i] / total[i] - even);
+    for (int64_t i = 0; i < count; i++)
+        room[(int64_t)rows->targets[start + i] * TURN + i] -=
+            rows->shares[start + i] * (1 - smoothing);
+    by_output(rows, start, count, room, slopes);
+    return sum;
+}
+
 static double cross_entropy(const Rows *rows, double smoothing, int64_t start, int64_t count,
                             const double *logits, double *slopes) {
-    int64_t classes = rows->outputs, rest = rows->rows;
-    double sum = 0, even = smoothing / classes;
-    for (int64_t i = start; i < start + count; i++) {
-        double top = logits[i], sum_of_all = 0, mean = 0;
-        for (int64_t k = 1; k < classes; k++) {
-            double each = logits[k * rest + i];
-            top = each > top ? each : top;
-        }
-        for (int64_t k = 0; k < classes; k++) {
-            double below = logits[k * rest + i] - top, e = decayed(below);
-            slopes[k * rest + i] = e;
-            sum_of_all += e;
-            mean += below;
-        }
-        int64_t own = (int64_t)rows->targets[i];
-        double aim = (1 - smoothing) * (logits[own * rest + i] - top) + even * mean;
-        double share = rows->shares[i];
-        sum += share * (log(sum_of_all) - aim);
-        for (int64_t k = 0; k < classes; k++)
-            slopes[k * rest + i] = share * (slopes[k * rest + i] / sum_of_all - even);
-        slopes[own * rest + i] -= share * (1 - smoothing);
-    }
+    double room[rows->classes * TURN], sum = 0;
+    memset(room, 0, sizeof room);
+    for (int64_t i = 0; i < count; i += TURN)
+        sum += some_cross_entropy(rows, smoothing, start + i, count - i < TURN ? count - i : TURN,
+                                  logits, slopes, room);
     return sum;
 }
 
@@ -257,6 +311,34 @@ static void row_curvature(const Rows *rows, double smoothing, const double *slop
         double bend = k == l ? own[0] * (1 - own[0]) : -own[0] * own[1];
         if (k == l && bend < LEAST_CURVATURE) bend = LEAST_CURVATURE;
         to[i - start] = (REAL)(share * bend);
+    }
+}
+
+/* The same between two contrasts. */
+static void contrast_curvature(const Rows *rows, double smoothing, const double *slopes, int64_t k,
+                               int64_t l, int64_t start, int64_t count, REAL *to) {
+    int64_t classes = rows->classes, outputs = rows->outputs;
+    double room[classes * TURN], even = smoothing / classes;
+    for (int64_t first = start; first < start + count; first += TURN) {
+        int64_t left = start + count - first, some = left < TURN ? left : TURN;
+        double both[TURN] = {0}, own[TURN] = {0}, other[TURN] = {0};
+        by_class(rows, first, some, slopes, room);
+        for (int64_t c = 0; c < classes; c++) {
+            double a = rows->contrasts[c * outputs + k], b = rows->contrasts[c * outputs + l];
+            for (int64_t i = 0; i < some; i++) {
+                double share = rows->shares[first + i];
+                double target = (rows->targets[first + i] == c) * (1 - smoothing) + even;
+                double likely = share > 0 ? room[c * TURN + i] / share + target : 0;
+                both[i] += a * b * likely;
+                own[i] += a * likely;
+                other[i] += b * likely;
+            }
+        }
+        for (int64_t i = 0; i < some; i++) {
+            double bend = both[i] - own[i] * other[i];
+            if (k == l && bend < LEAST_CURVATURE) bend = LEAST_CURVATURE;
+            to[first - start + i] = (REAL)(rows->shares[first + i] * bend);
+        }
     }
 }
 
@@ -313,9 +395,15 @@ INLINE void add_column(const Rows *rows, int64_t feature, int64_t start, int64_t
     for (int64_t i = 0; i < count; i++) to[i] += by * column[i];
 }
 
-typedef REAL lanes __attribute__((vector_size(32), aligned(sizeof(REAL)), may_alias));
-#define LANES (32 / (int64_t)sizeof(REAL))
-#define HIGH 4            /* columns of a panel whose numbers are taken one by one */
+#ifdef __AVX512F__
+#define BYTES 64
+#define HIGH 8            /* columns of a panel whose numbers are taken one by one */
+#else
+#define BYTES 32
+#define HIGH 4
+#endif
+typedef REAL lanes __attribute__((vector_size(BYTES), aligned(sizeof(REAL)), may_alias));
+#define LANES (BYTES / (int64_t)sizeof(REAL))
 #define BROAD (2 * LANES) /* and of one where they are taken together */
 
 /* to (tall, across) += the products of the columns of two panels, over a part of a strip. Panels lie
@@ -350,65 +438,97 @@ static void part_products(const Space *space, int64_t count, double *block) {
                            count - c < BROAD ? count - c : BROAD, block + r * count + c, count);
 }
 
-/* Copy a part of the set's columns into panels, weighted by the rows' curvatures and not. */
+/* Copy a part of the set's columns into panels of both kinds. */
 static void pack_part(const Rows *rows, const Space *space, int64_t start, int64_t first,
-                      const REAL *bends, int64_t count) {
+                      int64_t count) {
     int64_t left = strip_size(rows, start) - first, some = left < PART ? left : PART;
     for (int64_t f = 0; f < count; f++) {
         const REAL *column = in_strip(rows, space->set[f], start) + first;
-        REAL *weighted = space->weighted + f / HIGH * HIGH * PART + f % HIGH;
-        REAL *own = space->gathered + f / BROAD * BROAD * PART + f % BROAD;
-        for (int64_t i = 0; i < some; i++) {
-            own[i * BROAD] = column[i];
-            weighted[i * HIGH] = column[i] * bends[first + i];
-        }
-        for (int64_t i = some; i < PART; i++) own[i * BROAD] = weighted[i * HIGH] = 0;
+        REAL *narrow = space->narrow + f / HIGH * HIGH * PART + f % HIGH;
+        REAL *broad = space->gathered + f / BROAD * BROAD * PART + f % BROAD;
+        for (int64_t i = 0; i < some; i++) narrow[i * HIGH] = broad[i * BROAD] = column[i];
+        for (int64_t i = some; i < PART; i++) narrow[i * HIGH] = broad[i * BROAD] = 0;
     }
 }
 
-/* A softmax does not change where all its logits do by the same: the curvature of an output in itself
-   is what it takes from that with the others. */
-static void fill_diagonal(int64_t outputs, int64_t count, double *curvature) {
-    int64_t size = count * outputs;
-    for (int64_t a = 0; a < size; a++)
-        for (int64_t g = 0; g < count; g++) {
-            double *row = curvature + a * size + g * outputs, others = 0;
-            for (int64_t l = 0; l < outputs; l++) others += l == a % outputs ? 0 : row[l];
-            row[a % outputs] = -others;
-            if (a / outputs == g && -others < LEAST_CURVATURE) row[a % outputs] = LEAST_CURVATURE;
+/* Weight a part's narrow panels by its rows' curvatures (PART). */
+static void weight_part(const Space *space, const REAL *bends, int64_t count) {
+    for (int64_t f = 0; f < count; f += HIGH) {
+        const REAL *from = space->narrow + f * PART;
+        REAL *to = space->weighted + f * PART;
+        for (int64_t i = 0; i < PART; i++)
+            for (int64_t r = 0; r < HIGH; r++) to[i * HIGH + r] = from[i * HIGH + r] * bends[i];
+    }
+}
+
+static void curvature_of_rows(const Rows *rows, const Member *member, const Space *space, int64_t k,
+                              int64_t l, int64_t start, int64_t count, REAL *to) {
+    if (rows->loss == POISSON || rows->loss == HUBER)
+        number_curvature(rows, space->logits, space->slopes, start, count, to);
+    else if (rows->contrasts)
+        contrast_curvature(rows, member->smoothing, space->slopes, k, l, start, count, to);
+    else row_curvature(rows, member->smoothing, space->slopes, k, l, start, count, to);
+}
+
+/* blocks: for each pair of outputs k <= l, or k < l where these are classes, (count, count), whose
+   lower triangle gets the sums of the columns' products times the rows' curvatures. */
+static void sum_products(const Rows *rows, const Member *member, Space *space, int64_t count,
+                         double *blocks) {
+    int64_t apart = rows->outputs > 1 && !rows->contrasts;
+    REAL bends[PART];
+    for (int64_t start = 0; start < rows->rows; start += ROWS_AT_ONCE) {
+        int64_t strip = strip_size(rows, start);
+        for (int64_t first = 0; first < strip; first += PART) {
+            int64_t some = strip - first < PART ? strip - first : PART;
+            double *block = blocks;
+            memset(bends, 0, sizeof bends);
+            pack_part(rows, space, start, first, count);
+            for (int64_t k = 0; k < rows->outputs; k++)
+                for (int64_t l = k + apart; l < rows->outputs; l++, block += count * count) {
+                    curvature_of_rows(rows, member, space, k, l, start + first, some, bends);
+                    weight_part(space, bends, count);
+                    part_products(space, count, block);
+                }
         }
+    }
+}
+
+/* One row of the curvature, of an output k of a feature f, up to that feature. A softmax does not
+   change where all its logits do by the same: the curvature of a class in itself is what it takes
+   from that with the others. */
+static void fill_row(const Rows *rows, const double *blocks, int64_t f, int64_t k, int64_t count,
+                     double *row) {
+    int64_t outputs = rows->outputs, apart = outputs > 1 && !rows->contrasts;
+    for (int64_t l = 0; l < outputs; l++) {
+        if (apart && l == k) continue;
+        int64_t low = k < l ? k : l, high = k < l ? l : k;
+        int64_t pair = low * (outputs - apart) - low * (low - 1) / 2 + high - low - apart;
+        const double *block = blocks + (pair * count + f) * count;
+        for (int64_t g = 0; g <= f; g++) row[g * outputs + l] = block[g];
+    }
+    for (int64_t g = 0; apart && g <= f; g++) {
+        double others = 0;
+        for (int64_t l = 0; l < outputs; l++) others += l == k ? 0 : row[g * outputs + l];
+        row[g * outputs + k] = f == g && -others < LEAST_CURVATURE ? LEAST_CURVATURE : -others;
+    }
 }
 
 /* The curvature of the loss in the working set's weights, at the current point. */
 static void fill_curvature(const Rows *rows, const Member *member, Space *space, int64_t count) {
     int64_t outputs = rows->outputs, size = count * outputs;
-    double *block = space->scratch.factor; /* (count, count), free now */
-    for (int64_t k = 0; k < outputs; k++)
-        for (int64_t l = outputs > 1 ? k + 1 : k; l < outputs; l++) {
-            memset(block, 0, count * count * sizeof *block);
-            for (int64_t start = 0; start < rows->rows; start += ROWS_AT_ONCE) {
-                int64_t strip = strip_size(rows, start);
-                REAL bends[ROWS_AT_ONCE];
-                if (rows->loss == POISSON || rows->loss == HUBER)
-                    number_curvature(rows, space->logits, space->slopes, start, strip, bends);
-                else
-                    row_curvature(rows, member->smoothing, space->slopes, k, l, start, strip, bends);
-                for (int64_t first = 0; first < strip; first += PART) {
-                    pack_part(rows, space, start, first, bends, count);
-                    part_products(space, count, block);
-                }
-            }
-            for (int64_t f = 0; f < count; f++)
-                for (int64_t g = 0; g <= f; g++) {
-                    double bend = block[f * count + g];
-                    int64_t a = f * outputs, b = g * outputs;
-                    space->curvature[(a + k) * size + b + l] = bend;
-                    space->curvature[(a + l) * size + b + k] = bend;
-                    space->curvature[(b + k) * size + a + l] = bend;
-                    space->curvature[(b + l) * size + a + k] = bend;
-                }
-        }
-    if (outputs > 1) fill_diagonal(outputs, count, space->curvature);
+    int64_t pairs = rows->outputs > 1 && !rows->contrasts ? outputs * (outputs - 1) / 2
+                                                          : outputs * (outputs + 1) / 2;
+    double *blocks = space->scratch.factor; /* free now, and large enough */
+    memset(blocks, 0, pairs * count * count * sizeof *blocks);
+    sum_products(rows, member, space, count, blocks);
+    for (int64_t f = 0; f < count; f++)
+        for (int64_t k = 0; k < outputs; k++)
+            fill_row(rows, blocks, f, k, count, space->curvature + (f * outputs + k) * size);
+    for (int64_t top = 0; top < size; top += TURN) /* in squares, which a cache holds */
+        for (int64_t left = 0; left <= top; left += TURN)
+            for (int64_t a = top; a < top + TURN && a < size; a++)
+                for (int64_t b = left; b < left + TURN && b < a; b++)
+                    space->curvature[b * size + a] = space->curvature[a * size + b];
 }
 
 static double product(const Rows *rows, int64_t feature, int64_t other) {
@@ -469,11 +589,19 @@ INLINE Pull pull_of(const Rows *rows, const Member *member, int64_t feature) {
     return own_pull(member->features, rows->factors, feature);
 }
 
+/* The largest entry of the smallest subgradient in a feature's weights, those of classes where outputs
+   are contrasts. left: room for (outputs + classes). */
 static double violation(const Rows *rows, const Member *member, const double *weights,
                         const double *gradient, int64_t feature, double *left) {
     int64_t at = feature * rows->outputs;
     Pull pull = pull_of(rows, member, feature);
-    return subgradient(&pull, weights + at, gradient + at, rows->outputs, left);
+    double largest = subgradient(&pull, weights + at, gradient + at, rows->outputs, left);
+    if (!rows->contrasts) return largest;
+    largest = 0;
+    for (int64_t c = 0; c < rows->classes; c++)
+        largest = larger(largest,
+                         fabs(dot(rows->contrasts + c * rows->outputs, left, rows->outputs)));
+    return largest;
 }
 
 /* Put what is marked into the set in the features' order, which is nobody else's business. Where the
@@ -694,6 +822,8 @@ static Found solve(const Rows *rows, const Member *member, double *weights, doub
     int fresh = 1;
     double share = rows->outputs > 1 ? 0.1 : 0.01; /* of a residual, left by a model: many outputs'
                                                       models cost more than a pass over the rows */
+    double spread = rows->contrasts ? (rows->classes - 1) / sqrt((double)rows->classes) : 1;
+    /* at most so much larger are classes' entries than those of their contrasts */
     double residual = set_residual(rows, member, weights, gradient, space, count);
     while (found.steps < member->steps) {
         if (residual <= member->tolerance) {
@@ -720,8 +850,8 @@ static Found solve(const Rows *rows, const Member *member, double *weights, doub
         }
         double last = residual, aim = share * residual;
         if (rows->loss == SQUARED_ERROR || aim < member->tolerance / 2) aim = member->tolerance / 2;
-        double value = take_step(rows, member, found.value, aim, weights, gradient, space, count,
-                                 fresh);
+        double value = take_step(rows, member, found.value, aim / spread, weights, gradient, space,
+                                 count, fresh);
         residual = set_residual(rows, member, weights, gradient, space, count);
         found.steps++;
         int stuck = !(value < found.value) && !(residual < last);
@@ -747,6 +877,7 @@ static int open_space(const Rows *rows, Space *space) {
     ROOM(space->moved, numbers);
     ROOM(space->slopes, numbers);
     ROOM(space->step, numbers);
+    ROOM(space->narrow, (rows->most + HIGH) * PART);
     ROOM(space->weighted, (rows->most + HIGH) * PART);
     ROOM(space->gathered, (rows->most + BROAD) * PART);
     ROOM(space->own_start, size);
@@ -757,7 +888,7 @@ static int open_space(const Rows *rows, Space *space) {
     ROOM(space->own_weights, size);
     ROOM(space->own_slope, size);
     ROOM(space->own_before, size);
-    ROOM(space->left, rows->outputs);
+    ROOM(space->left, rows->outputs + rows->classes);
     ROOM(space->pulls, rows->most);
     UNSET(space->scratch.past, 3 * LOOKS_BACK * size);
     ROOM(space->scratch.places, size);
@@ -769,7 +900,7 @@ static int open_space(const Rows *rows, Space *space) {
 }
 
 static void close_space(Space *space) {
-    void *places[] = {space->logits, space->moved, space->slopes, space->step, space->weighted,
+    void *places[] = {space->logits, space->moved, space->slopes, space->step, space->narrow, space->weighted,
                       space->gathered, space->own_start, space->set, space->in_set, space->likely,
                       space->curvature, space->own_weights, space->own_slope, space->own_before,
                       space->left, space->pulls, space->scratch.past, space->scratch.places, space->scratch.factor,

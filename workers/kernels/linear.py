@@ -6,10 +6,12 @@ import ctypes
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import torch
 from torch import Tensor
 
+from workers.kernels.contrasts import contrasts
 from workers.kernels.library import Library
 from workers.kernels.moments import about, moments
 from workers.kernels.numbers import code_of
@@ -23,6 +25,7 @@ MOST_COORDINATES = 1024  # in a working set: features times outputs
 MOST_MOMENTS = 2048  # columns of least squares whose moments pay, if there are as many rows
 SAMPLED = 16  # of how many rows one tells about where a column's mean lies
 STILL = 1e-12  # of a mean's square: columns that vary by less may be constant
+FINER = 0.1  # of the tolerance, by contrasts: it costs little, and weak ridges leave weights loose
 STRIP = 512  # rows whose columns lie side by side, ROWS_AT_ONCE in linear.c
 
 
@@ -39,8 +42,10 @@ class RowsStructure(ctypes.Structure):
         ("rows", ctypes.c_int64),
         ("features", ctypes.c_int64),
         ("outputs", ctypes.c_int64),
+        ("classes", ctypes.c_int64),
         ("loss", ctypes.c_int64),
         ("delta", ctypes.c_double),
+        ("contrasts", Address),
         ("columns", Address),
         ("shares", Address),
         ("targets", Address),
@@ -226,7 +231,9 @@ class Columns(SolvableRows):
             padded,
             features,
             self.outputs,
+            self.outputs,
             *code_of(kind),
+            None,
             self._columns.data_ptr(),
             self._shares.data_ptr(),
             self._targets.data_ptr(),
@@ -259,7 +266,23 @@ class Columns(SolvableRows):
         return _unit(self._squares, targets.clamp_max(self._structure.delta**2 or math.inf))
 
     def solve(self, aim: Aim, start: Tensor) -> Optimum:
-        return self._solved_by("linear_solve", self._structure, aim, start)
+        if self.outputs == 1 or aim.features.l1 > 0 or aim.intercept.l1 > 0:
+            return self._solved_by("linear_solve", self._structure, aim, start)
+        aim = replace(aim, tolerance=FINER * aim.tolerance)
+        found = self._solved_by("linear_solve", self._contrasted, aim, start @ self._contrasts)
+        weights, gradient = (own @ self._contrasts.T for own in (found.weights, found.gradient))
+        return replace(found, weights=weights, gradient=gradient)
+
+    @property
+    def _contrasts(self) -> Tensor:
+        return contrasts(self.outputs)
+
+    @cached_property
+    def _contrasted(self) -> RowsStructure:
+        """The same rows with contrasts of their classes as outputs."""
+        own = RowsStructure.from_buffer_copy(self._structure)
+        own.outputs, own.contrasts = self.outputs - 1, self._contrasts.data_ptr()
+        return own
 
 
 class Moments(SolvableRows):

@@ -19,6 +19,7 @@ from torch import Tensor
 from workers.fullbatch.rows import LinearFit
 from workers.headway import tell
 from workers.heeding import heed
+from workers.kernels.kept import KeptCurvature
 from workers.kernels.linear import Aim, Optimum, Pull, SolvableRows
 from workers.models.by_input import over_held
 from workers.penalties.components import Components
@@ -26,11 +27,15 @@ from workers.penalties.critical import critical_mixtures
 
 STEPS = 100  # of Newton's, for one member
 TOLERANCE = {torch.float64: 1e-10, torch.float32: 1e-8}
+# Of it, where l2 or groups' norms alone hold the weights of classes: where they are weak, columns
+# that determine each other leave these loose, and by contrasts a better fit costs little.
+FINER = 0.1
 # Of ladders. A rung of classes costs about as much as a member does, one of least squares little.
 RUNGS_A_DECADE = {"classes": 2, "squares": 4}
 DECADES = 8  # that a ladder goes down at most
 LOOSE = 0.03  # tolerance of a rung, which others only start from, as a share of its strength
 MIXINGS = 4  # ladders between lasso and ridge, or group lasso
+MOST_KEPT = 16 * 2**20  # bytes of curvatures at rungs, of one fold
 BEYOND = 1e30  # a strength that leaves the intercept alone
 
 
@@ -85,6 +90,7 @@ class FoldPaths:
         self._curved = fit.kind != "regression"
         self._ladders: dict[Components, list[Tensor]] = {}
         self._mixtures: dict[float, float] = {}
+        self._kept: dict[tuple[Components, int], KeptCurvature] = {}  # the last used is the last
 
     @property
     def means(self) -> Tensor:
@@ -94,17 +100,23 @@ class FoldPaths:
     def solve(self, member: Wanted) -> Optimum:
         """Solve the member from the rung that is next to it, or from a sample's optimum."""
         member = self._plain(member)
-        if self._sample is None:
-            start, before = self._start(member)
-        else:
+        if self._sample is not None:
             start, before = self._sampled_start(member, self._sample)
-        return self._rows.solve(self._aim(member, before), start)
+            return self._rows.solve(self._aim(member, before), start)
+        rung = self._next_rung(member)
+        if rung is None:
+            return self._rows.solve(self._aim(member, math.inf), self._nothing())
+        start = self._ladder(rung)[rung.place].to_dense()
+        aim = self._aim(member, rung.before(rung.place))
+        return self._rows.solve(aim, start, self._kept_at(rung.unit, rung.place))
 
     def _aim(self, member: Wanted, before: float) -> Aim:
         own, outputs = member.components, self._rows.outputs
         features = Pull(own.l1, own.l2, math.sqrt(outputs) * own.group)
         intercept = Pull(own.l1 + own.group, own.l2) if self._penalises_all else Pull()
-        return Aim(features, intercept, member.smoothing, before, self._tolerance, STEPS)
+        weak = self._curved and outputs > 1 and features.l1 == 0
+        tolerance = self._tolerance * (FINER if weak else 1)
+        return Aim(features, intercept, member.smoothing, before, tolerance, STEPS)
 
     def _sampled_start(self, member: Wanted, sample: FoldPaths) -> tuple[Tensor, float]:
         """Return the member's optimum on the sample, and the strength that this belongs to."""
@@ -118,13 +130,17 @@ class FoldPaths:
 
     # --- ladders ------------------------------------------------------------------------------
 
-    def _start(self, member: Wanted) -> tuple[Tensor, float]:
-        """Return where the member starts (features, K), and the strength that this belongs to."""
-        rung = self._next_rung(member)
-        if rung is None:
-            return self._nothing(), math.inf
-        ladder = self._ladder(rung)
-        return ladder[rung.place].to_dense(), rung.before(rung.place)
+    def _kept_at(self, unit: Components, place: int) -> KeptCurvature | None:
+        """Return what is kept of the curvature at a rung; what was used long ago makes room."""
+        if (unit, place) in self._kept:
+            self._kept[unit, place] = self._kept.pop((unit, place))
+            return self._kept[unit, place]
+        fresh = self._rows.keeping()
+        if fresh is not None:
+            while sum(own.bytes for own in self._kept.values()) > MOST_KEPT:
+                del self._kept[next(iter(self._kept))]
+            self._kept[unit, place] = fresh
+        return fresh
 
     def lacking(self, members: Sequence[Wanted]) -> list[int]:
         """Return how many rungs are solved before each of these members, one after the other."""
@@ -216,7 +232,8 @@ class FoldPaths:
             own = Components(strength * unit.l1, strength * unit.l2, strength * unit.group)
             aim = self._aim(Wanted(own), to.before(max(0, place - 1)))
             aim = replace(aim, tolerance=max(self._tolerance, LOOSE * strength))
-            start = self._rows.solve(aim, start).weights
+            kept = self._kept_at(unit, place - 1) if place > 0 else None
+            start = self._rows.solve(aim, start, kept).weights
             ladder.append(start.to_sparse())
             tell((len(ladder) - first) / (to.place + 2 - first))  # the member itself comes next
         return ladder

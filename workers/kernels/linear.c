@@ -60,9 +60,18 @@ typedef struct {
     const double *factors;   /* as in Rows */
 } Moments;
 
+/* The curvature at a start that members share, between the features that one of them began with.
+   Each number is the same whoever asks for it. */
+typedef struct {
+    int64_t count;
+    int64_t *features; /* (count), in order */
+    REAL *blocks;      /* for each pair of outputs the lower triangle of (count, count) */
+} Kept;
+
 /* One member: its penalty and where it starts. */
 typedef struct {
     Pull features, intercept;
+    Kept *kept;       /* of its start; NULL: nobody else starts there */
     double smoothing; /* share of a class target that is spread over all classes */
     double before;    /* the l1 strength, or the group's, of the start's own optimum */
     double tolerance; /* of the largest entry of the smallest subgradient */
@@ -504,7 +513,7 @@ static void fill_row(const Rows *rows, const double *blocks, int64_t f, int64_t 
         int64_t low = k < l ? k : l, high = k < l ? l : k;
         int64_t pair = low * (outputs - apart) - low * (low - 1) / 2 + high - low - apart;
         const double *block = blocks + (pair * count + f) * count;
-        for (int64_t g = 0; g <= f; g++) row[g * outputs + l] = block[g];
+        for (int64_t g = 0; g <= f; g++) row[g * outputs + l] = (REAL)block[g]; /* as if kept */
     }
     for (int64_t g = 0; apart && g <= f; g++) {
         double others = 0;
@@ -513,14 +522,46 @@ static void fill_row(const Rows *rows, const double *blocks, int64_t f, int64_t 
     }
 }
 
-/* The curvature of the loss in the working set's weights, at the current point. */
-static void fill_curvature(const Rows *rows, const Member *member, Space *space, int64_t count) {
+/* Take the blocks (pairs, count, count) out of what is kept; 0 if some features are not there. */
+static int look_up_blocks(const Kept *kept, const Space *space, int64_t count, int64_t pairs,
+                          double *blocks) {
+    int64_t places[count], place = 0, triangle = kept->count * (kept->count + 1) / 2;
+    for (int64_t f = 0; f < count; f++) {
+        while (place < kept->count && kept->features[place] < space->set[f]) place++;
+        if (place == kept->count || kept->features[place] != space->set[f]) return 0;
+        places[f] = place;
+    }
+    for (int64_t pair = 0; pair < pairs; pair++)
+        for (int64_t f = 0; f < count; f++) {
+            const REAL *row = kept->blocks + pair * triangle + places[f] * (places[f] + 1) / 2;
+            double *to = blocks + (pair * count + f) * count;
+            for (int64_t g = 0; g <= f; g++) to[g] = row[places[g]];
+        }
+    return 1;
+}
+
+static void keep_blocks(Kept *kept, const Space *space, int64_t count, int64_t pairs,
+                        const double *blocks) {
+    REAL *to = kept->blocks;
+    kept->count = count;
+    memcpy(kept->features, space->set, count * sizeof *kept->features);
+    for (int64_t row = 0; row < pairs * count; row++)
+        for (int64_t g = 0; g <= row % count; g++) *to++ = (REAL)blocks[row * count + g];
+}
+
+/* The curvature of the loss in the working set's weights, at the current point. kept: of this point,
+   or NULL. */
+static void fill_curvature(const Rows *rows, const Member *member, Kept *kept, Space *space,
+                           int64_t count) {
     int64_t outputs = rows->outputs, size = count * outputs;
     int64_t pairs = rows->outputs > 1 && !rows->contrasts ? outputs * (outputs - 1) / 2
                                                           : outputs * (outputs + 1) / 2;
     double *blocks = space->scratch.factor; /* free now, and large enough */
-    memset(blocks, 0, pairs * count * count * sizeof *blocks);
-    sum_products(rows, member, space, count, blocks);
+    if (!kept || !look_up_blocks(kept, space, count, pairs, blocks)) {
+        memset(blocks, 0, pairs * count * count * sizeof *blocks);
+        sum_products(rows, member, space, count, blocks);
+        if (kept) keep_blocks(kept, space, count, pairs, blocks);
+    }
     for (int64_t f = 0; f < count; f++)
         for (int64_t k = 0; k < outputs; k++)
             fill_row(rows, blocks, f, k, count, space->curvature + (f * outputs + k) * size);
@@ -782,10 +823,10 @@ static void screen(const Rows *rows, const Member *member, const double *weights
 /* One model: its curvature where it is not there yet, its minimum, the way there. */
 static double take_step(const Rows *rows, const Member *member, double value, double tolerance,
                         double *weights, double *gradient, Space *space, int64_t count,
-                        int fresh) {
+                        int fresh, Kept *kept) {
     if (fresh && rows->loss == SQUARED_ERROR)
         look_up_curvature(rows, rows->products, space, count);
-    else if (fresh) fill_curvature(rows, member, space, count);
+    else if (fresh) fill_curvature(rows, member, kept, space, count);
     gather(rows, member, weights, gradient, space, count);
     int64_t size = count * rows->outputs;
     memcpy(space->own_start, space->own_slope, size * sizeof *space->own_slope);
@@ -850,8 +891,9 @@ static Found solve(const Rows *rows, const Member *member, double *weights, doub
         }
         double last = residual, aim = share * residual;
         if (rows->loss == SQUARED_ERROR || aim < member->tolerance / 2) aim = member->tolerance / 2;
+        Kept *kept = found.steps || member->smoothing > 0 ? NULL : member->kept;
         double value = take_step(rows, member, found.value, aim / spread, weights, gradient, space,
-                                 count, fresh);
+                                 count, fresh, kept);
         residual = set_residual(rows, member, weights, gradient, space, count);
         found.steps++;
         int stuck = !(value < found.value) && !(residual < last);

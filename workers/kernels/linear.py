@@ -12,83 +12,26 @@ import torch
 from torch import Tensor
 
 from workers.kernels.contrasts import contrasts
+from workers.kernels.kept import KeptCurvature
 from workers.kernels.library import Library
 from workers.kernels.moments import about, moments
 from workers.kernels.numbers import code_of
-from workers.kernels.products import Products, ProductsStructure
+from workers.kernels.products import Products
+from workers.kernels.structures import (
+    FoundStructure,
+    MemberStructure,
+    MomentsStructure,
+    PullStructure,
+    RowsStructure,
+)
 from workers.objectives.losses import Kind
-
-Address = ctypes.c_void_p
 
 ROW_ALIGNMENT = 8  # rows are padded to a multiple of it
 MOST_COORDINATES = 1024  # in a working set: features times outputs
 MOST_MOMENTS = 2048  # columns of least squares whose moments pay, if there are as many rows
 SAMPLED = 16  # of how many rows one tells about where a column's mean lies
 STILL = 1e-12  # of a mean's square: columns that vary by less may be constant
-FINER = 0.1  # of the tolerance, by contrasts: it costs little, and weak ridges leave weights loose
 STRIP = 512  # rows whose columns lie side by side, ROWS_AT_ONCE in linear.c
-
-
-class PullStructure(ctypes.Structure):
-    """`Pull` in quadratic.h."""
-
-    _fields_ = (("l1", ctypes.c_double), ("l2", ctypes.c_double), ("group", ctypes.c_double))
-
-
-class RowsStructure(ctypes.Structure):
-    """`Rows` in linear.c."""
-
-    _fields_ = (
-        ("rows", ctypes.c_int64),
-        ("features", ctypes.c_int64),
-        ("outputs", ctypes.c_int64),
-        ("classes", ctypes.c_int64),
-        ("loss", ctypes.c_int64),
-        ("delta", ctypes.c_double),
-        ("contrasts", Address),
-        ("columns", Address),
-        ("shares", Address),
-        ("targets", Address),
-        ("most", ctypes.c_int64),
-        ("products", ctypes.POINTER(ProductsStructure)),
-        ("factors", Address),
-    )
-
-
-class MomentsStructure(ctypes.Structure):
-    """`Moments` in linear.c."""
-
-    _fields_ = (
-        ("features", ctypes.c_int64),
-        ("curvature", Address),
-        ("cross", Address),
-        ("square", ctypes.c_double),
-        ("factors", Address),
-    )
-
-
-class MemberStructure(ctypes.Structure):
-    """`Member` in linear.c."""
-
-    _fields_ = (
-        ("features", PullStructure),
-        ("intercept", PullStructure),
-        ("smoothing", ctypes.c_double),
-        ("before", ctypes.c_double),
-        ("tolerance", ctypes.c_double),
-        ("steps", ctypes.c_int64),
-    )
-
-
-class FoundStructure(ctypes.Structure):
-    """`Found` in linear.c."""
-
-    _fields_ = (
-        ("value", ctypes.c_double),
-        ("residual", ctypes.c_double),
-        ("steps", ctypes.c_int64),
-        ("status", ctypes.c_int64),
-    )
 
 
 CONVERGED, NOT_CONVERGED, OUT_OF_MEMORY = range(3)
@@ -190,15 +133,27 @@ class SolvableRows(ABC):
         """A bound on a gradient's entries where nothing is explained, the tolerance's unit."""
 
     @abstractmethod
-    def solve(self, aim: Aim, start: Tensor) -> Optimum:
-        """Solve a member from its start (features, K); MemoryError where there is too little."""
+    def solve(self, aim: Aim, start: Tensor, kept: KeptCurvature | None = None) -> Optimum:
+        """Solve a member from its start (features, K); MemoryError where there is too little.
+
+        kept: the curvature at this start, from `keeping`; the same for all who start there.
+        """
+
+    def keeping(self) -> KeptCurvature | None:
+        """Return room for the curvature at one start; None where it is nowhere another one."""
+        return None
 
     def _solved_by(
-        self, name: str, structure: ctypes.Structure, aim: Aim, start: Tensor
+        self,
+        name: str,
+        structure: ctypes.Structure,
+        aim: Aim,
+        start: Tensor,
+        kept: KeptCurvature | None = None,
     ) -> Optimum:
         weights = start.to(torch.float64, copy=True).contiguous()
         gradient, found = torch.zeros_like(weights), FoundStructure()
-        self._library.call(name, structure, _structure_of(aim), weights, gradient, found)
+        self._library.call(name, structure, _structure_of(aim, kept), weights, gradient, found)
         if found.status == OUT_OF_MEMORY:
             raise MemoryError("the working set of a linear model does not fit into memory")
         return Optimum(weights, gradient, found.residual, found.status == CONVERGED)
@@ -265,13 +220,18 @@ class Columns(SolvableRows):
         targets = self._shares @ self._targets.square() if self.outputs == 1 else torch.ones(())
         return _unit(self._squares, targets.clamp_max(self._structure.delta**2 or math.inf))
 
-    def solve(self, aim: Aim, start: Tensor) -> Optimum:
+    def solve(self, aim: Aim, start: Tensor, kept: KeptCurvature | None = None) -> Optimum:
         if self.outputs == 1 or aim.features.l1 > 0 or aim.intercept.l1 > 0:
-            return self._solved_by("linear_solve", self._structure, aim, start)
-        aim = replace(aim, tolerance=FINER * aim.tolerance)
-        found = self._solved_by("linear_solve", self._contrasted, aim, start @ self._contrasts)
+            return self._solved_by("linear_solve", self._structure, aim, start, kept)
+        start = start @ self._contrasts
+        found = self._solved_by("linear_solve", self._contrasted, aim, start, kept)
         weights, gradient = (own @ self._contrasts.T for own in (found.weights, found.gradient))
         return replace(found, weights=weights, gradient=gradient)
+
+    def keeping(self) -> KeptCurvature | None:
+        if self._products is not None:  # squares, which bend everywhere alike
+            return None
+        return KeptCurvature(self.most, self.outputs, self._columns.dtype)
 
     @property
     def _contrasts(self) -> Tensor:
@@ -330,7 +290,7 @@ class Moments(SolvableRows):
     def unit(self) -> float:
         return _unit(self._curvature.diagonal() / 2, self._square)
 
-    def solve(self, aim: Aim, start: Tensor) -> Optimum:
+    def solve(self, aim: Aim, start: Tensor, kept: KeptCurvature | None = None) -> Optimum:
         return self._solved_by("linear_solve_moments", self._structure, aim, start)
 
 
@@ -340,6 +300,7 @@ def _unit(squares: Tensor, targets: Tensor) -> float:
     return found if found > 0 else 1.0
 
 
-def _structure_of(aim: Aim) -> MemberStructure:
+def _structure_of(aim: Aim, kept: KeptCurvature | None) -> MemberStructure:
     pulls = (PullStructure(own.l1, own.l2, own.group) for own in (aim.features, aim.intercept))
-    return MemberStructure(*pulls, aim.smoothing, aim.before, aim.tolerance, aim.steps)
+    held = None if kept is None else ctypes.pointer(kept.structure)
+    return MemberStructure(*pulls, held, aim.smoothing, aim.before, aim.tolerance, aim.steps)

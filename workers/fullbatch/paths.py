@@ -20,7 +20,7 @@ from workers.fullbatch.rows import LinearFit
 from workers.headway import tell
 from workers.heeding import heed
 from workers.kernels.kept import KeptCurvature
-from workers.kernels.linear import Aim, Optimum, Pull, SolvableRows
+from workers.kernels.linear import MOST_CONTRASTED, Aim, Optimum, Pull, SolvableRows
 from workers.models.by_input import over_held
 from workers.penalties.components import Components
 from workers.penalties.critical import critical_mixtures
@@ -28,7 +28,7 @@ from workers.penalties.critical import critical_mixtures
 STEPS = 100  # of Newton's, for one member
 TOLERANCE = {torch.float64: 1e-10, torch.float32: 1e-8}
 # Of it, where l2 or groups' norms alone hold the weights of classes: where they are weak, columns
-# that determine each other leave these loose, and by contrasts a better fit costs little.
+# that determine each other leave these loose, and by contrasts a closer fit costs little.
 FINER = 0.1
 # Of ladders. A rung of classes costs about as much as a member does, one of least squares little.
 RUNGS_A_DECADE = {"classes": 2, "squares": 4}
@@ -114,7 +114,7 @@ class FoldPaths:
         own, outputs = member.components, self._rows.outputs
         features = Pull(own.l1, own.l2, math.sqrt(outputs) * own.group)
         intercept = Pull(own.l1 + own.group, own.l2) if self._penalises_all else Pull()
-        weak = self._curved and outputs > 1 and features.l1 == 0
+        weak = features.l1 == 0 and 1 < outputs <= MOST_CONTRASTED
         tolerance = self._tolerance * (FINER if weak else 1)
         return Aim(features, intercept, member.smoothing, before, tolerance, STEPS)
 

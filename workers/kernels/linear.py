@@ -31,6 +31,7 @@ MOST_COORDINATES = 1024  # in a working set: features times outputs
 MOST_MOMENTS = 2048  # columns of least squares whose moments pay, if there are as many rows
 SAMPLED = 16  # of how many rows one tells about where a column's mean lies
 STILL = 1e-12  # of a mean's square: columns that vary by less may be constant
+MOST_CONTRASTED = 6  # classes: of more, each row's contrasts cost what a smaller model saves
 STRIP = 512  # rows whose columns lie side by side, ROWS_AT_ONCE in linear.c
 
 
@@ -221,7 +222,7 @@ class Columns(SolvableRows):
         return _unit(self._squares, targets.clamp_max(self._structure.delta**2 or math.inf))
 
     def solve(self, aim: Aim, start: Tensor, kept: KeptCurvature | None = None) -> Optimum:
-        if self.outputs == 1 or aim.features.l1 > 0 or aim.intercept.l1 > 0:
+        if aim.features.l1 > 0 or aim.intercept.l1 > 0 or not 1 < self.outputs <= MOST_CONTRASTED:
             return self._solved_by("linear_solve", self._structure, aim, start, kept)
         start = start @ self._contrasts
         found = self._solved_by("linear_solve", self._contrasted, aim, start, kept)

@@ -1,4 +1,4 @@
-"""Classes by contrasts: the optimum that they have by themselves, certified in their own weights."""
+"""Classes by contrasts: the optimum that they have by themselves, certified in their weights."""
 
 from __future__ import annotations
 

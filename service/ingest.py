@@ -12,6 +12,7 @@ import os
 import resource
 import subprocess
 import sys
+import tempfile
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,8 @@ from service.shown import shown
 log = logging.getLogger(__name__)
 
 READERS = 2  # uploads that are read at once; others wait
-SECONDS = 300.0  # to read an upload; the largest by default takes some 20
+SECONDS = 300.0  # to read an upload; the largest by default takes some 20,
+SECONDS_PER_BYTE = 1e-6  # or more where uploads may be larger than by default
 LEAST_MEMORY = 4 * 2**30  # bytes of address space that reading may take,
 MEMORY_PER_BYTE = 16  # or more where uploads may be larger than by default
 TOO_LARGE = "could not be read: reading it took more memory than there is, or crashed"
@@ -48,18 +50,21 @@ def ingest_apart(
     memory = max(LEAST_MEMORY, MEMORY_PER_BYTE * settings.max_upload_bytes)
     told = None if visit is None else asdict(visit)
     order = {"path": str(path), "name": name, "header": header, "memory": memory, "visit": told}
-    try:
-        done = subprocess.run(
-            [sys.executable, "-P", "-m", "service.ingest"],
-            input=json.dumps(order).encode(),
-            stdout=subprocess.PIPE,
-            env=os.environ | environment(settings),
-            check=False,
-            timeout=SECONDS,
-        )
-    except subprocess.TimeoutExpired:
-        message = f"could not be read within {SECONDS:g} s; bring fewer rows or columns"
-        raise InvalidInput.of("file", None, message) from None
+    seconds = max(SECONDS, SECONDS_PER_BYTE * settings.max_upload_bytes)
+    # What a child that is killed leaves behind goes with its folder.
+    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+        try:
+            done = subprocess.run(
+                [sys.executable, "-P", "-m", "service.ingest"],
+                input=json.dumps(order).encode(),
+                stdout=subprocess.PIPE,
+                env=os.environ | environment(settings) | {"TMPDIR": folder},
+                check=False,
+                timeout=seconds,
+            )
+        except subprocess.TimeoutExpired:
+            message = f"could not be read within {seconds:g} s; bring fewer rows or columns"
+            raise InvalidInput.of("file", None, message) from None
     if done.returncode < 0:
         raise InvalidInput.of("file", None, TOO_LARGE)
     done.check_returncode()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tempfile
 import uuid
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
@@ -15,7 +16,7 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.exc import IntegrityError
 
 from ridgeway.data.bundled import BUNDLED, bundled_profiles
-from ridgeway.data.store import Store, sha256, sha256_of_file
+from ridgeway.data.store import Store, sha256_of_file
 from ridgeway.database.clock import now
 from ridgeway.database.engine import Database
 from ridgeway.database.tables import KEPT, datasets
@@ -217,8 +218,8 @@ def ingest(
     The same file under the same name again is the same data set; another file, or another's data
     set, is a Conflict. InvalidInput says where the file is broken; LimitReached, no room for a key.
     """
-    from ridgeway.data.judging import judged_profile
-    from ridgeway.data.tables import to_parquet  # pyarrow costs 60 MB: only where uploads are read
+    from ridgeway.data.judging import judged_profile  # pyarrow: only where uploads are read
+    from ridgeway.data.tables import write_parquet
     from ridgeway.data.uploads import read_upload
 
     check_name(name)
@@ -227,18 +228,28 @@ def ingest(
         if (existing := _same(transaction, name, checksum, how)) is not None:
             return existing
         require_room_for_bytes(transaction, how.caller, size)
-    data = to_parquet(table := read_upload(path, None, settings, how.header))
-    # Named by its own bytes: another release may write the same rows differently.
-    stored_checksum = sha256(data)
-    address = f"datasets/{stored_checksum}.parquet"
-    told = judged_profile(table)
-    store.put(address, data)
-    owner = how.caller.key
-    upload = Upload(name, checksum, stored_checksum, address, size, told, owner)
+    with tempfile.TemporaryDirectory(prefix="ridgeway-") as folder:
+        table, made = read_upload(path, None, settings, how.header), Path(folder) / "table"
+        told = judged_profile(table)
+        write_parquet(table, made)
+        # Named by its own bytes: another release may write the same rows differently.
+        stored_checksum = sha256_of_file(made)
+        address = f"datasets/{stored_checksum}.parquet"
+        store.put_file(address, made)
+        owner = how.caller.key
+        upload = Upload(name, checksum, stored_checksum, address, size, told, owner)
+        return _write_down(database, store, upload, how, made)
+
+
+def _write_down(
+    database: Database, store: Store, upload: Upload, how: Bringing, table: Path
+) -> Dataset:
+    """Write down an upload whose table, a file, is in the store; or find who was faster."""
     try:
         with database.transaction() as transaction:
             added = _add(transaction, upload, how.visit)
-            _keep(store, address, data)
+            if not store.exists(upload.address):  # a sweeper deletes what nobody names yet
+                store.put_file(upload.address, table)
             return described(added)
     except IntegrityError:
         if (existing := _brought_meanwhile(database, upload, how)) is not None:
@@ -253,12 +264,6 @@ def _add(transaction: Connection, upload: Upload, visit: Visit | None) -> Stored
     if visit is not None:
         record(transaction, visit, added.id)
     return added
-
-
-def _keep(store: Store, address: str, data: bytes) -> None:
-    """Put a table's bytes again if a sweeper has deleted them, while nobody named them yet."""
-    if not store.exists(address):
-        store.put(address, data)
 
 
 def is_named(transaction: Connection, address: str) -> bool:

@@ -11,27 +11,31 @@ from __future__ import annotations
 
 import csv
 import io
+import tempfile
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import dataclass, replace
 from itertools import islice
-from typing import Any
+from typing import Any, BinaryIO
 
 import pyarrow as pa
 import pyarrow.compute
 import pyarrow.csv as arrow_csv
 
+from ridgeway.data.aside import Aside
 from ridgeway.data.headers import Header, holds_names
 from ridgeway.data.notes import Notes, with_notes
 from ridgeway.data.settling import Settled, ambiguous, settled
-from ridgeway.data.tables import LARGEST_EXACT, Table, bad_file, check_names
+from ridgeway.data.tables import LARGEST_EXACT, Table, bad_file, canonical_columns, check_names
 from ridgeway.errors import InvalidInput
 from ridgeway.spec.profiles import Notice
-from ridgeway.texts.encodings import as_utf8
+from ridgeway.texts.encodings import blocks, utf8_file
 from ridgeway.texts.missing import MISSING
 from ridgeway.texts.numbers import NumberFormat
 
 pc: Any = pyarrow.compute  # its functions are made when it is imported: unknown to pyright
 
+BLOCK = 2**25  # bytes that are parsed at once: a row may not have more
 MOSTLY_NUMBERS = 0.95  # of a column's texts: then the others are taken for mistakes
 LONGEST = 2**20  # bytes of a cell that may be anything
 MOST_SAMPLED = 200  # rows that tell whether the first one holds names
@@ -39,32 +43,49 @@ MOST_SAMPLED_BYTES = 2**22  # a header longer than this is no header
 FEW_NUMBERS = 20  # distinct numbers that may stand for categories beside texts
 
 
-def read_csv(data: bytes, max_rows: int, max_columns: int, header: Header = "auto") -> Table:
-    """Read a CSV as columns of numbers or texts, with notes; without a header `column_1` and so on.
+def read_csv(file: BinaryIO, max_rows: int, max_columns: int, header: Header = "auto") -> Table:
+    """Read a CSV as a canonical table, with notes; without a header `column_1` and so on.
 
     In UTF-8, UTF-16 with its mark, or Windows-1252. The delimiter is told from the first row. NaN,
     NA, N/A, null, None, ? and nothing are missing.
+
+    The file is read a block after the other, and one column at a time is in memory. What is
+    returned lies in a file.
     """
-    data, strange = as_utf8(data)
-    told = () if strange is None else (_encoded(strange),)
-    _check_text(data)
-    delimiter, first, below = _first_rows(data)
-    if len(first) > max_columns:
-        raise bad_file(f"has {len(first):,} columns; at most {max_columns:,}")
-    named = header == "true" or (header == "auto" and holds_names(first, below))
-    names = [name.strip() for name in first]
-    if not named:
-        names = [f"column_{place}" for place in range(1, len(first) + 1)]
-    _check_header(names, named=named)
-    if data.count(b"\n") > max_rows + 1:
-        raise bad_file(f"has more than {max_rows:,} rows")
-    table = _parse(data, delimiter, len(names)).slice(1 if named else 0)
-    pairs = zip(names, table.columns, strict=True)
-    columns = {name: _typed(name, texts, delimiter, 1 + named) for name, texts in pairs}
+    with tempfile.TemporaryFile() as recoded:
+        text, strange = utf8_file(file, recoded)
+        told = () if strange is None else (_encoded(strange),)
+        start = text.tell()
+        looks = _looked_at(text)
+        text.seek(start)
+        delimiter, first, below = _first_rows(_head(text))
+        if len(first) > max_columns:
+            raise bad_file(f"has {len(first):,} columns; at most {max_columns:,}")
+        named = header == "true" or (header == "auto" and holds_names(first, below))
+        names = [name.strip() for name in first]
+        if not named:
+            names = [f"column_{place}" for place in range(1, len(first) + 1)]
+        _check_header(names, named=named)
+        if looks.newlines > max_rows + 1:
+            raise bad_file(f"has more than {max_rows:,} rows")
+        text.seek(start)
+        cells = _parse(text, looks, delimiter, len(names)).slice(1 if named else 0)
+    table, columns = _kept(cells.rename_columns(names), delimiter, 1 + named)
     if not named and header == "auto":
         told += (_no_header(first),)
-    made = pa.table([each.values for each in columns.values()], names=names)
-    return with_notes(made, _notes(columns, named, told))
+    return with_notes(table, _notes(columns, named, told))
+
+
+def _kept(cells: Table, delimiter: str, above: int) -> tuple[Table, dict[str, Settled]]:
+    """Return a canonical table of columns of texts, and what there is to tell of each."""
+    told: dict[str, Settled] = {}
+    with Aside() as kept:
+        for name, texts in zip(cells.column_names, cells.columns, strict=True):
+            found = _typed(name, texts, delimiter, above)
+            made = canonical_columns(pa.table({name: found.values}), above)
+            kept.add(made.schema, made.to_batches())
+            told[name] = replace(found, values=None)
+        return kept.table(), told
 
 
 def _notes(columns: dict[str, Settled], named: bool, told: tuple[Notice, ...]) -> Notes:
@@ -101,18 +122,43 @@ def _encoded(row: int) -> Notice:
     )
 
 
-def _check_text(data: bytes) -> None:
-    if not data.strip():
+@dataclass(frozen=True)
+class _Looks:
+    """What the bytes of a file tell before they are parsed."""
+
+    size: int
+    newlines: int
+    quotes: int
+
+
+def _looked_at(file: BinaryIO) -> _Looks:
+    size = newlines = quotes = 0
+    is_empty = True
+    for block in blocks(file):
+        nul = block.find(b"\x00")
+        if nul >= 0:
+            row = newlines + block.count(b"\n", 0, nul) + 1
+            raise bad_file(f"row {row}: met a NUL byte; accepted: CSV (gzip too), Parquet, npz")
+        is_empty = is_empty and not block.strip()
+        size += len(block)
+        newlines += block.count(b"\n")
+        quotes += block.count(b'"')
+    if is_empty:
         raise bad_file("is empty")
-    nul = data.find(b"\x00")
-    if nul >= 0:
-        row = data.count(b"\n", 0, nul) + 1
-        raise bad_file(f"row {row}: met a NUL byte; accepted: CSV (gzip too), Parquet, npz")
+    return _Looks(size, newlines, quotes)
 
 
-def _first_rows(data: bytes) -> tuple[str, list[str], list[list[str]]]:
+def _head(file: BinaryIO) -> bytes:
+    """Return the first bytes of a file that has some, from its first row that is not empty."""
+    head = b""
+    while not head:
+        head = file.read(MOST_SAMPLED_BYTES).lstrip(b"\r\n")
+    return head + file.read(MOST_SAMPLED_BYTES - len(head))
+
+
+def _first_rows(head: bytes) -> tuple[str, list[str], list[list[str]]]:
     """Find the delimiter that gives the first row most columns, that row, and some below it."""
-    text = data.lstrip(b"\r\n")[:MOST_SAMPLED_BYTES].decode(errors="ignore")
+    text = head.decode(errors="ignore")
     best: tuple[str, list[list[str]]] = (",", [[""]])
     broken: list[csv.Error] = []
     for delimiter in (",", ";", "\t"):
@@ -142,7 +188,7 @@ def _few(rows: Iterator[list[str]]) -> list[list[str]]:
     return found
 
 
-def _parse(data: bytes, delimiter: str, columns: int) -> pa.Table:
+def _parse(file: BinaryIO, looks: _Looks, delimiter: str, columns: int) -> pa.Table:
     """Read every cell as text: a column's kind is told from all of it, not from its first rows."""
     broken: list[Any] = []
 
@@ -152,30 +198,38 @@ def _parse(data: bytes, delimiter: str, columns: int) -> pa.Table:
 
     names = [str(position) for position in range(columns)]
     try:
-        table = arrow_csv.read_csv(
-            pa.BufferReader(data),
-            read_options=arrow_csv.ReadOptions(
-                use_threads=False,
-                block_size=min(len(data) + 1, 2**31 - 1),
-                column_names=names,
-            ),
-            parse_options=arrow_csv.ParseOptions(
-                delimiter=delimiter, newlines_in_values=True, invalid_row_handler=keep
-            ),
-            convert_options=arrow_csv.ConvertOptions(
-                column_types=dict.fromkeys(names, pa.string()),
-                strings_can_be_null=True,
-                null_values=list(MISSING),
-            ),
-        )
+        with (
+            Aside() as kept,
+            arrow_csv.open_csv(
+                pa.PythonFile(file, "r"),
+                read_options=arrow_csv.ReadOptions(
+                    use_threads=False,
+                    block_size=min(looks.size + 1, BLOCK),
+                    column_names=names,
+                ),
+                parse_options=arrow_csv.ParseOptions(
+                    delimiter=delimiter, newlines_in_values=True, invalid_row_handler=keep
+                ),
+                convert_options=arrow_csv.ConvertOptions(
+                    column_types=dict.fromkeys(names, pa.string()),
+                    strings_can_be_null=True,
+                    null_values=list(MISSING),
+                ),
+            ) as reader,
+        ):
+            kept.add(reader.schema, reader)
+            (table,) = kept.tables()
     except (pa.ArrowException, OverflowError) as error:
         if broken:
             row = broken[0]
             met, wanted = row.actual_columns, row.expected_columns
             values = "value" if met == 1 else "values"
             raise bad_file(f"row {row.number} has {met} {values}, the header {wanted}") from None
+        if "straddling" in str(error):
+            message = f"a row has more than {BLOCK:,} bytes; is a quote opened and never closed?"
+            raise bad_file(message) from None
         raise bad_file(f"is a broken CSV file: {str(error)[:300]}") from None
-    if data.count(b'"') % 2 and "\n" in (table.column(columns - 1)[-1].as_py() or ""):
+    if looks.quotes % 2 and "\n" in (table.column(columns - 1)[-1].as_py() or ""):
         raise bad_file(f"row {len(table)}: a quote is opened and never closed")
     return table
 

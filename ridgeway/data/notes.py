@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
@@ -27,6 +27,14 @@ class Notes(BaseModel):
     header: bool | None = None
     file: tuple[Notice, ...] = ()
     columns: Mapping[str, tuple[Notice, ...]] = {}
+
+
+def joined(parts: Sequence[Notes]) -> Notes:
+    """Return the notes of columns that were read apart, of a file that had no header to be told."""
+    return Notes(
+        formats={name: own for part in parts for name, own in part.formats.items()},
+        columns={name: own for part in parts for name, own in part.columns.items()},
+    )
 
 
 def with_notes(table: Any, notes: Notes) -> Any:

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, TypeAlias
 
 import pyarrow as pa
@@ -153,6 +154,11 @@ def to_parquet(table: Table) -> bytes:
     buffer = io.BytesIO()
     pq.write_table(table, buffer, compression="zstd")
     return buffer.getvalue()
+
+
+def write_parquet(table: Table, path: Path) -> None:
+    """Write a canonical table, however large, as the file that workers read."""
+    pq.write_table(table, path, compression="zstd")
 
 
 def from_parquet(data: bytes) -> Table:

@@ -10,7 +10,9 @@ What a file unpacks to is limited before or while it is unpacked; its own claims
 from __future__ import annotations
 
 import gzip
+import tempfile
 import zlib
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -18,16 +20,25 @@ import pyarrow as pa
 import pyarrow.compute
 import pyarrow.parquet as pq
 
+from ridgeway.data.aside import Aside
 from ridgeway.data.csv_files import read_csv
 from ridgeway.data.headers import Header
-from ridgeway.data.notes import Notes, notes_of, with_notes
+from ridgeway.data.notes import Notes, joined, notes_of, with_notes
 from ridgeway.data.settling import settled_table
-from ridgeway.data.tables import Table, bad_file, canonical_table, check_names, check_type, is_text
+from ridgeway.data.tables import (
+    Table,
+    bad_file,
+    canonical_columns,
+    check_names,
+    check_type,
+    is_text,
+)
 from ridgeway.errors import InvalidInput
 from ridgeway.settings import Settings
 
 pc: Any = pyarrow.compute  # its functions are made when it is imported: unknown to pyright
 
+PART_BYTES = 2**25  # of a Parquet file's columns that are read at once; of one that is larger, all
 BYTES_PER_CELL = 2  # a CSV can't hold a cell in fewer; other formats may not claim to
 
 
@@ -37,7 +48,8 @@ def read_upload(path: Path, name: str | None, settings: Settings, header: Header
     InvalidInput (field `file`) says where it is broken. header: of a CSV, whether its first row
     holds names.
 
-    The format is told by the first bytes; the name is only checked against it.
+    The format is told by the first bytes; the name is only checked against it. The table lies in a
+    file: while it is made one column is in memory, or as many as are small; of npz all.
     """
     size = path.stat().st_size
     if size > settings.max_upload_bytes:
@@ -46,20 +58,16 @@ def read_upload(path: Path, name: str | None, settings: Settings, header: Header
         kind = _format_of(file.read(4), name)
     try:
         if kind == "parquet":
-            table, first_row = _read_parquet(path, settings), 1
-            notes = Notes()  # its own metadata are the client's
+            table = _settled(_parts_of_parquet(path, settings))
         elif kind == "npz":
-            from ridgeway.data.arrays import (
-                read_npz,  # numpy is imported only for those who bring it
-            )
+            # numpy is imported only for those who bring it
+            from ridgeway.data.arrays import read_npz
 
-            table, first_row, notes = read_npz(path, settings), 1, Notes()
+            table = read_npz(path, settings)
+            check_names(table.column_names)
+            table = _settled([table])
         else:
             table = _read_csv(path, kind == "gzip", settings, header)
-            notes = notes_of(table)
-            first_row = 2 if notes.header is None else 1
-        table = canonical_table(table, first_row)
-        table = with_notes(table, notes) if kind in ("csv", "gzip") else settled_table(table)
         _check_shape(table.num_rows, table.num_columns, settings)
     except InvalidInput as error:
         raise bad_file(error.errors[0].message, name) from None
@@ -87,30 +95,69 @@ def _check_shape(rows: int, columns: int, settings: Settings) -> None:
         raise bad_file(f"has {rows * columns:,} cells; at most {most:,}")
 
 
-def _read_parquet(path: Path, settings: Settings) -> Table:
+def _settled(parts: Iterable[Table]) -> Table:
+    """Return a canonical table of the columns of these parts, which are let go one by one."""
+    notes: list[Notes] = []
+    with Aside() as kept:
+        for part in parts:
+            table = settled_table(canonical_columns(part))  # without the client's metadata
+            notes.append(notes_of(table))
+            kept.add(table.schema, table.to_batches())
+        return with_notes(kept.table(), joined(notes))
+
+
+def _parts_of_parquet(path: Path, settings: Settings) -> Iterator[Table]:
+    """Yield the table by some columns at a time, each with all of its rows."""
     try:
         with pq.ParquetFile(path) as file:
-            schema, claims = file.schema_arrow, file.metadata
-            check_names(schema.names)
-            for field in schema:
-                check_type(field.name, field.type)
-            _check_shape(claims.num_rows, claims.num_columns, settings)
-            groups = (claims.row_group(index) for index in range(claims.num_row_groups))
-            unpacked = sum(group.total_byte_size for group in groups)
-            if not 0 <= unpacked <= settings.max_upload_bytes:
-                raise bad_file(
-                    f"unpacks to {unpacked:,} bytes; at most {settings.max_upload_bytes:,}"
-                )
+            _check_claims(file, settings)
+            schema = file.schema_arrow
+            parts = _parts(schema.names, file.metadata)
         # Repeated texts stay in a dictionary until their decoded size is known.
         texts = [field.name for field in schema if is_text(field.type)]
-        table = pq.ParquetFile(path, read_dictionary=texts).read(use_threads=False)
-        table.validate(full=True)
-        _check_decoded(table, settings)
+        decoded = 0
+        with pq.ParquetFile(path, read_dictionary=texts) as file:
+            for names in parts:
+                # The name of a column may be how another's begins, `a` and `a.b`: that comes too.
+                table = file.read(columns=names, use_threads=False).select(names)
+                table.validate(full=True)
+                decoded += _decoded_bytes(table)
+                if decoded > settings.max_upload_bytes:
+                    most = f"at most {settings.max_upload_bytes:,}"
+                    raise bad_file(f"holds {decoded:,} bytes of text or more; {most}")
+                yield table
     except MemoryError:  # one of pyarrow's own is an ArrowException too
         raise bad_file("could not be read: reading it took more memory than there is") from None
     except (pa.ArrowException, OSError, ValueError, OverflowError) as error:
         raise bad_file(f"is a broken Parquet file: {_first_line(error)}") from None
-    return table
+
+
+def _check_claims(file: pq.ParquetFile, settings: Settings) -> None:
+    schema, claims = file.schema_arrow, file.metadata
+    check_names(schema.names)
+    for field in schema:
+        check_type(field.name, field.type)
+    _check_shape(claims.num_rows, claims.num_columns, settings)
+    groups = (claims.row_group(index) for index in range(claims.num_row_groups))
+    unpacked = sum(group.total_byte_size for group in groups)
+    if not 0 <= unpacked <= settings.max_upload_bytes:
+        raise bad_file(f"unpacks to {unpacked:,} bytes; at most {settings.max_upload_bytes:,}")
+
+
+def _parts(names: list[str], claims: Any) -> list[list[str]]:
+    """Return the names of columns in parts that are read at once."""
+    groups = [claims.row_group(index) for index in range(claims.num_row_groups)]
+    parts: list[list[str]] = []
+    room = 0
+    for place, name in enumerate(names):
+        unpacked = sum(group.column(place).total_uncompressed_size for group in groups)
+        size = max(unpacked, 8 * claims.num_rows)
+        if not parts or size > room:
+            parts.append([])
+            room = PART_BYTES
+        parts[-1].append(name)
+        room -= size
+    return parts
 
 
 def _first_line(error: BaseException) -> str:
@@ -118,7 +165,7 @@ def _first_line(error: BaseException) -> str:
     return (lines[0] if lines else type(error).__name__)[:300]
 
 
-def _check_decoded(table: pa.Table, settings: Settings) -> None:
+def _decoded_bytes(table: pa.Table) -> int:
     """Few stored texts can be repeated into a table that fits no memory."""
     total = 0
     for column in table.columns:
@@ -126,27 +173,35 @@ def _check_decoded(table: pa.Table, settings: Settings) -> None:
             if isinstance(chunk, pa.DictionaryArray):
                 lengths = pc.binary_length(chunk.dictionary.cast(pa.large_string()))
                 total += pc.sum(lengths.take(chunk.indices)).as_py() or 0
-    if total > settings.max_upload_bytes:
-        raise bad_file(f"holds {total:,} bytes of text; at most {settings.max_upload_bytes:,}")
+    return total
 
 
 def _read_csv(path: Path, zipped: bool, settings: Settings, header: Header) -> Table:
     with path.open("rb") as file:
-        data = _unzipped(file, settings.max_upload_bytes) if zipped else file.read()
-    return read_csv(data, settings.max_rows, settings.max_columns, header)
+        if not zipped:
+            return read_csv(file, settings.max_rows, settings.max_columns, header)
+        with tempfile.TemporaryFile() as unzipped:
+            _unzip(file, unzipped, settings.max_upload_bytes)
+            unzipped.seek(0)
+            return read_csv(unzipped, settings.max_rows, settings.max_columns, header)
 
 
-def _unzipped(file: BinaryIO, limit: int) -> bytes:
+def _unzip(file: BinaryIO, target: BinaryIO, limit: int) -> None:
     """At most `limit` bytes: reading stops there, whatever the file would unpack to."""
-    parts: list[bytes] = []
+    size = 0
+    for part in _unzipped(file):
+        size += len(part)
+        if size > limit:
+            raise bad_file(f"unpacks to more than {limit:,} bytes")
+        target.write(part)
+
+
+def _unzipped(file: BinaryIO) -> Iterator[bytes]:
     size = 0
     try:
         with gzip.GzipFile(fileobj=file) as unzipped:
             while part := unzipped.read(2**20):
                 size += len(part)
-                if size > limit:
-                    raise bad_file(f"unpacks to more than {limit:,} bytes")
-                parts.append(part)
+                yield part
     except (OSError, EOFError, zlib.error) as error:
         raise bad_file(f"is a broken gzip file after {size:,} unpacked bytes: {error}") from None
-    return b"".join(parts)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ def profiled(cells: list[str], delimiter: str = ";") -> ColumnProfile:
 
 
 def profile_of(data: bytes, **more: Any) -> DatasetProfile:
-    return judged_profile(read_csv(data, 10**6, 10**4, **more))
+    return judged_profile(read_csv(io.BytesIO(data), 10**6, 10**4, **more))
 
 
 @pytest.mark.parametrize(
@@ -101,7 +102,7 @@ def test_dates_of_one_moment_are_one_value_and_their_texts_stay() -> None:
     assert (date.distinct, date.missing) == (2, 8)
     assert found.taken_as("category") == found.model_copy(update={"kind": "category"})
     lines = "\n".join(f"{cell};{place}.5" for place, cell in enumerate(cells))
-    assert read_csv(f"x;y\n{lines}".encode(), 99, 9).column("x").to_pylist() == cells
+    assert read_csv(io.BytesIO(f"x;y\n{lines}".encode()), 99, 9).column("x").to_pylist() == cells
 
 
 def test_who_has_types_means_them(tmp_path: Path) -> None:
@@ -132,7 +133,7 @@ def test_numbers_of_a_program_are_inputs_whatever_they_are() -> None:
 
 
 def test_notes_are_kept_with_the_table_and_never_a_clients(tmp_path: Path) -> None:
-    table = read_csv(b"x;y\n1.234,5;1\n2,5;2\n", 9, 9)
+    table = read_csv(io.BytesIO(b"x;y\n1.234,5;1\n2,5;2\n"), 9, 9)
     profile = judged_profile(table)
     assert judged_profile(from_parquet(to_parquet(table))) == profile
     foreign = table.replace_schema_metadata({b"ridgeway": b'{"formats": "all"}'})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import tracemalloc
 
 import numpy as np
@@ -27,7 +28,7 @@ COLUMNS = [Column("price", "number"), Column("code", "category")]
 )
 def test_cells_are_what_a_data_set_would_hold(text: str) -> None:
     made = read_csv(text.encode(), COLUMNS)
-    table = read_data_set(text.encode(), 100, 100)
+    table = read_data_set(io.BytesIO(text.encode()), 100, 100)
     prices = [np.nan if price is None else price for price in table["price"].to_pylist()]
     np.testing.assert_array_equal(made["price"], prices)
     assert made["code"].tolist() == table["code"].to_pylist()
@@ -58,7 +59,7 @@ def test_what_is_broken_is_told_with_its_place(text: str, field: str, said: str)
 @pytest.mark.parametrize("text", ["(5)", "\N{MINUS SIGN}5"])
 def test_a_plain_number_is_written_as_in_accounts_where_the_data_set_did(text: str) -> None:
     data = f"price,code\n7,a\n{text},b\n".encode()
-    table = read_data_set(data, 100, 100)
+    table = read_data_set(io.BytesIO(data), 100, 100)
     written = notes_of(table).formats["price"]
     assert written.is_plain
     made = read_csv(data, [Column("price", "number", format=written)])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from typing import Any
 
 import pytest
@@ -22,7 +23,7 @@ LINES = [
     f"{row % 4};{row * 3 % 7}"
     for row in range(ROWS)
 ]
-TABLE = read_csv("\n".join(["id;when;day;zip;name;size;y", *LINES]).encode(), 999, 99)
+TABLE = read_csv(io.BytesIO("\n".join(["id;when;day;zip;name;size;y", *LINES]).encode()), 999, 99)
 PROFILE = judged_profile(TABLE)
 # As an earlier release wrote it: a name, what is stored, and counts.
 EARLIER = DatasetProfile.model_validate(
@@ -98,7 +99,8 @@ def test_what_can_not_be_is_refused_by_column_and_value(columns: dict[str, str],
 
 
 def test_a_worker_of_an_earlier_release_reads_a_job_that_says_nothing_new() -> None:
-    profile = judged_profile(read_csv(b"x,k,y\n" + b"1.5,a,2\n2.5,b,4\n4,a,7\n" * 9, 99, 9))
+    data = io.BytesIO(b"x,k,y\n" + b"1.5,a,2\n2.5,b,4\n4,a,7\n" * 9)
+    profile = judged_profile(read_csv(data, 99, 9))
     stored = resolved(profile).model_dump(mode="json")
     assert {*stored} == KNOWN_BEFORE
     assert JobSpec.model_validate(stored) == resolved(profile)
@@ -108,7 +110,7 @@ def test_a_worker_of_an_earlier_release_reads_a_job_that_says_nothing_new() -> N
 
 def test_a_category_has_only_so_many_levels() -> None:
     lines = "\n".join(f"{row * 3 % 1201}.5,{row % 5}" for row in range(1201))
-    profile = judged_profile(read_csv(f"x,y\n{lines}".encode(), 9999, 9))
+    profile = judged_profile(read_csv(io.BytesIO(f"x,y\n{lines}".encode()), 9999, 9))
     with pytest.raises(InvalidInput, match="1,201 different values, and a category at most 1,000"):
         resolved(profile, columns={"x": "category"})
 

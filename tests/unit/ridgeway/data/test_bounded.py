@@ -80,6 +80,7 @@ def outcomes(path: Path, monkeypatch: pytest.MonkeyPatch, block: int) -> tuple[t
     with monkeypatch.context() as patched:
         patched.setattr(uploads, "PART_BYTES", 1)
         patched.setattr(csv_files, "BLOCK", block)
+        patched.setattr(csv_files, "MAX_TEXT", 0)
         patched.setattr(encodings, "BLOCK", 7)
         return whole, outcome(path)
 

@@ -6,6 +6,7 @@ stay with it; a file that breaks the parser breaks nothing else.
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 import os
@@ -125,13 +126,8 @@ def _ingest(
         return {"conflict": str(error)}
     except LimitReached as error:
         return {"limit": str(error)}
-    except StoreAway as error:
-        return {"store": str(error)}
-    except MemoryError:
-        return {
-            "invalid": f"file: {TOO_LARGE}",
-            "errors": [{"field": "file", "value": None, "message": TOO_LARGE}],
-        }
+    except (MemoryError, OSError) as error:
+        return _no_room(error)
     except (DBAPIError, PoolTimeout) as error:
         from ridgeway.database.outages import first_line, will_pass
 
@@ -141,6 +137,18 @@ def _ingest(
     finally:
         database.close()
     return {"dataset": dataset.model_dump(mode="json")}
+
+
+def _no_room(error: MemoryError | OSError) -> dict[str, Any]:
+    """Tell of memory, a disk or a store without room, or away; any other error is raised."""
+    if isinstance(error, MemoryError) or error.errno == errno.ENOMEM:
+        errors = [{"field": "file", "value": None, "message": TOO_LARGE}]
+        return {"invalid": f"file: {TOO_LARGE}", "errors": errors}
+    if isinstance(error, StoreAway):
+        return {"store": str(error)}
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return {"store": "The temporary folder has no room for what an upload is read into."}
+    raise error
 
 
 def _visit(caller: dict[str, Any], action: str, address: str | None) -> Visit:

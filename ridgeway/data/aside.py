@@ -56,7 +56,12 @@ class Aside:
 
     def tables(self) -> list[Any]:
         """Return the tables, in the order in which they came."""
-        mapped = pa.py_buffer(mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ))
+        try:
+            mapped = pa.py_buffer(mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ))
+        except OSError as error:
+            if error.errno == errno.ENOMEM:  # of addresses, where these are limited
+                raise MemoryError from error
+            raise
         return [
             pa.ipc.open_stream(mapped.slice(start, end - start)).read_all()
             for start, end in pairwise(self._ends)

@@ -228,7 +228,7 @@ def ingest(
         if (existing := _same(transaction, name, checksum, how)) is not None:
             return existing
         require_room_for_bytes(transaction, how.caller, size)
-    with tempfile.TemporaryDirectory(prefix="ridgeway-") as folder:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         table, made = read_upload(path, None, settings, how.header), Path(folder) / "table"
         told = judged_profile(table)
         write_parquet(table, made)

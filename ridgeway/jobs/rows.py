@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
 from ridgeway.database.clock import now
-from ridgeway.database.tables import jobs
+from ridgeway.database.tables import jobs, workers
 from ridgeway.errors import Conflict, NotFound
 from ridgeway.jobs.leases import told_of, trained_of
 from ridgeway.views import JobState
@@ -26,10 +26,13 @@ def select_looks() -> sa.Select[Any]:
     """Select jobs' rows, each also with the trials that are trained of its open leases.
 
     `trained` counts parts of trials, and not those that have ended; `trained_told_at` is when the
-    last of it was told.
+    last of it was told. `outage` is true where a worker tells of a store that does not answer.
     """
+    told = sa.exists().where(workers.c.store_outage.is_not(None)).correlate(None)
     return select_jobs().add_columns(
-        trained_of(jobs.c.id).label("trained"), told_of(jobs.c.id).label("trained_told_at")
+        trained_of(jobs.c.id).label("trained"),
+        told_of(jobs.c.id).label("trained_told_at"),
+        told.label("outage"),
     )
 
 

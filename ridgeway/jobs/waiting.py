@@ -58,10 +58,13 @@ class Waiting:
         return find_outages(self._transaction)
 
     def why(self, row: Row[Any], spec: JobSpec) -> str | None:
-        """Return why no live worker can take the job; None where one can, or works on it."""
+        """Return why no live worker can take the job; None where one can, or works on it.
+
+        row: of `select_looks`.
+        """
         if row.state not in WAITS:
             return None
-        if told := why_waits(self._transaction, row, self._outages):
+        if row.outage and (told := why_waits(self._transaction, row, self._outages)):
             return told
         if not may_wait(row.state, row.running):
             return None

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from ridgeway.database.tables import jobs
 from ridgeway.errors import Unreadable
 from ridgeway.fleet import list_live_workers
-from ridgeway.jobs.rows import select_jobs
+from ridgeway.jobs.rows import select_looks
 from ridgeway.jobs.stored import read_spec
 from ridgeway.jobs.waiting import Waiting
 from ridgeway.operate.findings import NOT_YET, Finding, Place, fail, ok, warn
@@ -78,7 +78,7 @@ def check_jobs(place: Place) -> Finding:
     if place.database is None:
         return ok("there are no jobs yet")
     lacking: list[str] = []
-    query = select_jobs().where(jobs.c.state.in_(("queued", "running")))
+    query = select_looks().where(jobs.c.state.in_(("queued", "running")))
     with place.database.reading() as connection:
         if not list_live_workers(connection):
             return ok("not looked at: no worker is alive")

@@ -351,7 +351,7 @@ def test_a_status_is_one_read_of_the_job_row_and_its_leases(http, served):
     sa.event.remove(engine, "before_cursor_execute", note)
     reads = [re.findall(r"FROM (\w+)", text) for text in statements if "FROM " in text]
     (read,) = reads
-    assert {*read} == {"leases", "jobs"}
+    assert {*read} == {"leases", "workers", "jobs"}
 
 
 def test_trials_of_a_stock_optuna_process_are_shown_as_they_are(http, database_url):

@@ -93,9 +93,10 @@ def is_placed(spec: JobSpec) -> bool:
 def placed_strengths(problem: Problem, watch: Watch) -> StrengthRange:
     """Return a path job's strengths, from where a net of the problem's only fold has no column.
 
-    They go down to 1e-4 of that. Two populations are trained on the fold's training rows as trials
-    would be: strengths a decade apart find the end, others what lies within. A fixed range with a
-    warning where that tells nothing. JobUnrunnable where the model can't be trained.
+    Two populations are trained on the fold's training rows as trials would be: strengths a decade
+    apart find the first that leaves none, others what lies between it and 1e-4 of it, the path's
+    last. A fixed range with a warning where that tells nothing. JobUnrunnable where the model can't
+    be trained.
     """
     spec = problem.spec
     own = replace(problem, spec=spec.model_copy(update={"early_stopping": None}))

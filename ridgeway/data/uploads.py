@@ -111,8 +111,8 @@ def _parts_of_parquet(path: Path, settings: Settings) -> Iterator[Table]:
     try:
         with pq.ParquetFile(path) as file:
             _check_claims(file, settings)
-            schema = file.schema_arrow
-            parts = _parts(schema.names, file.metadata)
+            schema, claims = file.schema_arrow, file.metadata
+            parts = _parts(schema.names, claims)
         # Repeated texts stay in a dictionary until their decoded size is known.
         texts = [field.name for field in schema if is_text(field.type)]
         decoded = 0
@@ -121,6 +121,9 @@ def _parts_of_parquet(path: Path, settings: Settings) -> Iterator[Table]:
                 # The name of a column may be how another's begins, `a` and `a.b`: that comes too.
                 table = file.read(columns=names, use_threads=False).select(names)
                 table.validate(full=True)
+                if len(table) != claims.num_rows:  # columns of other parts would not fit it
+                    met, wanted = f"{len(table):,}", f"{claims.num_rows:,}"
+                    raise ValueError(f"column '{names[0]}' has {met} rows, the file {wanted}")
                 decoded += _decoded_bytes(table)
                 if decoded > settings.max_upload_bytes:
                     most = f"at most {settings.max_upload_bytes:,}"

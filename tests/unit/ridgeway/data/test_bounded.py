@@ -94,6 +94,17 @@ def test_parquet_column_by_column(tmp_path, monkeypatch, drawn, group):
     assert whole == pieces
 
 
+def test_a_parquet_column_that_has_fewer_rows_than_the_others(tmp_path, monkeypatch):
+    made = pa.table({"a": [1, 2, 3], "b": [1.0, 2.0, 3.0]})
+    pq.write_table(made, tmp_path / "file", compression="none", use_dictionary=False)
+    count = b",\x15\x06"  # of the values of a page, by which only `b` is told to have two
+    before, a, b = (tmp_path / "file").read_bytes().split(count, 2)
+    (tmp_path / "file").write_bytes(before + count + a + b",\x15\x04" + b)
+    whole, pieces = outcomes(tmp_path / "file", monkeypatch, 1)
+    assert "is a broken Parquet file" in whole[0]
+    assert pieces == ("file: is a broken Parquet file: column 'b' has 2 rows, the file 3",)
+
+
 @FEW
 @given(
     columns(KINDS, gaps=False),

@@ -47,6 +47,7 @@ class WorkerRecord:
 class LiveWorker:
     """A worker that was seen lately: where it runs, its release, and what it can work on."""
 
+    id: str
     host: str
     version: str
     models: frozenset[str]
@@ -184,10 +185,11 @@ def list_live_workers(
 ) -> list[LiveWorker]:
     """List the workers that were seen within that time, and what each offers."""
     offers = (workers.c.models, workers.c.datasets, workers.c.penalties, workers.c.unreadable)
-    query = sa.select(workers.c.host, workers.c.version, *offers)
+    query = sa.select(workers.c.id, workers.c.host, workers.c.version, *offers)
     live = query.where(workers.c.seen_at > now() - within_seconds)
     return [
         LiveWorker(
+            id=row.id,
             host=row.host,
             version=row.version,
             models=frozenset(row.models),

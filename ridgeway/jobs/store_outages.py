@@ -6,7 +6,7 @@ that waits for it, every look tells why.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -57,22 +57,28 @@ def find_outages(transaction: Connection) -> list[StoreOutage]:
     ]
 
 
-def why_waits(transaction: Connection, row: Row[Any], outages: Sequence[StoreOutage]) -> str | None:
+def why_waits(
+    transaction: Connection,
+    row: Row[Any],
+    outages: Sequence[StoreOutage],
+    able: Collection[str],
+) -> str | None:
     """Return why an open job waits for the store; None where it does not.
 
-    It does where nobody works on it and its data lie in the store, or where all who hold a lease of
-    it wait for the store with what they have.
+    It does where all who hold a lease of it wait for the store with what they have, or where nobody
+    does, its data lie in the store, and that answers no worker which could take it.
+    able: the ids of these workers.
     """
-    if not outages:
-        return None
     held = sa.select(leases.c.worker_id).where(
         leases.c.job_id == row.id, leases.c.state == "running", leases.c.expires_at > now()
     )
-    holders = set(transaction.execute(held).scalars())
-    if not holders:
-        return _sentence(outages) if row.dataset_id is not None else None
-    waiting = [each for each in outages if each.worker_id in holders and each.job_id == row.id]
-    return _sentence(waiting) if len(waiting) == len(holders) else None
+    if holders := set(transaction.execute(held).scalars()):
+        waiting = [each for each in outages if each.worker_id in holders and each.job_id == row.id]
+        return _sentence(waiting) if len(waiting) == len(holders) else None
+    away = [each for each in outages if each.worker_id in able]
+    if not away or len(away) < len(able) or row.dataset_id is None:
+        return None
+    return _sentence(away)
 
 
 def _sentence(outages: Sequence[StoreOutage]) -> str:

@@ -64,7 +64,7 @@ class Waiting:
         """
         if row.state not in WAITS:
             return None
-        if row.outage and (told := why_waits(self._transaction, row, self._outages)):
+        if row.outage and (told := self._why_waits(row, spec)):
             return told
         if not may_wait(row.state, row.running):
             return None
@@ -79,6 +79,15 @@ class Waiting:
             for each, lacks in zip(self._live, lacking, strict=True)
         ]
         return _sentence(self._live, reasons) if all(map(any, reasons)) else None
+
+    def _why_waits(self, row: Row[Any], spec: JobSpec) -> str | None:
+        uploaded = row.dataset_id is not None
+        able = {
+            each.id
+            for each in self._live
+            if not each.lacking(spec, uploaded=uploaded) and row.id not in each.unreadable
+        }
+        return why_waits(self._transaction, row, self._outages, able)
 
 
 def _sentence(live: Sequence[LiveWorker], reasons: Sequence[Reason]) -> str:

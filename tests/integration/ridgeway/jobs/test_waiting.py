@@ -111,7 +111,10 @@ def test_a_store_that_is_away_is_told_of_jobs_that_need_it_until_it_is_back(data
         f"The store does not answer a worker on gpu-2 and 1 more since {moment}: Nothing answers. "
         "The job goes on by itself once it does."
     )
+    start(database, "w-3")
+    assert warnings(database, job_id) == [], "another can take it"
     with database.transaction() as transaction:
+        fleet.mark_gone(transaction, "w-3")
         lease = claiming.claim(transaction, claimant())
         assert lease is not None
         fleet.see_worker(transaction, "w-1")

@@ -94,7 +94,8 @@ class Cache:
             part = Path(file.name)
             self._make_room(source.bytes())
             source.fetch(part)
-            require_whole(part, source.key, source.checksum)
+            if checksum_of(part) != source.checksum:
+                raise StoreDamaged.of(source.key)
 
         write_once(
             self._folder / source.checksum, fetch, lambda file: fcntl.flock(file, fcntl.LOCK_EX)
@@ -110,12 +111,6 @@ class Cache:
         if not self._folder.is_dir():
             return frozenset()
         return frozenset(p.name for p in self._folder.iterdir() if _WHOLE.fullmatch(p.name))
-
-
-def require_whole(path: Path, key: str, checksum: str) -> None:
-    """Raise StoreDamaged unless the file holds the bytes that were written under the key."""
-    if checksum_of(path) != checksum:
-        raise StoreDamaged.of(key)
 
 
 def checksum_of(path: Path) -> str:

@@ -28,7 +28,7 @@ from fsspec.implementations.local import (  # pyright: ignore[reportMissingTypeS
 )
 
 from ridgeway.data import folder, s3
-from ridgeway.data.cache import Cache, Source, require_whole
+from ridgeway.data.cache import Cache, Source, checksum_of
 from ridgeway.errors import InvalidInput, NotFound, StoreAway, StoreDamaged
 from ridgeway.settings import Settings
 
@@ -150,7 +150,8 @@ class Store:
         """
         file = self.open(key) if self._is_folder else self._copy(key)
         try:
-            found = hashlib.file_digest(file, "sha256").hexdigest()  # pyright: ignore
+            with _reaching("read", key):
+                found = hashlib.file_digest(file, "sha256").hexdigest()  # pyright: ignore
             if found != checksum:
                 raise StoreDamaged.of(key)
             file.seek(0)
@@ -179,7 +180,10 @@ class Store:
         """
         if self._is_folder or self._cache is None:
             with self.copied(key) as path:
-                require_whole(path, key, checksum)
+                with _reaching("read", key):
+                    found = checksum_of(path)
+                if found != checksum:
+                    raise StoreDamaged.of(key)
                 yield path
             return
         source = Source(key, checksum, lambda: self._size(key), lambda to: self._fetch(key, to))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import time
 import uuid
@@ -92,6 +93,26 @@ def test_other_bytes_than_were_written_are_named_and_not_given(store: Store, the
     for way in ways:
         with pytest.raises(StoreDamaged, match="'jobs/1/model' is damaged"):
             way()
+
+
+def test_a_shared_folder_that_breaks_off_while_it_is_read_is_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = Store(str(tmp_path), None)
+    checksum = store.put("a", b"rows")
+
+    def broken(*_: object) -> str:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(hashlib, "file_digest", broken)
+    ways: list[Callable[[], object]] = [
+        lambda: store.local("a", checksum).__enter__(),
+        lambda: store.open_whole("a", checksum),
+    ]
+    for way in ways:
+        with pytest.raises(StoreAway, match="can't read 'a': Input/output error") as told:
+            way()
+        assert told.value.key == "a"
 
 
 def test_what_a_folder_keeps_is_read_in_its_place(tmp_path: Path) -> None:

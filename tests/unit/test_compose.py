@@ -77,7 +77,11 @@ def test_no_container_is_root_gains_rights_or_writes_where_it_likes(name: str) -
     assert service["cap_drop"] == ["ALL"]
     assert "cap_add" not in service
     assert service["security_opt"] == ["no-new-privileges:true"]
-    assert any(folder.startswith("/tmp") for folder in service["tmpfs"])
+    assert "/tmp" in [*service["tmpfs"], *service["volumes"]]
+
+
+def test_uploads_are_read_on_a_disk() -> None:
+    assert "/tmp" in SERVICES["service"]["volumes"]
 
 
 @pytest.mark.parametrize("name", SERVICES)

@@ -178,6 +178,7 @@ class Store:
         It stays as it is until the block ends: the store's own in a folder, else one in the cache,
         fetched once for all processes of the machine. NotFound where there are no such bytes.
         """
+        self._require_folder(key)
         if self._is_folder or self._cache is None:
             with self.copied(key) as path:
                 with _reaching("read", key):
@@ -189,6 +190,11 @@ class Store:
         source = Source(key, checksum, lambda: self._size(key), lambda to: self._fetch(key, to))
         with self._cache.held(source) as path:
             yield path
+
+    def _require_folder(self, key: str) -> None:
+        """Raise StoreAway where the store's folder is not there, as where a mount is missing."""
+        if self._is_folder and not Path(self._root).is_dir():
+            raise StoreAway(f"The store can't read '{key}': its folder is not there.", key)
 
     def copies(self) -> frozenset[str]:
         """Return the checksums of the files that `local` needs no store for; none in a folder."""
@@ -215,6 +221,7 @@ class Store:
 
     def exists(self, key: str) -> bool:
         """Return True where there are bytes under the key."""
+        self._require_folder(key)
         path = self._path(key)
         with suppress(NotFound), _reaching("read", key):
             return self._files.info(path)["type"] == "file"

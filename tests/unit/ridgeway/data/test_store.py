@@ -58,6 +58,7 @@ def test_an_absent_key_is_not_found(store: Store) -> None:
         lambda key: held(lambda: store.copied(key)),
         lambda key: held(lambda: store.local(key, "0" * 64)),
     ]
+    store.put("datasets/another", b"")
     for way in ways:
         with pytest.raises(NotFound, match="The store holds no 'datasets/none'"):
             way("datasets/none")
@@ -113,6 +114,20 @@ def test_a_shared_folder_that_breaks_off_while_it_is_read_is_away(
         with pytest.raises(StoreAway, match="can't read 'a': Input/output error") as told:
             way()
         assert told.value.key == "a"
+
+
+def test_a_folder_that_is_not_mounted_is_away_and_holds_what_it_held(tmp_path: Path) -> None:
+    store = Store(str(tmp_path / "mount" / "store"), None)
+    checksum = store.put("a", b"rows")
+    (tmp_path / "mount").rename(tmp_path / "elsewhere")
+    (tmp_path / "mount").mkdir()
+    for way in (lambda: store.exists("a"), lambda: store.local("a", checksum).__enter__()):
+        with pytest.raises(StoreAway, match="can't read 'a': its folder is not there"):
+            way()
+    (tmp_path / "mount").rmdir()
+    (tmp_path / "elsewhere").rename(tmp_path / "mount")
+    with store.local("a", checksum) as path:
+        assert path.read_bytes() == b"rows"
 
 
 def test_what_a_folder_keeps_is_read_in_its_place(tmp_path: Path) -> None:

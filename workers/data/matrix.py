@@ -113,8 +113,8 @@ def _opened(path: Path, content: Content) -> Matrix | None:
 
 def _write_unless_written(path: Path, content: Content, files: RowFiles) -> None:
     def write(file: IO[bytes]) -> None:
-        files.make_room(content.bytes)
         file.truncate(0)  # of a worker that was killed
+        files.make_room(content.bytes)
         _write(file, content)
 
     write_once(path, write, _lock)

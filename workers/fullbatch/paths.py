@@ -201,6 +201,8 @@ class FoldPaths:
 
     def _critical_mixture(self, share: float) -> float:
         """Return that of share Σ|w| + (1 - share) ‖w‖."""
+        if share == 1:  # whose ladder is that of Σ|w| alone, and must not depend on who asks first
+            return self._critical[False]
         if share not in self._mixtures:
             found = critical_mixtures(self._at_nothing, (-1,), share, 1 - share)
             self._mixtures[share] = found.max().item()

@@ -35,7 +35,7 @@ RUNGS_A_DECADE = {"classes": 2, "squares": 4}
 DECADES = 8  # that a ladder goes down at most
 LOOSE = 0.03  # tolerance of a rung, which others only start from, as a share of its strength
 MIXINGS = 4  # ladders between lasso and ridge, or group lasso
-MOST_KEPT = 16 * 2**20  # bytes of curvatures at rungs, of one fold
+MOST_KEPT = 80 * 2**20  # bytes of curvatures at rungs, of all folds: each has its share
 BEYOND = 1e30  # a strength that leaves the intercept alone
 
 
@@ -91,6 +91,7 @@ class FoldPaths:
         self._ladders: dict[Components, list[Tensor]] = {}
         self._mixtures: dict[float, float] = {}
         self._kept: dict[tuple[Components, int], KeptCurvature] = {}  # the last used is the last
+        self._most_kept = MOST_KEPT // len(fit.folds)
 
     @property
     def means(self) -> Tensor:
@@ -137,7 +138,7 @@ class FoldPaths:
             return self._kept[unit, place]
         fresh = self._rows.keeping()
         if fresh is not None:
-            while sum(own.bytes for own in self._kept.values()) > MOST_KEPT:
+            while sum(own.bytes for own in self._kept.values()) > self._most_kept:
                 del self._kept[next(iter(self._kept))]
             self._kept[unit, place] = fresh
         return fresh

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import weakref
+
 import pytest
 import torch
 
@@ -53,7 +55,35 @@ def test_members_of_a_rung_have_one_curvature(monkeypatch: pytest.MonkeyPatch) -
     assert len(rooms) == before
 
 
+@pytest.mark.skipif(not isinstance(load(torch.float32), Library), reason="no compiler")
+def test_what_is_kept_is_a_share_of_what_all_folds_may_keep(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    alive: weakref.WeakSet[kept.KeptCurvature] = weakref.WeakSet()
+    real = kept.KeptCurvature.__init__
+
+    def noted(self: kept.KeptCurvature, most: int, outputs: int, dtype: torch.dtype) -> None:
+        real(self, most, outputs, dtype)
+        alive.add(self)
+
+    room = 3 * 41 * 42 // 2 * 4  # of one rung
+    monkeypatch.setattr(kept.KeptCurvature, "__init__", noted)
+    monkeypatch.setattr(paths, "MOST_KEPT", 8 * room)
+    fold = _fold(3, folds=4)
+    for decade in range(4):
+        fold.solve(Wanted(Components(l2=0.02 / 10**decade)))
+    assert room <= sum(own.bytes for own in alive) <= (8 / 4 + 1) * room
+
+
 def _solved(parts: list[Components], classes: int) -> list[torch.Tensor]:
+    fold = _fold(classes)
+    found = [fold.solve(Wanted(part)) for part in parts]
+    assert all(own is not None and own.converged for own in found)
+    return [torch.cat([own.weights, own.intercepts[:, None]], 1) for own in found if own]
+
+
+def _fold(classes: int, folds: int = 1) -> ExactFold:
+    """Return the first of so many folds of the same rows."""
     generator = torch.Generator().manual_seed(0)
     inputs = torch.randn(500, 40, generator=generator)
     scores = inputs[:, :20] @ torch.randn(20, classes, generator=generator) / 4
@@ -63,8 +93,5 @@ def _solved(parts: list[Components], classes: int) -> list[torch.Tensor]:
     own = targets.float() if classes == 2 else targets
     rows, library = TrainingRows(inputs, own), load(torch.float32)
     assert isinstance(library, Library)
-    fit = LinearFit([rows], kind, outputs, torch.float32, torch.device("cpu"))
-    fold = ExactFold(fit, rows, library)
-    found = [fold.solve(Wanted(part)) for part in parts]
-    assert all(own is not None and own.converged for own in found)
-    return [torch.cat([own.weights, own.intercepts[:, None]], 1) for own in found if own]
+    fit = LinearFit([rows] * folds, kind, outputs, torch.float32, torch.device("cpu"))
+    return ExactFold(fit, rows, library)

@@ -164,4 +164,6 @@ def _limit_memory(size: int) -> None:
 
 
 if __name__ == "__main__":
-    print(json.dumps(_ingest(**json.load(sys.stdin))))
+    print(json.dumps(_ingest(**json.load(sys.stdin))), flush=True)
+    sys.stderr.flush()
+    os._exit(0)  # all is told and closed: threads of libraries can't spoil the end any more

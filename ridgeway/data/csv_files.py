@@ -195,6 +195,20 @@ def _few(rows: Iterator[list[str]]) -> list[list[str]]:
     return found
 
 
+def _native(file: BinaryIO) -> Any:
+    """Return the file as one of Arrow's own, from where it stands.
+
+    Arrow reads ahead in a thread of its own, also after a row was refused. If that had to call
+    Python while the process ends, it would abort it.
+    """
+    try:
+        native = pa.OSFile(f"/proc/self/fd/{file.fileno()}", "r")
+    except OSError:  # in memory, where no read takes long
+        return pa.PythonFile(file, "r")
+    native.seek(file.tell())
+    return native
+
+
 def _parse(file: BinaryIO, looks: _Looks, delimiter: str, columns: int) -> pa.Table:
     """Read every cell as text: a column's kind is told from all of it, not from its first rows."""
     broken: list[Any] = []
@@ -209,7 +223,7 @@ def _parse(file: BinaryIO, looks: _Looks, delimiter: str, columns: int) -> pa.Ta
         with (
             Aside() as kept,
             arrow_csv.open_csv(
-                pa.PythonFile(file, "r"),
+                _native(file),
                 read_options=arrow_csv.ReadOptions(
                     use_threads=False,
                     block_size=min(looks.size + 1, block),

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.model_selection import TimeSeriesSplit
@@ -104,7 +105,7 @@ def test_dates_order_rows_as_the_times_that_they_are():
 def test_folds_of_very_different_size_take_as_many_steps():
     rows = [len(fold.train_targets) for fold in prepared(frame()).folds]
     assert rows == [12, 24, 36]
-    batches = Minibatches(rows, batch_size=5, seed=0, device=None)  # type: ignore[arg-type]
+    batches = Minibatches(rows, batch_size=5, seed=0, device=torch.device("cpu"))
     epoch = batches.epoch()
     assert len(epoch) == batches.steps == 8
     for fold, start in enumerate([0, 12, 36]):

@@ -129,5 +129,5 @@ def test_a_footer_that_lies_is_found_out(
 def test_a_footer_that_says_too_little_lets_no_more_in(tmp_path: Path, places: int) -> None:
     """What is read is counted too."""
     (tmp_path / "file").write_bytes(lying(3, places))
-    with pytest.raises(InvalidInput, match="rows; at most 1,000"):
+    with pytest.raises(InvalidInput, match="column 'a' has 7,777 rows, the file 3"):
         read_upload(tmp_path / "file", None, Settings(max_rows=1000))

@@ -49,7 +49,7 @@ def _drive(deployment: Deployment) -> None:
     assert sum(detail.fold_values) / 5 == pytest.approx(detail.value)
     answer = done.recommended
     assert answer is not None
-    assert answer.simplest.nonzero_weights <= answer.best.nonzero_weights
+    assert answer.simplest.selected_features <= answer.best.selected_features
     assert answer.test.simplest is not None
     assert answer.test.simplest > answer.test.baseline
     assert answer.simplest.weights == 30 * 16 + 16

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import random
 import threading
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from contextlib import contextmanager
 
 import numpy as np
@@ -24,16 +24,17 @@ from workers.loop.worker import Worker
 _ONE_AT_A_TIME = threading.Lock()
 
 
-def work(
-    database: Database, store: Store, settings: Settings, device: str, ended: Callable[[], bool]
-) -> None:
-    """Work here until there is no work and `ended` says that none will come.
+@contextmanager
+def worker_here(
+    database: Database, store: Store, settings: Settings, device: str
+) -> Generator[Worker]:
+    """Lend a worker for a block in which it may run.
 
     device: auto, cpu, cuda or cuda:N; InvalidInput for another.
     """
     with _ONE_AT_A_TIME, _as_it_was():
         torch.set_num_threads(1)  # as in a worker's own process
-        Worker(database, store, settings, new_id(), device_of(device)).run(until=ended)
+        yield Worker(database, store, settings, new_id(), device_of(device))
 
 
 @contextmanager

@@ -24,6 +24,7 @@ from ridgeway.jobs.own_trials import own_complete_trials
 from ridgeway.jobs.rows import read_job, update_job
 from ridgeway.jobs.warm_starts import Lessons, find_lessons
 from ridgeway.local.folder import Kept, Place, keep, opened
+from ridgeway.local.interrupts import kept_interrupts
 from ridgeway.local.protocol import fitted
 from ridgeway.local.reporting import plot_of, report_of
 from ridgeway.local.working import Crew, work
@@ -98,7 +99,7 @@ def run(rows: Rows, fields: Mapping[str, Any], crew: Crew, folder: Path | None =
         raise InvalidInput.of("notify", [each.url for each in spec.notify], message)
     spec, notes = fitted(spec, upload.profile)
     spec = resolve_spec(spec, upload.profile)
-    with opened(folder) as place:
+    with kept_interrupts() as interrupts, opened(folder) as place:
         with place.database.reading() as transaction:
             require_offered(transaction, spec)
             stored = _stored(transaction, upload.name)
@@ -108,7 +109,7 @@ def run(rows: Rows, fields: Mapping[str, Any], crew: Crew, folder: Path | None =
             job_id = _submit(transaction, upload, spec, lessons)
             _note(transaction, job_id, [*rows.notes, *notes])
         try:
-            work(place, job_id, spec.timeout_seconds, crew)
+            work(place, job_id, spec.timeout_seconds, crew, interrupts)
         except BaseException:
             with suppress(RidgewayError), place.database.transaction() as transaction:
                 lifecycle.cancel_job(transaction, job_id)

@@ -22,6 +22,7 @@ from ridgeway.host.roles import count_cores, require_installed, worker_roles
 from ridgeway.jobs import lifecycle, lookups
 from ridgeway.jobs.rows import read_job
 from ridgeway.local.folder import Place
+from ridgeway.local.interrupts import Interrupts
 from ridgeway.views import ENDED
 
 LOOK_SECONDS = 0.1  # between two looks at the job, by whoever shows it or heeds its time
@@ -44,21 +45,28 @@ class Crew:
         return (count_cores() if self.processes == -1 else self.processes) - 1
 
 
-def work(place: Place, job_id: str, timeout_seconds: float | None, crew: Crew) -> None:
-    """Work on the job until it has ended."""
+def work(
+    place: Place, job_id: str, timeout_seconds: float | None, crew: Crew, interrupts: Interrupts
+) -> None:
+    """Work on the job until it has ended; KeyboardInterrupt where one came."""
     require_installed("workers")
     with _others(place, crew), _attended(place, job_id, timeout_seconds, crew.bar):
-        _work_here(place, job_id, crew.device)
+        _work_here(place, job_id, crew.device, interrupts)
+        interrupts.heed()
 
 
-def _work_here(place: Place, job_id: str, device: str) -> None:
-    from workers.inprocess import work
+def _work_here(place: Place, job_id: str, device: str, interrupts: Interrupts) -> None:
+    from workers.inprocess import worker_here
 
     def ended() -> bool:
         with place.database.reading() as transaction:
             return read_job(transaction, job_id).state in ENDED
 
-    work(place.database, place.store, place.settings, device, ended)
+    with (
+        worker_here(place.database, place.store, place.settings, device) as worker,
+        interrupts.telling(lambda: worker.stop(0)),
+    ):
+        worker.run(until=ended)
 
 
 @contextmanager

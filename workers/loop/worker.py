@@ -97,10 +97,10 @@ class Worker:
         self._benches, self._company = Benches(), Company()
         self.claimant = claimant_of(worker_id, settings, self._tools.device)
 
-    def stop(self) -> None:
-        """Hand the lease back at the end of this epoch, or soon if that is far, and end."""
+    def stop(self, within_seconds: float = EPOCH_SECONDS) -> None:
+        """Hand the lease back at the end of this epoch, or so soon if that is far, and end."""
         now = time.monotonic()
-        self._stop_by = min(self._stop_by, now + EPOCH_SECONDS)
+        self._stop_by = min(self._stop_by, now + within_seconds)
         with self._telling:
             self._pulse.leaving_since = self._pulse.leaving_since or now
         self._stopping.set()

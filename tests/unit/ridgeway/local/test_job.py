@@ -11,8 +11,9 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import _GeneratorContextManager, closing, contextmanager, suppress
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -22,12 +23,14 @@ import pytest
 from light import lighten
 
 from ridgeway.data.tables import canonical_table
+from ridgeway.database.engine import Database
 from ridgeway.errors import InvalidInput, JobFailed
 from ridgeway.local.folder import opened
 from ridgeway.local.job import Finished, Rows, run
 from ridgeway.local.working import Crew
 
 FEW = {"model": {"kind": "linear"}, "trials": 3}
+TRANSACTION = Database.transaction.__wrapped__.__code__  # type: ignore[attr-defined]
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -65,6 +68,11 @@ def interrupted_when_busy(folder: Path) -> Iterator[None]:
     signal.signal(signal.SIGINT, before)
 
 
+def states(folder: Path) -> list[str]:
+    with opened(folder) as place, place.database.reading() as transaction:
+        return list(transaction.exec_driver_sql("SELECT state FROM jobs").scalars())
+
+
 def _has_complete_trials(file: Path) -> bool:
     with closing(sqlite3.connect(file)) as connection, suppress(sqlite3.OperationalError):
         (count,) = connection.execute("SELECT sum(complete) FROM jobs").fetchone()
@@ -100,9 +108,32 @@ def test_an_interrupt_ends_all_and_leaves_nothing(
 def test_an_interrupted_job_of_a_kept_folder_is_cancelled(tmp_path: Path) -> None:
     with interrupted_when_busy(tmp_path):
         run(rows(), {**FEW, "trials": 1_000_000}, Crew(), tmp_path)
-    with opened(tmp_path) as place, place.database.reading() as transaction:
-        states = transaction.exec_driver_sql("SELECT state FROM jobs").scalars().all()
-    assert states == ["cancelled"]
+    assert states(tmp_path) == ["cancelled"]
+
+
+def test_an_interrupt_as_a_transaction_begins_leaves_no_lock(tmp_path: Path) -> None:
+    """There nobody could end the transaction while the interrupt's own traceback lives."""
+    entering = _GeneratorContextManager.__enter__.__code__
+    begun = 0
+
+    def profile(frame: FrameType, event: str, _: object) -> None:
+        nonlocal begun
+        if event != "return" or frame.f_code is not entering:
+            return
+        begun += frame.f_locals["self"].gen.gi_code is TRANSACTION
+        if begun == 3:  # the job is submitted, its worker known, and a population claimed
+            sys.setprofile(None)
+            signal.raise_signal(signal.SIGINT)
+
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    sys.setprofile(profile)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            run(rows(), {**FEW, "trials": 1_000_000}, Crew(), tmp_path)
+    finally:
+        sys.setprofile(None)
+        signal.signal(signal.SIGINT, before)
+    assert states(tmp_path) == ["cancelled"]
 
 
 def test_a_job_without_a_complete_trial_fails_in_its_own_words() -> None:

@@ -10,6 +10,8 @@ LassoNet traces its path by its defaults but for the factor between strengths (-
 is a path job's: 32 strengths, placed by what a first pass over 15 finds, side by side in one
 population, by adam under a cosine schedule. For each k the weakest model with at most k columns
 counts, on either side: no score chooses. Seconds are of the processor, and count the first pass.
+"debiased" is `"refit": "debias"` of that model, a net of its columns trained without a penalty; and
+for LassoNet the same net of the columns that it has chosen, so that only the choice differs.
 """
 
 from __future__ import annotations
@@ -42,7 +44,22 @@ from workers.train import refit
 LIMIT = 10.0
 STRENGTHS = 32
 RATE = 1e-2
-Points = list[tuple[int, float]]  # columns and scores, from the weakest strength on
+
+
+@dataclass(frozen=True)
+class Point:
+    """A model on a path: its score, and which columns it uses, (inputs,) of truths."""
+
+    score: float
+    used: np.ndarray
+
+    @property
+    def columns(self) -> int:
+        """How many columns it uses."""
+        return int(self.used.sum())
+
+
+Points = list[Point]  # from the weakest strength on
 
 
 @dataclass(frozen=True)
@@ -104,7 +121,7 @@ def main() -> None:
             case = made(given.seed)
             problem = parted(case, given.seed)
             own, theirs = ours(case, problem), lassonets(case, problem, given)
-            for row in compared(name, case, own, theirs):
+            for row in compared(name, case, problem, (own, theirs)):
                 row.print(given.json)
 
 
@@ -121,9 +138,9 @@ def parted(case: Case, seed: int) -> dict[str, np.ndarray]:
     return {"x": scaler.transform(x), "y": y, "test_x": scaler.transform(test_x), "test_y": test_y}
 
 
-def ours(case: Case, given: dict[str, np.ndarray]) -> tuple[float, Points]:
-    """Return processor seconds, and the columns and the score at each strength."""
-    x, test_x = (torch.from_numpy(given[name]).float() for name in ("x", "test_x"))
+def problem_of(case: Case, given: dict[str, np.ndarray], columns: Sequence[int]) -> Problem:
+    """Return our problem of these columns; its one fold is judged by the rows held back."""
+    x, test_x = (torch.from_numpy(given[name][:, columns]).float() for name in ("x", "test_x"))
     kind = torch.int64 if case.classes else torch.float32
     y, test_y = (torch.from_numpy(given[name]).to(kind) for name in ("y", "test_y"))
     spec = parse_spec(
@@ -144,8 +161,13 @@ def ours(case: Case, given: dict[str, np.ndarray]) -> tuple[float, Points]:
     )
     outputs = int(y.max()) + 1 if case.classes else 1
     fold = Fold(x, y, test_x, test_y, 0.0, 1.0)
-    sources = tuple(str(column) for column in range(x.shape[1]))
-    problem = path_problem(Problem(spec, [fold], outputs, torch.device("cpu"), sources=sources))
+    sources = tuple(str(column) for column in columns)
+    return path_problem(Problem(spec, [fold], outputs, torch.device("cpu"), sources=sources))
+
+
+def ours(case: Case, given: dict[str, np.ndarray]) -> tuple[float, Points]:
+    """Return processor seconds, and the model at each strength."""
+    problem = problem_of(case, given, range(given["x"].shape[1]))
     started = time.process_time()
     strengths = placed_strengths(problem, Watch()).placed[::-1]
     members = [Configuration("hierarchical", own, 0.0, RATE, 0.0) for own in strengths]
@@ -154,13 +176,25 @@ def ours(case: Case, given: dict[str, np.ndarray]) -> tuple[float, Points]:
     assert models.features is not None
     found: Points = []
     for place in range(STRENGTHS):
-        logits = predict(spec, models.parameters(place, 0), test_x, outputs)
-        found.append((int(models.features[place, 0]), score(case, logits, test_y)))
+        parameters = models.parameters(place, 0)
+        fed = [parameters["0.weight"], parameters["skip.weight"]]
+        used = torch.stack([(weights != 0).any(0) for weights in fed]).any(0)
+        found.append(Point(score(case, problem, parameters), used.numpy()))
     return seconds, found
 
 
-def score(case: Case, logits: torch.Tensor, truth: torch.Tensor) -> float:
-    """Return the accuracy, or R²."""
+def debiased(case: Case, given: dict[str, np.ndarray], used: np.ndarray) -> float:
+    """Return the score of a net of these columns alone, trained without a penalty."""
+    problem = problem_of(case, given, np.flatnonzero(used).tolist())
+    models = refit(problem, [Configuration("none", 0.0, 0.0, RATE, 0.0)])
+    return score(case, problem, models.parameters(0, 0))
+
+
+def score(case: Case, problem: Problem, parameters: dict[str, torch.Tensor]) -> float:
+    """Return the accuracy, or R², of a model on the rows held back."""
+    (fold,) = problem.folds
+    logits = predict(problem.spec, parameters, fold.valid_inputs, problem.outputs)
+    truth = fold.valid_targets
     if case.classes:
         return (logits.argmax(1) == truth).double().mean().item()
     errors = (logits[:, 0] - truth).double().square().mean()
@@ -187,32 +221,35 @@ def lassonets(case: Case, problem: dict[str, np.ndarray], given: Any) -> tuple[f
             text=True,
         )
     told = json.loads(found.stdout)
-    return told["seconds"], [(own["features"], own["score"]) for own in told["path"]]
+    return told["seconds"], [Point(own["score"], np.array(own["used"])) for own in told["path"]]
 
 
 def compared(
-    name: str, case: Case, own: tuple[float, Points], theirs: tuple[float, Points]
+    name: str,
+    case: Case,
+    given: dict[str, np.ndarray],
+    paths: tuple[tuple[float, Points], tuple[float, Points]],
 ) -> Iterator[Row]:
-    """Yield the score at each k beside LassoNet's, then the seconds."""
+    """Yield the scores at each k, ours beside LassoNet's, then the seconds."""
+    own, theirs = paths
     measure = "accuracy" if case.classes else "R²"
     for most in case.columns:
-        (columns, value), (their_columns, their_value) = (
-            weakest(points, most) for _, points in (own, theirs)
-        )
-        details = {"k": most, "columns": columns, "theirs": their_columns}
-        if not (columns and their_columns):  # a path that goes to zero above k
-            yield Row(f"{name}, not on both paths", most, "columns", None, None, details)
+        points = [found for _, path in paths if (found := weakest(path, most)) is not None]
+        if len(points) < len(paths):  # a path that goes to zero above k
+            yield Row(f"{name}, not on both paths", most, "columns", None, None, {"k": most})
             continue
-        ratio = value / their_value if their_value > 0 else None
-        yield Row(f"{name}, {measure}", value, "", their_value, ratio, details)
+        details = {"k": most, "columns": points[0].columns, "theirs": points[1].columns}
+        again = [debiased(case, given, point.used) for point in points]
+        for what, (value, its) in (("", [p.score for p in points]), (", debiased", again)):
+            ratio = value / its if its > 0 else None
+            yield Row(f"{name}, {measure}{what}", value, "", its, ratio, details)
     models = {"models": len(own[1]), "theirs": len(theirs[1])}
     yield Row(f"{name}, path", own[0], "s", theirs[0], theirs[0] / own[0], models)
 
 
-def weakest(points: Sequence[tuple[int, float]], most: int) -> tuple[int, float]:
-    """Return the first point with at most so many columns, and more than none if there is one."""
-    within = [point for point in points if point[0] <= most]
-    return next((point for point in within if point[0]), (0, float("nan")))
+def weakest(points: Sequence[Point], most: int) -> Point | None:
+    """Return the first point with at most so many columns, and more than none, if there is one."""
+    return next((point for point in points if 0 < point.columns <= most), None)
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ import torch
 
 
 def main() -> None:
-    """Print seconds, and the features and the score of each model on the path."""
+    """Print seconds, and the columns and the score of each model on the path."""
     lassonet: Any = importlib.import_module("lassonet")
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")  # of paths that begin where features disappear already
@@ -43,7 +43,7 @@ def main() -> None:
     seconds = time.process_time() - started
     found = [
         {
-            "features": int(own.selected.sum()),
+            "used": own.selected.tolist(),
             "score": float(_score(model.load(own.state_dict), given)),
         }
         for own in path

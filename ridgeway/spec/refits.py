@@ -1,11 +1,11 @@
-"""What a linear model's refit minimises: `refit`."""
+"""What the recommended model's refit minimises: `refit`."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from ridgeway.errors import FieldError
-from ridgeway.spec.models import LinearModel
+from ridgeway.spec.models import LinearModel, MlpModel
 from ridgeway.spec.names import RIDGE, UNPENALISED, PenaltyName
 
 if TYPE_CHECKING:
@@ -22,14 +22,12 @@ def refit_beside(kind: RefitKind, penalty: PenaltyName) -> RefitKind:
 
 
 def refit_errors(spec: JobSpec) -> list[FieldError]:
-    """Refuse to debias where no columns are left out, or not known, or not solved for exactly."""
+    """Refuse to debias where no columns are left out, or not known."""
     if spec.refit == "penalised":
         return []
     message = ""
-    if not isinstance(spec.model, LinearModel):
-        message = f"fits the columns of a linear model, and this one is {spec.model.kind}"
-    elif spec.optimizer != "exact":
-        message = f"solves to the optimum, and the optimizer {spec.optimizer} takes steps"
+    if not isinstance(spec.model, LinearModel | MlpModel):
+        message = f"fits the columns of linear or mlp, and those of {spec.model.kind} are not known"
     elif set(spec.search.penalty) <= WITHOUT_ZEROS:
         searched = ", ".join(spec.search.penalty)
         message = f"needs a penalty that sets zeros, and the search has {searched}"

@@ -32,11 +32,14 @@ from workers.answer.warnings import beyond_limits
 from workers.data.folds import Fold
 from workers.data.prepare import Prepared
 from workers.data.seeds import derived_seed
-from workers.models.building import predict
+from workers.models.building import build_model, predict
+from workers.models.layout import Layout
+from workers.models.parameters import describe_parameters
 from workers.objectives.losses import kind_of
 from workers.objectives.metrics import score
 from workers.penalties.penalties import PENALTIES
 from workers.population.configuration import Configuration
+from workers.population.problem import Problem
 from workers.population.results import TrainedModel
 
 DEBIASED = "debiased"  # its role among the sealed scores
@@ -97,10 +100,12 @@ def debias(
     if not PENALTIES[member.penalty].sparse or refit.model.diverged_at:
         return None
     seed = _own_seed(evidence.spec)
-    model = without_penalty(member, refit.model, prepared.development(), _seeded(training, seed))
+    epochs = refit.trial.facts.best_epoch or evidence.spec.epochs
+    own = _seeded(training, seed)
+    model = without_penalty(member, refit.model, prepared.development(), own, epochs)
     if model.diverged_at:
         return None
-    values = None if evidence.confirmed is None else _values(member, prepared, training)
+    values = None if evidence.confirmed is None else _values(member, prepared, training, epochs)
     told = None
     if values is not None and evidence.confirmed is not None:
         better = as_loss(values[0] - values[1], evidence.spec.maximise)
@@ -119,19 +124,25 @@ def undone(refit: Refit, *, is_constant: bool) -> str:
 
 
 def without_penalty(
-    member: Configuration, penalised: TrainedModel, rows: Fold, training: Training
+    member: Configuration,
+    penalised: TrainedModel,
+    rows: Fold,
+    training: Training,
+    epochs: int | None = None,
 ) -> TrainedModel:
     """Train on the fold's training rows with the columns of nonzero weights alone, λ = 0.
 
-    Of the result the weights (outputs, d) of all others are zero. Without any column the model is
-    its intercepts already.
+    Of the result the weights of all other inputs are zero, in every matrix (..., d) that they feed.
+    Without any column a linear model is its intercepts already, and a net is left as it is.
+    epochs: how long it trains; all of the spec's by default.
     """
-    weight = penalised.parameters["weight"]
-    columns = (weight != 0).any(0).nonzero().flatten()  # (k,)
+    problem, sources = training.problem, training.problem.sources
+    assert sources is not None, "the inputs of linear and mlp are known"
+    fed = _fed(problem)
+    used = torch.stack([(penalised.parameters[name] != 0).any(0) for name in fed]).any(0)
+    columns = used.nonzero().flatten()  # (k,)
     if not len(columns):
         return penalised
-    problem, sources = training.problem, training.problem.sources
-    assert sources is not None, "a linear model's inputs are known"
     own = replace(
         problem,
         spec=_of_columns(problem.spec, sources, columns.tolist()),
@@ -139,10 +150,21 @@ def without_penalty(
         sources=tuple(sources[column] for column in columns.tolist()),
     )
     free = replace(member, penalty=UNPENALISED, strength=0.0, l1_ratio=0.0)
-    found = training.refit(own, [free], None).model(0)
-    whole = torch.zeros_like(weight).index_copy_(1, columns, found.parameters["weight"])
-    parameters = {**found.parameters, "weight": whole}
-    return replace(found, parameters=parameters, weights=penalised.weights)
+    found = training.refit(own, [free], None if epochs is None else [epochs]).model(0)
+    whole = {
+        name: torch.zeros_like(penalised.parameters[name]).index_copy_(
+            1, columns, found.parameters[name]
+        )
+        for name in fed
+    }
+    return replace(found, parameters={**found.parameters, **whole}, weights=penalised.weights)
+
+
+def _fed(problem: Problem) -> tuple[str, ...]:
+    """Return the names of the matrices that inputs feed."""
+    spec = problem.spec
+    model = build_model(spec.model, problem.inputs, problem.outputs)
+    return Layout.of(describe_parameters(model, spec.penalize, spec.group_by)).fed
 
 
 def _narrowed(rows: Fold, columns: Tensor) -> Fold:
@@ -163,7 +185,9 @@ def _of_columns(spec: JobSpec, sources: tuple[str, ...], columns: list[int]) -> 
     return spec.model_copy(update=free)
 
 
-def _values(member: Configuration, prepared: Prepared, training: Training) -> np.ndarray | None:
+def _values(
+    member: Configuration, prepared: Prepared, training: Training, epochs: int
+) -> np.ndarray | None:
     """Return what the penalised and the debiased model reach on fresh splits, (2, K)."""
     spec, outputs = training.problem.spec, prepared.outputs
     pairs: list[tuple[float, float]] = []
@@ -174,7 +198,7 @@ def _values(member: Configuration, prepared: Prepared, training: Training) -> np
         for place, fold in enumerate(problem.folds):
             penalised = found.model(0, place)
             own_seed = _own_seed(spec, problem.seed, place)
-            free = without_penalty(member, penalised, fold, _seeded(training, own_seed))
+            free = without_penalty(member, penalised, fold, _seeded(training, own_seed), epochs)
             if penalised.diverged_at or free.diverged_at:
                 return None
             own = _value(spec, penalised.parameters, fold, outputs)

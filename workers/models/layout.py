@@ -179,6 +179,11 @@ class Layout:
         return replace(self, hierarchies=tuple(own))
 
     @property
+    def fed(self) -> tuple[str, ...]:
+        """The names of the matrices (..., inputs) that inputs feed."""
+        return tuple(slot.name for slot in self._fed)
+
+    @property
     def _holds_columns(self) -> bool:
         """Whether the groups of the first matrix are its columns, each the weights of an input."""
         start = self.first.start

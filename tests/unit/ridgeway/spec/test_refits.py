@@ -20,8 +20,7 @@ def check(**fields: Any) -> None:
 @pytest.mark.parametrize(
     ("fields", "why"),
     [
-        ({}, "fits the columns of a linear model, and this one is mlp"),
-        ({**LINEAR, "optimizer": "sgd"}, "the optimizer sgd takes steps"),
+        ({"model": {"kind": "plugin:own"}}, "those of plugin:own are not known"),
         ({**LINEAR, "search": {"penalty": ["none", "l2"]}}, "and the search has none, l2"),
     ],
 )
@@ -34,5 +33,8 @@ def test_the_door_refuses_what_chooses_no_columns(fields: dict[str, Any], why: s
     assert error.message.endswith("accepted: penalised")
 
 
-def test_one_penalty_that_sets_zeros_is_enough() -> None:
-    check(**LINEAR, search={"penalty": ["l2", "l1"]})
+@pytest.mark.parametrize(
+    "fields", [LINEAR, {**LINEAR, "optimizer": "sgd"}, {"model": {"kind": "mlp", "hidden": [4]}}]
+)
+def test_one_penalty_that_sets_zeros_is_enough(fields: dict[str, Any]) -> None:
+    check(**fields, search={"penalty": ["l2", "l1"]})

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from answering import give, trained_trials, training_of
 from sklearn.linear_model import Lasso, LinearRegression, LogisticRegression, PoissonRegressor
 from sklearn.metrics import mean_squared_error, r2_score
@@ -205,3 +206,62 @@ def test_weights_beyond_a_limit_are_told_of(tmp_path: Path) -> None:
     assert given.recommended.debias.nonzero_weights > 4
     told = [warning for warning in given.warnings if warning.startswith("The debiased refit has")]
     assert "more than the 4 of `at_most.nonzero_weights`" in told[0]
+
+
+NETS = {
+    "a net": {"model": {"kind": "mlp", "hidden": [8]}},
+    "with a skip layer": {"model": {"kind": "mlp", "hidden": [8], "skip": True}},
+    "linear in steps": {},
+}
+
+
+@pytest.mark.parametrize("fields", NETS.values(), ids=NETS)
+def test_a_model_trained_in_steps_is_that_of_a_table_of_its_columns(fields: dict[str, Any]) -> None:
+    own = {"optimizer": "adam", "epochs": 4, "search": {"penalty": ["l1", "group_lasso"]}}
+    prepared = prepared_for("three", **{**own, **fields})
+    training, fold = training_of(prepared), prepared.development()
+    problem = replace(training.problem, folds=[fold])
+    member = Configuration("group_lasso", 1e-4, 0.0, 0.01, 0.0)
+    penalised = training.refit(problem, [member], None).model(0)
+    fed = [name for name, each in penalised.parameters.items() if each.shape[-1:] == (len(INPUTS),)]
+    fed = [name for name in fed if penalised.parameters[name].ndim == 2 and name != "2.weight"]
+    kept, left = [1, 4, 6], [0, 2, 3, 5, 7]
+    for name in fed:  # whichever the penalty would have left
+        penalised.parameters[name][:, left] = 0
+    found = without_penalty(member, penalised, fold, training, 3)
+    narrow = replace(
+        fold,
+        train_inputs=fold.train_inputs[:, kept],
+        valid_inputs=fold.valid_inputs[:, kept],
+        input_scales=None if fold.input_scales is None else fold.input_scales[kept],
+    )
+    few = replace(problem, folds=[narrow], sources=tuple(INPUTS[place] for place in kept))
+    free = replace(member, penalty="none", strength=0.0)
+    theirs = training.refit(few, [free], [3]).model(0)
+    assert found.features == 3
+    for name, each in found.parameters.items():
+        if name in fed:
+            assert (each[:, left] == 0).all()
+            each = each[:, kept]
+        torch.testing.assert_close(each, theirs.parameters[name], rtol=0, atol=0)
+
+
+def test_a_nets_answer_is_of_its_columns_trained_again(tmp_path: Path) -> None:
+    fields = {"model": {"kind": "mlp", "hidden": [8], "skip": True}, "optimizer": "adam"}
+    prepared = prepared_for(**UNWEIGHTED, **fields, epochs=40, schedule="cosine")
+    params = {"penalty": "hierarchical", "lambda": 1.6, "learning_rate": 0.01, "weight_decay": 0.0}
+    given, model = answered(prepared, tmp_path, params)
+    told = given.recommended.debias
+    assert told is not None
+    assert 0 < told.features < len(INPUTS)  # type: ignore[operator]
+    assert told.debiased is not None
+    assert told.penalised is not None
+    assert told.debiased < told.penalised  # so strong a penalty shrinks what it keeps
+    sealed = TABLE.iloc[prepared.splits.test]
+    assert told.sealed_debiased == pytest.approx(r2_score(sealed["number"], model.predict(sealed)))
+    assert sum(_moves(model, sealed, name) for name in INPUTS) == told.features
+
+
+def _moves(model: Model, rows: pd.DataFrame, name: str) -> bool:
+    """Whether a model's predictions depend on a column."""
+    return bool((model.predict(rows.assign(**{name: 0.0})) != model.predict(rows)).any())

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 Floats = npt.NDArray[np.float64]
 ColumnKind: TypeAlias = Literal["number", "category"]
 ROWS_AT_ONCE = 2**14  # that are standardised
+FITTED_NUMBERS = 2**21  # of columns whose statistics are taken together
 LARGEST = 1e30  # an outlier of a column that is constant in training must not become infinite
 
 
@@ -97,14 +98,24 @@ class Standardisation:
     scaler: StandardScaler
 
     @classmethod
-    def fit(cls, values: Floats, gaps: Positions, weights: Floats | None) -> Standardisation:
-        """Fit to these rows (n, d) alone; `gaps` are the columns that miss values in any row.
+    def fit(
+        cls, values: Floats, rows: Positions, gaps: Positions, weights: Floats | None
+    ) -> Standardisation:
+        """Fit to these rows of the values alone; `gaps` are the columns that miss any of them.
 
         weights (n,) above 0, of each row in every statistic; None where all weigh the same.
         """
-        medians = medians_of(values[:, gaps], weights)
-        whole = filled(values, gaps, medians)
-        return cls(gaps, medians, StandardScaler().fit(whole, sample_weight=even(weights)))
+        medians: list[Floats] = []
+        scalers: list[StandardScaler] = []
+        count = _parts(len(rows), values.shape[1]) if weights is None else 1
+        for columns in np.array_split(np.arange(values.shape[1]), count):
+            part = slice(columns[0], columns[-1] + 1) if len(columns) else slice(0)
+            own = np.flatnonzero(np.isin(columns, gaps))
+            copy = values[rows, part]
+            medians.append(medians_of(copy[:, own], weights))
+            copy = filled(copy, own, medians[-1])
+            scalers.append(StandardScaler().fit(copy, sample_weight=even(weights)))
+        return cls(gaps, np.concatenate(medians), _joined(scalers))
 
     def apply(self, values: Floats) -> Floats:
         """Standardise any rows (m, d) by the fitted ones."""
@@ -124,8 +135,27 @@ class Standardisation:
         found = torch.empty(len(rows), values.shape[1], dtype=dtype)
         for start in range(0, len(rows), ROWS_AT_ONCE):
             part = slice(start, start + ROWS_AT_ONCE)
-            found[part] = torch.from_numpy(self.apply(values[rows[part]]))
+            own = values[rows[part]]
+            self.apply_in_place(own)
+            found[part] = torch.from_numpy(own)
         return found
+
+
+def _parts(rows: int, columns: int) -> int:
+    """Return in how many parts the columns' statistics are taken, each of a copy of its own.
+
+    Two columns at least in each: sums of one alone are rounded in another order.
+    """
+    return max(1, min(columns // 2, -(-rows * columns // FITTED_NUMBERS)))
+
+
+def _joined(scalers: Sequence[StandardScaler]) -> StandardScaler:
+    """Return the scaler of the columns of all these, of the same rows."""
+    found = scalers[0]
+    for name in ("mean_", "var_", "scale_"):
+        setattr(found, name, np.concatenate([getattr(own, name) for own in scalers]))
+    found.n_features_in_ = len(found.mean_)
+    return found
 
 
 def medians_of(values: Floats, weights: Floats | None) -> Floats:

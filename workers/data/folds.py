@@ -13,11 +13,14 @@ import torch
 from torch import Tensor
 
 from workers.data.encoding import Encoding, Floats, Standardisation, even, medians_of
-from workers.data.mapped import MappedRows, Rows, fit_in_one_pass, medians_in_file
+from workers.data.mapped import LazyRows, Rows, fit_in_one_pass, medians_in_file
 from workers.data.matrix import Matrix
 from workers.data.splits import Positions
 from workers.data.targets import centre_and_scale
 from workers.objectives.losses import Kind, in_units, response
+
+
+LAZY_NUMBERS = 2**20  # of a fold's rows: of fewer it costs little to keep them standardised
 
 
 @dataclass(frozen=True)
@@ -65,7 +68,8 @@ class EncodedRows:
 
     targets (rows,): class indices int64, or float64 numbers of a regression. groups (rows,) and
     weights (rows,), where the job has some. dtype: of the folds' inputs. kind: of the targets, and
-    so of the loss.
+    so of the loss. laid_out: whether training lays its rows out itself, so that folds need not
+    keep theirs.
     """
 
     encoding: Encoding
@@ -74,6 +78,7 @@ class EncodedRows:
     dtype: torch.dtype
     weights: Floats | None = None
     kind: Kind = "regression"
+    laid_out: bool = False
 
     def medians(self, rows: Positions, columns: Positions) -> Floats:
         """Return what these columns' missing values are filled with, by these rows."""
@@ -92,7 +97,7 @@ class EncodedRows:
             return fit_in_one_pass(values, parts, gaps, weights)
         each = [None if weights is None else weights[rows] for rows in parts]
         return [
-            Standardisation.fit(values[rows], gaps, own)
+            Standardisation.fit(values, rows, gaps, own)
             for rows, own in zip(parts, each, strict=True)
         ]
 
@@ -147,7 +152,9 @@ class EncodedRows:
     def _inputs(self, fitted: Standardisation, rows: Positions) -> Rows:
         values = self.encoding.values
         if isinstance(values, Matrix):
-            return MappedRows(values, rows, fitted, self.dtype)
+            return LazyRows(values, rows, fitted, self.dtype)
+        if self.laid_out and len(rows) * values.shape[1] >= LAZY_NUMBERS:
+            return LazyRows(values, rows, fitted, self.dtype)
         return fitted.tensor(values, rows, self.dtype)
 
 

@@ -1,4 +1,4 @@
-"""Rows of a fold that stay in a file: each is standardised when it is read."""
+"""Rows of a fold that are standardised when they are read: of a file, or many in memory."""
 
 from __future__ import annotations
 
@@ -22,14 +22,15 @@ COLUMN_NUMBERS = 2**24  # of columns whose medians are looked for
 
 
 @dataclass(frozen=True, eq=False)
-class MappedRows:
-    """Rows (n, d) of a file, standardised: what a fold has in place of a tensor.
+class LazyRows:
+    """Rows (n, d), standardised as they are read: what a fold has in place of a tensor.
 
-    rows: positions in the file. columns: of the file's; all by default. Slices, and tensors of
-    places among the rows, give tensors; `[:, columns]` gives rows that stay in the file.
+    values: of every row, in a file or in memory, where folds share them. rows: positions among
+    them. columns: of the values; all by default. Slices, and tensors of places among the rows, give
+    tensors, `[:]` that of all of them; `[:, columns]` gives such rows again.
     """
 
-    values: Matrix
+    values: Matrix | Floats
     rows: Positions
     fitted: Standardisation
     dtype: torch.dtype
@@ -41,6 +42,11 @@ class MappedRows:
         columns = self.columns
         return len(self.rows), self.values.shape[1] if columns is None else len(columns)
 
+    @property
+    def in_file(self) -> bool:
+        """Whether each reading of the rows is one of a file."""
+        return isinstance(self.values, Matrix)
+
     def __len__(self) -> int:
         return len(self.rows)
 
@@ -51,8 +57,8 @@ class MappedRows:
     @overload
     def __getitem__(self, index: slice | Tensor) -> Tensor: ...
     @overload
-    def __getitem__(self, index: tuple[slice, Tensor]) -> MappedRows: ...
-    def __getitem__(self, index: slice | Tensor | tuple[slice, Tensor]) -> Tensor | MappedRows:
+    def __getitem__(self, index: tuple[slice, Tensor]) -> LazyRows: ...
+    def __getitem__(self, index: slice | Tensor | tuple[slice, Tensor]) -> Tensor | LazyRows:
         if isinstance(index, tuple):
             _, chosen = index
             known = np.arange(self.values.shape[1]) if self.columns is None else self.columns
@@ -68,7 +74,7 @@ class MappedRows:
         return found
 
 
-Rows: TypeAlias = Tensor | MappedRows  # (n, d), standardised
+Rows: TypeAlias = Tensor | LazyRows  # (n, d), standardised
 
 
 def fit_in_one_pass(

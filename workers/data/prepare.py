@@ -7,7 +7,7 @@ regression's target; every statistic comes from the training rows of its own spl
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -17,7 +17,7 @@ import numpy.typing as npt
 from ridgeway.data.row_files import RowFiles
 from ridgeway.data.tables import profile_table
 from ridgeway.errors import InvalidInput, JobUnrunnable
-from ridgeway.spec.names import Task
+from ridgeway.spec.names import OPTIMIZER_ROWS, Task
 from ridgeway.spec.profiles import label_of
 from ridgeway.spec.resolving import require_in_memory, resolve_spec
 from ridgeway.spec.spec import JobSpec
@@ -91,7 +91,10 @@ class Prepared:
     def sealed(self) -> Fold:
         """Train on every development row, judge by the sealed test rows: once, for the answer."""
         train, test = self.splits.development, self.splits.test
-        return self._rows.fold(train, test, self._standardisation, with_groups=True)
+        found = self._rows.fold(train, test, self._standardisation, with_groups=True)
+        if self.streamed:
+            return found
+        return replace(found, valid_inputs=found.valid_inputs[:])  # which are read many times
 
     def resplit(self, seed: int) -> tuple[Fold, ...]:
         """Return other splits of the development rows; JobUnrunnable where the rows forbid them."""
@@ -215,7 +218,8 @@ def _prepared(spec: JobSpec, frame: pd.DataFrame, encode_inputs: Encode) -> Prep
     outputs = len(classes) if len(classes) > 2 else 1
     kind = kind_of(spec, outputs)
     check_targets(targets, splits, kind)
-    rows = EncodedRows(encoding, targets, groups, dtype_of(spec), weights, kind)
+    laid_out = not OPTIMIZER_ROWS[spec.optimizer].has_rates
+    rows = EncodedRows(encoding, targets, groups, dtype_of(spec), weights, kind, laid_out)
     holdout = isinstance(spec.validation, HoldoutValidation)
     return Prepared(
         spec=spec,

@@ -41,7 +41,8 @@ class ExactFold:
         """adaptive (d,): the fold's weights of the adaptive term; None where no member has one."""
         self._fit, self._rows, self._library = fit, rows, library
         self._adaptive = adaptive
-        own = self._given(rows.inputs, fit.factors, centred=fit.penalize == "weights")
+        inputs = rows.inputs[:]  # of which the solver keeps a copy of its own
+        own = self._given(inputs, fit.factors, centred=fit.penalize == "weights")
         self._own = solvable(library, own)
         self._paths = FoldPaths(fit, self._own, self._sampled(own))
 
@@ -134,7 +135,7 @@ class ExactFold:
         """The rows along the directions that they span; None where these are too many."""
         if min(self._rows.inputs.shape) >= self._own.most:
             return None
-        inputs = self._rows.inputs.double()
+        inputs = self._rows.inputs[:].double()
         left, sizes, directions = torch.linalg.svd(inputs - self._own.means, full_matrices=False)
         told = sizes > sizes[:1] * max(inputs.shape) * torch.finfo(inputs.dtype).eps
         turned = self._given((left * sizes)[:, told], None, centred=False)
@@ -143,7 +144,7 @@ class ExactFold:
     @cached_property
     def _turned_by_factors(self) -> _Turned | None:
         """The same for Σ f w² with factors f: of the columns over √f, next to those with f = 0."""
-        factors, inputs = self._fit.factors, self._rows.inputs.double() - self._own.means
+        factors, inputs = self._fit.factors, self._rows.inputs[:].double() - self._own.means
         assert factors is not None
         held = factors > 0
         alone = inputs[:, ~held]

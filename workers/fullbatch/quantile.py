@@ -70,7 +70,7 @@ class QuantileFold:
         )
         self._counted = given > 0
         shares = given[self._counted] / given.sum()
-        inputs = rows.inputs.double().cpu().numpy()[self._counted]
+        inputs = rows.inputs[:].double().cpu().numpy()[self._counted]
         self._targets = rows.targets.double().cpu().numpy()[self._counted]
         self._means = np.zeros(inputs.shape[1])
         if fit.penalize == "weights":

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from workers.data.mapped import Rows
 from workers.fullbatch.links import link_of
 from workers.models.alignment import COLUMN_ALIGNMENT, ROW_ALIGNMENT, rounded_up
 from workers.objectives.losses import Kind, of_classes
@@ -24,6 +25,7 @@ from workers.objectives.losses import Kind, of_classes
 POWER_ITERATIONS = 100
 MARGIN = 1.05  # power iteration finds the largest eigenvalue from below
 
+ROWS_AT_ONCE = 2**14  # that are asked whether they are told apart
 HIDDEN = 1e-9  # a margin as small as this share of the largest output may be rounding
 Curvature = Callable[[Tensor], Tensor]  # a Hessian times directions, (F, P, K, D) both
 
@@ -32,7 +34,7 @@ Curvature = Callable[[Tensor], Tensor]  # a Hessian times directions, (F, P, K, 
 class TrainingRows:
     """The rows that one fold trains on."""
 
-    inputs: Tensor  # (n, d)
+    inputs: Rows  # (n, d); `[:]` is a tensor of them all, which need not be kept
     targets: Tensor  # (n,) class indices, or numbers of a regression
     weights: Tensor | None = None  # (n,) at least 0, shares of the mean loss; all equal by default
 
@@ -42,14 +44,24 @@ def tells_apart(rows: TrainingRows, weights: Tensor, intercepts: Tensor) -> bool
 
     Then longer weights are better ones without an end: the unpenalised optimum is infinite.
     """
-    outputs = rows.inputs.to(weights) @ weights.T + intercepts
-    labels = rows.targets.long()
+    least, largest = math.inf, 0.0
+    for start in range(0, len(rows.inputs), ROWS_AT_ONCE):
+        part = slice(start, start + ROWS_AT_ONCE)
+        outputs = rows.inputs[part].to(weights) @ weights.T + intercepts
+        own = _margins(outputs, rows.targets[part].long()).min().item()
+        if not own > 0:  # an error, as most data have among their first rows
+            return False
+        least = min(least, own)
+        largest = max(largest, outputs.abs().max().item())
+    return least > HIDDEN * largest
+
+
+def _margins(outputs: Tensor, labels: Tensor) -> Tensor:
+    """Return by how much each row's own class is ahead of all others, (n,)."""
     if outputs.shape[1] == 1:
-        margins = outputs[:, 0] * (2 * labels - 1)
-    else:
-        own = outputs.gather(1, labels[:, None])
-        margins = (own - outputs.scatter(1, labels[:, None], -math.inf)).amin(1)
-    return bool(margins.min() > HIDDEN * outputs.abs().max())
+        return outputs[:, 0] * (2 * labels - 1)
+    own = outputs.gather(1, labels[:, None])
+    return (own - outputs.scatter(1, labels[:, None], -math.inf)).amin(1)
 
 
 @dataclass(frozen=True)
@@ -106,7 +118,7 @@ class Design:
             share = torch.ones(rows) if fold.weights is None else fold.weights
             share = share.to(device, torch.float64)
             share = share / share.sum()
-            values = fold.inputs.to(device, torch.float64)
+            values = fold.inputs[:].to(device, torch.float64)
             mean = share @ values if centred else torch.zeros_like(values[0])
             # Rounding must leave nothing of a constant column: it would look like a signal.
             flat = (values == values[0]).all(0) if centred else torch.zeros_like(mean).bool()

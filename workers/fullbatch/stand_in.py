@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ridgeway.spec.spec import JobSpec
 from workers.data.folds import Fold
-from workers.data.mapped import MappedRows
+from workers.data.mapped import LazyRows
 from workers.fullbatch.rows import TrainingRows
 from workers.heeding import heed
 from workers.objectives.losses import Kind, row_weights
@@ -29,7 +29,7 @@ def training_rows(spec: JobSpec, fold: Fold, kind: Kind) -> TrainingRows:
     """
     inputs, targets = fold.train_inputs, fold.train_targets
     weights = row_weights(spec, targets, fold.train_weights)
-    if isinstance(inputs, Tensor):
+    if isinstance(inputs, Tensor) or not inputs.in_file:
         return TrainingRows(inputs, targets, weights)
     if kind == "regression":
         return with_same_moments(inputs, targets, weights)
@@ -37,7 +37,7 @@ def training_rows(spec: JobSpec, fold: Fold, kind: Kind) -> TrainingRows:
     return TrainingRows(inputs[:], targets, weights)
 
 
-def with_same_moments(inputs: MappedRows, targets: Tensor, weights: Tensor) -> TrainingRows:
+def with_same_moments(inputs: LazyRows, targets: Tensor, weights: Tensor) -> TrainingRows:
     """Return d + 2 rows of equal weights with these rows' means and second moments.
 
     targets (n,) of a regression; weights (n,) above 0.
@@ -59,7 +59,7 @@ def with_same_moments(inputs: MappedRows, targets: Tensor, weights: Tensor) -> T
     return TrainingRows(rows[:, :-1], rows[:, -1], torch.ones(count, dtype=torch.float64))
 
 
-def _moments(inputs: MappedRows, targets: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
+def _moments(inputs: LazyRows, targets: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
     """Return weighted means and covariance of inputs and target together, (d + 1,) and squared.
 
     Block after block about the means so far: Chan, Golub & LeVeque (1979).

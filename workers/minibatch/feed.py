@@ -157,6 +157,7 @@ class Feed:
 def _resident(problem: Problem) -> Tensor | None:
     """Return all folds' inputs (n, d) on the device; None where they are to be streamed."""
     tensors = [fold.train_inputs for fold in problem.folds if isinstance(fold.train_inputs, Tensor)]
-    if len(tensors) < len(problem.folds) or not fits_device(tensors, problem.device):
+    needed = sum(own.numel() * own.element_size() for own in tensors)
+    if len(tensors) < len(problem.folds) or not fits_device(needed, problem.device):
         return None
     return torch.cat(tensors).to(problem.device, problem.dtype)

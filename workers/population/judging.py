@@ -11,6 +11,7 @@ from torch import Tensor
 
 from workers.backends import Backend, Buffers, Models
 from workers.data.folds import slice_of
+from workers.data.mapped import LazyRows
 from workers.data.seeds import derived_seed
 from workers.heeding import heed
 from workers.models.alignment import ROW_ALIGNMENT, rounded_up
@@ -157,13 +158,14 @@ class Judge:
         """Return the validation rows (F, m, d) on the device; None where they stay elsewhere."""
         problem = self.problem
         own = [fold.valid_inputs for fold in problem.folds]
-        tensors = [inputs for inputs in own if isinstance(inputs, Tensor)]
-        if len(tensors) < len(own) or not fits_device(tensors, problem.device):
+        in_file = any(isinstance(rows, LazyRows) and rows.in_file for rows in own)
+        needed = sum(rows.numel() for rows in own) * problem.dtype.itemsize
+        if in_file or not fits_device(needed, problem.device):
             return None
         shape = (len(own), self._longest, problem.inputs)
         inputs = torch.zeros(shape, dtype=problem.dtype, device=problem.device)
-        for padded, rows in zip(inputs, tensors, strict=True):
-            padded[: len(rows)] = rows
+        for padded, rows in zip(inputs, own, strict=True):
+            padded[: len(rows)] = rows[:]
         return inputs
 
     def _blocks(self, folds: Sequence[int]) -> Iterator[Tensor]:

@@ -8,11 +8,9 @@ with what is measured.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from itertools import pairwise
 
 import torch
-from torch import Tensor
 
 from ridgeway.errors import JobUnrunnable
 from ridgeway.host.memory import Room, room
@@ -86,12 +84,12 @@ def streamed_bytes(spec: JobSpec, rows: int) -> int:
     return ROW_BYTES * rows + FOLD_ROW_BYTES * spec.folds * rows + BLOCKS_BYTES
 
 
-def fits_device(tensors: Sequence[Tensor], device: torch.device) -> bool:
-    """Return whether these may lie in the device's memory: a GPU's has members to hold, too."""
+def fits_device(needed: int, device: torch.device) -> bool:
+    """Return whether so many bytes may lie in the device's memory beside members."""
     if device.type != "cuda":
         return True
     free, _ = torch.cuda.mem_get_info(device)
-    return sum(own.numel() * own.element_size() for own in tensors) <= DEVICE_SHARE * free
+    return needed <= DEVICE_SHARE * free
 
 
 def free_floats(itemsize: int) -> int:

@@ -37,7 +37,7 @@ def fitted_by_free(spec: JobSpec, rows: Fold, outputs: int, own: ByInput) -> Ten
     library = load(torch.float64)
     usable = library if isinstance(library, Library) and fit.bounds is None else None
     solver, (training,) = at_optimum(fit, strengths, usable), fit.folds
-    logits = training.inputs @ solver.weights[0, 0].T + solver.intercepts[0, 0]
+    logits = training.inputs[:] @ solver.weights[0, 0].T + solver.intercepts[0, 0]
     return link_of(fit.kind).predict(logits.T).T
 
 

@@ -16,7 +16,7 @@ from ridgeway.data import row_files
 from ridgeway.data.row_files import RowFiles
 from ridgeway.errors import JobUnrunnable
 from workers.data import mapped, streaming
-from workers.data.mapped import MappedRows
+from workers.data.mapped import LazyRows
 from workers.data.matrix import Content, matrix_of
 from workers.data.prepare import Prepared, prepare_streamed
 from workers.data.streaming import StreamedTable
@@ -42,7 +42,7 @@ def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def read(rows: object) -> torch.Tensor:
-    assert isinstance(rows, MappedRows)
+    assert isinstance(rows, LazyRows)
     return rows[:]
 
 
@@ -88,7 +88,7 @@ def test_statistics_are_of_training_rows_alone_and_equal_scikit_learns(tmp_path:
     _, own = both(frame, tmp_path, drop=["level", "group", "weight", "few"])
     for (train, _), fold in zip(own.splits.folds, own.folds, strict=True):
         scaler = StandardScaler().fit(frame[["x0", "x1", "x2", "x3"]].to_numpy()[train])
-        assert isinstance(fold.train_inputs, MappedRows)
+        assert isinstance(fold.train_inputs, LazyRows)
         fitted = fold.train_inputs.fitted.scaler
         np.testing.assert_allclose(fitted.mean_, scaler.mean_, rtol=1e-12)
         np.testing.assert_allclose(fitted.scale_, scaler.scale_, rtol=1e-12)

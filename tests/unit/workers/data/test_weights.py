@@ -52,7 +52,7 @@ def test_statistics_of_whole_weights_are_those_of_repeated_rows() -> None:
     for train, _ in given.splits.folds:
         often = np.repeat(train, times[train])
         weighted = rows.standardisations([train])[0]
-        repeated = Standardisation.fit(rows.encoding.values[often], rows.encoding.gaps, None)
+        repeated = Standardisation.fit(rows.encoding.values, often, rows.encoding.gaps, None)
         np.testing.assert_array_equal(weighted.medians, repeated.medians)
         np.testing.assert_allclose(weighted.scaler.mean_, repeated.scaler.mean_, rtol=1e-12)
         np.testing.assert_allclose(weighted.scaler.scale_, repeated.scaler.scale_, rtol=1e-12)
@@ -70,7 +70,9 @@ def test_a_median_of_weights_is_that_of_repeated_values() -> None:
     for _ in range(50):
         values, times = rng.integers(0, 5, 6) / 2, rng.integers(1, 4, 6)
         values[0] = np.nan
-        found = Standardisation.fit(values[:, None], np.array([0]), times.astype(float))
+        found = Standardisation.fit(
+            values[:, None], np.arange(len(values)), np.array([0]), times.astype(float)
+        )
         assert found.medians == np.nanmedian(np.repeat(values, times))
 
 

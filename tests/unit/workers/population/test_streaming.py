@@ -12,7 +12,7 @@ import torch
 from populations import configuration
 from streamed import both, made_up
 
-from workers.data.mapped import MappedRows
+from workers.data.mapped import LazyRows
 from workers.data.prepare import Prepared
 from workers.fullbatch.stand_in import with_same_moments
 from workers.minibatch import feed
@@ -96,7 +96,7 @@ def test_moments_alone_give_the_optimum_of_squares(tmp_path: Path) -> None:
     np.testing.assert_allclose(found.values, expected.values, rtol=1e-7)
     np.testing.assert_array_equal(found.nonzero_weights[:2], expected.nonzero_weights[:2])
     inputs = own.development().train_inputs
-    assert isinstance(inputs, MappedRows)
+    assert isinstance(inputs, LazyRows)
     rows = with_same_moments(inputs, own.development().train_targets, torch.ones(len(inputs)))
     assert len(rows.inputs) == inputs.shape[1] + 2
     ours = np.column_stack([rows.inputs, rows.targets])

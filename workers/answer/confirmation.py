@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -93,12 +94,14 @@ def confirm(
     weights: dict[Configuration, Mapping[str, Tensor]] = {}
     for problem in fresh_splits(prepared, training):
         folds, result = problem.folds, training.train(problem, members)
+        del problem  # with its solver: those of the next splits need the memory
         if result is None:
             return None
         weights = weights or _first_weights(members, result)
         scores.append(result.fold_values)
         constants.append(constant_values(prepared.spec, folds, prepared.outputs))
         shares += [len(fold.valid_targets) / len(fold.train_targets) for fold in folds]
+        del folds
     if not scores:
         return None
     table = np.concatenate(scores, axis=1)  # (members, K)
@@ -140,26 +143,25 @@ def _constant_value(spec: JobSpec, fold: Fold, outputs: int) -> float:
 def fresh_splits(prepared: Prepared, training: Training) -> Iterator[Problem]:
     """Yield the job's problem on fresh splits and seeds; none where no other split can be had.
 
-    Forward folds know one order, which gives the same splits each time.
+    Forward folds know one order, which gives the same splits each time. None of the problems is
+    kept here: whoever drops one has its memory for the next.
     """
     place = parts = 0
     one_order = isinstance(prepared.spec.validation, ForwardValidation)
     while parts < SPLITS and not (one_order and place):
-        found = _fresh_splits(prepared, place)
-        if found is None:
+        made = _on_fresh_splits(prepared, training, place)
+        if not made:
             return
-        seed, folds = found
-        spec = training.problem.spec.model_copy(update={"seed": seed})
-        yield replace(training.problem, spec=spec, folds=folds, settling_share=SETTLING_SHARE)
-        place, parts = place + 1, parts + len(folds)
+        place, parts = place + 1, parts + len(made[0].folds)
+        yield made.pop()
 
 
-def _fresh_splits(prepared: Prepared, place: int) -> tuple[int, tuple[Fold, ...]] | None:
-    """Return a seed and the splits that it gives; groups may forbid those of some seeds."""
+def _on_fresh_splits(prepared: Prepared, training: Training, place: int) -> list[Problem]:
+    """Return the problem on a seed's splits; none where groups forbid those of all seeds tried."""
     for number in range(TRIES):
         seed = derived_seed(prepared.spec.seed, "confirmation", place, number) % 2**32
-        try:
-            return seed, prepared.resplit(seed)
-        except JobUnrunnable:
-            continue
-    return None
+        with suppress(JobUnrunnable):
+            folds, own = prepared.resplit(seed), training.problem
+            spec = own.spec.model_copy(update={"seed": seed})
+            return [replace(own, spec=spec, folds=folds, settling_share=SETTLING_SHARE)]
+    return []

@@ -14,6 +14,7 @@ from ridgeway.jobs.seals import earlier_looks
 from workers.answer.answer import answer
 from workers.answer.training import Training
 from workers.backends.choosing import engine_of_refits
+from workers.data.loading import give_back_memory
 from workers.loop.control import faults_of_trials
 from workers.loop.keeping import Keeping
 from workers.loop.tools import Tools
@@ -35,6 +36,7 @@ class AnswerWork:
         """Work the answer out and write it; whoever takes over goes on with the last training."""
         lease, prepared = self._lease, self._bench.prepared
         self._bench.release()  # fresh splits take as much memory as the search's solver did
+        give_back_memory()
         candidates, looks = self._tools.persistence.read(
             lambda transaction: (
                 own_complete_trials(transaction, lease.job_id, lease.study_id),

@@ -94,6 +94,7 @@ def trace(
         order = sorted(range(len(members)), key=lambda place: -members[place].strength)
         scores = scores.beside(PathScores.of_population(further), order)
         members = [members[place] for place in order]
+    del problem  # with its solver: that of the refits needs the memory
     return _traced(members, scores, [epochs] * len(members), prepared, training)
 
 

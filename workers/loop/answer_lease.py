@@ -36,7 +36,6 @@ class AnswerWork:
         """Work the answer out and write it; whoever takes over goes on with the last training."""
         lease, prepared = self._lease, self._bench.prepared
         self._bench.release()  # fresh splits take as much memory as the search's solver did
-        give_back_memory()
         candidates, looks = self._tools.persistence.read(
             lambda transaction: (
                 own_complete_trials(transaction, lease.job_id, lease.study_id),
@@ -57,6 +56,7 @@ class AnswerWork:
         lease, doors = self._lease, self._tools.doors
 
         def train(problem: Problem, members: Sequence[Configuration]) -> PopulationResult | None:
+            give_back_memory()  # of the training before: folds and solvers are large
             with faults_of_trials(lease, "the confirmation of population") as fault:
                 return doors.train(problem, members, keeping.watch(members, one_of_many=True))
             self._faults.append(f"The finalists could not be confirmed: {fault.reason}")
@@ -65,6 +65,7 @@ class AnswerWork:
         def refit(
             problem: Problem, members: Sequence[Configuration], epochs: Sequence[int] | None
         ) -> TrainedModels:
+            give_back_memory()
             return doors.refit(problem, members, epochs, keeping.watch(members, one_of_many=True))
 
         plan = lease.plan

@@ -12,6 +12,7 @@ import torch
 from ridgeway.jobs.plan import Engine
 from ridgeway.jobs.sizes import Pace
 from ridgeway.spec.spec import JobSpec
+from workers.data.loading import give_back_memory
 from workers.data.prepare import Prepared
 from workers.population.problem import Problem
 from workers.pruning.reports import Reports
@@ -100,6 +101,10 @@ class Benches:
         now = time.monotonic()
         if self._resting_since is None:
             self._resting_since = now
+            give_back_memory()
         if now - self._resting_since >= IDLE_SECONDS:
-            for bench in self._benches.values():
+            held = [bench for bench in self._benches.values() if bench.problem.made_solver]
+            for bench in held:
                 bench.release()
+            if held:
+                give_back_memory()

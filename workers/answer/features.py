@@ -50,6 +50,7 @@ def usage(member: Configuration, prepared: Prepared, training: Training) -> Usag
         return None
     problem = replace(training.problem, settling_share=SETTLING_SHARE)
     found = training.train(problem, [member])
+    del problem  # with its solver: those of the halves need the memory
     if found is None or found.diverged_at[0]:
         return None
     names = list(dict.fromkeys(prepared.source_columns))

@@ -83,6 +83,7 @@ def selections(member: Configuration, prepared: Prepared, training: Training) ->
             norms = column_norms(found.parameters(0, half), prepared)
             for name in _selected({name: norms[name] for name in names}, most):
                 counts[name] += 1
+        del drawn, halves, problem  # before the next are drawn
     return Selections(counts, 2 * pairs, most)
 
 

@@ -151,10 +151,10 @@ def _parts(rows: int, columns: int) -> int:
 
 def _joined(scalers: Sequence[StandardScaler]) -> StandardScaler:
     """Return the scaler of the columns of all these, of the same rows."""
-    found = scalers[0]
+    found = StandardScaler()
+    found.n_samples_seen_ = scalers[0].n_samples_seen_
     for name in ("mean_", "var_", "scale_"):
         setattr(found, name, np.concatenate([getattr(own, name) for own in scalers]))
-    found.n_features_in_ = len(found.mean_)
     return found
 
 

@@ -19,7 +19,6 @@ from workers.data.splits import Positions
 from workers.data.targets import centre_and_scale
 from workers.objectives.losses import Kind, in_units, response
 
-
 LAZY_NUMBERS = 2**20  # of a fold's rows: of fewer it costs little to keep them standardised
 
 

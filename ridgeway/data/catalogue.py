@@ -8,6 +8,7 @@ import uuid
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from difflib import get_close_matches
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -87,9 +88,9 @@ class StoredDataset:
     deleted_at: float | None = None  # since when jobs that have ended alone name it
     owner: str | None = None  # id of the key that brought it
 
-    @property
+    @cached_property
     def profile(self) -> DatasetProfile:
-        """Return what the columns hold; Unreadable where another release wrote it."""
+        """What the columns hold, read once; Unreadable where another release wrote it."""
         return read_stored(
             DatasetProfile, f"profile of data set '{self.name}'", self.stored_profile
         )

@@ -93,6 +93,8 @@ class ColumnProfile(BaseModel):
 
         Of dates several texts may be one moment, and others than those of a category none.
         """
+        if kind == self.kind and kind not in DATE_KINDS:  # of many columns copies would take long
+            return self
         counted = self.as_date if kind in DATE_KINDS else None
         counts = {} if counted is None else counted.model_dump()
         return self.model_copy(update={"kind": kind, **counts})

@@ -135,7 +135,7 @@ class Standardisation:
         found = torch.empty(len(rows), values.shape[1], dtype=dtype)
         for start in range(0, len(rows), ROWS_AT_ONCE):
             part = slice(start, start + ROWS_AT_ONCE)
-            own = values[rows[part]]
+            own = values[rows[part]]  # a copy
             self.apply_in_place(own)
             found[part] = torch.from_numpy(own)
         return found

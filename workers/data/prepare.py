@@ -144,6 +144,16 @@ def prepare(
     return _in_memory(spec, canonical_table_of(frame, spec.dataset).to_pandas(), formats or {})
 
 
+def prepare_stored(
+    spec: JobSpec, frame: pd.DataFrame, formats: Mapping[str, NumberFormat]
+) -> Prepared:
+    """Prepare an upload's rows, as `prepare` does others': they came in as a canonical table.
+
+    To make them one again takes more than all else here where columns are many.
+    """
+    return _in_memory(spec, frame, formats)
+
+
 def prepare_streamed(
     spec: JobSpec, table: StreamedTable, formats: Mapping[str, NumberFormat], files: RowFiles
 ) -> Prepared:

@@ -44,17 +44,16 @@ def taken(
     """
     found: dict[str, Taken] = {}
     made: dict[str, Any] = {}
-    for name in frame.columns:
-        values = frame[name]
-        is_numeric, asked = values.dtype.kind == "f", kinds.get(name)
+    for name, dtype in zip(frame.columns, frame.dtypes, strict=True):
+        is_numeric, asked = dtype.kind == "f", kinds.get(name)
         if asked in DATE_KINDS:
-            made[name] = days_of(values.to_numpy(), asked, name)
+            made[name] = days_of(frame[name].to_numpy(), asked, name)
             found[name] = Taken(asked)
         elif asked == "number" and not is_numeric:
-            own = _format(values, name)
-            made[name], found[name] = _numbers(values, own), Taken("number", own)
+            own = _format(frame[name], name)
+            made[name], found[name] = _numbers(frame[name], own), Taken("number", own)
         elif asked == "category" and is_numeric:
-            made[name] = _labels(values.to_numpy())
+            made[name] = _labels(frame[name].to_numpy())
             found[name] = Taken("category", formats.get(name, NumberFormat()))
         else:
             found[name] = Taken("number" if is_numeric else "category", formats.get(name))

@@ -12,6 +12,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from workers.fullbatch.directions import spanned
 from workers.fullbatch.fista import Fista
 from workers.fullbatch.links import link_of
 from workers.fullbatch.one_by_one import FOUND, FoldSolver, OneByOne, Solved
@@ -42,9 +43,14 @@ class ExactFold:
         self._fit, self._rows, self._library = fit, rows, library
         self._adaptive = adaptive
         inputs = rows.inputs[:]  # of which the solver keeps a copy of its own
-        own = self._given(inputs, fit.factors, centred=fit.penalize == "weights")
+        own = self._given(inputs, fit.factors, centred=self._centred)
         self._own = solvable(library, own)
         self._paths = FoldPaths(fit, self._own, self._sampled(own))
+
+    @property
+    def _centred(self) -> bool:
+        """Whether the inputs' means are taken off them: an intercept that is free makes up."""
+        return self._fit.penalize == "weights"
 
     def solve(self, member: Wanted) -> Solved | None:
         """Solve the member; None where that can't be done one by one.
@@ -135,11 +141,10 @@ class ExactFold:
         """The rows along the directions that they span; None where these are too many."""
         if min(self._rows.inputs.shape) >= self._own.most:
             return None
-        inputs = self._rows.inputs[:].double()
-        left, sizes, directions = torch.linalg.svd(inputs - self._own.means, full_matrices=False)
-        told = sizes > sizes[:1] * max(inputs.shape) * torch.finfo(inputs.dtype).eps
-        turned = self._given((left * sizes)[:, told], None, centred=False)
-        return _Turned(FoldPaths(self._fit, solvable(self._library, turned)), directions[told])
+        inputs = self._rows.inputs[:].double() - self._own.means
+        along, directions = spanned(inputs, centred=self._centred)
+        turned = self._given(along, None, centred=False)
+        return _Turned(FoldPaths(self._fit, solvable(self._library, turned)), directions)
 
     @cached_property
     def _turned_by_factors(self) -> _Turned | None:
@@ -151,11 +156,10 @@ class ExactFold:
         if min(len(inputs), int(held.sum())) + alone.shape[1] >= self._own.most:
             return None
         roots = factors[held].sqrt()
-        left, sizes, found = torch.linalg.svd(inputs[:, held] / roots, full_matrices=False)
-        told = sizes > sizes[:1] * max(inputs.shape) * torch.finfo(inputs.dtype).eps
-        turned, count = (left * sizes)[:, told], int(told.sum())
+        turned, found = spanned(inputs[:, held] / roots, centred=self._centred)
+        count = len(found)
         directions = inputs.new_zeros(count + alone.shape[1], len(factors))
-        directions[:count, held] = found[told] / roots
+        directions[:count, held] = found / roots
         directions[count:, ~held] = torch.eye(alone.shape[1], dtype=inputs.dtype)
         own = torch.cat([torch.ones(count), torch.zeros(alone.shape[1])])
         rows = self._given(torch.cat([turned, alone], 1), own, centred=False)

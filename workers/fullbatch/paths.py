@@ -244,7 +244,7 @@ class FoldPaths:
     def _plain(self, member: Wanted) -> Wanted:
         """Return the same penalty where groups of one weight make it simpler: ‖w‖ is |w| there."""
         own = member.components
-        if self._rows.outputs > 1 or own.l1 == 0 or own.group == 0:
+        if self._rows.outputs > 1 or own.group == 0:
             return member
         return replace(member, components=Components(l1=own.l1 + own.group, l2=own.l2))
 

@@ -295,7 +295,7 @@ class Solving:
     def _leave(self, leaving: tuple[int, ...], converged: np.ndarray) -> None:
         """Note what these members end with; converged (P,) of them."""
         solutions = self._solutions(leaving)
-        self.roll.judge_end(solutions, self.epoch)
+        self.roll.end_as_judged(solutions, self.epoch)
         self.roll.note_models(solutions)
         assert self.roll.converged is not None
         assert self.roll.residuals is not None

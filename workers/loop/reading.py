@@ -11,7 +11,13 @@ from ridgeway.host.memory import room
 from ridgeway.spec.names import OPTIMIZER_ROWS
 from ridgeway.spec.spec import JobSpec
 from workers.data.loading import load_frame
-from workers.data.prepare import Prepared, check_and_prepare, prepare, prepare_streamed
+from workers.data.prepare import (
+    Prepared,
+    check_and_prepare,
+    prepare,
+    prepare_stored,
+    prepare_streamed,
+)
 from workers.data.streaming import StreamedTable
 from workers.heeding import heed
 from workers.loop.tools import Tools
@@ -47,9 +53,9 @@ def read_and_prepare(
         _require_room(spec, stored, forget_others)
     frame = load_frame(spec.dataset, stored, tools.store)
     heed()
-    checked = stored is not None or spec.dataset in BUNDLED
-    formats = {} if stored is None else stored.profile.formats
-    return prepare(spec, frame, formats) if checked else check_and_prepare(spec, frame)
+    if stored is not None:
+        return prepare_stored(spec, frame, stored.profile.formats)
+    return (prepare if spec.dataset in BUNDLED else check_and_prepare)(spec, frame)
 
 
 def can_stream(spec: JobSpec) -> bool:

@@ -100,6 +100,10 @@ class Roll:
         """Judge the weights, of this epoch, that the members end with."""
         self.note_health(company.members, self.judge.finite(company), epoch)
 
+    def end_as_judged(self, company: Company, epoch: int) -> None:
+        """Let the members end with what `judge_epoch` found of the same weights."""
+        self.judge_end(company, epoch)
+
     def note_health(self, members: Sequence[int], healthy: Tensor, epoch: int) -> None:
         """Let those of the members leave that are not healthy (P,): they diverged in this epoch."""
         for member, well in zip(members, healthy.tolist(), strict=True):
@@ -230,6 +234,12 @@ class ScoredRoll(Roll):
         self.standard_errors[list(company.members)] = scores.errors.numpy()
         self._judge_beside(company, epoch)()
         self.note_health(company.members, scores.healthy, epoch)
+
+    def end_as_judged(self, company: Company, epoch: int) -> None:
+        if self.fold_values.shape[1] == 1:  # of a holdout the standard errors are still to come
+            return self.judge_end(company, epoch)
+        place = np.ix_(company.members, company.folds)
+        self.fold_values[place] = self.fold_curves[..., epoch - 1][place]
 
     def _judge_beside(self, company: Company, epoch: int) -> Callable[[], None]:
         """Score the members on the rows beside; return what notes the scores.

@@ -17,14 +17,17 @@ from workers.fullbatch.fista import Fista
 from workers.fullbatch.links import link_of
 from workers.fullbatch.one_by_one import FOUND, FoldSolver, OneByOne, Solved
 from workers.fullbatch.paths import FoldPaths, Wanted
-from workers.fullbatch.rows import LinearFit, TrainingRows
+from workers.fullbatch.rows import LinearFit, TrainingRows, tells_apart
 from workers.fullbatch.terms import Strengths
-from workers.kernels import Library
+from workers.fullbatch.turning import Directions, spread_out, turned
+from workers.kernels import Library, load
 from workers.kernels.linear import LinearRows, solvable
+from workers.objectives.losses import of_classes
 from workers.penalties.components import Components
 
 SAMPLED = 16  # of how many rows one tells about where an optimum lies
 LEAST_SAMPLE = 50  # rows to a feature
+MOST_FINER = 32_000_000  # cells of inputs that may be held in double as well
 UNPENALISED = Wanted(Components())
 
 
@@ -103,9 +106,36 @@ class ExactFold:
         return self._solved(UNPENALISED)
 
     def _solved(self, member: Wanted) -> Solved | None:
+        """Solve the member, in double where curvatures of single precision have not told enough."""
+        found = self._solved_alone(member)
+        if found is None or found.converged or self._infinite(member, found):
+            return found
+        finer = None if self._finer is None else self._finer._solved_alone(member)
+        return finer if finer is not None and finer.residual < found.residual else found
+
+    def _infinite(self, member: Wanted, found: Solved) -> bool:
+        """Return whether the member's weights would be longer without an end."""
+        held = member.smoothing > 0 or member.components != Components()
+        unbounded = of_classes(self._fit.kind) and not held
+        return unbounded and tells_apart(self._rows, found.weights, found.intercepts)
+
+    @cached_property
+    def _finer(self) -> ExactFold | None:
+        """The same rows in double precision; None where they are, or would take too much."""
+        if self._library.dtype == torch.float64 or self._rows.inputs.numel() > MOST_FINER:
+            return None
+        library = load(torch.float64)
+        if not isinstance(library, Library):
+            return None
+        return ExactFold(self._fit, self._rows, library)
+
+    def _solved_alone(self, member: Wanted) -> Solved | None:
         by_input = self._fit.group_by == "input" and self._fit.groups is None
         if not by_input and member.components.group > 0:
             return None
+        if member.components == Components() and self._turned_freely is not None:
+            found, along = self._turned_freely
+            return self._in_own_units(found, member, along.weights, along.means)
         if member.sparse or self._in_full:
             return self._in_own_units(self._paths, member, None)
         own = member.components.l2 > 0 and self._fit.factors is not None
@@ -128,13 +158,30 @@ class ExactFold:
             return [own + more for own, more in zip(rungs, weighted, strict=True)]
         return [1 + own for own in rungs]
 
-    def _in_own_units(self, paths: FoldPaths, member: Wanted, directions: Tensor | None) -> Solved:
+    def _in_own_units(
+        self,
+        paths: FoldPaths,
+        member: Wanted,
+        directions: Tensor | None,
+        means: Tensor | None = None,
+    ) -> Solved:
         found = paths.solve(member)
         weights = found.weights[:-1].T
         if directions is not None:
             weights = weights @ directions
-        intercepts = found.weights[-1] - weights @ self._own.means
+        intercepts = found.weights[-1] - weights @ (self._own.means if means is None else means)
         return Solved(weights, intercepts, found.residual / paths.unit, found.converged)
+
+    @cached_property
+    def _turned_freely(self) -> tuple[FoldPaths, Directions] | None:
+        """The rows along what they tell of, for no penalty; None where columns do as they are."""
+        if min(self._rows.inputs.shape) >= self._own.most:
+            return None
+        if self._in_full and spread_out(self._own.curvature()):
+            return None
+        along = turned(self._rows.inputs[:], self._shares)
+        rows = self._given(along.rows, None, centred=False)
+        return FoldPaths(self._fit, solvable(self._library, rows)), along
 
     @cached_property
     def _turned(self) -> _Turned | None:
@@ -167,9 +214,14 @@ class ExactFold:
 
     def _given(self, inputs: Tensor, factors: Tensor | None, *, centred: bool) -> LinearRows:
         fit, rows = self._fit, self._rows
-        shares = torch.ones(len(inputs)) if rows.weights is None else rows.weights
-        shares = shares.double() / shares.double().sum()
-        return LinearRows(fit.kind, fit.outputs, inputs, rows.targets, shares, centred, factors)
+        own = fit.kind, fit.outputs, inputs, rows.targets, self._shares
+        return LinearRows(*own, centred, factors)
+
+    @property
+    def _shares(self) -> Tensor:
+        rows = self._rows
+        shares = torch.ones(len(rows.inputs)) if rows.weights is None else rows.weights
+        return shares.double() / shares.double().sum()
 
     def _sampled(self, rows: LinearRows) -> FoldPaths | None:
         """Return the paths of a share of the rows, if these are many and each costs a step time."""

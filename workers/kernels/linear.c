@@ -748,8 +748,9 @@ static double walk(const Rows *rows, const Member *member, double length, double
                     add_column(rows, space->set[f], start, strip, k, by[f * outputs + k],
                                space->step);
             }
-            for (int64_t i = at; i < at + strip; i++)
-                space->moved[i] = space->logits[i] + length * space->step[i];
+            memcpy(space->moved + at, space->logits + at, strip * sizeof *space->moved);
+            if (length > 0) /* a step that is not finite times 0 would not be 0 */
+                add_scaled(space->moved + at, length, space->step + at, strip);
         }
         sum += strip_loss(rows, member->smoothing, start, strip, space->moved, space->slopes);
         for (int64_t f = 0; f < count; f++)

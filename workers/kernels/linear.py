@@ -140,6 +140,10 @@ class SolvableRows(ABC):
         kept: the curvature at this start, from `keeping`; the same for all who start there.
         """
 
+    @abstractmethod
+    def curvature(self) -> Tensor:
+        """Return twice Σ share x xᵀ of the inputs (d, d), less their means where centred."""
+
     def keeping(self) -> KeptCurvature | None:
         """Return room for the curvature at one start; None where it is nowhere another one."""
         return None
@@ -229,6 +233,15 @@ class Columns(SolvableRows):
         weights, gradient = (own @ self._contrasts.T for own in (found.weights, found.gradient))
         return replace(found, weights=weights, gradient=gradient)
 
+    def curvature(self) -> Tensor:
+        inputs = self.features - 1
+        sums = torch.zeros(inputs, inputs, dtype=torch.float64)
+        for start in range(0, self.rows, STRIP):
+            part = slice(start * self.features, (start + STRIP) * self.features)
+            strip = self._columns[part].view(self.features, -1)[:-1].double()
+            sums += (strip * self._shares[start : start + STRIP]) @ strip.T
+        return 2 * sums
+
     def keeping(self) -> KeptCurvature | None:
         if self._products is not None:  # squares, which bend everywhere alike
             return None
@@ -286,6 +299,9 @@ class Moments(SolvableRows):
     @property
     def takes_all(self) -> bool:
         return True
+
+    def curvature(self) -> Tensor:
+        return self._curvature[:-1, :-1]
 
     @property
     def unit(self) -> float:

@@ -26,7 +26,7 @@ LONGER, SHORTER = 1.25, 4.0  # factors of a step's length, after one that helps 
 STEPS = CYCLES * (ACCELERATED_STEPS + CONJUGATE_STEPS)  # in a round
 LENGTHS = (1.0, 1 / 2, 1 / 4, 1 / 8, 1 / 16, 1 / 64)  # tried of a Newton step
 TOLERANCE = {torch.float64: 1e-9, torch.float32: 1e-5}
-ON_THE_WAY = ("point", "ahead", "momentum")  # of the iterates, what members need to go on
+ON_THE_WAY = ("point", "ahead", "momentum", "shorter")  # of iterates, what members need to go on
 FOUND = ("_found", "residuals", "converged")  # the same of the solver
 STACK = 16  # rows in a product of matrices, members times outputs, are a multiple of this
 
@@ -40,6 +40,7 @@ class Iterates:
     point: Tensor  # (F, P, K, D)
     ahead: Tensor  # (F, P, K, D), the point extrapolated by momentum
     momentum: Tensor  # (F, P, 1, 1), t of Beck & Teboulle
+    shorter: Tensor  # (F, P, 1, 1), how many times as short steps are as the loss at zero allows
 
     def keep(self, positions: Tensor) -> Iterates:
         """Return those at these positions alone."""
@@ -49,6 +50,7 @@ class Iterates:
             self.point.index_select(1, positions),
             self.ahead.index_select(1, positions),
             self.momentum.index_select(1, positions),
+            self.shorter.index_select(1, positions),
         )
 
 
@@ -89,7 +91,7 @@ class Fista:
         origin = torch.zeros_like(terms.linear)
         point = origin if start is None else self._point(*start, like=origin)[:, padded]
         one = torch.ones_like(origin[..., :1, :1])
-        self._iterates = Iterates(padded, terms, point, point, one)
+        self._iterates = Iterates(padded, terms, point, point, one, one)
         self._unit = _gradient_unit(self.loss, terms, origin)[:, :members]
 
     def _point(self, weights: Tensor, intercepts: Tensor, like: Tensor) -> Tensor:
@@ -179,20 +181,29 @@ class Fista:
     def _descend(self, iterates: Iterates) -> Iterates:
         """Take proximal gradient steps that lower the objective, where the loss has no bound.
 
-        Each member has a step length of its own: shorter after each step that would have raised the
-        objective, which is not taken, and longer after each other one.
+        A step that would raise it, by more than rounding, is not taken. If momentum led there, it
+        is lost; if not, this member's steps were too long. Without momentum members would creep
+        along directions in which the loss is flat, such as those of all levels of a category.
         """
-        point, terms = iterates.point, iterates.terms
-        value, bend = self._value(terms, point), torch.ones_like(iterates.momentum)
+        point, ahead, momentum = iterates.point, iterates.ahead, iterates.momentum
+        terms, shorter, steepness = iterates.terms, iterates.shorter, self.loss.steepness
+        least = self._value(terms, point)
+        rounding = 4 * torch.finfo(least.dtype).eps * least.abs()
         for _ in range(ACCELERATED_STEPS):
             heed()
-            gradient, steepness = self.loss.gradient(point) + terms.linear, self.loss.steepness
-            nearer = terms.prox(point - gradient / (bend * steepness), bend * steepness)
+            own = shorter * steepness
+            nearer = terms.prox(ahead - (self.loss.gradient(ahead) + terms.linear) / own, own)
             reached = self._value(terms, nearer)
-            lower = reached <= value
-            point, value = torch.where(lower, nearer, point), torch.where(lower, reached, value)
-            bend = torch.where(lower, bend / LONGER, bend * SHORTER)
-        return replace(iterates, point=point, ahead=point)
+            lower, plain = reached <= least + rounding, momentum == 1
+            onwards = lower & (_dot((ahead - nearer) * own, nearer - point) <= 0) & ~terms.bending
+            following = torch.where(onwards, (1 + (1 + 4 * momentum * momentum).sqrt()) / 2, 1)
+            push = torch.where(onwards, (momentum - 1) / following, 0)
+            step = torch.where(lower, nearer - point, 0)
+            point, least = torch.where(lower, nearer, point), torch.fmin(least, reached)
+            ahead, momentum = point + push * step, following
+            changed = torch.where(lower, shorter / LONGER, shorter * SHORTER)
+            shorter = torch.where(plain, changed, shorter)
+        return replace(iterates, point=point, ahead=ahead, momentum=momentum, shorter=shorter)
 
     def _jump(self, iterates: Iterates) -> Iterates:
         """Take a Newton step on the weights that are not zero, as far as it helps."""

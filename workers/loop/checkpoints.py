@@ -23,7 +23,7 @@ from workers.population.state import PartState, PopulationState
 
 log = logging.getLogger("ridgeway.worker")
 
-FORMAT = 5  # raised where a step's arithmetic changes, too
+FORMAT = 6  # raised where a step's arithmetic changes, too
 HANDING_OVER_SECONDS = 5.0  # of training that a worker which is told to stop does not throw away
 
 

@@ -117,3 +117,21 @@ def test_the_last_weight_goes_at_the_largest_strength(
         solver.advance()
         assert bool((solver.weights[..., free:] != 0).any()) is any_left
         assert bool((solver.weights[..., :free] != 0).all())
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+def test_levels_of_categories_do_not_creep_side_by_side(dtype: torch.dtype) -> None:
+    """All levels of a category move together without any change of the loss."""
+    draw = np.random.default_rng(0)
+    levels = [np.eye(count)[draw.integers(count, size=300)] for count in (4, 2)]
+    inputs = np.hstack([draw.normal(size=(300, 6)), *levels])
+    inputs = (inputs - inputs.mean(0)) / inputs.std(0)
+    signal = inputs @ np.array([0.4, -0.3, 0.2, 0.1, 0.05, 0, 0.3, -0.2, 0, 0.1, 0, 0])
+    counts = torch.tensor(draw.poisson(2 * np.exp(signal)), dtype=dtype)
+    rows = TrainingRows(torch.tensor(inputs, dtype=dtype), counts)
+    fit = LinearFit([rows], "poisson", 1, dtype, CPU)
+    solver = Fista(fit, Strengths.of([Components(l1=own) for own in (0.1, 0.03, 0.01, 0.003)]))
+    for _ in range(30):  # as many as a job has epochs
+        if solver.active.any():
+            solver.advance()
+    assert solver.converged.all()

@@ -9,7 +9,8 @@ RidgewayError
 │   └── LimitReached    the key has as much of it as it may have
 ├── LeaseLost           another worker holds the population now
 ├── StoreAway           the store does not answer, has no room, or lets nobody in
-│   └── StoreDamaged    it holds other bytes under a key than were written
+│   ├── StoreDamaged    it holds other bytes under a key than were written
+│   └── StoreRefuses    it answers, but can't read what is under one key
 ├── JobUnrunnable       a job can't be trained, whatever the trial
 ├── SchemaMismatch      the database's tables are not this release's
 └── client side (ridgeway.client)
@@ -85,11 +86,16 @@ class LeaseLost(RidgewayError):
 
 
 class StoreAway(RidgewayError, OSError):
-    """The store of data sets and models does not answer, or has no room. key: asked for."""
+    """The store of data sets and models does not answer, or has no room.
 
-    def __init__(self, message: str | None = None, key: str = "probe") -> None:
+    key: asked for. reading: whether it was to be read.
+    """
+
+    def __init__(
+        self, message: str | None = None, key: str = "probe", *, reading: bool = False
+    ) -> None:
         super().__init__(message)
-        self.key = key
+        self.key, self.reading = key, reading
 
 
 class StoreDamaged(StoreAway):
@@ -100,6 +106,10 @@ class StoreDamaged(StoreAway):
         """Return the error of a key."""
         told = "its bytes are not those that were written"
         return cls(f"The store's '{key}' is damaged: {told}; restore it from a backup.", key)
+
+
+class StoreRefuses(StoreAway):
+    """The store answers, but can't read what is under this key."""
 
 
 class JobUnrunnable(RidgewayError):

@@ -96,6 +96,7 @@ _WORDS = {
     "SSLError": _NO_TLS,
     "EndpointConnectionError": _SILENT,
     "ConnectionClosedError": _SILENT,
+    "HTTPClientError": _CUT,  # any other between it and us
     "ClientPayloadError": _CUT,
     "IncompleteReadError": _CUT,
     "ResponseStreamingError": _CUT,

@@ -15,6 +15,7 @@ import hashlib
 import logging
 import re
 import tempfile
+import uuid
 from collections.abc import Generator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
@@ -193,8 +194,11 @@ class Store:
 
     def _require_folder(self, key: str) -> None:
         """Raise StoreAway where the store's folder is not there, as where a mount is missing."""
-        if self._is_folder and not Path(self._root).is_dir():
-            raise StoreAway(f"The store can't read '{key}': its folder is not there.", key)
+        with _reaching("read", key):
+            is_there = not self._is_folder or Path(self._root).is_dir()
+        if not is_there:
+            told = f"The store can't read '{key}': its folder is not there."
+            raise StoreAway(told, key, reading=True)
 
     def copies(self) -> frozenset[str]:
         """Return the checksums of the files that `local` needs no store for; none in a folder."""
@@ -226,6 +230,30 @@ class Store:
         with suppress(NotFound), _reaching("read", key):
             return self._files.info(path)["type"] == "file"
         return False
+
+    def probe(self, key: str) -> None:
+        """Raise StoreAway unless the store takes a few bytes beside the key and gives them back.
+
+        They have the name of an unfinished file, which is deleted in time should we die meanwhile.
+        """
+        self._require_folder(key)  # or the probe would make it, where a mount is missing
+        beside = f"{key.rpartition('/')[0]}/.{uuid.uuid4().hex}".lstrip("/")
+        path = f"{self._root}/{beside}"
+        try:
+            with _reaching("write", beside):
+                if self._is_folder:
+                    folder.write_bytes(Path(path), b"probe")
+                else:
+                    self._files.pipe_file(path, b"probe")
+            with _reaching("read", beside):
+                found: bytes = self._files.cat_file(path)
+        except NotFound as error:
+            raise StoreAway(str(error), key) from None
+        finally:
+            with suppress(StoreAway):
+                self.delete(beside)
+        if found != b"probe":
+            raise StoreDamaged.of(beside)
 
     def delete(self, key: str) -> None:
         """Forget the bytes under the key, if there are any, or an entry that is unfinished."""
@@ -282,12 +310,12 @@ def _reaching(verb: str, key: str) -> Generator[None]:
         yield
     except FileNotFoundError as error:
         if verb == "write" or s3.meaning(error):  # a folder, or a bucket, that went away
-            raise StoreAway(_why(verb, key, error), key) from error
+            raise StoreAway(_why(verb, key, error), key, reading=verb == "read") from error
         raise NotFound(f"The store holds no '{key}'.") from None
     except MemoryError:
         raise
     except Exception as error:  # each kind of store has errors of its own
-        raise StoreAway(_why(verb, key, error), key) from error
+        raise StoreAway(_why(verb, key, error), key, reading=verb == "read") from error
 
 
 def _why(verb: str, key: str, error: Exception) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from dataclasses import dataclass, field
 
 from ridgeway.errors import Unreadable
@@ -19,11 +20,13 @@ log = logging.getLogger("ridgeway.worker")
 class KnownJobs:
     """The jobs that a worker can read, and those that it can't; each is tried once.
 
-    last: the one that it worked on last, whose data it has at hand. paces: how fast it is at each.
+    put_off: until when others are left, by the monotonic clock. last: the one that it worked on
+    last, whose data it has at hand. paces: how fast it is at each.
     """
 
     readable: set[str] = field(default_factory=set[str])
     unreadable: dict[str, str] = field(default_factory=dict[str, str])  # and why
+    put_off: dict[str, float] = field(default_factory=dict[str, float])
     last: str | None = None
     paces: dict[str, Pace] = field(default_factory=dict[str, Pace])
 
@@ -32,6 +35,16 @@ class KnownJobs:
         log.warning("job %s is left to other workers: %s", job_id, why)
         self.readable.discard(job_id)
         self.unreadable[job_id] = str(why)
+
+    def leave_for(self, job_id: str, seconds: float) -> None:
+        """Leave a job to other workers for a while."""
+        self.put_off[job_id] = time.monotonic() + seconds
+
+    def left(self) -> set[str]:
+        """Return the jobs that are left to other workers now."""
+        now = time.monotonic()
+        self.put_off = {job: until for job, until in self.put_off.items() if until > now}
+        return {*self.unreadable, *self.put_off}
 
     def note_pace(self, job_id: str, pace: Pace) -> None:
         """Keep how fast the worker is at a job, for so many as it worked on last."""

@@ -46,7 +46,7 @@ def claim(transaction: Connection, claimant: Claimant) -> Lease | None:
         first = passed.get(candidate.owner)
         if first is not None and first.priority > candidate.priority:
             continue
-        if candidate.job_id in claimant.known.unreadable:
+        if candidate.job_id in claimant.known.left():
             continue
         row = lock_free_job(transaction, candidate.job_id)
         if row is None:
@@ -93,10 +93,11 @@ def has_work(transaction: Connection, claimant: Claimant) -> bool:
     """Return True where a claim would find work; a read that waits for nobody."""
     known = claimant.known
     while True:
-        # One more than those that we can't read holds one that is news, if there is one.
-        query = _jobs_with_work(claimant).limit(1 + len(known.unreadable))
+        # One more than those that we leave holds one that is news, if there is one.
+        left = known.left()
+        query = _jobs_with_work(claimant).limit(1 + len(left))
         found = transaction.execute(query).scalars().all()
-        job_id = next((each for each in found if each not in known.unreadable), None)
+        job_id = next((each for each in found if each not in left), None)
         if job_id is None or job_id in known.readable:
             return job_id is not None
         with suppress(NotFound):  # deleted meanwhile
@@ -126,7 +127,8 @@ def _can_read(row: Row[Any], claimant: Claimant) -> bool:
 def _lost() -> sa.ColumnElement[bool]:
     """Select the leases that the next holder may take over."""
     overdue = (leases.c.state == "running") & (leases.c.expires_at < now())
-    return leases.c.state.in_(["released", "expired"]) | overdue
+    free = (leases.c.state == "released") & (leases.c.expires_at <= now())  # not put off
+    return (leases.c.state == "expired") | free | overdue
 
 
 @lru_cache(maxsize=64)

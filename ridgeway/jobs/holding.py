@@ -65,12 +65,12 @@ def fix_plan(
     transaction: Connection, lease: Lease, plan: JobPlan, warnings: Sequence[str] = ()
 ) -> JobPlan:
     """Record what the job's first worker found out; return the plan in force, the first one set."""
-    row, _ = _held(transaction, lease)
+    row, _ = require_held(transaction, lease)
     if (there := read_plan(row.plan)) is not None:
         return there
     kept = plan.model_dump(mode="json", by_alias=True)
     begun = current_time(transaction)
-    told = _with(row.warnings, warnings)
+    told = with_warnings(row.warnings, warnings)
     update_job(transaction, row.id, plan=kept, warnings=told, trained_from=begun)
     return plan
 
@@ -85,7 +85,7 @@ def reserve(
 
     Repeated by the same holder, whose commit's reply was lost, it gives the number it gave before.
     """
-    row, held = _held(transaction, lease)
+    row, held = require_held(transaction, lease)
     if held.first_number is not None:
         return int(held.first_number)
     first = writing.reserve_trials(transaction, lease.study_id, params, distributions)
@@ -96,7 +96,7 @@ def reserve(
 
 def report(transaction: Connection, lease: Lease, curves: Mapping[int, Sequence[float]]) -> None:
     """Write what the population's running trials have reached so far, by number."""
-    _held(transaction, lease)
+    require_held(transaction, lease)
     writing.report_trials(transaction, lease.study_id, curves)
 
 
@@ -136,7 +136,7 @@ def finish_population(
     warnings: Sequence[str] = (),
 ) -> None:
     """Write every outcome, count it, and end the lease. Repeated by the same holder, a no-op."""
-    row, held = _held(transaction, lease, also_done=True)
+    row, held = require_held(transaction, lease, also_done=True)
     if held.state == "done":
         return
     finished = writing.finish_trials(transaction, lease.study_id, outcomes)
@@ -151,7 +151,7 @@ def finish_population(
         failed=row.failed + states[TrialState.FAIL],
         running=row.running - len(counted),
         best=_better(transaction, row, lease, complete),
-        warnings=_with(row.warnings, warnings),
+        warnings=with_warnings(row.warnings, warnings),
     )
     end_lease(transaction, row, held)
     if not row.complete and not complete:
@@ -169,7 +169,7 @@ def finish_answer(
 
     The looks at the sealed test set are counted here, as an answer that nobody sees is no look.
     """
-    row, held = _held(transaction, lease, also_done=True)
+    row, held = require_held(transaction, lease, also_done=True)
     if held.state == "done":
         return
     finished = current_time(transaction)
@@ -180,7 +180,7 @@ def finish_answer(
         state="succeeded",
         recommended=_counted(recommended, row.evaluations + 1),
         evaluations=row.evaluations + 1,
-        warnings=_with(row.warnings, warnings),
+        warnings=with_warnings(row.warnings, warnings),
         finished_at=finished,
     )
     note_answer(transaction, row, recommended)
@@ -197,7 +197,7 @@ def end_search(transaction: Connection, lease: Lease, message: str) -> bool:
 
     False for a paused job: only its owner resumes it.
     """
-    row, _ = _held(transaction, lease)
+    row, _ = require_held(transaction, lease)
     if row.state != "running":
         return False
     close_search(transaction, row, SEARCH_ENDED, message)
@@ -206,7 +206,7 @@ def end_search(transaction: Connection, lease: Lease, message: str) -> bool:
 
 def fail_job(transaction: Connection, lease: Lease, message: str) -> None:
     """End a job that can't be trained at all, with a message to act on."""
-    row, _ = _held(transaction, lease)
+    row, _ = require_held(transaction, lease)
     failed = withdraw_leases(transaction, row, "the job failed")
     end_as_failed(transaction, row, message, failed)
 
@@ -216,7 +216,7 @@ def release(transaction: Connection, lease: Lease) -> None:
     transaction.execute(
         sa.update(leases)
         .where(_ours(lease))
-        .values(state="released", attempts=leases.c.attempts - 1)
+        .values(state="released", attempts=leases.c.attempts - 1, expires_at=now())
     )
 
 
@@ -251,7 +251,7 @@ def _tell(transaction: Connection, worker_id: str, because: str, lease_id: int |
         row = lock_job(transaction, lease.job_id)
         if row.state != "cancelled":  # nobody waits for it
             warning = f"a worker was lost because {because}"
-            update_job(transaction, row.id, warnings=_with(row.warnings, [warning]))
+            update_job(transaction, row.id, warnings=with_warnings(row.warnings, [warning]))
             update_lease(transaction, lease.id, lost_because=because)
 
 
@@ -282,7 +282,7 @@ def _same(lease: Lease) -> sa.ColumnElement[bool]:
     return (leases.c.id == lease.id) & (leases.c.job_id == lease.job_id)
 
 
-def _held(
+def require_held(
     transaction: Connection, lease: Lease, also_done: bool = False
 ) -> tuple[Row[Any], Row[Any]]:
     """Lock the rows of the lease's job and of the lease; LeaseLost unless it is still ours.
@@ -340,7 +340,7 @@ def _as_best(trial: StudyTrial, value: float, facts: TrialFacts) -> dict[str, An
     ).model_dump(mode="json")
 
 
-def _with(told: Sequence[str], warnings: Sequence[str]) -> list[str]:
+def with_warnings(told: Sequence[str], warnings: Sequence[str]) -> list[str]:
     """Return the job's warnings with those that it has not told yet."""
     return [*told, *(w for w in dict.fromkeys(warnings) if w not in told)]
 

@@ -30,6 +30,7 @@ class S3Server:
     port: int = 0
     cuts: bool = False  # whether answers to GET break off midway
     _server: BaseWSGIServer | None = None
+    _denied: str | None = None
     _app: Any = field(default_factory=lambda: DomainDispatcherApplication(create_backend_app))
 
     @property
@@ -71,8 +72,22 @@ class S3Server:
         finally:
             self.start()
 
+    @contextmanager
+    def denying(self, part: str) -> Iterator[None]:
+        """Let nobody at paths that hold this, in the block."""
+        self._denied = part
+        try:
+            yield
+        finally:
+            self._denied = None
+
     def _answer(self, environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
         self.requests.append(f"{environ['REQUEST_METHOD']} {environ['PATH_INFO']}")
+        if self._denied is not None and self._denied in environ["PATH_INFO"]:
+            environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+            start("403 Forbidden", [("Content-Type", "application/xml")])
+            told = b"<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>"
+            return [] if environ["REQUEST_METHOD"] == "HEAD" else [told]
         answer = self._app(environ, start)
         if not self.cuts or environ["REQUEST_METHOD"] != "GET":
             return answer

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from ridgeway.data.bundled import BUNDLED
 from ridgeway.data.catalogue import StoredDataset
 from ridgeway.data.row_files import RowFiles
+from ridgeway.errors import StoreRefuses
 from ridgeway.host.memory import room
 from ridgeway.spec.names import OPTIMIZER_ROWS
 from ridgeway.spec.spec import JobSpec
@@ -42,8 +43,25 @@ def read_and_prepare(
     """Return the job's data, prepared. stored: the upload; None for a bundled set or a plug-in's.
 
     forget_others: gives up what other jobs keep in memory here. first: whether no worker has begun
-    with the job. JobUnrunnable where the data don't fit the job, this machine's memory or its disk.
+    with the job. JobUnrunnable where the data don't fit the job, this machine's memory or its disk;
+    StoreRefuses where a store that answers can't read them.
     """
+    try:
+        return tools.outage.told_apart(
+            lambda: _read_and_prepare(spec, stored, tools, forget_others, first=first)
+        )
+    except StoreRefuses as error:
+        raise StoreRefuses(f"Data set '{spec.dataset}': {error}", error.key) from error
+
+
+def _read_and_prepare(
+    spec: JobSpec,
+    stored: StoredDataset | None,
+    tools: Tools,
+    forget_others: Callable[[], None],
+    *,
+    first: bool,
+) -> Prepared:
     if stored is not None and _streams(spec, stored, tools, forget_others):
         require_room(streamed_bytes(spec, stored.rows))
         files = RowFiles.of(tools.settings)

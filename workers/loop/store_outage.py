@@ -4,6 +4,7 @@ A lease whose data can't be read goes back, and the worker leaves all jobs whose
 to read until the store answers. What it has in hand, an answer's files, it keeps and writes then:
 
     data = outage.outlast(lambda: store.get(address), lease)  # waits
+    rows = outage.told_apart(lambda: read(address))  # StoreRefuses: the store is there
     ...
     except StoreAway as error:
         outage.hand_back(lease, error)  # from now on `outage.lasts()`, for a growing while
@@ -19,13 +20,15 @@ import random
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TypeVar
 
 from sqlalchemy.engine import Connection
 
 from ridgeway.data.store import Store
-from ridgeway.errors import StoreAway
-from ridgeway.jobs import holding, store_outages
+from ridgeway.errors import LeaseLost, NotFound, StoreAway, StoreRefuses
+from ridgeway.jobs import holding, putting_off, store_outages
+from ridgeway.jobs.claimant import Claimant
 from ridgeway.jobs.leases import Lease
 from workers.heeding import heed
 from workers.loop.control import Stopping, plain
@@ -37,6 +40,7 @@ T = TypeVar("T")
 SHORTEST_PAUSE_SECONDS = 1.0  # until the store is asked again
 LONGEST_PAUSE_SECONDS = 30.0
 SAME_SECONDS = 60.0  # after an answer: what fails within these is the same outage
+TRIES = 3  # to read what a store that answers can't read
 LOOK_SECONDS = 1.0  # between two looks whether the lease is still ours, and the worker to go on
 
 
@@ -66,6 +70,19 @@ class StoreOutage:
 
         self._tell(change)
 
+    def put_off(self, lease: Lease, error: StoreRefuses, claimant: Claimant) -> None:
+        """Give a lease back that needs what a store that answers can't read: it costs an attempt.
+
+        Its job is left for a while, and others go on.
+        """
+        why, most = plain(str(error)), claimant.max_attempts
+        seconds = None
+        with suppress(LeaseLost, NotFound):
+            seconds = self._persistence.attempt(
+                lambda transaction: putting_off.put_off(transaction, lease, why, most)
+            )
+        claimant.known.leave_for(lease.job_id, seconds or putting_off.FIRST_SECONDS)
+
     def lasts(self) -> bool:
         """Return whether the store is away; it is asked once the pause is over."""
         if self._asks_at is None:
@@ -75,7 +92,7 @@ class StoreOutage:
         if time.monotonic() < self._asks_at:
             return True
         try:
-            self._store.exists(self._key)
+            self._store.probe(self._key)
         except StoreAway as error:
             pause = self._next_pause()
             log.warning("%s It is asked again in %.0f s.", error, pause)
@@ -87,12 +104,17 @@ class StoreOutage:
     def outlast(self, call: Callable[[], T], lease: Lease) -> T:
         """Return what the call of the store gives, which is tried until the store answers.
 
-        Interrupted where the lease is lost meanwhile, or the worker is told to stop.
+        Interrupted where the lease is lost meanwhile, or the worker is told to stop. StoreRefuses
+        where the store answers, but can't read what is asked for.
         """
         waits = False
         while True:
             try:
-                found = call()
+                found = self.told_apart(call)
+            except StoreRefuses:
+                if waits:
+                    self._note_answer()
+                raise
             except StoreAway as error:
                 if not waits:
                     self._forget_earlier()
@@ -106,6 +128,30 @@ class StoreOutage:
             if waits:
                 self._note_answer()
             return found
+
+    def told_apart(self, call: Callable[[], T]) -> T:
+        """Return what the call reads; StoreAway in an outage.
+
+        StoreRefuses where the store answers beside what it can't read, several times.
+        """
+        tried = 0
+        while True:
+            try:
+                return call()
+            except StoreAway as error:
+                if not (error.reading and self._answers_beside(error.key)):
+                    raise
+                tried += 1
+                if tried == TRIES:
+                    raise StoreRefuses(str(error), error.key) from error
+            self._wait(SHORTEST_PAUSE_SECONDS * 2.0 ** (tried - 1))
+
+    def _answers_beside(self, key: str) -> bool:
+        try:
+            self._store.probe(key)
+        except StoreAway:
+            return False
+        return True
 
     def _note_answer(self) -> None:
         log.info("the store answers again")

@@ -21,7 +21,7 @@ from ridgeway.data.catalogue import dataset_by_id
 from ridgeway.data.store import Store
 from ridgeway.database.engine import Database
 from ridgeway.database.outages import first_line, will_pass
-from ridgeway.errors import JobUnrunnable, LeaseLost, NotFound, StoreAway, Unreadable
+from ridgeway.errors import JobUnrunnable, LeaseLost, NotFound, StoreAway, StoreRefuses, Unreadable
 from ridgeway.host.pulse import Pulse
 from ridgeway.jobs import claiming, holding
 from ridgeway.jobs.claimant import AtHand
@@ -196,6 +196,9 @@ class Worker:
         except Unreadable as error:  # another release has changed the job since it was claimed
             self.claimant.known.leave(lease.job_id, error)
             self._persistence.attempt(lambda transaction: holding.release(transaction, lease))
+        except StoreRefuses as error:
+            log.warning("put off %s %d: %s", lease.kind, lease.ordinal, error)
+            self._tools.outage.put_off(lease, error, self.claimant)
         except StoreAway as error:
             log.warning("left %s %d: %s", lease.kind, lease.ordinal, error)
             self._tools.outage.hand_back(lease, error)

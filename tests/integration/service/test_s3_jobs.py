@@ -30,7 +30,7 @@ from ridgeway.data.store import Store
 from ridgeway.database.engine import Database
 from ridgeway.database.tables import leases
 from ridgeway.errors import InvalidInput
-from ridgeway.jobs import lifecycle, store_outages
+from ridgeway.jobs import lifecycle, putting_off, store_outages
 from ridgeway.jobs.reporting import read_material
 from ridgeway.operate import database_checks
 from ridgeway.operate.findings import Place
@@ -127,7 +127,7 @@ def test_jobs_are_done_on_s3_from_upload_to_deletion_and_outlive_its_absence(
     second = http.post("/v1/jobs", json=JOB).headers["location"]
     other = done(http, second, new_worker(database, service_settings))
 
-    fetched = [each for each in s3_server.requests if re.match("GET .*/datasets/", each)]
+    fetched = [each for each in s3_server.requests if re.match(r"GET .*/datasets/\w", each)]
     assert len(fetched) == 1, "once for both workers and both jobs"
     assert len([each for each in s3_server.requests if re.match("PUT .*/checkpoints/", each)]) > 2
     store, model = Store.of(service_settings), f"{first}/model"
@@ -205,6 +205,42 @@ def test_outages_of_the_store_cost_a_job_waiting_alone(
     assert {lease.attempts for lease in held} == {1}
     assert max(lease.fence for lease in held) > 1, "one was handed back"
     assert {lease.fence for lease in held if lease.kind == "answer"} == {1}, "these were kept"
+
+
+def test_one_file_that_cannot_be_read_ends_its_job_alone_and_lost_credentials_end_none(
+    http: httpx.Client,
+    database: Database,
+    service_settings: Settings,
+    s3_server: S3Server,
+    impatient: None,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(putting_off, "FIRST_SECONDS", 0.2)
+    upload(http)
+    (table,) = Store.of(service_settings).entries("datasets")
+    content = b"a,b\n" + b"".join(b"%d,%d\n" % (n % 7, n % 3) for n in range(60))
+    assert http.post("/v1/datasets?name=other", content=content).status_code == 201
+    refused = http.post("/v1/jobs", json=JOB).headers["location"]
+    able = http.post("/v1/jobs", json={**JOB, "dataset": "other", "trials": 2}).headers["location"]
+    settings = service_settings.model_copy(update={"max_attempts": 2})
+    worker = new_worker(database, settings)
+
+    with s3_server.denying("/bucket-"):
+        assert worker.work_once()
+    with database.reading() as transaction:
+        assert transaction.execute(sa.select(leases.c.attempts)).scalars().all() == [0]
+
+    with s3_server.denying(table.key):
+        wait_until(worker.work_once)
+        wait_until(lambda: worker.work_once() and http.get(able).json()["state"] == "succeeded")
+        wait_until(lambda: worker.work_once() or http.get(refused).json()["state"] == "failed")
+    job = http.get(refused).json()
+    assert job["state"] == "failed"
+    assert job["error"] == (
+        f"Data set 'houses': The store can't read '{table.key}': {s3._FORBIDDEN}. The job was "
+        f"given up after 2 attempts. {putting_off.REMEDY}"
+    )
+    assert job["warnings"][0].endswith("The store answers otherwise; it is tried again.")
 
 
 def test_a_data_set_that_is_gone_for_good_is_not_waited_for(

@@ -130,6 +130,18 @@ def test_a_folder_that_is_not_mounted_is_away_and_holds_what_it_held(tmp_path: P
         assert path.read_bytes() == b"rows"
 
 
+def test_a_store_that_answers_beside_a_file_that_it_cannot_read_says_so(store, tmp_path) -> None:
+    store.put("datasets/a", b"abc")
+    store.probe("datasets/b")
+    store.probe("jobs")
+    assert [each.key for each in store.entries("datasets")] == ["datasets/a"]
+    (tmp_path / "mount").mkdir()
+    missing = Store(str(tmp_path / "mount" / "store"))
+    with pytest.raises(StoreAway, match="its folder is not there"):
+        missing.probe("datasets/b")
+    assert not (tmp_path / "mount" / "store").exists(), "which would hide the mount's absence"
+
+
 def test_what_a_folder_keeps_is_read_in_its_place(tmp_path: Path) -> None:
     for url in (str(tmp_path / "s"), (tmp_path / "s").as_uri()):
         store = Store(url, Cache(tmp_path / "cache", 10**9))

@@ -10,7 +10,7 @@ from typing import Any, cast
 import pytest
 
 from ridgeway.data.store import Store
-from ridgeway.errors import StoreAway
+from ridgeway.errors import StoreAway, StoreRefuses
 from ridgeway.jobs.leases import Lease
 from workers.heeding import heeding
 from workers.loop import store_outage
@@ -30,7 +30,7 @@ class Elsewhere:
     asked: list[float] = field(default_factory=list[float])
     wrote: int = 0
 
-    def exists(self, key: str) -> bool:
+    def probe(self, key: str) -> bool:
         self.asked.append(self.clock)
         if self.clock < self.back_at:
             raise StoreAway("nothing answers", key)
@@ -93,7 +93,7 @@ def test_a_store_that_is_away_is_asked_at_growing_intervals_and_noticed_when_it_
 def test_of_a_store_that_answers_nobody_is_told(elsewhere):
     elsewhere.clock = elsewhere.back_at
     outage = outage_of(elsewhere, Sleeping(elsewhere))
-    assert outage.outlast(lambda: elsewhere.exists("a"), LEASE)
+    assert outage.outlast(lambda: elsewhere.probe("a"), LEASE)
     assert elsewhere.wrote == 0
 
 
@@ -102,7 +102,7 @@ def test_the_wait_ends_when_the_store_answers_the_lease_is_lost_or_the_worker_is
 ):
     elsewhere.back_at = 40.0
     outage = outage_of(elsewhere, Sleeping(elsewhere))
-    assert outage.outlast(lambda: elsewhere.exists("a"), LEASE)
+    assert outage.outlast(lambda: elsewhere.probe("a"), LEASE)
     assert elsewhere.wrote == 2, "its begin and its end"
     assert 40.0 <= elsewhere.clock <= 80.0
     elsewhere.back_at = 1e9
@@ -112,7 +112,7 @@ def test_the_wait_ends_when_the_store_answers_the_lease_is_lost_or_the_worker_is
             raise Withdrawn()
 
     with pytest.raises(Withdrawn), heeding(lost):
-        outage.outlast(lambda: elsewhere.exists("a"), LEASE)
+        outage.outlast(lambda: elsewhere.probe("a"), LEASE)
     assert elsewhere.clock < 103.0
     elsewhere.clock, elsewhere.back_at = 200.0, 150.0
     assert not outage.lasts()
@@ -121,4 +121,37 @@ def test_the_wait_ends_when_the_store_answers_the_lease_is_lost_or_the_worker_is
     stopping = threading.Event()
     stopping.set()
     with pytest.raises(Stopping):
-        outage_of(elsewhere, stopping).outlast(lambda: elsewhere.exists("a"), LEASE)
+        outage_of(elsewhere, stopping).outlast(lambda: elsewhere.probe("a"), LEASE)
+
+
+def refuse() -> bytes:
+    raise StoreAway("permission denied", "datasets/a", reading=True)
+
+
+def full() -> bytes:
+    raise StoreAway("no room", "datasets/a")
+
+
+def test_what_a_store_that_answers_cannot_read_is_not_waited_for(elsewhere):
+    outage = outage_of(elsewhere, Sleeping(elsewhere))
+    with pytest.raises(StoreAway) as met:
+        outage.told_apart(refuse)
+    assert not isinstance(met.value, StoreRefuses), "the store is away"
+    assert len(elsewhere.asked) == 1
+    with pytest.raises(StoreRefuses, match="permission denied"):
+        outage.outlast(refuse, LEASE)
+    assert elsewhere.clock >= elsewhere.back_at, "as long as it was away"
+    assert elsewhere.wrote == 2, "the outage's begin and its end"
+    assert not outage.lasts(), "others' data are read"
+    asked = len(elsewhere.asked)
+    with pytest.raises(StoreAway) as met:
+        outage.told_apart(full)
+    assert not isinstance(met.value, StoreRefuses)
+    assert len(elsewhere.asked) == asked, "there may be room for a probe, and for no more"
+
+
+def test_what_could_be_read_the_next_time_was_no_fault(elsewhere):
+    elsewhere.clock = elsewhere.back_at
+    begun = elsewhere.clock
+    outage = outage_of(elsewhere, Sleeping(elsewhere))
+    assert outage.told_apart(lambda: b"abc" if elsewhere.clock > begun else refuse()) == b"abc"

@@ -33,6 +33,7 @@ from ridgeway.data.tables import (
     bad_file,
     canonical_columns,
     check_names,
+    check_text_bytes,
 )
 from ridgeway.errors import InvalidInput
 from ridgeway.spec.profiles import Notice
@@ -88,6 +89,7 @@ def _kept(cells: Table, delimiter: str, above: int) -> tuple[Table, dict[str, Se
     told: dict[str, Settled] = {}
     with Aside() as kept:
         for name, texts in zip(cells.column_names, cells.columns, strict=True):
+            check_text_bytes(name, texts)
             found = _typed(name, texts, delimiter, above)
             made = canonical_columns(pa.table({name: found.values}), above)
             kept.add(made.schema, made.to_batches())

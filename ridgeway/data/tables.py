@@ -32,6 +32,7 @@ pc: Any = pyarrow.compute  # its functions are made when it is imported: unknown
 
 MAX_NAME = 200  # characters of a column's name
 MAX_TEXT = 1000  # characters of a category
+MAX_TEXTS = 2_000_000_000  # bytes of a column's texts: Arrow counts them in 32 bits
 MAX_MAGNITUDE = 1e30  # beyond it single precision overflows
 LARGEST_EXACT = 2**53  # integers beyond it are not all numbers of float64
 
@@ -70,11 +71,42 @@ def canonical_table(table: Table, first_row: int = 1) -> Table:
 
 def canonical_columns(table: Table, first_row: int = 1) -> Table:
     """Make the columns of a part of a table canonical, whatever they are called."""
-    columns = [
-        _canonical_column(name, column, first_row)
-        for name, column in zip(table.column_names, table.columns, strict=True)
-    ]
+    columns: list[Any] = []
+    for name, column in zip(table.column_names, table.columns, strict=True):
+        check_text_bytes(name, column)
+        columns.append(_canonical_column(name, column, first_row))
+        check_text_bytes(name, columns[-1])  # of large whole numbers, and of dates
     return pa.table(columns, names=table.column_names)
+
+
+def check_text_bytes(name: str, column: pa.ChunkedArray) -> None:
+    """Refuse a column of more text than Arrow can decode, count or sort as one."""
+    if text_bytes(column) > MAX_TEXTS:
+        raise bad_file(f"column '{name}' {too_much_text()}")
+
+
+def too_much_text() -> str:
+    """Say that a column holds too much, and what to do."""
+    most = f"at most {MAX_TEXTS:,} bytes are possible"
+    return f"holds too much text; {most}: leave the column out, or bring fewer rows"
+
+
+def text_bytes(column: pa.ChunkedArray) -> int:
+    """Return the bytes of a column's texts, each as often as it is there; 0 of what is no text."""
+    total = 0
+    for chunk in column.chunks:
+        if not pa.types.is_dictionary(chunk.type):
+            if is_text(chunk.type) or pa.types.is_string_view(chunk.type):
+                total += pc.sum(_lengths(chunk)).as_py() or 0
+        elif is_text(chunk.type.value_type):
+            total += pc.sum(_lengths(chunk.dictionary).take(chunk.indices)).as_py() or 0
+    return total
+
+
+def _lengths(texts: pa.Array) -> pa.Array:
+    if pa.types.is_string_view(texts.type):
+        texts = texts.cast(pa.large_string())
+    return pc.binary_length(texts)
 
 
 def _canonical_column(name: str, column: pa.ChunkedArray, first_row: int) -> pa.ChunkedArray:

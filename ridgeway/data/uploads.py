@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import pyarrow as pa
-import pyarrow.compute
 import pyarrow.parquet as pq
 
 from ridgeway.data.aside import Aside
@@ -32,11 +31,11 @@ from ridgeway.data.tables import (
     check_names,
     check_type,
     is_text,
+    text_bytes,
+    too_much_text,
 )
 from ridgeway.errors import InvalidInput
 from ridgeway.settings import Settings
-
-pc: Any = pyarrow.compute  # its functions are made when it is imported: unknown to pyright
 
 PART_BYTES = 2**25  # of a Parquet file's columns that are read at once; of one that is larger, all
 BYTES_PER_CELL = 2  # a CSV can't hold a cell in fewer; other formats may not claim to
@@ -119,12 +118,16 @@ def _parts_of_parquet(path: Path, settings: Settings) -> Iterator[Table]:
         with pq.ParquetFile(path, read_dictionary=texts) as file:
             for names in parts:
                 # The name of a column may be how another's begins, `a` and `a.b`: that comes too.
-                table = file.read(columns=names, use_threads=False).select(names)
+                try:
+                    table = file.read(columns=names, use_threads=False).select(names)
+                except pa.ArrowCapacityError:  # of its distinct texts alone; it comes alone
+                    raise bad_file(f"column '{names[0]}' {too_much_text()}") from None
                 table.validate(full=True)
                 if len(table) != claims.num_rows:  # columns of other parts would not fit it
                     met, wanted = f"{len(table):,}", f"{claims.num_rows:,}"
                     raise ValueError(f"column '{names[0]}' has {met} rows, the file {wanted}")
-                decoded += _decoded_bytes(table)
+                # Few stored texts can be repeated into a table that fits no memory.
+                decoded += sum(map(text_bytes, table.columns))
                 if decoded > settings.max_upload_bytes:
                     most = f"at most {settings.max_upload_bytes:,}"
                     raise bad_file(f"holds {decoded:,} bytes of text or more; {most}")
@@ -166,17 +169,6 @@ def _parts(names: list[str], claims: Any) -> list[list[str]]:
 def _first_line(error: BaseException) -> str:
     lines = str(error).splitlines()
     return (lines[0] if lines else type(error).__name__)[:300]
-
-
-def _decoded_bytes(table: pa.Table) -> int:
-    """Few stored texts can be repeated into a table that fits no memory."""
-    total = 0
-    for column in table.columns:
-        for chunk in column.chunks:
-            if isinstance(chunk, pa.DictionaryArray):
-                lengths = pc.binary_length(chunk.dictionary.cast(pa.large_string()))
-                total += pc.sum(lengths.take(chunk.indices)).as_py() or 0
-    return total
 
 
 def _read_csv(path: Path, zipped: bool, settings: Settings, header: Header) -> Table:

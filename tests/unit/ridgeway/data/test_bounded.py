@@ -16,7 +16,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ridgeway.data import aside, csv_files, uploads
+from ridgeway.data import aside, csv_files, tables, uploads
 from ridgeway.data.judging import judged_profile
 from ridgeway.data.notes import notes_of
 from ridgeway.data.tables import from_parquet, to_parquet
@@ -142,6 +142,33 @@ def test_what_is_wrong_far_down_is_told_by_its_row(tmp_path, monkeypatch, data, 
     (tmp_path / "file").write_bytes(data)
     _, pieces = outcomes(tmp_path / "file", monkeypatch, 1000)
     assert said in str(pieces)
+
+
+def test_a_column_of_more_text_than_arrow_counts_is_refused_by_its_name(tmp_path, monkeypatch):
+    rows = 2_200_000  # of one text, which would decode to 2.2 GB
+    said = pa.DictionaryArray.from_arrays(np.zeros(rows, np.int32), ["x" * 1000])
+    path = tmp_path / "file"
+    pq.write_table(pa.table({"a": np.zeros(rows), "said": said}), path)
+    ample = Settings(data=tmp_path, max_upload_bytes=2**32)
+    refused = "column 'said' holds too much text; at most 2,000,000,000 bytes are possible"
+    with pytest.raises(InvalidInput, match=refused):
+        read_upload(path, None, ample)
+
+    def too_many(*_: object, **__: object) -> None:
+        raise pa.ArrowCapacityError("array cannot contain more than 2147483646 bytes")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(pq.ParquetFile, "read", too_many)
+        with pytest.raises(InvalidInput, match="column 'a' holds too much text"):
+            read_upload(path, None, ample)
+    monkeypatch.setattr(tables, "MAX_TEXTS", 1000)
+    path.write_text("a,said\n" + "1,two words\n" * 200)
+    with pytest.raises(InvalidInput, match="column 'said' holds too much text; at most 1,000"):
+        read_upload(path, None, ample)
+    large = pa.array(["two words"] * 200, pa.large_string())
+    pq.write_table(pa.table({"a": np.zeros(200), "said": large}), path)
+    with pytest.raises(InvalidInput, match="column 'said' holds too much text; at most 1,000"):
+        read_upload(path, None, ample)
 
 
 def test_a_disk_without_room_is_no_fault_of_the_file(tmp_path, monkeypatch):

@@ -12,7 +12,7 @@ from __future__ import annotations
 import csv
 import io
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -29,6 +29,7 @@ from ridgeway.data.settling import Settled, ambiguous, settled
 from ridgeway.data.tables import (
     LARGEST_EXACT,
     MAX_TEXT,
+    TOO_LONG,
     Table,
     bad_file,
     canonical_columns,
@@ -45,7 +46,8 @@ pc: Any = pyarrow.compute  # its functions are made when it is imported: unknown
 
 BLOCK = 2**22  # bytes that are parsed at once, of which Arrow reads 32 ahead, or a row's most
 MOSTLY_NUMBERS = 0.95  # of a column's texts: then the others are taken for mistakes
-LONGEST = 2**20  # bytes of a cell that may be anything
+PER_COLUMN = MAX_TEXT  # bytes of a row for each column, where that is more
+LARGEST_BLOCK = 2**31 - 1  # that Arrow can count
 MOST_SAMPLED = 200  # rows that tell whether the first one holds names
 MOST_SAMPLED_BYTES = 2**22  # a header longer than this is no header
 FEW_NUMBERS = 20  # distinct numbers that may stand for categories beside texts
@@ -77,7 +79,7 @@ def read_csv(file: BinaryIO, max_rows: int, max_columns: int, header: Header = "
         if looks.newlines > max_rows + 1:
             raise bad_file(f"has more than {max_rows:,} rows")
         text.seek(start)
-        cells = _parse(text, looks, delimiter, len(names)).slice(1 if named else 0)
+        cells = _parse(text, looks, delimiter, names).slice(1 if named else 0)
     table, columns = _kept(cells.rename_columns(names), delimiter, 1 + named)
     if not named and header == "auto":
         told += (_no_header(first),)
@@ -211,16 +213,54 @@ def _native(file: BinaryIO) -> Any:
     return native
 
 
-def _parse(file: BinaryIO, looks: _Looks, delimiter: str, columns: int) -> pa.Table:
-    """Read every cell as text: a column's kind is told from all of it, not from its first rows."""
-    broken: list[Any] = []
+@dataclass
+class _Reading:
+    """How far a file has been parsed. names: of its columns; broken: the row that ends it."""
 
-    def keep(row: Any) -> str:
-        broken.append(row)
+    names: list[str]
+    rows: int = 0
+    broken: Any = None
+
+    def keep(self, row: Any) -> str:
+        """Keep a row that has more or fewer cells than the first; Arrow ends there."""
+        self.broken = row
         return "error"
 
-    names = [str(position) for position in range(columns)]
-    block = max(BLOCK, MAX_TEXT * columns)
+    def checked(self, batches: Iterable[Any]) -> Iterator[Any]:
+        """Yield batches of rows; the first cell that is too long ends the reading."""
+        for batch in batches:
+            for name, texts in zip(self.names, batch.columns, strict=True):
+                if (place := _first_too_long(texts)) >= 0:
+                    raise bad_file(f"column '{name}', row {self.rows + place + 1}: {TOO_LONG}")
+            self.rows += len(batch)
+            yield batch
+
+    def why(self, error: Exception, block: int) -> InvalidInput:
+        """Return what is told of a file that can't be parsed."""
+        if self.broken is not None:
+            met, wanted = self.broken.actual_columns, self.broken.expected_columns
+            values = "value" if met == 1 else "values"
+            return bad_file(f"row {self.broken.number} has {met} {values}, the header {wanted}")
+        if "straddling" in str(error):
+            where = f"a row after row {self.rows}" if self.rows else "a row"
+            met = f"{where} has more than {block:,} bytes"
+            return bad_file(f"{met}; is a quote opened and never closed?")
+        return bad_file(f"is a broken CSV file: {str(error)[:300]}")
+
+
+def _first_too_long(texts: pa.Array) -> int:
+    """Return the place of the first text of more characters than one may have; -1 for none."""
+    if texts.nbytes <= MAX_TEXT or (pc.max(pc.binary_length(texts)).as_py() or 0) <= MAX_TEXT:
+        return -1
+    long = pc.greater(pc.utf8_length(pc.utf8_trim_whitespace(texts)), MAX_TEXT)
+    return pc.index(long, pa.scalar(True)).as_py()
+
+
+def _parse(file: BinaryIO, looks: _Looks, delimiter: str, names: list[str]) -> pa.Table:
+    """Read every cell as text: a column's kind is told from all of it, not from its first rows."""
+    reading = _Reading(names)
+    places = [str(place) for place in range(len(names))]
+    block = min(max(BLOCK, PER_COLUMN * len(names)), LARGEST_BLOCK)
     try:
         with (
             Aside() as kept,
@@ -229,37 +269,25 @@ def _parse(file: BinaryIO, looks: _Looks, delimiter: str, columns: int) -> pa.Ta
                 read_options=arrow_csv.ReadOptions(
                     use_threads=False,
                     block_size=min(looks.size + 1, block),
-                    column_names=names,
+                    column_names=places,
                 ),
                 parse_options=arrow_csv.ParseOptions(
-                    delimiter=delimiter, newlines_in_values=True, invalid_row_handler=keep
+                    delimiter=delimiter, newlines_in_values=True, invalid_row_handler=reading.keep
                 ),
                 convert_options=arrow_csv.ConvertOptions(
-                    column_types=dict.fromkeys(names, pa.string()),
+                    column_types=dict.fromkeys(places, pa.string()),
                     strings_can_be_null=True,
                     null_values=list(MISSING),
                 ),
             ) as reader,
         ):
-            kept.add(reader.schema, reader)
+            kept.add(reader.schema, reading.checked(reader))
             (table,) = kept.tables()
     except (pa.ArrowException, OverflowError) as error:
-        raise _unparsed(error, broken, block) from None
-    if looks.quotes % 2 and "\n" in (table.column(columns - 1)[-1].as_py() or ""):
+        raise reading.why(error, block) from None
+    if looks.quotes % 2 and "\n" in (table.column(len(names) - 1)[-1].as_py() or ""):
         raise bad_file(f"row {len(table)}: a quote is opened and never closed")
     return table
-
-
-def _unparsed(error: Exception, broken: list[Any], block: int) -> InvalidInput:
-    """Return what is told of a file that can't be parsed."""
-    if broken:
-        row = broken[0]
-        met, wanted = row.actual_columns, row.expected_columns
-        values = "value" if met == 1 else "values"
-        return bad_file(f"row {row.number} has {met} {values}, the header {wanted}")
-    if "straddling" in str(error):
-        return bad_file(f"a row has more than {block:,} bytes; is a quote opened and never closed?")
-    return bad_file(f"is a broken CSV file: {str(error)[:300]}")
 
 
 def _typed(name: str, texts: pa.ChunkedArray, delimiter: str, above: int) -> Settled:
@@ -267,8 +295,6 @@ def _typed(name: str, texts: pa.ChunkedArray, delimiter: str, above: int) -> Set
 
     above: rows of the file before the first of these.
     """
-    if (pc.max(pc.binary_length(texts)).as_py() or 0) > LONGEST:
-        return Settled(texts)  # whose length is refused, before more is made of it
     texts = pc.utf8_trim_whitespace(texts)
     texts = pc.if_else(pc.is_in(texts, pa.array(MISSING)), pa.scalar(None, pa.string()), texts)
     try:

@@ -32,6 +32,7 @@ pc: Any = pyarrow.compute  # its functions are made when it is imported: unknown
 
 MAX_NAME = 200  # characters of a column's name
 MAX_TEXT = 1000  # characters of a category
+TOO_LONG = f"a text of more than {MAX_TEXT} characters"
 MAX_TEXTS = 2_000_000_000  # bytes of a column's texts: Arrow counts them in 32 bits
 MAX_MAGNITUDE = 1e30  # beyond it single precision overflows
 LARGEST_EXACT = 2**53  # integers beyond it are not all numbers of float64
@@ -132,7 +133,7 @@ def _beyond_exact(column: pa.ChunkedArray) -> bool:
 def _canonical_texts(name: str, texts: pa.ChunkedArray, first_row: int) -> pa.ChunkedArray:
     for broken, message in (
         (pc.match_substring(texts, "\x00"), "a text with a NUL character"),
-        (pc.greater(pc.utf8_length(texts), MAX_TEXT), f"a text of more than {MAX_TEXT} characters"),
+        (pc.greater(pc.utf8_length(texts), MAX_TEXT), TOO_LONG),
     ):
         row = pc.index(broken, pa.scalar(True)).as_py()
         if row >= 0:

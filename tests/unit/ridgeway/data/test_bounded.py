@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import gzip
 import io
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -80,7 +81,7 @@ def outcomes(path: Path, monkeypatch: pytest.MonkeyPatch, block: int) -> tuple[t
     with monkeypatch.context() as patched:
         patched.setattr(uploads, "PART_BYTES", 1)
         patched.setattr(csv_files, "BLOCK", block)
-        patched.setattr(csv_files, "MAX_TEXT", 0)
+        patched.setattr(csv_files, "PER_COLUMN", 0)
         patched.setattr(encodings, "BLOCK", 7)
         return whole, outcome(path)
 
@@ -132,6 +133,11 @@ def test_csv_block_by_block(tmp_path, monkeypatch, drawn, delimiter, encoding, h
     [
         (b"a,b\n" + b"1,2\n" * 600 + b"3\n" + b"1,2\n" * 600, "row 602 has 1 value, the header 2"),
         (b"a,b\n" + b"1,2\n" * 600 + b'3,"' + b"1,2\n" * 600, "is a quote opened and never closed"),
+        (
+            b"a,b\n1," + b"x" * 1001 + b"\n" + b"1,2\n" * 600 + b"3\n",
+            "column 'b', row 2: a text of",
+        ),
+        (b"a,b\n" + b"1,2\n" * 600 + b"1," + b" " * 1001 + b"2\n" + b"3\n", "row 603 has 1 value"),
         (b"a,b\n" + b"1,2\n" * 600 + b"3,\x00\n", "row 602: met a NUL byte"),
         (b"a,b\n" + b"1,2\n" * 600 + b"\x81,2\n", "row 602: byte 0x81 is not UTF-8, and byte"),
         (b"a,b\n" + b"1,2\n" * 600 + b"2,\xe2\x82", "was read as Windows-1252"),
@@ -142,6 +148,18 @@ def test_what_is_wrong_far_down_is_told_by_its_row(tmp_path, monkeypatch, data, 
     (tmp_path / "file").write_bytes(data)
     _, pieces = outcomes(tmp_path / "file", monkeypatch, 1000)
     assert said in str(pieces)
+
+
+def test_a_row_that_is_too_long_is_told_with_the_limit_and_its_place(tmp_path, monkeypatch):
+    (tmp_path / "file").write_bytes(b"a,b\n" + b"1,2\n" * 2000 + b'3,"' + b"1,2\n" * 2000)
+    _, pieces = outcomes(tmp_path / "file", monkeypatch, 1000)
+    told = re.search(r"a row after row (\d+) has more than 1,000 bytes; is a quote", str(pieces))
+    assert told is not None
+    assert 1000 < int(told[1]) < 2002
+    monkeypatch.setattr(csv_files, "LARGEST_BLOCK", 10_000)
+    (tmp_path / "file").write_bytes(b",".join(b"%d" % place for place in range(50)) + b"\n" * 2)
+    with pytest.raises(InvalidInput, match="has no rows"):
+        read_upload(tmp_path / "file", None, Settings(data=tmp_path), header="true")
 
 
 def test_a_column_of_more_text_than_arrow_counts_is_refused_by_its_name(tmp_path, monkeypatch):

@@ -150,7 +150,7 @@ def test_very_wide_files_and_cells_are_refused(tmp_path: Path) -> None:
             r"columns; at most 20,000",
         ),
         (b"a,b\n1," + b"x" * 10**6 + b"\n", "more than 1000 characters"),
-        (b"a,b\n1," + b"x" * 10**8 + b"\n", "a row has more than 4,194,304 bytes"),
+        (b"a,b\n1," + b"x" * 10**8 + b"\n", "a row after row 1 has more than 4,194,304 bytes"),
         (b"x" * 10**8 + b",b\n1,2\n", "row 1: field larger than field limit"),
     ):
         path.write_bytes(data)

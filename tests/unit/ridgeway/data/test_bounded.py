@@ -156,10 +156,6 @@ def test_a_row_that_is_too_long_is_told_with_the_limit_and_its_place(tmp_path, m
     told = re.search(r"a row after row (\d+) has more than 1,000 bytes; is a quote", str(pieces))
     assert told is not None
     assert 1000 < int(told[1]) < 2002
-    monkeypatch.setattr(csv_files, "LARGEST_BLOCK", 10_000)
-    (tmp_path / "file").write_bytes(b",".join(b"%d" % place for place in range(50)) + b"\n" * 2)
-    with pytest.raises(InvalidInput, match="has no rows"):
-        read_upload(tmp_path / "file", None, Settings(data=tmp_path), header="true")
 
 
 def test_a_column_of_more_text_than_arrow_counts_is_refused_by_its_name(tmp_path, monkeypatch):

@@ -68,10 +68,9 @@ def fix_plan(
     row, _ = require_held(transaction, lease)
     if (there := read_plan(row.plan)) is not None:
         return there
-    kept = plan.model_dump(mode="json", by_alias=True)
     begun = current_time(transaction)
     told = with_warnings(row.warnings, warnings)
-    update_job(transaction, row.id, plan=kept, warnings=told, trained_from=begun)
+    update_job(transaction, row.id, plan=plan.kept(), warnings=told, trained_from=begun)
     return plan
 
 

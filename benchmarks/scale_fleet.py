@@ -27,12 +27,17 @@ from ridgeway.jobs.leases import Lease
 from ridgeway.jobs.sizes import BY_DEVICE
 from ridgeway.jobs.stored import read_spec
 from ridgeway.measures import Recorder
+from ridgeway.settings import Settings
 from ridgeway.study.distributions import search_space
 from ridgeway.study.writing import Outcome
 from workers.loop.company import Company
 from workers.sampling import Mirror
 
-LEASE_SECONDS, RENEW_SECONDS, POLL_SECONDS, LOOK_SECONDS = 30.0, 10.0, 0.25, 1.0
+DEFAULTS = Settings.model_fields
+LEASE_SECONDS: float = DEFAULTS["lease_seconds"].default
+RENEW_SECONDS: float = DEFAULTS["renew_seconds"].default
+POLL_SECONDS: float = DEFAULTS["poll_seconds"].default
+LOOK_SECONDS = 1.0
 HEARTS = 4  # threads that beat them
 STRENGTHS = (1e-6, 1.0)
 

@@ -7,10 +7,10 @@ import pytest
 import torch
 from sklearn.linear_model import LinearRegression, LogisticRegression, PoissonRegressor
 
-from workers.fullbatch.turning import spread_out, turned
 from workers.fullbatch.exact import Exact, exact_folds
 from workers.fullbatch.rows import LinearFit, TrainingRows
 from workers.fullbatch.terms import Strengths
+from workers.fullbatch.turning import spread_out, turned
 from workers.kernels import load
 from workers.kernels.library import Library
 from workers.objectives.losses import Huber, Kind

@@ -14,7 +14,7 @@ Interval: TypeAlias = tuple[float, float]
 Choice: TypeAlias = Literal["simplest", "best", "baseline"]
 ModelRole: TypeAlias = Literal["recommended", "simplest", "best", "none", "linear", "baseline"]
 RivalName: TypeAlias = Literal["none", "baseline", "linear", "best", "twin"]
-Claim: TypeAlias = Literal["benefit", "none_detected", "no_signal"]
+Claim: TypeAlias = Literal["benefit", "none_detected", "no_signal", "beyond_limits"]
 
 # The libraries of `Chosen.equivalents`, as people call them.
 LIBRARIES = {

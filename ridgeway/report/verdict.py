@@ -24,6 +24,7 @@ CLAIMS = {
     "benefit": "A penalty helps",
     "none_detected": "No difference detected",
     "no_signal": "No signal found",
+    "beyond_limits": "Nothing keeps to the limits",
 }
 UNCLAIMED = "A gain is seen, and not claimed"
 

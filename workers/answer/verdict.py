@@ -38,7 +38,9 @@ def verdict(found: Findings) -> Verdict:
     penalised = found.trial.params["penalty"] != UNPENALISED
     compared = found.unpenalised if penalised and not found.is_constant else found.constant
     claim: Claim = "none_detected"
-    if found.is_constant:
+    if found.is_constant and found.constant is not None and found.constant.claimed:
+        claim, sentences = "beyond_limits", [_beyond_limits(found, found.constant)]
+    elif found.is_constant:
         claim, sentences = "no_signal", [_no_signal(found)]
     else:
         if penalised and found.unpenalised is not None and found.unpenalised.claimed:
@@ -51,6 +53,18 @@ def verdict(found: Findings) -> Verdict:
         return Verdict(sentence=words, claim=claim)
     difference, interval, p = compared.difference, compared.interval, compared.p
     return Verdict(sentence=words, claim=claim, difference=difference, interval=interval, p=p)
+
+
+def _beyond_limits(found: Findings, against: Comparison) -> str:
+    """Tell that the constant is there for want of a trial within limits: the inputs do help."""
+    limits = found.spec.at_most
+    asked = [] if limits is None else list(limits.model_dump(exclude_none=True).items())
+    named = " and ".join(f"`at_most.{name}` {most}" for name, most in asked)
+    return (
+        f"no trial keeps to {named}, so the constant is recommended: beyond that, on fresh splits "
+        f"the {_objective(found)} of the best trial, {phrase(found.trial)}, "
+        f"is {_apart(found, against)}, {_risk(against)}."
+    )
 
 
 def _no_signal(found: Findings) -> str:

@@ -135,6 +135,10 @@ def test_a_limit_that_no_trial_keeps_leaves_the_constant(tmp_path: Path) -> None
     frame = table(300, 6, 6)
     answer = recommended(prepared_of(frame, at_most={"features": 0}), tmp_path)
     assert answer.choice == "baseline"
+    assert answer.verdict is not None
+    assert answer.verdict.claim == "beyond_limits"  # and not that these inputs don't help
+    assert answer.verdict.sentence.startswith("No trial keeps to `at_most.features` 0, so the ")
+    assert "p < 0.001" in answer.verdict.sentence
 
 
 def test_the_best_within_a_limit_is_recommended_where_the_rule_is_the_best(tmp_path: Path) -> None:

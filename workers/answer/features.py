@@ -140,22 +140,16 @@ def importances(
     before = _losses(spec, parameters, inputs, fold, outputs)
     generator = torch.Generator().manual_seed(derived_seed(spec.seed, "importance") % 2**63)
     orders = [torch.randperm(len(inputs), generator=generator) for _ in range(shuffles)]
-    rises: list[Tensor] = []
+    means: list[float] = []
+    rises = _Rises(fold, derived_seed(spec.seed, "importance bootstrap") % 2**63)
     for name in names:
         places = [at for at, source in enumerate(prepared.source_columns) if source == name]
         total = torch.zeros_like(before)
         for order in orders:
             shuffled = _Shuffled(inputs, places, order)
             total += _losses(spec, parameters, shuffled, fold, outputs) - before
-        rises.append(total / shuffles)
-    if not rises:
-        return {}
-    table = torch.stack(rises)  # (names, rows)
-    intervals = _intervals(table, fold, derived_seed(spec.seed, "importance bootstrap") % 2**63)
-    weighted = table if fold.valid_weights is None else table * fold.valid_weights
-    return {
-        name: (float(weighted[place].mean()), intervals[place]) for place, name in enumerate(names)
-    }
+        means.append(rises.add(total / shuffles))
+    return dict(zip(names, zip(means, rises.intervals(), strict=True), strict=True))
 
 
 @dataclass(frozen=True, eq=False)
@@ -187,10 +181,32 @@ def _losses(
     return response_losses(fold.own_kind(kind), fold.response(kind, logits), fold.valid_targets)
 
 
-def _intervals(rises: Tensor, fold: Fold, seed: int) -> list[Interval | None]:
-    unit, drawn = resampled_units(rises.shape[1], fold.valid_groups, seed, REPLICATES)
-    weights = rises.new_ones(rises.shape[1]) if fold.valid_weights is None else fold.valid_weights
-    sizes = unit.bincount(weights)
-    sums = rises.new_zeros(len(sizes), len(rises)).index_add_(0, unit, (rises * weights).T)
-    means = torch.cat([counts @ sums / (counts @ sizes)[:, None] for counts in drawn])
-    return [percentile_interval(own.numpy(), 0.95) for own in means.T]
+class _Rises:
+    """What one column after the other does to the loss of a fold's rows.
+
+    Kept are sums over the units that a bootstrap draws: numbers of every row and column would be
+    several gigabytes where rows are many.
+    """
+
+    def __init__(self, fold: Fold, seed: int) -> None:
+        rows = len(fold.valid_targets)
+        self._weights = fold.valid_weights
+        self._unit, self._drawn = resampled_units(rows, fold.valid_groups, seed, REPLICATES)
+        ones = torch.ones(rows, dtype=torch.float64)
+        self._sizes = self._unit.bincount(ones if self._weights is None else self._weights)
+        self._sums: list[Tensor] = []  # (units,) of each column
+
+    def add(self, rise: Tensor) -> float:
+        """Take the rise of each row's loss (rows,) float64; return its mean."""
+        weighted = rise if self._weights is None else rise * self._weights
+        sums = torch.zeros(len(self._sizes), dtype=torch.float64)
+        self._sums.append(sums.index_add_(0, self._unit, weighted))
+        return float(weighted.mean())
+
+    def intervals(self) -> list[Interval | None]:
+        """Return the interval of the mean rise, of each column; may be called once."""
+        if not self._sums:
+            return []
+        sums = torch.stack(self._sums, 1)  # (units, columns)
+        drawn = [counts @ sums / (counts @ self._sizes)[:, None] for counts in self._drawn]
+        return [percentile_interval(own.numpy(), 0.95) for own in torch.cat(drawn).T]

@@ -248,9 +248,9 @@ class Trainer(Solver):
 
     def full_gradient(self, chunk: Chunk) -> None:
         """Put the gradient of the mean loss over all rows into the chunk."""
-        first, *others = self.feed.epoch(self.feed.full_batches, chunk.folds)
-        self._gradient(chunk, first, None)
-        for step in others:
+        steps = iter(self.feed.epoch(self.feed.full_batches, chunk.folds))
+        self._gradient(chunk, next(steps), None)
+        for step in steps:  # one at a time: of a file all of them together need not fit into memory
             heed()
             total = chunk.gradient.clone()
             self._gradient(chunk, step, None)

@@ -85,13 +85,16 @@ class Minibatches:
 
     def epoch(self) -> list[Batch]:
         """Draw the next epoch's batches: every row of every fold once, in a new order."""
-        orders = [
-            shuffled(rows, self._block, generator) + start
-            for rows, start, generator in zip(
-                self.fold_rows, self.starts, self.generators, strict=True
-            )
-        ]
-        rows = sent(torch.cat(orders)[self.places], self.device)  # (steps, F, width)
+        order = torch.cat(
+            [
+                shuffled(rows, self._block, generator) + start
+                for rows, start, generator in zip(
+                    self.fold_rows, self.starts, self.generators, strict=True
+                )
+            ]
+        )
+        rows = sent(order[self.places], self.device)  # (steps, F, width)
+        del order
         return [
             Batch(*step)
             for step in zip(rows.unbind(), self.weights.unbind(), self.sizes, strict=True)

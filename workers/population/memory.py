@@ -18,6 +18,8 @@ from ridgeway.spec.models import MlpModel, PluginModel
 from ridgeway.spec.names import OPTIMIZER_ROWS
 from ridgeway.spec.profiles import DatasetProfile, encoded_width
 from ridgeway.spec.spec import JobSpec
+from ridgeway.spec.validation import HoldoutValidation
+from workers.data.splits import HOLDOUTS
 from workers.optimizers.precision import dtype_of
 
 SHARE = 0.5  # of what is free: of a step's temporaries, and what others take meanwhile
@@ -80,8 +82,10 @@ def streamed_bytes(spec: JobSpec, rows: int) -> int:
     """Return what a job's rows take of a worker's memory where their inputs stay in a file.
 
     Targets, weights, and the orders of positions that splits and epochs are drawn as; and blocks.
+    A holdout's finalists are confirmed on several at a time.
     """
-    return ROW_BYTES * rows + FOLD_ROW_BYTES * spec.folds * rows + BLOCKS_BYTES
+    folds = HOLDOUTS if isinstance(spec.validation, HoldoutValidation) else spec.folds
+    return ROW_BYTES * rows + FOLD_ROW_BYTES * folds * rows + BLOCKS_BYTES
 
 
 def fits_device(needed: int, device: torch.device) -> bool:

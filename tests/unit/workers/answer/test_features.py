@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from answering import give, trained_trials, training_of
 
 from ridgeway.data.store import Store
@@ -16,10 +17,11 @@ from ridgeway.features import Features
 from ridgeway.jobs.artifacts import FEATURES, PATH
 from ridgeway.paths import RegularisationPath
 from ridgeway.spec.wording import parse_spec
-from workers.answer import stability
+from workers.answer import features, stability
 from workers.data.bundled import bundled_frame
 from workers.data.prepare import Prepared, check_and_prepare
 from workers.data.splits import halves
+from workers.objectives.metrics import resampled_weights
 from workers.population.configuration import Configuration
 from workers.population.problem import Problem
 
@@ -181,3 +183,26 @@ def test_beside_the_constant_they_are_the_best_trials(tmp_path: Path) -> None:
     assert found.choice == "baseline"
     assert found.trial == 0
     assert len(found.features) == 5
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("grouped", [False, True])
+def test_intervals_of_importances_are_those_of_the_rows_themselves(
+    grouped: bool, weighted: bool
+) -> None:
+    rows, draw = 60, np.random.default_rng(0)
+    fold = prepared_of(sparse_table(rows, 3)).development()
+    count = len(fold.valid_targets)
+    groups = torch.as_tensor(draw.integers(9, size=count)) if grouped else None
+    weights = torch.as_tensor(draw.uniform(0.5, 2, count)) if weighted else None
+    fold = replace(fold, valid_groups=groups, valid_weights=weights)
+    table = torch.as_tensor(draw.normal(size=(3, count)))
+    own = features._Rises(fold, 7)
+    own_weights = torch.ones(count).double() if weights is None else weights
+    means = [own.add(rise) for rise in table]
+    assert means == pytest.approx((table * own_weights).mean(1).tolist(), rel=1e-12)
+    drawn = resampled_weights(count, groups, 7, features.REPLICATES, own_weights)
+    shares = torch.cat([each / each.sum(1, keepdim=True) for each in drawn])  # (R, rows)
+    for rise, interval in zip(table, own.intervals(), strict=True):
+        expected = np.quantile((shares @ rise).numpy(), [0.025, 0.975])
+        assert interval == pytest.approx(tuple(expected), rel=1e-10)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+import weakref
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,16 +16,21 @@ from populations import (
     assert_same_results,
     configuration,
     job,
+    made_up_fold,
     mixed,
     refit,
     same_bits,
     train,
+    trainer_of,
 )
 from torch import Tensor
 
+from workers.backends import StepBatch
 from workers.fullbatch.fista import Fista
+from workers.minibatch import feed
 from workers.minibatch.chunks import Chunk
 from workers.minibatch.trainer import Trainer
+from workers.models.alignment import ROW_ALIGNMENT
 from workers.population.results import PopulationResult
 from workers.population.run import FEWER_NOTE
 from workers.population.state import PopulationState
@@ -202,3 +209,21 @@ def test_one_linear_model_that_does_not_fit_ends_the_solving_with_a_reason(
     limit_solver(monkeypatch, 0)
     with pytest.raises(MemoryError, match="one trial alone does not fit"):
         train(CONVEX, mixed(3), UNEVEN, engine=SIDE_BY_SIDE)
+
+
+def test_rows_of_a_full_batch_are_not_held_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(feed, "ROWS_AT_ONCE", ROW_ALIGNMENT)
+    monkeypatch.setattr(feed, "EPOCH_FLOATS", 0)  # as of rows that are too many to be laid out
+    trainer = trainer_of(SPEC, [made_up_fold(10 * ROW_ALIGNMENT)])
+    (chunk,) = trainer.chunks([configuration()])
+    read, seen = trainer.feed.epoch, list[weakref.ref[Tensor]]()
+
+    def watched(*given: Any) -> Iterator[StepBatch]:
+        for step in read(*given):
+            seen.append(weakref.ref(step.inputs))
+            assert sum(own() is not None for own in seen) <= 2  # the last one, and this
+            yield step
+
+    monkeypatch.setattr(trainer.feed, "epoch", watched)
+    trainer.full_gradient(chunk)
+    assert len(seen) == 10

@@ -187,15 +187,15 @@ def _recommended(
 ) -> Recommended:
     """Put together what the answer shows, all but its checks."""
     role = role_of(choice)
-    comparisons = evidence.comparisons(role, sealed)
-    by_rival = {each.rival: each for each in comparisons}
+    by_rival = {each.rival: each for each in evidence.comparisons(role, sealed)}
     confirmation = evidence.confirmation(sealed.losses(refits.models[evidence.chosen[role].number]))
     kept = refits.by_role
     used = selected_columns(kept[role].model.parameters, prepared)
     findings = Findings(
         spec=evidence.spec,
         trial=evidence.chosen[role],
-        is_constant=choice == "baseline",
+        is_constant=choice == BASELINE,
+        is_limited=choice == BASELINE and evidence.beyond_constant() is not False,
         constant=by_rival.get("baseline"),
         unpenalised=by_rival.get("none"),
         best=by_rival.get("best"),
@@ -214,7 +214,7 @@ def _recommended(
         penalties=evidence.penalties(),
         confirmation=confirmation,
         debias=None if debiasing is None else debiasing.described(sealed),
-        comparisons=comparisons,
+        comparisons=list(by_rival.values()),
         test=sealed.scores(_shown(choice, sealed)),
     )
 

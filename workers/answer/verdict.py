@@ -17,7 +17,8 @@ from workers.answer.comparing import LEAST_ROWS
 class Findings:
     """What a verdict is made of: the recommended trial, and what it was compared with.
 
-    Beside the constant, the trial is the best one. constant, unpenalised, best: the trial against
+    Beside the constant, the trial is the best one. is_limited: the constant is recommended as no
+    trial keeps to the job's limits. constant, unpenalised, best: the trial against
     each; None where it is the same, or one of the two is missing. features: used, of how many; None
     where it isn't known. rows: sealed ones, or of one weight how many would tell as much.
     """
@@ -25,6 +26,7 @@ class Findings:
     spec: JobSpec
     trial: StudyTrial
     is_constant: bool
+    is_limited: bool
     constant: Comparison | None
     unpenalised: Comparison | None
     best: Comparison | None
@@ -38,8 +40,8 @@ def verdict(found: Findings) -> Verdict:
     penalised = found.trial.params["penalty"] != UNPENALISED
     compared = found.unpenalised if penalised and not found.is_constant else found.constant
     claim: Claim = "none_detected"
-    if found.is_constant and found.constant is not None and found.constant.claimed:
-        claim, sentences = "beyond_limits", [_beyond_limits(found, found.constant)]
+    if found.is_constant and found.is_limited:
+        claim, sentences = "beyond_limits", [_beyond_limits(found)]
     elif found.is_constant:
         claim, sentences = "no_signal", [_no_signal(found)]
     else:
@@ -55,15 +57,17 @@ def verdict(found: Findings) -> Verdict:
     return Verdict(sentence=words, claim=claim, difference=difference, interval=interval, p=p)
 
 
-def _beyond_limits(found: Findings, against: Comparison) -> str:
-    """Tell that the constant is there for want of a trial within limits: the inputs do help."""
+def _beyond_limits(found: Findings) -> str:
+    """Tell that the constant is there for want of a trial within limits."""
     limits = found.spec.at_most
     asked = [] if limits is None else list(limits.model_dump(exclude_none=True).items())
     named = " and ".join(f"`at_most.{name}` {most}" for name, most in asked)
+    words = f"no trial keeps to {named}, so the constant is recommended"
+    if found.constant is None:
+        return f"{words}."
     return (
-        f"no trial keeps to {named}, so the constant is recommended: beyond that, on fresh splits "
-        f"the {_objective(found)} of the best trial, {phrase(found.trial)}, "
-        f"is {_apart(found, against)}, {_risk(against)}."
+        f"{words}: on fresh splits the {_objective(found)} of the best trial beyond that, "
+        f"{phrase(found.trial)}, is {_apart(found, found.constant)}, {_risk(found.constant)}."
     )
 
 

@@ -101,6 +101,7 @@ def test_a_verdict_begins_as_a_sentence_does() -> None:
         spec=parse_spec({"dataset": "mine"}),
         trial=trial,
         is_constant=False,
+        is_limited=False,
         constant=None,
         unpenalised=None,
         best=None,

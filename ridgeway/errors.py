@@ -21,9 +21,12 @@ RidgewayError
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Self
+
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT)  # of an OSError: this machine's disk is full
 
 
 class RidgewayError(Exception):

@@ -19,9 +19,7 @@ from typing import Any, Self
 
 import pyarrow as pa
 
-from ridgeway.errors import StoreAway
-
-NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
+from ridgeway.errors import NO_ROOM, StoreAway
 
 
 class Aside:

@@ -30,7 +30,7 @@ from fsspec.implementations.local import (  # pyright: ignore[reportMissingTypeS
 
 from ridgeway.data import folder, s3
 from ridgeway.data.cache import Cache, Source, checksum_of
-from ridgeway.errors import InvalidInput, NotFound, StoreAway, StoreDamaged
+from ridgeway.errors import NO_ROOM, InvalidInput, NotFound, StoreAway, StoreDamaged
 from ridgeway.settings import Settings
 
 _KEY = re.compile(r"[a-z0-9_-][a-z0-9._-]*(/[a-z0-9_-][a-z0-9._-]*)*")
@@ -315,7 +315,9 @@ def _reaching(verb: str, key: str) -> Generator[None]:
     except MemoryError:
         raise
     except Exception as error:  # each kind of store has errors of its own
-        raise StoreAway(_why(verb, key, error), key, reading=verb == "read") from error
+        ours = isinstance(error, OSError) and error.errno in NO_ROOM  # this machine's own copies
+        reading = verb == "read" and not ours
+        raise StoreAway(_why(verb, key, error), key, reading=reading) from error
 
 
 def _why(verb: str, key: str, error: Exception) -> str:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import os
 import time
 import uuid
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fsspec.implementations.memory import MemoryFileSystem
@@ -114,6 +116,22 @@ def test_a_shared_folder_that_breaks_off_while_it_is_read_is_away(
         with pytest.raises(StoreAway, match="can't read 'a': Input/output error") as told:
             way()
         assert told.value.key == "a"
+
+
+@pytest.mark.parametrize(("number", "reading"), [(errno.EACCES, True), (errno.ENOSPC, False)])
+def test_a_full_disk_of_this_machines_is_not_the_files_fault(
+    number: int, reading: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = Store(f"memory://{uuid.uuid4()}", Cache(tmp_path / "cache", 10**9))
+    checksum = store.put("a", b"rows")
+
+    def fail(*_: Any, **__: Any) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(store._files, "get_file", fail)
+    with pytest.raises(StoreAway, match=os.strerror(number)) as told:
+        store.local("a", checksum).__enter__()
+    assert told.value.reading is reading
 
 
 def test_a_folder_that_is_not_mounted_is_away_and_holds_what_it_held(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import random
 import threading
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 
 import numpy as np
@@ -22,19 +22,31 @@ from workers.loop.worker import Worker
 
 # What a worker sets of its process is set for all threads: one job after the other.
 _ONE_AT_A_TIME = threading.Lock()
+HEED_SECONDS = 0.2  # between two looks whether to wait on
 
 
 @contextmanager
 def worker_here(
-    database: Database, store: Store, settings: Settings, device: str
+    database: Database, store: Store, settings: Settings, device: str, heed: Callable[[], None]
 ) -> Generator[Worker]:
     """Lend a worker for a block in which it may run.
 
-    device: auto, cpu, cuda or cuda:N; InvalidInput for another.
+    device: auto, cpu, cuda or cuda:N; InvalidInput for another. heed: asked while another thread's
+    worker is waited for; whatever it raises ends that.
     """
-    with _ONE_AT_A_TIME, _as_it_was():
+    with _one_at_a_time(heed), _as_it_was():
         torch.set_num_threads(1)  # as in a worker's own process
         yield Worker(database, store, settings, new_id(), device_of(device))
+
+
+@contextmanager
+def _one_at_a_time(heed: Callable[[], None]) -> Generator[None]:
+    while not _ONE_AT_A_TIME.acquire(timeout=HEED_SECONDS):
+        heed()
+    try:
+        yield
+    finally:
+        _ONE_AT_A_TIME.release()
 
 
 @contextmanager

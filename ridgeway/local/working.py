@@ -63,7 +63,7 @@ def _work_here(place: Place, job_id: str, device: str, interrupts: Interrupts) -
             return read_job(transaction, job_id).state in ENDED
 
     with (
-        worker_here(place.database, place.store, place.settings, device) as worker,
+        worker_here(place.database, place.store, place.settings, device, interrupts.heed) as worker,
         interrupts.telling(lambda: worker.stop(0)),
     ):
         worker.run(until=ended)

@@ -28,6 +28,7 @@ from ridgeway.errors import InvalidInput, JobFailed
 from ridgeway.local.folder import opened
 from ridgeway.local.job import Finished, Rows, run
 from ridgeway.local.working import Crew
+from workers.inprocess import worker_here
 
 FEW = {"model": {"kind": "linear"}, "trials": 3}
 TRANSACTION = Database.transaction.__wrapped__.__code__  # type: ignore[attr-defined]
@@ -109,6 +110,20 @@ def test_an_interrupted_job_of_a_kept_folder_is_cancelled(tmp_path: Path) -> Non
     with interrupted_when_busy(tmp_path):
         run(rows(), {**FEW, "trials": 1_000_000}, Crew(), tmp_path)
     assert states(tmp_path) == ["cancelled"]
+
+
+def test_who_waits_for_another_threads_worker_can_be_interrupted() -> None:
+    asked: list[None] = []
+
+    def heed() -> None:
+        asked.append(None)
+        raise KeyboardInterrupt
+
+    with opened(None) as place:
+        given = place.database, place.store, place.settings, "cpu"
+        with worker_here(*given, lambda: None), pytest.raises(KeyboardInterrupt):
+            worker_here(*given, heed).__enter__()
+    assert asked
 
 
 def test_an_interrupt_as_a_transaction_begins_leaves_no_lock(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from workers.fullbatch.rows import LinearFit, TrainingRows, tells_apart
 from workers.fullbatch.terms import Strengths
 from workers.fullbatch.turning import Directions, spread_out, turned
 from workers.kernels import Library, load
-from workers.kernels.linear import LinearRows, solvable
+from workers.kernels.linear import LinearRows, Moments, solvable
 from workers.objectives.losses import of_classes
 from workers.penalties.components import Components
 
@@ -111,7 +111,7 @@ class ExactFold:
         if found is None or found.converged or self._infinite(member, found):
             return found
         finer = None if self._finer is None else self._finer._solved_alone(member)
-        return finer if finer is not None and finer.residual < found.residual else found
+        return found if finer is None or finer.residual >= found.residual else finer
 
     def _infinite(self, member: Wanted, found: Solved) -> bool:
         """Return whether the member's weights would be longer without an end."""
@@ -122,6 +122,8 @@ class ExactFold:
     @cached_property
     def _finer(self) -> ExactFold | None:
         """The same rows in double precision; None where they are, or would take too much."""
+        if isinstance(self._own, Moments):  # which are in double already
+            return None
         if self._library.dtype == torch.float64 or self._rows.inputs.numel() > MOST_FINER:
             return None
         library = load(torch.float64)

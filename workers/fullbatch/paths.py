@@ -198,6 +198,8 @@ class FoldPaths:
     def _critical(self) -> tuple[float, float]:
         """From which strength of Σ|w|, and of ‖w‖ of a feature, no weight is left."""
         gradient = self._at_nothing
+        if not gradient.numel():  # all inputs are constant
+            return 0.0, 0.0
         return gradient.abs().max().item(), gradient.norm(dim=1).max().item()
 
     def _critical_mixture(self, share: float) -> float:

@@ -11,6 +11,7 @@ from workers.fullbatch.paths import Wanted
 from workers.fullbatch.rows import LinearFit, TrainingRows
 from workers.kernels import load
 from workers.kernels.library import Library
+from workers.objectives.losses import Kind
 from workers.penalties.components import Components
 
 LASSO = Components(l1=0.02)
@@ -23,6 +24,20 @@ def test_a_mixture_that_is_nearly_a_lasso_changes_no_lasso(seed: int) -> None:
     lasso_first, mixture_first = _solved(seed, [LASSO, NEARLY]), _solved(seed, [NEARLY, LASSO])
     for own, other in zip(lasso_first, mixture_first[::-1], strict=True):
         assert torch.equal(own, other)
+
+
+@pytest.mark.skipif(not isinstance(load(torch.float64), Library), reason="no compiler")
+@pytest.mark.parametrize("kind", ["regression", "binary", "poisson"])
+def test_fewer_rows_than_inputs_that_are_all_constant_leave_the_intercept(kind: Kind) -> None:
+    rows = TrainingRows(torch.zeros(5, 10, dtype=torch.float64), torch.arange(5) % 2 * 1.0)
+    fit = LinearFit([rows], kind, 1, torch.float64, torch.device("cpu"))
+    library = load(torch.float64)
+    assert isinstance(library, Library)
+    for own in (Components(), Components(l2=0.1), Components(l1=0.1)):
+        found = ExactFold(fit, rows, library).solve(Wanted(own))
+        assert found is not None
+        assert found.converged
+        assert (found.weights == 0).all()
 
 
 def _solved(seed: int, parts: list[Components]) -> list[Tensor]:

@@ -188,10 +188,10 @@ class Fista:
         point, ahead, momentum = iterates.point, iterates.ahead, iterates.momentum
         terms, shorter, steepness = iterates.terms, iterates.shorter, self.loss.steepness
         least = self._value(terms, point)
-        rounding = 4 * torch.finfo(least.dtype).eps * least.abs()
         for _ in range(ACCELERATED_STEPS):
             heed()
             own = shorter * steepness
+            rounding = 4 * torch.finfo(least.dtype).eps * least.abs()
             nearer = terms.prox(ahead - (self.loss.gradient(ahead) + terms.linear) / own, own)
             reached = self._value(terms, nearer)
             lower, plain = reached <= least + rounding, momentum == 1

@@ -54,7 +54,9 @@ def turned(inputs: Tensor, shares: Tensor) -> Directions:
         own = (inputs[part].double() - means) / sizes * shares[part, None].sqrt()
         triangle = torch.linalg.qr(torch.cat([triangle, own]), mode="r")[1]
     _, widths, along = torch.linalg.svd(triangle, full_matrices=False)
-    told = widths > ROUNDED * torch.finfo(inputs.dtype).eps * widths.norm()
+    # Inputs are rounded by their size, of which the mean may be nearly all.
+    lengths = torch.where(sizes.isfinite(), 1 + (means / sizes).square(), 0).sum().sqrt()
+    told = widths > ROUNDED * torch.finfo(inputs.dtype).eps * lengths
     widths, along = widths[told], along[told]
     to = (along / widths[:, None]).T
     rows = torch.cat(

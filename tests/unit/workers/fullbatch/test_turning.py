@@ -116,6 +116,13 @@ def test_rows_are_turned_to_what_they_tell_of() -> None:
     assert (found.weights[:, -1] == 0).all()
 
 
+def test_what_a_large_means_rounding_leaves_is_no_direction() -> None:
+    inputs = torch.tensor([[3.1541, 2.9707], [2.7821, 3.0568]], dtype=torch.float64)
+    found = turned(inputs, torch.full((2,), 0.5, dtype=torch.float64))
+    assert found.rows.shape == (2, 1)  # two rows differ in one
+    assert found.weights.abs().max() < 10
+
+
 def test_only_narrow_directions_are_turned() -> None:
     draw = torch.randn(50, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     scaled = draw * torch.tensor([1e-6, 1.0, 1e6, 0.0, 3.0], dtype=torch.float64)

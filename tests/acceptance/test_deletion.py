@@ -32,8 +32,8 @@ def large_job(database: Database) -> str:
     with database.transaction() as transaction:
         pause_job(transaction, job_id)
     with database.transaction() as transaction:
+        cancel_job(transaction, job_id)  # which locks the job, as whoever writes does first
         add_trials(transaction, lookups.study_of(transaction, job_id), [trial] * TRIALS)
-        cancel_job(transaction, job_id)
     return job_id
 
 
